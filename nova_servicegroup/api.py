@@ -1,0 +1,128 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a consumer uses: join, and ask who is up."""
+
+import datetime
+from importlib import metadata
+from typing import cast
+
+from oslo_config import cfg
+import stevedore
+from stevedore import exception as stevedore_exc
+
+from nova_servicegroup.drivers import base
+from nova_servicegroup import exceptions
+from nova_servicegroup import opts
+from nova_servicegroup import services
+
+NAMESPACE = 'nova_servicegroup.drivers'
+
+
+class API:
+    """The members of groups, through the driver that conf chooses.
+
+    Constructing one loads the driver and checks the options; it opens no
+    connection and starts no thread, so it may be built before a fork.
+
+    :param conf: the configuration; the package's options are registered on it
+    :raises DriverNotFound: no installed driver has the chosen name
+    :raises DriverAmbiguous: several packages provide the chosen name
+    :raises LibraryMissing: the driver's client library is not installed
+    :raises ConfigurationError: an option cannot be used
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        opts.register_opts(conf)
+        self.driver: base.Driver = load_driver(conf, conf.servicegroup_driver)
+
+    def join(self, member: str, group: str, service: services.Service) -> None:
+        """Make member part of group for as long as service runs.
+
+        :param member: the host
+        :param group: the topic
+        :raises ArgumentError: member or group is empty
+        """
+        _check_name('member', member)
+        _check_name('group', group)
+        self.driver.join(member, group, service)
+
+    def leave(self, member: str, group: str) -> None:
+        """End a membership that this process joined; bounded in time.
+
+        Does nothing when this process has not joined.
+        """
+        self.driver.leave(member, group)
+
+    def service_is_up(self, service_ref: services.ServiceRef) -> bool:
+        """Tell whether the service is up. Never raises.
+
+        A service that is forced down is down, whatever the backend says.
+        """
+        if service_ref.get('forced_down'):
+            return False
+        return self.driver.is_up(service_ref)
+
+    def get_updated_time(
+        self, service_ref: services.ServiceRef
+    ) -> datetime.datetime | None:
+        """Return the last proof of life, aware, in UTC, or None."""
+        return self.driver.updated_time(service_ref)
+
+    def get_all(self, group: str) -> list[base.Member]:
+        """List the members of group as this process sees them, by host.
+
+        :raises BackendError: the group cannot be read and was never seen
+        """
+        _check_name('group', group)
+        return self.driver.get_all(group)
+
+
+def installed_drivers() -> list[str]:
+    """Return the names of the installed drivers; imports none of them."""
+    return sorted(metadata.entry_points(group=NAMESPACE).names)
+
+
+def load_driver(conf: cfg.ConfigOpts, name: str) -> base.Driver:
+    """Construct the driver called name.
+
+    :raises: as API
+    """
+    driver_class = _driver_class(name)
+    driver: base.Driver = driver_class(conf)
+    return driver
+
+
+def _driver_class(name: str) -> type[base.Driver]:
+    try:
+        manager: stevedore.DriverManager[base.Driver] = (
+            stevedore.DriverManager(
+                NAMESPACE, name, on_load_failure_callback=_raise
+            )
+        )
+    except stevedore_exc.MultipleMatches:
+        points = metadata.entry_points(group=NAMESPACE, name=name)
+        raise exceptions.DriverAmbiguous(
+            name, {point.value for point in points}
+        ) from None
+    except stevedore_exc.NoMatches:
+        raise exceptions.DriverNotFound(name, installed_drivers()) from None
+    return cast(type[base.Driver], manager.driver)
+
+
+def _raise(manager: object, entrypoint: object, error: BaseException) -> None:
+    raise error
+
+
+def _check_name(argument: str, value: str) -> None:
+    if not isinstance(value, str) or not value:
+        raise exceptions.ArgumentError(argument, value, 'a non-empty string')

@@ -1,0 +1,135 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What the drivers share whose backend keeps the memberships."""
+
+import abc
+from collections.abc import Callable
+import datetime
+from typing import Protocol
+
+from oslo_config import cfg
+from oslo_log import log as logging
+
+from nova_servicegroup.drivers import base
+from nova_servicegroup import observer
+from nova_servicegroup import process
+from nova_servicegroup import services
+
+LOG = logging.getLogger(__name__)
+
+
+class Attendance(Protocol):
+    """One member of one group, for as long as its service runs."""
+
+    def start(self, service: services.Service) -> None:
+        """Join, as far as it is possible at once, and go on beating."""
+
+    def stop(self) -> None:
+        """Leave, in bounded time. Raises nothing."""
+
+
+class GroupReader(observer.Observer, abc.ABC):
+    """Reads one group."""
+
+    @abc.abstractmethod
+    def get_all(self) -> list[base.Member]:
+        """See base.Driver."""
+
+
+class Backend(Protocol):
+    """The reading side of one process: its connections, for all groups."""
+
+    def reader(self, group: str) -> GroupReader:
+        """Return a new reader of a group."""
+
+    def check(self) -> str:
+        """See base.Driver."""
+
+
+class Reading:
+    """One process's backend, and its reader of each group."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self._readers: dict[str, GroupReader] = {}
+
+    def group(self, group: str) -> GroupReader:
+        """Return the reader of a group."""
+        reader = self._readers.get(group)
+        if reader is None:
+            reader = self._readers.setdefault(
+                group, self.backend.reader(group)
+            )
+        return reader
+
+
+class CoordinatedDriver(base.Driver):
+    """A driver whose members attend, and whose groups are read.
+
+    :param attend: makes the attendance of a host in a group
+    :param connect: makes the reading side; opens no connection yet
+    """
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        attend: Callable[[str, str], Attendance],
+        connect: Callable[[], Backend],
+    ) -> None:
+        super().__init__(conf)
+        self._attend = attend
+        self._attendances: process.PerProcess[
+            dict[tuple[str, str], Attendance]
+        ] = process.PerProcess(dict)
+        self._reading = process.PerProcess(lambda: Reading(connect()))
+
+    def join(self, member: str, group: str, service: services.Service) -> None:
+        """See base.Driver."""
+        if not service.report_interval:
+            LOG.warning(
+                '%s does not join group %s: report_interval is 0.',
+                member,
+                group,
+            )
+            return
+        self.leave(member, group)
+        attendance = self._attend(member, group)
+        self._attendances.get()[member, group] = attendance
+        attendance.start(service)
+
+    def leave(self, member: str, group: str) -> None:
+        """See base.Driver."""
+        attendance = self._attendances.get().pop((member, group), None)
+        if attendance is not None:
+            attendance.stop()
+
+    def is_up(self, service_ref: services.ServiceRef) -> bool:
+        """See base.Driver."""
+        group = service_ref['topic'] or base.group_of(service_ref)
+        return self._reading.get().group(group).is_up(service_ref['host'])
+
+    def updated_time(
+        self, service_ref: services.ServiceRef
+    ) -> datetime.datetime | None:
+        """See base.Driver."""
+        reader = self._reading.get().group(base.group_of(service_ref))
+        return base.newer(reader.proof_age(service_ref['host']), service_ref)
+
+    def get_all(self, group: str) -> list[base.Member]:
+        """See base.Driver."""
+        return self._reading.get().group(group).get_all()
+
+    def check(self) -> str:
+        """See base.Driver."""
+        return self._reading.get().backend.check()

@@ -1,0 +1,400 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The life of a tooz coordinator in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+import contextlib
+import importlib.util
+import math
+import operator
+import random
+import secrets
+import sys
+import threading
+import time
+from typing import Any, NamedTuple
+import urllib.parse
+
+from oslo_log import log as logging
+
+from nova_servicegroup import exceptions
+
+LOG = logging.getLogger(__name__)
+
+#: Separates the escaped host from the token of a member id.
+SEPARATOR = '@'
+
+_POLL = 0.005
+
+
+def require(driver: str, library: str, extra: str) -> None:
+    """Check that tooz and a client library are installed; imports neither.
+
+    :raises LibraryMissing: one is not
+    """
+    for name in ('tooz', library):
+        if importlib.util.find_spec(name) is None:
+            raise exceptions.LibraryMissing(driver, name, extra)
+
+
+def escape(name: str) -> str:
+    """Return name in the letters that every backend takes: A-Za-z0-9._:-~%.
+
+    Anything else becomes the %XX of its UTF-8 bytes.
+    """
+    return urllib.parse.quote(name, safe=':')
+
+
+def unescape(name: str) -> str:
+    """Return what escape was given.
+
+    :raises ValueError: escape never makes such a name
+    """
+    host = urllib.parse.unquote(name, errors='strict')
+    if escape(host) != name:
+        raise ValueError(f'{name!r} is not an escaped name')
+    return host
+
+
+def member_id(host: str) -> bytes:
+    """Return an id of host's that no other coordinator has."""
+    return f'{escape(host)}{SEPARATOR}{secrets.token_hex(8)}'.encode('ascii')
+
+
+def host_of(member: bytes) -> str:
+    """Return the host of a member id.
+
+    :raises ValueError: member_id never makes such an id
+    """
+    name, separator, token = member.decode('ascii').rpartition(SEPARATOR)
+    if not (name and separator and token):
+        raise ValueError(f'{member!r} is not a member id')
+    return unescape(name)
+
+
+def handler() -> str:
+    """Return the kazoo handler that suits this process.
+
+    Read off what eventlet has patched; a process that never imported it
+    runs on native threads, where importing it may be forbidden.
+    """
+    patcher = sys.modules.get('eventlet.patcher')
+    if patcher is not None and patcher.is_monkey_patched('socket'):
+        return 'eventlet'
+    return 'threading'
+
+
+@contextlib.contextmanager
+def translated(backend: str) -> Iterator[None]:
+    """Let nothing but BackendError out.
+
+    The client libraries raise errors of tooz, of their own, of the operating
+    system and of codecs; whatever it is, the backend was not asked.
+    """
+    try:
+        yield
+    except exceptions.ServiceGroupError:
+        raise
+    except Exception as error:
+        raise exceptions.BackendError(backend, reason(error)) from error
+
+
+def reason(error: BaseException) -> str:
+    """Return a text for error; tooz's are often empty, its causes are not."""
+    for each in (error, getattr(error, 'cause', None), error.__cause__):
+        if each is not None and str(each):
+            return f'{type(each).__name__}: {each}'
+    return type(error.__cause__ or error).__name__
+
+
+class Deadline:
+    """The end of a wait that several steps share."""
+
+    def __init__(self, wait: float) -> None:
+        self._end = time.monotonic() + wait
+
+    def left(self) -> float:
+        """Return the seconds that are left; never less than 0."""
+        return max(0.0, self._end - time.monotonic())
+
+
+class Request:
+    """At most one outstanding question to a coordinator.
+
+    An answer that does not come in time stays awaited: asking anew would
+    keep a mute server's connection alive for ever.
+    """
+
+    def __init__(self, backend: str) -> None:
+        self._backend = backend
+        self._asked: tuple[Any, str] = (None, '')
+        self._pending: Any = None
+
+    def ask(
+        self,
+        coordinator: Any,
+        name: str,
+        issue: Callable[[], Any],
+        deadline: Deadline,
+        collect: bool = True,
+    ) -> Any:
+        """Issue a question, unless it is outstanding, and await the answer.
+
+        :param name: says which question is the same one
+        :param issue: asks it of coordinator, returns tooz's async result
+        :param collect: return the result; else only await that it is there
+        :raises BackendTimeout: no answer yet; ask again, with the same name
+        :raises tooz.ToozError: the answer
+        """
+        self._settle(coordinator, name, deadline)
+        if self._pending is None:
+            self._asked, self._pending = (coordinator, name), issue()
+        self._await(deadline)
+        pending, self._pending = self._pending, None
+        return pending.get() if collect else None
+
+    def _settle(self, coordinator: Any, name: str, deadline: Deadline) -> None:
+        """Await and drop what was asked before, if it was something else."""
+        if self._pending is None or self._asked == (coordinator, name):
+            return
+        if self._asked[0] is coordinator:
+            self._await(deadline)
+        self._pending = None
+
+    def _await(self, deadline: Deadline) -> None:
+        pause = _POLL / 10
+        while not self._pending.done():
+            if not deadline.left():
+                raise exceptions.BackendTimeout(
+                    self._backend, f'no answer yet: {self._asked[1]}'
+                )
+            time.sleep(pause)
+            pause = min(pause * 1.5, _POLL)
+
+
+class Rest:
+    """Leaves a server that failed alone for a while.
+
+    :param longest: seconds
+    """
+
+    def __init__(
+        self, longest: float, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._longest = longest
+        self._clock = clock
+        self._failures = 0
+        self._until = -math.inf
+
+    @contextlib.contextmanager
+    def guard(self, backend: str) -> Iterator[None]:
+        """Refuse while resting; else note how the body fares.
+
+        :raises BackendError: resting, or as raised inside
+        """
+        if self._clock() < self._until:
+            raise exceptions.BackendError(backend, 'failed a moment ago')
+        try:
+            yield
+        except exceptions.BackendError:
+            self._until = self._clock() + backoff(
+                self._failures, self._longest
+            )
+            self._failures += 1
+            raise
+        self._failures = 0
+
+
+def backoff(failures: int, longest: float) -> float:
+    """Return the seconds to wait after so many failures, with jitter."""
+    return min(0.5 * 2.0**failures, longest) * random.uniform(0.5, 1.0)
+
+
+class Connected(NamedTuple):
+    """A started coordinator and the member id that only it has."""
+
+    coordinator: Any
+    member_id: bytes
+
+
+class Connection:
+    """Connects a coordinator when it is wanted, and replaces a hopeless one.
+
+    Connecting runs in a thread of its own, so that nobody waits for longer
+    than the bound. One attempt runs at a time, with a backoff between them.
+
+    :param backend: what to call the backend in errors
+    :param make: returns a coordinator for a member id; does not start it
+    :param new_id: returns a member id that was never used
+    :param patience: seconds of failures without any success after which the
+        coordinator is discarded
+    :param max_backoff: seconds between two attempts to connect, at most
+    :param stop: ends a coordinator's connection
+    """
+
+    def __init__(
+        self,
+        backend: str,
+        make: Callable[[bytes], Any],
+        new_id: Callable[[], bytes],
+        *,
+        patience: float,
+        max_backoff: float,
+        stop: Callable[[Any], None] = operator.methodcaller('stop'),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.backend = backend
+        self._make = make
+        self._new_id = new_id
+        self._patience = patience
+        self._stop = stop
+        self._max_backoff = max_backoff
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._attempt: _Attempt | None = None
+        self._failures = 0
+        self._retry_at = 0.0
+        self._failing_since: float | None = None
+        self._closed = False
+
+    @contextlib.contextmanager
+    def use(self, deadline: Deadline) -> Iterator[Connected]:
+        """Lend the coordinator, connecting if need be.
+
+        :raises BackendTimeout: still connecting at the deadline, or as
+            raised inside
+        :raises BackendError: it cannot connect, or anything raised inside
+        """
+        with translated(self.backend):
+            connected = self._get(deadline)
+            try:
+                yield connected
+            except Exception:
+                self._failing_since = self._failing_since or self._clock()
+                raise
+            self._failing_since = None
+
+    def discard(self, wait: float = 0.0) -> None:
+        """Drop the coordinator; wait at most so long for its stop."""
+        with self._lock:
+            attempt, self._attempt = self._attempt, None
+        if attempt is not None:
+            attempt.stop(wait)
+
+    def close(self, wait: float) -> None:
+        """Stop for good, waiting at most so many seconds."""
+        self._closed = True
+        self.discard(wait)
+
+    def _get(self, deadline: Deadline) -> Connected:
+        with self._lock:
+            attempt = self._current()
+        attempt.finished.wait(deadline.left())
+        if not attempt.finished.is_set():
+            raise exceptions.BackendTimeout(self.backend, 'still connecting')
+        if attempt.error is not None:
+            raise exceptions.BackendError(self.backend, reason(attempt.error))
+        return Connected(attempt.coordinator, attempt.member_id)
+
+    def _current(self) -> _Attempt:
+        """Return the attempt to go by, starting one where it is due."""
+        if self._closed:
+            raise exceptions.BackendError(self.backend, 'closed')
+        attempt, now = self._attempt, self._clock()
+        if attempt is None:
+            return self._start()
+        if not attempt.finished.is_set():
+            return attempt
+        if attempt.error is not None:
+            return self._start() if self._may_retry(attempt, now) else attempt
+        self._failures = 0
+        if self._is_hopeless(now):
+            LOG.info('%s: no success any more; connecting anew.', self.backend)
+            attempt.stop(0.0)
+            return self._start()
+        return attempt
+
+    def _is_hopeless(self, now: float) -> bool:
+        return (
+            self._failing_since is not None
+            and now - self._failing_since > self._patience
+        )
+
+    def _start(self) -> _Attempt:
+        self._failing_since = None
+        self._attempt = _Attempt(self._make, self._stop, self._new_id())
+        self._attempt.start()
+        return self._attempt
+
+    def _may_retry(self, attempt: _Attempt, now: float) -> bool:
+        if not attempt.counted:
+            attempt.counted = True
+            self._retry_at = now + backoff(self._failures, self._max_backoff)
+            self._failures += 1
+        return now >= self._retry_at
+
+
+class _Attempt:
+    """One coordinator, and its start in the background."""
+
+    def __init__(
+        self,
+        make: Callable[[bytes], Any],
+        stop: Callable[[Any], None],
+        member_id: bytes,
+    ) -> None:
+        self._make = make
+        self._stop = stop
+        self.member_id = member_id
+        self.finished = threading.Event()
+        self.coordinator: Any = None
+        self.error: BaseException | None = None
+        self.counted = False
+        self._unwanted = False
+
+    def start(self) -> None:
+        _in_background(self._connect, 'servicegroup-connect')
+
+    def stop(self, wait: float) -> None:
+        """Stop the coordinator, also one that is yet to connect."""
+        self._unwanted = True
+        if self.finished.is_set():
+            _in_background(self._disconnect, 'servicegroup-disconnect').join(
+                wait
+            )
+
+    def _connect(self) -> None:
+        try:
+            self.coordinator = self._make(self.member_id)
+            self.coordinator.start()
+        except Exception as error:
+            self.error = error
+        self.finished.set()
+        if self._unwanted or self.error is not None:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        try:
+            if self.coordinator is not None:
+                self._stop(self.coordinator)
+        except Exception as error:
+            LOG.debug('Stopping a coordinator: %s', reason(error))
+
+
+def _in_background(call: Callable[[], None], name: str) -> threading.Thread:
+    """Run call in a thread that never keeps the process from ending."""
+    thread = threading.Thread(target=call, daemon=True, name=name)
+    thread.start()
+    return thread

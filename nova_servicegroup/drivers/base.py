@@ -1,0 +1,177 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The contract between the API and its drivers."""
+
+import abc
+from collections.abc import Callable
+import dataclasses
+import datetime
+
+from oslo_config import cfg
+from oslo_utils import timeutils
+
+from nova_servicegroup import exceptions
+from nova_servicegroup import observer
+from nova_servicegroup import services
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """One member of a group, as an observer sees it.
+
+    :ivar host: the host that joined
+    :ivar group: the group that it joined
+    :ivar up: the verdict
+    :ivar held: up only because absence is not yet evidence
+    :ivar proof_age: seconds since the last proof of life; None: never seen
+    :ivar incarnations: the backend's names of the processes behind it
+    """
+
+    host: str
+    group: str
+    up: bool
+    held: bool = False
+    proof_age: float | None = None
+    incarnations: tuple[str, ...] = ()
+
+
+class Driver(abc.ABC):
+    """A way of telling which services are alive.
+
+    Constructing a driver checks its options and does nothing else: no
+    thread, no socket, no lock. Everything real is made at first use, once
+    for each process.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        """Check the options.
+
+        :raises ConfigurationError: an option cannot be used
+        """
+        self.conf = conf
+        #: Returns the records of a group; given by who has access to them.
+        #: Raises BackendError.
+        self.records: Callable[[str], list[services.ServiceRef]] = no_records
+
+    @abc.abstractmethod
+    def join(self, member: str, group: str, service: services.Service) -> None:
+        """Make member part of group for as long as service runs.
+
+        Returns within a few seconds also while the backend is away; the
+        beat then goes on trying.
+        """
+
+    @abc.abstractmethod
+    def leave(self, member: str, group: str) -> None:
+        """End the membership that this process joined; bounded in time."""
+
+    @abc.abstractmethod
+    def is_up(self, service_ref: services.ServiceRef) -> bool:
+        """Tell whether the service is alive. Never raises."""
+
+    @abc.abstractmethod
+    def updated_time(
+        self, service_ref: services.ServiceRef
+    ) -> datetime.datetime | None:
+        """Return the last proof of life, or the record's update if newer.
+
+        :returns: an aware time, or None when neither is known
+        """
+
+    @abc.abstractmethod
+    def get_all(self, group: str) -> list[Member]:
+        """List the members of a group, sorted by host.
+
+        :raises BackendError: the group cannot be read and was never seen
+        """
+
+    def check(self) -> str:
+        """Ask the backend once, for operators' checks.
+
+        :returns: a line about the backend that answered
+        :raises BackendError: it did not
+        """
+        raise NotImplementedError
+
+
+def no_records(group: str) -> list[services.ServiceRef]:
+    """Stand for access to the services table where there is none.
+
+    :raises BackendError: always
+    """
+    raise exceptions.BackendError(
+        'services table', 'this process was given no access to it'
+    )
+
+
+def group_of(service_ref: services.ServiceRef) -> str:
+    """Return the group of a record: its topic, or as Nova derives it."""
+    topic: str = service_ref['topic']
+    return topic or service_ref['binary'].rpartition('nova-')[2]
+
+
+def members(
+    seen: observer.Observer,
+    group: str,
+    backend: str,
+    incarnations: Callable[[str], tuple[str, ...]],
+) -> list[Member]:
+    """List what an observer sees of a group, sorted by host.
+
+    :param incarnations: tells them of a host
+    :raises BackendError: nothing was ever seen
+    """
+    membership = seen.members()
+    if membership.confirmed is None and not len(membership):
+        raise exceptions.BackendError(
+            backend, f'group {group} could not be read yet'
+        )
+    return [
+        Member(
+            host,
+            group,
+            seen.is_up(host),
+            membership.is_held(host),
+            seen.proof_age(host),
+            incarnations(host),
+        )
+        for host in sorted(membership)
+    ]
+
+
+def aware(value: datetime.datetime | str | None) -> datetime.datetime | None:
+    """Return a record's time, in UTC; records hold it naive, too, or as text.
+
+    :raises ValueError: a text that is no time
+    """
+    if isinstance(value, str):
+        value = timeutils.parse_isotime(value)
+    if value is None or value.tzinfo is not None:
+        return value
+    return value.replace(tzinfo=datetime.timezone.utc)
+
+
+def newer(
+    age: float | None, service_ref: services.ServiceRef
+) -> datetime.datetime | None:
+    """Return the newer of a proof of life and the record's own update.
+
+    :param age: seconds since the proof; None: there is none
+    """
+    updated = aware(service_ref['updated_at'])
+    if age is None:
+        return updated
+    proof = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(
+        seconds=age
+    )
+    return proof if updated is None else max(updated, proof)

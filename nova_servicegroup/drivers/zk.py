@@ -1,0 +1,237 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""ZooKeeper: a member is an ephemeral node."""
+
+from collections.abc import Callable
+import contextlib
+import functools
+import os
+import socket
+from typing import Any
+
+from oslo_config import cfg
+from oslo_utils import importutils
+
+from nova_servicegroup.drivers import _coordinated
+from nova_servicegroup.drivers import _tooz
+from nova_servicegroup.drivers import _zookeeper
+from nova_servicegroup.drivers import base
+from nova_servicegroup import exceptions
+from nova_servicegroup import membership
+from nova_servicegroup import observer
+from nova_servicegroup import opts
+from nova_servicegroup import reporter
+from nova_servicegroup import services
+
+coordination = importutils.try_import('tooz.coordination')
+
+
+class ZooKeeperDriver(_coordinated.CoordinatedDriver):
+    """Members are ephemeral nodes, one for each process that joined.
+
+    Options: ``[zookeeper] address``, ``session_timeout``, ``namespace``,
+    ``username``, ``password``, ``use_tls``, ``ca_file``, ``cert_file``,
+    ``key_file``, ``key_password``. A dead member is found when its session
+    expires.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        _tooz.require('zk', 'kazoo', 'zk')
+        settings = _zookeeper.Settings(conf)
+        super().__init__(
+            conf,
+            functools.partial(_Attendance, settings),
+            functools.partial(_Backend, settings),
+        )
+
+
+class _Attendance:
+    """One member of one group, for as long as its service runs."""
+
+    def __init__(
+        self, settings: _zookeeper.Settings, host: str, group: str
+    ) -> None:
+        conf = settings.conf
+        self._settings = settings
+        self._group = _tooz.escape(group).encode('ascii')
+        self._connection = settings.connection(
+            functools.partial(_tooz.member_id, host)
+        )
+        self._request = _tooz.Request(self._connection.backend)
+        self._wait = float(conf.servicegroup.read_timeout)
+        name = f'Member {host} of group {group}'
+        leave = self._leave if conf.servicegroup.leave_on_stop else None
+        self._reporter = reporter.Reporter(name, self._beat, leave)
+        self._gate = reporter.ProgressGate(
+            self._reporter,
+            self._connection.discard,
+            opts.service_down_time(conf),
+        )
+
+    def start(self, service: services.Service) -> None:
+        """Join, as far as it is possible at once, and go on beating."""
+        interval = min(
+            float(service.report_interval), self._settings.session_timeout / 3
+        )
+        self._wait = min(self._wait, interval / 2)
+        self._reporter.run()
+        self._reporter.start(service, interval)
+        service.on_stop(self._gate.stop)
+        self._gate.start()
+
+    def stop(self) -> None:
+        """Leave the group."""
+        self._gate.stop()
+        self._reporter.stop()
+        self._leave()
+
+    def _leave(self) -> None:
+        self._connection.close(wait=1.0)
+
+    def _beat(self) -> None:
+        """Verify the membership, and restore it where it is gone."""
+        deadline = _tooz.Deadline(self._wait)
+        with self._connection.use(deadline) as connected:
+            ask = functools.partial(self._ask, connected, deadline)
+            if not self._is_joined(connected, ask):
+                self._join(connected, ask)
+
+    def _ask(
+        self,
+        connected: _tooz.Connected,
+        deadline: _tooz.Deadline,
+        name: str,
+        issue: Callable[[], Any],
+        collect: bool = True,
+    ) -> Any:
+        return self._request.ask(
+            connected.coordinator, name, issue, deadline, collect
+        )
+
+    def _is_joined(
+        self, connected: _tooz.Connected, ask: Callable[..., Any]
+    ) -> bool:
+        # tooz's heartbeat succeeds whether or not the member is there.
+        try:
+            ask(
+                'verify',
+                functools.partial(
+                    connected.coordinator.get_member_capabilities,
+                    self._group,
+                    connected.member_id,
+                ),
+            )
+        except coordination.MemberNotJoined:
+            return False
+        return True
+
+    def _join(
+        self, connected: _tooz.Connected, ask: Callable[..., Any]
+    ) -> None:
+        coordinator = connected.coordinator
+        with contextlib.suppress(coordination.GroupAlreadyExist):
+            ask(
+                'create group',
+                functools.partial(coordinator.create_group, self._group),
+            )
+        # The result is not collected: a coordinator that knows that it has
+        # joined cannot be stopped while the servers are away.
+        ask(
+            'join',
+            functools.partial(coordinator.join_group, self._group, _origin()),
+            collect=False,
+        )
+        if not self._is_joined(connected, ask):
+            raise exceptions.BackendError(
+                self._connection.backend, 'the membership was not accepted'
+            )
+
+
+def _origin() -> dict[str, Any]:
+    """Return what tells two processes with one host name apart."""
+    return {'machine': socket.gethostname(), 'pid': os.getpid()}
+
+
+class _Backend:
+    """The reading side of one process: one connection, all groups."""
+
+    def __init__(self, settings: _zookeeper.Settings) -> None:
+        self._settings = settings
+        self._connection = settings.connection(
+            functools.partial(_tooz.member_id, 'reader')
+        )
+
+    def reader(self, group: str) -> '_GroupReader':
+        """Return a new reader of a group."""
+        return _GroupReader(self._settings, self._connection, group)
+
+    def check(self) -> str:
+        """Ask the servers once; see base.Driver."""
+        wait = float(self._settings.session_timeout + 1)
+        deadline = _tooz.Deadline(wait)
+        with self._connection.use(deadline) as connected:
+            groups = connected.coordinator.get_groups().get(deadline.left())
+        return f'{self._connection.backend} answers; {len(groups)} groups.'
+
+
+class _GroupReader(_coordinated.GroupReader):
+    """Reads one group."""
+
+    def __init__(
+        self,
+        settings: _zookeeper.Settings,
+        connection: _tooz.Connection,
+        group: str,
+    ) -> None:
+        conf = settings.conf
+        hold_time = opts.hold_time(conf)
+        super().__init__(
+            f'Group {group} (zk)',
+            self._read_group,
+            lambda now: membership.Membership(
+                now, hold_time, settle_time=2.0 * settings.session_timeout
+            ),
+            refresh_interval=conf.servicegroup.refresh_interval,
+            read_timeout=conf.servicegroup.read_timeout,
+        )
+        self._group = _tooz.escape(group).encode('ascii')
+        self._group_name = group
+        self._connection = connection
+        self._request = _tooz.Request(connection.backend)
+        self._roster = _zookeeper.Roster(group)
+
+    def get_all(self) -> list[base.Member]:
+        """See base.Driver."""
+        return base.members(
+            self,
+            self._group_name,
+            self._connection.backend,
+            self._roster.incarnations,
+        )
+
+    def _read_group(self, wait: float) -> observer.Reading:
+        deadline = _tooz.Deadline(wait)
+        with self._connection.use(deadline) as connected:
+            coordinator = connected.coordinator
+            try:
+                ids = self._request.ask(
+                    coordinator,
+                    'get members',
+                    functools.partial(coordinator.get_members, self._group),
+                    deadline,
+                )
+            except coordination.GroupNotCreated:
+                return observer.Reading(
+                    self._roster.take(frozenset()), emptied=True
+                )
+        return observer.Reading(self._roster.take(ids))

@@ -1,0 +1,103 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The error tree: nothing else leaves this package."""
+
+from collections.abc import Iterable
+
+
+class ServiceGroupError(Exception):
+    """Base of every error that this package raises."""
+
+
+class ConfigurationError(ServiceGroupError):
+    """An option's value cannot be used.
+
+    :ivar option: the option as written in the file: ``[group] name``
+    :ivar value: the refused value, or None when it must not be shown
+    """
+
+    def __init__(self, option: str, value: object, accepted: str) -> None:
+        super().__init__(
+            f'{option} = {value!r} cannot be used. Accepted: {accepted}'
+        )
+        self.option = option
+        self.value = value
+
+
+class ArgumentError(ServiceGroupError, ValueError):
+    """A caller passed an argument that cannot be used."""
+
+    def __init__(self, argument: str, value: object, accepted: str) -> None:
+        super().__init__(
+            f'{argument} = {value!r} cannot be used. Accepted: {accepted}'
+        )
+        self.argument = argument
+
+
+class DriverNotFound(ConfigurationError):
+    """No installed driver has the chosen name."""
+
+    def __init__(self, name: str, installed: Iterable[str]) -> None:
+        names = ', '.join(sorted(installed)) or 'none is installed'
+        super().__init__('[DEFAULT] servicegroup_driver', name, names)
+
+
+class DriverAmbiguous(ConfigurationError):
+    """Several installed drivers have the chosen name."""
+
+    def __init__(self, name: str, providers: Iterable[str]) -> None:
+        super().__init__(
+            '[DEFAULT] servicegroup_driver',
+            name,
+            'a name that one package provides; this one comes from '
+            + ', '.join(sorted(providers)),
+        )
+
+
+class LibraryMissing(ServiceGroupError):
+    """The client library of the chosen driver is not installed."""
+
+    def __init__(self, driver: str, library: str, extra: str) -> None:
+        super().__init__(
+            f'The {driver} driver needs the library {library}, which is not '
+            f'installed: pip install nova-servicegroup[{extra}]'
+        )
+        self.driver = driver
+        self.library = library
+        self.extra = extra
+
+
+class BackendError(ServiceGroupError):
+    """The backend could not be asked, or answered with an error."""
+
+    def __init__(self, backend: str, reason: str) -> None:
+        super().__init__(f'{backend}: {reason}')
+        self.backend = backend
+        self.reason = reason
+
+
+class BackendTimeout(BackendError):
+    """The backend did not answer within the bound of the call."""
+
+
+class RecordDeleted(ServiceGroupError):
+    """The services table has no record of the service any more."""
+
+    def __init__(self, binary: str, host: str) -> None:
+        super().__init__(
+            f'The services table record for the {binary} service on host '
+            f'{host} is gone. Either stop this service, if it should be '
+            f'deleted, or restart it to create the record anew.'
+        )
+        self.binary = binary
+        self.host = host

@@ -1,0 +1,252 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Who is alive, given what the backend confirmed and when.
+
+Pure: no I/O, no clock of its own. Every time is in seconds of one monotonic
+clock of the observer and is handed in.
+"""
+
+import collections
+from collections.abc import Iterable, Iterator, Set
+import dataclasses
+import math
+
+#: Fewer members than this may all vanish at once without it being strange.
+MASS_LOSS = 3
+
+_NOBODY: frozenset[str] = frozenset()
+
+
+@dataclasses.dataclass(frozen=True)
+class Changes:
+    """The verdicts that one event changed, by host.
+
+    :ivar up: confirmed, after having been down or unknown
+    :ivar down: absent, and absence is evidence
+    :ivar held: absent, but up until the hold time is over
+    :ivar expired: down because the hold time is over
+    """
+
+    up: Set[str] = _NOBODY
+    down: Set[str] = _NOBODY
+    held: Set[str] = _NOBODY
+    expired: Set[str] = _NOBODY
+
+
+@dataclasses.dataclass(frozen=True)
+class Hold:
+    """A missing member that is still up.
+
+    :ivar proof: when it was last proven alive; None: never
+    :ivar until: when it will be down
+    """
+
+    proof: float | None
+    until: float
+
+
+class Membership:
+    """The members of one group as one observer may judge them.
+
+    Absence from a confirmed membership means down. It does not while
+    nothing can be confirmed, nor when it may be the backend that forgot: see
+    ``confirm``. Then a member stays up until ``hold_time`` after its last
+    proof of life.
+
+    :param now: the start: before anything was ever confirmed, every host is
+        presumed up until hold_time from here
+    :param hold_time: seconds
+    :param settle_time: seconds in which members that the backend dropped
+        during an outage come back by themselves, and in which a mass loss
+        may be spread out
+    :param idle_time: an observer that asked nothing for longer than this
+        cannot blame the members for being old
+    """
+
+    def __init__(
+        self,
+        now: float,
+        hold_time: float,
+        settle_time: float = 0.0,
+        idle_time: float = 5.0,
+    ) -> None:
+        self._hold_time = hold_time
+        self._settle_time = settle_time
+        self._idle_time = idle_time
+        self._present: Set[str] = _NOBODY
+        self._held: dict[str, Hold] = {}
+        self._losses: collections.deque[tuple[float, dict[str, Hold]]] = (
+            collections.deque()
+        )
+        self._confirmed: float | None = None
+        self._blind_since: float | None = None
+        self._settled = -math.inf
+        self._present_until = math.inf
+        self._unknown_until = now + hold_time
+
+    def is_up(self, host: str, now: float) -> bool:
+        """Tell whether host is up; a few set look-ups."""
+        if host in self._present:
+            return now <= self._present_until
+        hold = self._held.get(host)
+        if hold is not None:
+            return now <= hold.until
+        return now <= self._unknown_until
+
+    def is_held(self, host: str) -> bool:
+        """Tell whether host is missing but not down."""
+        return host in self._held
+
+    def proof(self, host: str) -> float | None:
+        """Return when host was last proven alive."""
+        if host in self._present:
+            return self._confirmed
+        hold = self._held.get(host)
+        return hold.proof if hold else None
+
+    @property
+    def confirmed(self) -> float | None:
+        """When the backend last confirmed anything."""
+        return self._confirmed
+
+    @property
+    def blind_since(self) -> float | None:
+        """Since when there is no confirmed contact; None: there is."""
+        return self._blind_since
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self._present, *self._held])
+
+    def __len__(self) -> int:
+        return len(self._present) + len(self._held)
+
+    def confirm(
+        self, present: Set[str], now: float, emptied: bool = False
+    ) -> Changes:
+        """Take a membership that the backend just confirmed.
+
+        Members that it misses are down, but held when
+
+        - the backend turns out emptied (the caller can tell), or
+        - more than half of the group and at least MASS_LOSS members
+          vanished within settle_time, or
+        - contact is back after an outage for less than settle_time.
+
+        :param present: the hosts; kept, so hand over an own set
+        """
+        came = present - self._present
+        lost = self._present - present
+        holds = self._holds(lost, now) if lost else {}
+        self._see(now, emptied)
+        self._present = present
+        held = self._judge(holds, now, emptied)
+        came_back = self._release(came)
+        return Changes(
+            up=came - came_back,
+            held=held,
+            down=lost - held,
+            expired=self.expire(now),
+        )
+
+    def admit(self, host: str) -> None:
+        """Take one more host that the backend just confirmed."""
+        self._present = self._present | {host}
+
+    def presume(self, host: str, now: float) -> None:
+        """Take a host that nothing can be learnt of for now: up, at first."""
+        self._held[host] = Hold(None, now + self._hold_time)
+
+    def lose(self, now: float) -> Changes:
+        """Take note that nothing could be confirmed."""
+        if self._blind_since is None:
+            self._present_until = self._evidence(now) + self._hold_time
+            self._blind_since = now
+        return Changes(expired=self.expire(now))
+
+    def expire(self, now: float) -> Set[str]:
+        """Return the hosts whose hold time has ended, once each."""
+        over = {host for host, hold in self._held.items() if hold.until < now}
+        for host in over:
+            del self._held[host]
+        if now > self._present_until and self._present:
+            over |= self._present
+            self._present = _NOBODY
+        return over
+
+    def _evidence(self, now: float) -> float:
+        """Return from when on the present members' silence counts."""
+        if self._confirmed is None or now - self._confirmed > self._idle_time:
+            return now
+        return self._confirmed
+
+    def _holds(self, hosts: Iterable[str], now: float) -> dict[str, Hold]:
+        until = (
+            self._evidence(now) + self._hold_time
+            if self._blind_since is None
+            else self._present_until
+        )
+        return dict.fromkeys(hosts, Hold(self._confirmed, until))
+
+    def _see(self, now: float, emptied: bool) -> None:
+        """Note the contact, and whether it ends an outage."""
+        if self._blind_since is not None and self._outage(now):
+            self._settled = now + self._settle_time
+        self._blind_since = None
+        self._present_until = math.inf
+        if emptied:
+            return
+        self._confirmed = now
+        if now > self._settled:
+            self._unknown_until = -math.inf
+
+    def _outage(self, now: float) -> bool:
+        """Tell whether contact was lost for long enough to lose members."""
+        since = (
+            self._blind_since if (self._confirmed is None) else self._confirmed
+        )
+        return since is not None and now - since > self._settle_time / 4
+
+    def _judge(
+        self, holds: dict[str, Hold], now: float, emptied: bool
+    ) -> Set[str]:
+        """Hold those of the lost whose absence is no evidence."""
+        if holds:
+            self._losses.append((now, holds))
+        while self._losses and (self._losses[0][0] < now - self._settle_time):
+            self._losses.popleft()
+        if emptied or now <= self._settled:
+            doubted = holds
+        elif holds and self._is_mass_loss():
+            doubted = self._recent_losses()
+        else:
+            return _NOBODY
+        self._held.update(doubted)
+        return frozenset(doubted)
+
+    def _is_mass_loss(self) -> bool:
+        lost = len(self._recent_losses())
+        return lost >= MASS_LOSS and lost > len(self._present)
+
+    def _recent_losses(self) -> dict[str, Hold]:
+        recent: dict[str, Hold] = {}
+        for _, holds in self._losses:
+            recent.update(holds)
+        return {
+            host: hold
+            for host, hold in recent.items()
+            if host not in self._present
+        }
+
+    def _release(self, came: Set[str]) -> Set[str]:
+        """Forget the holds of those that came back; return them."""
+        return {host for host in came if self._held.pop(host, None)}

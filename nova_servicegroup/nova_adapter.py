@@ -1,0 +1,288 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The seam: the only module that imports Nova.
+
+castellan and oslo.policy load this module in every process that uses them,
+Nova's or not. So importing it imports neither Nova nor the rest of this
+package, and the hook does nothing where Nova's configuration is not loaded.
+"""
+
+from collections.abc import Callable
+import datetime
+from importlib import metadata
+
+# Not oslo.log, which those processes need not have; records go the same way.
+import logging
+import sys
+import threading
+from typing import Any, TYPE_CHECKING
+
+from nova_servicegroup import _nova_install
+from nova_servicegroup import _nova_shape
+from nova_servicegroup import exceptions
+
+if TYPE_CHECKING:
+    from oslo_config import cfg
+
+    from nova_servicegroup import api
+    from nova_servicegroup import services
+
+LOG = logging.getLogger(__name__)
+
+_TABLE = 'services table'
+
+_apis: 'dict[tuple[int, str], api.API]' = {}
+
+
+class Hook:
+    """What castellan constructs while Nova's configuration is imported."""
+
+    def __init__(self, conf: object = None) -> None:
+        """Install the drivers into Nova, if this is Nova. Never raises."""
+        install()
+
+    def list_options_for_discovery(self) -> list[Any]:
+        """Return the options for castellan to register: none."""
+        return []
+
+
+def install() -> None:
+    """Install the drivers into Nova, if this is Nova. Never raises."""
+    module = sys.modules.get('nova.conf.servicegroup')
+    if module is not None:
+        installation.install(module)
+
+
+def _connect(names: list[str]) -> None:
+    from nova.servicegroup import api
+    from nova.servicegroup.drivers import base
+
+    _nova_shape.check_interface(base.Driver, Driver)
+    _nova_shape.point(api._driver_name_class_mapping, names)
+
+
+installation = _nova_install.Installation(_connect)
+
+
+def load_nova() -> 'cfg.ConfigOpts':
+    """Import what loads the hook in Nova, and return its configuration.
+
+    :raises ImportError: Nova is not installed here
+    """
+    import nova.conf
+    import nova.policies  # noqa: F401
+
+    conf: cfg.ConfigOpts = nova.conf.CONF
+    return conf
+
+
+def open_database(conf: 'cfg.ConfigOpts') -> bool:
+    """Open Nova's databases, outside of Nova's own programs; once.
+
+    :returns: whether conf names a database
+    """
+    from nova.db.api import api as api_db
+    from nova.db.main import api as main_db
+    from nova import objects
+
+    main_db.configure(conf)
+    api_db.configure(conf)
+    objects.register_all()
+    return bool(conf.database.connection or conf.api_database.connection)
+
+
+def make_api(conf: 'cfg.ConfigOpts') -> 'api.API':
+    """Make an API that can read Nova's services table.
+
+    :raises: as api.API, with the traceback cut off: the operator who finds
+        the error in Nova's log needs the last line
+    """
+    from nova_servicegroup import api
+
+    try:
+        made = api.API(conf)
+    except exceptions.ServiceGroupError as error:
+        raise error.with_traceback(None) from None
+    made.driver.records = records
+    return made
+
+
+def records(group: str) -> 'list[services.ServiceRef]':
+    """Return the records of a group in every cell that can be seen here.
+
+    :raises BackendError: they cannot be read
+    """
+    from nova_servicegroup.drivers import base
+
+    try:
+        return [
+            each for each in _all_records() if base.group_of(each) == group
+        ]
+    except exceptions.BackendError:
+        raise
+    except Exception as error:
+        raise exceptions.BackendError(_TABLE, _first_line(error)) from error
+
+
+def _all_records() -> 'list[services.ServiceRef]':
+    from nova import context
+    from nova import objects
+    import nova.conf
+
+    admin = context.get_admin_context()
+    if not nova.conf.CONF.api_database.connection:
+        return list(objects.ServiceList.get_all(admin))
+    found: list[services.ServiceRef] = []
+    for cell, answer in context.scatter_gather_skip_cell0(
+        admin, objects.ServiceList.get_all
+    ).items():
+        if context.is_cell_failure_sentinel(answer):
+            raise exceptions.BackendError(
+                _TABLE, f'cell {cell} did not answer'
+            )
+        found.extend(answer)
+    return found
+
+
+class Driver:
+    """The servicegroup driver as Nova knows it.
+
+    nova-api constructs hundreds. All share one API for each configuration,
+    which is made with the first, so that Nova does not start on options that
+    cannot be used.
+    """
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        """Find or make the API.
+
+        :raises LibraryMissing: the driver's client library is not installed
+        :raises ConfigurationError: an option cannot be used
+        """
+        self._api = _shared_api()
+
+    def join(self, member: str, group: str, service: Any = None) -> None:
+        """Make member part of group for as long as service runs.
+
+        :raises ArgumentError: an argument is empty
+        """
+        if service is None:
+            raise exceptions.ArgumentError(
+                'service', service, "Nova's service object"
+            )
+        LOG.info(
+            'Joining the servicegroup %s as %s with the driver %s of '
+            'nova-servicegroup %s',
+            group,
+            member,
+            self._api.driver.conf.servicegroup_driver,
+            metadata.version('nova-servicegroup'),
+        )
+        self._api.join(member, group, NovaService(service))
+
+    def is_up(self, service_ref: 'services.ServiceRef') -> bool:
+        """Tell whether the service is up. Never raises.
+
+        Nova has answered for one that is forced down.
+        """
+        return self._api.driver.is_up(service_ref)
+
+    def updated_time(
+        self,
+        service_ref: 'services.ServiceRef',
+    ) -> datetime.datetime | None:
+        """Return the last proof of life, or None."""
+        return self._api.get_updated_time(service_ref)
+
+
+def _shared_api() -> 'api.API':
+    import nova.conf
+
+    conf = nova.conf.CONF
+    key = id(conf), conf.servicegroup_driver
+    if key not in _apis:
+        # Of two threads one wins; the loser's object has done nothing yet.
+        _apis.setdefault(key, make_api(conf))
+    return _apis[key]
+
+
+class NovaService:
+    """Nova's running service, as a driver sees it."""
+
+    def __init__(self, service: Any) -> None:
+        """Take a service that is about to run."""
+        self._service = service
+        self.report_interval: float = service.report_interval or 0
+        self.tg: services.Timers = service.tg
+
+    def on_stop(self, callback: Callable[[], None]) -> None:
+        """Have callback run once, after the service has stopped its work.
+
+        Also when its stop() raises. What callback raises is logged.
+        """
+        stop = self._service.stop
+        called = threading.Lock()
+
+        def stop_and_call(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return stop(*args, **kwargs)
+            finally:
+                if called.acquire(blocking=False):
+                    _log_errors(callback)
+
+        self._service.stop = stop_and_call
+
+    def save_heartbeat(self) -> None:
+        """Write one heartbeat to the service's record.
+
+        :raises RecordDeleted: the record is gone
+        :raises BackendTimeout: nobody has answered in time
+        :raises BackendError: it could not be written
+        """
+        from nova import exception
+        import oslo_messaging
+
+        try:
+            record = self._service.service_ref
+            record.report_count += 1
+            record.save()
+        except exception.ServiceNotFound:
+            raise exceptions.RecordDeleted(
+                self._service.binary, self._service.host
+            ) from None
+        except oslo_messaging.MessagingTimeout as error:
+            raise exceptions.BackendTimeout(
+                _record_keeper(), _first_line(error)
+            ) from error
+        except Exception as error:
+            raise exceptions.BackendError(
+                _record_keeper(), _first_line(error)
+            ) from error
+
+
+def _record_keeper() -> str:
+    from nova.objects import base
+
+    indirect = base.NovaObject.indirection_api is not None
+    return 'nova-conductor' if indirect else _TABLE
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _log_errors(callback: Callable[[], None]) -> None:
+    try:
+        callback()
+    except Exception:
+        LOG.exception('Leaving the servicegroup failed')

@@ -1,0 +1,187 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Keeps one group's membership young, on demand and in bounded time."""
+
+from collections.abc import Callable, Iterable, Set
+import dataclasses
+import threading
+import time
+
+from oslo_log import log as logging
+
+from nova_servicegroup import exceptions
+from nova_servicegroup import membership
+
+LOG = logging.getLogger(__name__)
+
+#: So many hosts are named in one line of the log.
+_NAMED = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """What one read of a group confirmed.
+
+    :ivar present: the hosts; an own set of the reader's
+    :ivar emptied: the backend has forgotten even that the group exists
+    """
+
+    present: Set[str]
+    emptied: bool = False
+
+
+#: Reads the group, waiting at most so many seconds for the answer.
+#: :raises BackendError: nothing was confirmed, this time
+Read = Callable[[float], Reading]
+
+
+class Observer:
+    """Answers who is up in one group, for every thread of a process.
+
+    The group is read at most once in each ``refresh_interval``, by whoever
+    asks first. A question waits for the backend only when there is no
+    membership young enough: at most ``read_timeout``, and once an answer has
+    failed to come nobody waits until contact is back.
+
+    :param name: what to call the group in the log
+    :param read: see Read
+    :param members: makes the membership, given the time of its start
+    """
+
+    def __init__(
+        self,
+        name: str,
+        read: Read,
+        members: Callable[[float], membership.Membership],
+        *,
+        refresh_interval: float,
+        read_timeout: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._name = name
+        self._read = read
+        self._members = members(clock())
+        self._refresh_interval = refresh_interval
+        self._read_timeout = read_timeout
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._due = -1.0
+
+    def is_up(self, host: str) -> bool:
+        """Tell whether host is up. Never raises."""
+        now = self._clock()
+        if now >= self._due:
+            self._refresh()
+        return self._members.is_up(host, now)
+
+    def members(self) -> membership.Membership:
+        """Return the membership, refreshed if it was due."""
+        if self._clock() >= self._due:
+            self._refresh()
+        return self._members
+
+    def proof_age(self, host: str) -> float | None:
+        """Return the seconds since host was last proven alive."""
+        proof = self.members().proof(host)
+        return None if proof is None else max(0.0, self._clock() - proof)
+
+    def _refresh(self) -> None:
+        """Read the group, unless another thread just did."""
+        blind = self._members.blind_since is not None
+        wait = 0.0 if blind else self._read_timeout
+        if not self._lock.acquire(timeout=wait):
+            return
+        try:
+            if self._clock() >= self._due:
+                self._read_once(wait)
+        finally:
+            self._lock.release()
+
+    def _read_once(self, wait: float) -> None:
+        try:
+            reading = self._read(wait)
+        except exceptions.BackendError as error:
+            self._lost(error)
+        except Exception as error:
+            LOG.exception('Unexpected error while reading %s', self._name)
+            self._lost(error)
+        else:
+            self._confirmed(reading)
+        self._due = self._clock() + self._refresh_interval
+
+    def _confirmed(self, reading: Reading) -> None:
+        now = self._clock()
+        blind_since = self._members.blind_since
+        first = self._members.confirmed is None
+        changes = self._members.confirm(
+            reading.present, now, emptied=reading.emptied
+        )
+        if blind_since is not None:
+            LOG.info(
+                '%s: contact is back after %.1f s.',
+                self._name,
+                now - blind_since,
+            )
+        if first:
+            LOG.info('%s: %d members.', self._name, len(reading.present))
+            changes = dataclasses.replace(changes, up=frozenset())
+        self._log(changes)
+
+    def _lost(self, error: Exception) -> None:
+        now = self._clock()
+        first = self._members.blind_since is None
+        changes = self._members.lose(now)
+        if first and self._members.confirmed is None:
+            LOG.warning(
+                '%s cannot be read (%s). It cannot be told who is '
+                'alive; every member is presumed up at first.',
+                self._name,
+                error,
+            )
+        elif first:
+            LOG.warning(
+                '%s cannot be read any more (%s). Its %d members are '
+                'held up until the hold time is over.',
+                self._name,
+                error,
+                len(self._members),
+            )
+        self._log(changes)
+
+    def _log(self, changes: membership.Changes) -> None:
+        self._log_hosts(logging.INFO, 'up', changes.up)
+        self._log_hosts(logging.WARNING, 'down', changes.down)
+        self._log_hosts(
+            logging.WARNING,
+            'missing, but held up: the backend may have lost them',
+            changes.held,
+        )
+        reason = (
+            'down: not seen for the hold time'
+            if self._members.blind_since is None
+            else 'down: blind, and not seen for the hold time'
+        )
+        self._log_hosts(logging.WARNING, reason, changes.expired)
+
+    def _log_hosts(self, level: int, what: str, hosts: Iterable[str]) -> None:
+        names = sorted(hosts)
+        if names:
+            more = len(names) - _NAMED
+            LOG.log(
+                level,
+                '%s: %s%s: %s',
+                self._name,
+                ', '.join(names[:_NAMED]),
+                f' and {more} more' if more > 0 else '',
+                what,
+            )

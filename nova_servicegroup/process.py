@@ -1,0 +1,45 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""One object for each process, however it was forked."""
+
+from collections.abc import Callable
+import os
+from typing import Generic, TypeVar
+
+T = TypeVar('T')
+
+
+class PerProcess(Generic[T]):
+    """Makes an object at first use, and anew in every forked child.
+
+    A child must not touch what its parent made: the sockets are shared and
+    the threads are gone. So the parent's object stays referenced, is never
+    closed, and is never seen again. No lock is used, since a lock may be
+    held at the moment of a fork; the factory must do nothing but construct.
+    """
+
+    def __init__(self, factory: Callable[[], T]) -> None:
+        self._factory = factory
+        self._made: dict[int, T] = {}
+
+    def get(self) -> T:
+        """Return this process's object."""
+        made = self._made.get(os.getpid())
+        return made if made is not None else self._make()
+
+    def peek(self) -> T | None:
+        """Return this process's object if it has been made."""
+        return self._made.get(os.getpid())
+
+    def _make(self) -> T:
+        return self._made.setdefault(os.getpid(), self._factory())

@@ -1,0 +1,175 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The beat of one member, on the timer of the service itself."""
+
+from collections.abc import Callable
+import threading
+import time
+
+from oslo_log import log as logging
+
+from nova_servicegroup import exceptions
+from nova_servicegroup import services
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds before the first beat of the timer, as in Nova.
+INITIAL_DELAY = 5
+
+
+class Reporter:
+    """Beats for one member and lets no exception out.
+
+    Trouble is logged once when it begins and once when it is over.
+
+    :param name: what to call the member in the log
+    :param beat: renews and verifies the membership, in bounded time.
+        :raises ServiceGroupError: it could not
+    :param leave: ends the membership at the service's stop, in bounded time
+    """
+
+    def __init__(
+        self,
+        name: str,
+        beat: Callable[[], None],
+        leave: Callable[[], None] | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._name = name
+        self._beat = beat
+        self._leave = leave
+        self._clock = clock
+        self._lost_at: float | None = None
+        self._stopped = False
+        self.last_run = clock()
+
+    def start(self, service: services.Service, interval: float) -> None:
+        """Have service beat every interval seconds until it stops."""
+        service.on_stop(self.stop)
+        service.tg.add_timer_args(
+            interval,
+            self.run,
+            initial_delay=min(INITIAL_DELAY, interval),
+            stop_on_exception=False,
+        )
+
+    def run(self) -> None:
+        """Beat once."""
+        if self._stopped:
+            return
+        self.last_run = self._clock()
+        try:
+            self._beat()
+        except exceptions.RecordDeleted as error:
+            LOG.error('%s: %s', self._name, error)
+            self._lost_at = self._lost_at or self._clock()
+        except exceptions.ServiceGroupError as error:
+            self._lost(error)
+        except Exception:
+            LOG.exception('%s: unexpected error in the heartbeat', self._name)
+            self._lost_at = self._lost_at or self._clock()
+        else:
+            self._recovered()
+
+    def stop(self) -> None:
+        """Leave; every later beat does nothing."""
+        if self._stopped:
+            return
+        self._stopped = True
+        try:
+            if self._leave:
+                self._leave()
+        except exceptions.ServiceGroupError as error:
+            LOG.warning(
+                '%s could not leave (%s); its membership will expire.',
+                self._name,
+                error,
+            )
+        except Exception:
+            LOG.exception('%s: unexpected error while leaving', self._name)
+
+    def _lost(self, error: Exception) -> None:
+        if self._lost_at is None:
+            self._lost_at = self._clock()
+            LOG.warning(
+                '%s: lost contact, the heartbeat failed (%s). It '
+                'will go on trying.',
+                self._name,
+                error,
+            )
+
+    def _recovered(self) -> None:
+        if self._lost_at is not None:
+            LOG.info(
+                '%s: recovered, the heartbeat works again after %.1f s.',
+                self._name,
+                self._clock() - self._lost_at,
+            )
+            self._lost_at = None
+
+
+class ProgressGate:
+    """Gives a membership up when the service makes no progress.
+
+    Threads of a client library would keep the membership of a process alive
+    whose own timers stand still.
+
+    :param patience: seconds without a run of the beat
+    :param give_up: ends the membership; the next beat restores it
+    """
+
+    def __init__(
+        self,
+        reporter: Reporter,
+        give_up: Callable[[], None],
+        patience: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._reporter = reporter
+        self._give_up = give_up
+        self._patience = patience
+        self._clock = clock
+        self._given_up_at: float | None = None
+        self._stop = threading.Event()
+
+    def start(self) -> None:
+        """Watch from a thread of its own until stop()."""
+        threading.Thread(
+            target=self._watch, daemon=True, name='servicegroup-progress'
+        ).start()
+
+    def stop(self) -> None:
+        """End the watch."""
+        self._stop.set()
+
+    def check(self) -> None:
+        """Give up if the last beat is too old; once for each silence."""
+        last_run = self._reporter.last_run
+        if (
+            self._clock() - last_run <= self._patience
+            or self._given_up_at == last_run
+        ):
+            return
+        self._given_up_at = last_run
+        LOG.error(
+            'No heartbeat was run for %.0f s: the service is stuck. '
+            'Its membership is given up.',
+            self._clock() - last_run,
+        )
+        self._give_up()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._patience / 8):
+            self.check()

@@ -1,0 +1,237 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""One supervised process of the operating system."""
+
+from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import os
+import pathlib
+import random
+import signal
+import socket
+import subprocess
+import time
+
+# Below the kernel's ephemeral range, so that no outgoing connection takes a
+# port between the moment it was found free and the moment a server binds it.
+_PORTS = range(15000, 32000)
+_BOOT_ID = pathlib.Path('/proc/sys/kernel/random/boot_id')
+_given: set[int] = set()
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nobody listens on."""
+    for port in random.sample(_PORTS, k=len(_PORTS)):
+        if port not in _given and can_bind(port):
+            _given.add(port)
+            return port
+    raise RuntimeError('no free TCP port between 15000 and 32000')
+
+
+def free_ports(count: int) -> list[int]:
+    """Return several different free TCP ports."""
+    return [free_port() for _ in range(count)]
+
+
+def can_bind(port: int) -> bool:
+    """Return whether a port of 127.0.0.1 is free."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):
+            probe.bind(('127.0.0.1', port))
+            return True
+    return False
+
+
+def wait_until(
+    check: Callable[[], object],
+    timeout: float,
+    interval: float = 0.05,
+    what: str = '',
+) -> float:
+    """Wait until a check is true and return the seconds that it took.
+
+    :raises TimeoutError: when it is still false after the timeout.
+    """
+    begun = time.monotonic()
+    while not check():
+        if time.monotonic() - begun > timeout:
+            what = what or getattr(check, '__name__', 'a condition')
+            raise TimeoutError(f'after {timeout:g} s: {what}')
+        time.sleep(interval)
+    return time.monotonic() - begun
+
+
+class Process:
+    """A process in a session of its own that outlives its starter.
+
+    Everything about it lives in one directory: ``pid`` (the process id, its
+    start time and the boot id, so that a re-used id is never signalled) and
+    ``log`` (standard output and error). A new object on the same directory
+    takes over a process that another one started.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        directory: pathlib.Path,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self.argv = list(argv)
+        self.directory = pathlib.Path(directory)
+        self.env = dict(env or {})
+
+    @property
+    def log(self) -> pathlib.Path:
+        """The file with everything that the process has written."""
+        return self.directory / 'log'
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, or None when it does not run."""
+        leader, start = self._record()
+        self._reap(leader)
+        return leader if leader and _start_time(leader) == start else None
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives; a zombie does not."""
+        return self.pid is not None
+
+    def start(self) -> None:
+        """Start the process.
+
+        :raises RuntimeError: when it runs already.
+        """
+        if self.running:
+            raise RuntimeError(f'{self.directory.name} runs already')
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with self.log.open('ab') as log:
+            child = subprocess.Popen(
+                self.argv,
+                cwd=self.directory,
+                env={**os.environ, **self.env},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._write(child.pid)
+        # It is reaped by id, like one that another object has started.
+        child.returncode = 0
+
+    def stop(self, timeout: float = 20.0) -> None:
+        """Ask the process to end, and kill what is left after a while."""
+        self.signal(signal.SIGTERM)
+        self.thaw()
+        with contextlib.suppress(TimeoutError):
+            wait_until(lambda: not self.running, timeout, 0.02)
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill the process and all others of its session at once."""
+        self._signal_all(signal.SIGKILL)
+        what = f'{self.directory.name} does not die'
+        wait_until(lambda: not self._members(), 10, 0.01, what)
+        self._reap(self._record()[0])
+
+    def freeze(self) -> None:
+        """Stop the process and its children without ending them."""
+        self._signal_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen process go on."""
+        self._signal_all(signal.SIGCONT)
+
+    def signal(self, signum: int) -> None:
+        """Send a signal to the process itself, if it runs."""
+        pid = self.pid
+        if pid is not None:
+            _send(pid, signum)
+
+    def tail(self, lines: int = 20) -> str:
+        """Return the last lines of the log."""
+        if not self.log.exists():
+            return ''
+        text = self.log.read_text(errors='replace')
+        return '\n'.join(text.splitlines()[-lines:])
+
+    def _signal_all(self, signum: int) -> None:
+        for pid in self._members():
+            _send(pid, signum)
+
+    def _members(self) -> list[int]:
+        """Return the living processes of the session, also without leader."""
+        leader, start = self._record()
+        self._reap(leader)
+        if not leader or _start_time(leader, zombie=True) not in (0, start):
+            return []
+        return [pid for pid in _pids() if _session(pid) == leader]
+
+    def _record(self) -> tuple[int, int]:
+        with contextlib.suppress(OSError, ValueError):
+            text = (self.directory / 'pid').read_text()
+            pid, start, boot = text.split()
+            if boot == _BOOT_ID.read_text().strip():
+                return int(pid), int(start)
+        return 0, 0
+
+    def _write(self, pid: int) -> None:
+        start = _start_time(pid, zombie=True)
+        boot = _BOOT_ID.read_text().strip()
+        new = self.directory / 'pid.new'
+        new.write_text(f'{pid} {start} {boot}\n')
+        new.replace(self.directory / 'pid')
+
+    def _reap(self, leader: int) -> None:
+        if leader:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(leader, os.WNOHANG)
+
+
+def _send(pid: int, signum: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signum)
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir('/proc') if name.isdigit()]
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of /proc/<pid>/stat from the state on."""
+    try:
+        text = pathlib.Path(f'/proc/{pid}/stat').read_text()
+    except OSError:
+        return []
+    return text.rpartition(')')[2].split()
+
+
+def _start_time(pid: int, zombie: bool = False) -> int:
+    """Return when a process was started, 0 when there is none."""
+    stat = _stat(pid)
+    return int(stat[19]) if stat and (zombie or _lives(stat)) else 0
+
+
+def _session(pid: int) -> int:
+    """Return the session of a living process, 0 when there is none."""
+    stat = _stat(pid)
+    return int(stat[3]) if stat and _lives(stat) else 0
+
+
+def _lives(stat: list[str]) -> bool:
+    """Return whether a process has a thread that keeps its files open.
+
+    The first thread turns into a zombie before the last one has ended.
+    """
+    return stat[0] not in 'ZX' or int(stat[17]) > 1

@@ -1,0 +1,198 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Real ZooKeeper servers, one or an ensemble."""
+
+from collections.abc import Mapping, Sequence
+import pathlib
+import shutil
+
+from nova_servicegroup.tests.harness import process
+from nova_servicegroup.tests.harness import server
+
+_JAR = pathlib.Path('/usr/share/java/zookeeper.jar')
+_LOGGER = '/usr/share/java/slf4j-simple.jar'
+_MAIN = 'org.apache.zookeeper.server.quorum.QuorumPeerMain'
+# A quick start matters more here than a fast server.
+_JAVA_OPTIONS = (
+    '-XX:TieredStopAtLevel=1',
+    '-XX:+UseSerialGC',
+    '-XX:-UsePerfData',
+    '-Dzookeeper.forceSync=no',
+    '-Djava.net.preferIPv4Stack=true',
+    '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn',
+    '-Dorg.slf4j.simpleLogger.showDateTime=true',
+)
+
+class ZooKeeper(server.Server):
+    """One ZooKeeper server on loopback.
+
+    :param tick_ms: sessions last between 2 and 20 ticks.
+    :param max_client_connections: for each client address, 0 is no limit.
+    :param my_id: this server's number in an ensemble, from 1.
+    :param peers: ``(quorum port, election port)`` of all servers in an
+        ensemble; empty for a server that stands alone.
+    :param settings: more lines for zoo.cfg.
+    :param java_options: more options for the virtual machine.
+    """
+
+    package = 'zookeeper'
+
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        port: int | None = None,
+        tick_ms: int = 2000,
+        max_client_connections: int = 0,
+        my_id: int = 1,
+        peers: Sequence[tuple[int, int]] = (),
+        heap_mb: int = 192,
+        settings: Mapping[str, object] | None = None,
+        java_options: Sequence[str] = (),
+    ) -> None:
+        port = port or server.remembered_ports(directory, 1)[0]
+        super().__init__(directory, port)
+        self.tick_ms = tick_ms
+        self.max_client_connections = max_client_connections
+        self.my_id = my_id
+        self.peers = list(peers)
+        self.heap_mb = heap_mb
+        self.settings = dict(settings or {})
+        self.java_options = list(java_options)
+
+    @property
+    def data(self) -> pathlib.Path:
+        """Where the server keeps its data."""
+        return self.directory / 'data'
+
+    def prepare(self) -> None:
+        self.data.mkdir(exist_ok=True)
+        (self.data / 'myid').write_text(f'{self.my_id}\n')
+        lines = [f'{key}={value}\n' for key, value in self._config().items()]
+        (self.directory / 'zoo.cfg').write_text(''.join(lines))
+
+    def argv(self) -> list[str]:
+        java = server.find_program('java', 'default-jre-headless')
+        if not _JAR.exists():
+            raise server.MissingProgram(str(_JAR), self.package)
+        options = [f'-Xmx{self.heap_mb}m', *_JAVA_OPTIONS, *self.java_options]
+        classes = ['-cp', f'{_JAR}:{_LOGGER}', _MAIN]
+        return [java, *options, *classes, str(self.directory / 'zoo.cfg')]
+
+    def serves(self) -> bool:
+        return 'Mode:' in self.command('srvr')
+
+    def command(self, word: str) -> str:
+        """Return the answer to a four letter word, empty when mute."""
+        return server.ask(self.port, word.encode()).decode(errors='replace')
+
+    def mode(self) -> str:
+        """Return ``standalone``, ``leader``, ``follower`` or nothing."""
+        for line in self.command('srvr').splitlines():
+            if line.startswith('Mode:'):
+                return line.partition(':')[2].strip()
+        return ''
+
+    def wipe(self) -> None:
+        """Lose all data; only while stopped."""
+        self._must_not_run()
+        shutil.rmtree(self.data, ignore_errors=True)
+
+    def _config(self) -> dict[str, object]:
+        config: dict[str, object] = {
+            'tickTime': self.tick_ms,
+            'initLimit': 20,
+            'syncLimit': 10,
+            'dataDir': self.data,
+            'clientPort': self.port,
+            'clientPortAddress': '127.0.0.1',
+            'maxClientCnxns': self.max_client_connections,
+            'admin.enableServer': 'false',
+            '4lw.commands.whitelist': '*',
+        }
+        for number, (quorum, election) in enumerate(self.peers, 1):
+            config[f'server.{number}'] = f'127.0.0.1:{quorum}:{election}'
+        return {**config, **self.settings}
+
+
+class Ensemble:
+    """Several ZooKeeper servers that elect a leader."""
+
+    def __init__(
+        self, directory: pathlib.Path, size: int = 3, tick_ms: int = 2000
+    ) -> None:
+        self.directory = pathlib.Path(directory)
+        ports = server.remembered_ports(self.directory, 2 * size)
+        peers = list(zip(ports[:size], ports[size:], strict=True))
+        self.servers = [
+            ZooKeeper(
+                self.directory / str(number),
+                tick_ms=tick_ms,
+                my_id=number,
+                peers=peers,
+            )
+            for number in range(1, size + 1)
+        ]
+
+    @property
+    def address(self) -> str:
+        """All servers' addresses, separated by commas."""
+        return ','.join(one.address for one in self.servers)
+
+    @property
+    def running(self) -> bool:
+        """Whether any server runs."""
+        return any(one.running for one in self.servers)
+
+    def start(self) -> None:
+        """Start all servers that do not run, and wait for the quorum."""
+        for one in self.servers:
+            if not one.running:
+                one.launch()
+        for one in self.servers:
+            one.wait()
+
+    def stop(self) -> None:
+        """End all servers in good order."""
+        for one in self.servers:
+            one.stop()
+
+    def kill(self) -> None:
+        """Kill all servers."""
+        for one in self.servers:
+            one.kill()
+
+    def freeze(self) -> None:
+        """Make all servers mute."""
+        for one in self.servers:
+            one.freeze()
+
+    def thaw(self) -> None:
+        """Let frozen servers go on."""
+        for one in self.servers:
+            one.thaw()
+
+    def wipe(self) -> None:
+        """Lose all data; only while stopped."""
+        for one in self.servers:
+            one.wipe()
+
+    def leader(self) -> ZooKeeper:
+        """Return the leader, waiting for one.
+
+        :raises TimeoutError: when none is elected.
+        """
+        process.wait_until(self._leaders, 30, what='ZooKeeper has no leader')
+        return self._leaders()[0]
+
+    def _leaders(self) -> list[ZooKeeper]:
+        return [one for one in self.servers if one.mode() == 'leader']

@@ -1,0 +1,425 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import importlib
+import subprocess
+import sys
+import types as python_types
+from unittest import mock
+
+import fixtures
+from oslo_config import cfg
+import oslo_messaging
+from oslotest import base
+
+from nova_servicegroup import _nova_shape
+from nova_servicegroup import api
+from nova_servicegroup import exceptions
+from nova_servicegroup import nova_adapter
+from nova_servicegroup.tests.unit import fake_nova
+
+
+class HookTestCase(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.nova = self.useFixture(fake_nova.FakeNova())
+
+    def test_castellan_finds_no_options(self):
+        hook = nova_adapter.Hook(self.nova.conf)
+        self.assertEqual([], hook.list_options_for_discovery())
+
+    def test_every_installed_driver_is_accepted(self):
+        nova_adapter.Hook(self.nova.conf)
+        for name in fake_nova.NAMES:
+            self.assertEqual(name, self.nova.read(name))
+        self.assertEqual('', self.nova.log.output)
+
+    def test_the_sample_shows_every_driver(self):
+        nova_adapter.Hook(self.nova.conf)
+        self.assertEqual(
+            {'db': 'Database', 'mc': 'Memcache',
+             'zk': 'Driver of nova-servicegroup'},
+            dict(self.nova.option.type.choices))
+
+    def test_other_names_are_refused(self):
+        nova_adapter.Hook(self.nova.conf)
+        error = self.assertRaises(ValueError, self.nova.read, 'ldap')
+        self.assertIn('[db, mc, zk]', str(error))
+
+    def test_nothing_is_connected_before_the_option_is_read(self):
+        nova_adapter.Hook(self.nova.conf)
+        self.assertEqual(_nova_shape.STOCK, self.nova.mapping)
+
+    def test_reading_makes_nova_construct_our_class(self):
+        nova_adapter.Hook(self.nova.conf)
+        self.nova.read()
+        self.assertEqual(
+            dict.fromkeys(fake_nova.NAMES, _nova_shape.DRIVER),
+            self.nova.mapping)
+
+    def test_the_class_that_nova_constructs_exists(self):
+        module, _, name = _nova_shape.DRIVER.rpartition('.')
+        self.assertIs(nova_adapter.Driver,
+                      getattr(sys.modules[module], name))
+
+    def test_twice_is_once(self):
+        nova_adapter.Hook(self.nova.conf)
+        widened = self.nova.option.type
+        nova_adapter.Hook(self.nova.conf)
+        self.assertIs(widened, self.nova.option.type)
+
+    def test_it_is_too_late_for_nobody(self):
+        # oslo.policy loads the spare after the option is registered and,
+        # here, read.
+        self.nova.read()
+        nova_adapter.Hook(self.nova.conf)
+        self.assertEqual('zk', self.nova.read('zk'))
+
+    def test_a_driver_of_nova_that_is_not_ours_stays(self):
+        self.nova.mapping['etcd'] = 'nova.etcd.Driver'
+        nova_adapter.Hook(self.nova.conf)
+        self.nova.read('zk')
+        self.assertEqual('nova.etcd.Driver', self.nova.mapping['etcd'])
+
+    def test_without_a_name_of_ours_stock_keeps_it(self):
+        api.installed_drivers.return_value = ['zk']
+        nova_adapter.Hook(self.nova.conf)
+        self.nova.read('mc')
+        self.assertEqual(_nova_shape.STOCK['mc'], self.nova.mapping['mc'])
+
+    def test_the_spare(self):
+        sys.modules.pop('nova_servicegroup.policy_hook', None)
+        spare = importlib.import_module('nova_servicegroup.policy_hook')
+        self.assertEqual('zk', self.nova.read('zk'))
+        check = spare.Deny('nova_servicegroup', 'anything')
+        self.assertFalse(check({}, {}, None))
+        self.assertEqual('nova_servicegroup:anything', str(check))
+
+    def test_no_problems(self):
+        nova_adapter.Hook(self.nova.conf)
+        self.assertEqual([], nova_adapter.installation.problems())
+        self.assertEqual(_nova_shape.DRIVER, self.nova.mapping['zk'])
+
+    def test_the_problem_of_a_hook_that_was_not_loaded(self):
+        self.assertEqual(
+            ['neither castellan nor oslo.policy has loaded the hook'],
+            nova_adapter.installation.problems())
+
+
+class NoNovaTestCase(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.nova = self.useFixture(fake_nova.NoNova())
+
+    def test_nothing_happens(self):
+        before = set(sys.modules)
+        nova_adapter.Hook(cfg.ConfigOpts())
+        self.assertEqual(before, set(sys.modules))
+        self.assertEqual('', self.nova.log.output)
+
+    def test_importing_the_hook_imports_no_more(self):
+        script = ('import sys, nova_servicegroup.policy_hook;'
+                  'print(*sys.modules)')
+        loaded = subprocess.run(
+            [sys.executable, '-c', script], check=True, text=True,
+            stdout=subprocess.PIPE).stdout.split()
+        unwanted = {'nova', 'oslo_messaging', 'oslo_service', 'oslo_log',
+                    'tooz', 'eventlet', 'stevedore', 'nova_servicegroup.api'}
+        self.assertEqual(set(), unwanted & set(loaded))
+
+    def test_an_error_before_logging_is_set_up_is_seen(self):
+        script = (
+            'import sys, types;'
+            'sys.modules["nova.conf.servicegroup"] = types.ModuleType("x");'
+            'from nova_servicegroup import nova_adapter;'
+            'nova_adapter.Hook(); nova_adapter.Hook()')
+        shown = subprocess.run(
+            [sys.executable, '-c', script], check=True, text=True,
+            stderr=subprocess.PIPE).stderr
+        self.assertEqual(1, shown.count('stands aside'), shown)
+
+
+class UnexpectedNovaTestCase(base.BaseTestCase):
+    """Nova has changed: one ERROR, and it runs as if we were not there."""
+
+    def setUp(self):
+        super().setUp()
+        self.nova = self.useFixture(fake_nova.FakeNova())
+
+    def assert_stock(self, reason):
+        nova_adapter.Hook(self.nova.conf)
+        for name in _nova_shape.STOCK:
+            self.assertEqual(name, self.nova.read(name))
+        self.assertRaises(ValueError, self.nova.read, 'zk')
+        nova_adapter.Hook(self.nova.conf)
+        self.nova.read('db')
+        error, = self.nova.errors()
+        self.assertIn('stands aside', error)
+        self.assertIn(reason, error)
+        self.assertIn(
+            reason, '; '.join(nova_adapter.installation.problems()))
+        self.assertNotIn(_nova_shape.DRIVER, self.nova.mapping.values())
+
+    def test_no_options(self):
+        del self.nova.conf_module.SERVICEGROUP_OPTS
+        self.assert_stock('SERVICEGROUP_OPTS')
+
+    def test_another_option(self):
+        self.nova.conf_module.SERVICEGROUP_OPTS = [cfg.StrOpt('driver')]
+        self.assert_stock('no option servicegroup_driver')
+
+    def test_an_option_without_choices(self):
+        self.nova.conf_module.SERVICEGROUP_OPTS = [
+            cfg.StrOpt('servicegroup_driver')]
+        self.assert_stock('the option servicegroup_driver has the type')
+
+    def test_a_list_of_drivers(self):
+        self.nova.conf_module.SERVICEGROUP_OPTS = [
+            cfg.MultiStrOpt('servicegroup_driver')]
+        self.assert_stock('the option servicegroup_driver has the type')
+
+    def test_no_mapping(self):
+        self.nova.api._driver_mapping = self.nova.mapping
+        del self.nova.api._driver_name_class_mapping
+        self.assert_stock('_driver_name_class_mapping')
+
+    def test_no_servicegroup(self):
+        sys.modules['nova.servicegroup.api'] = None
+        del sys.modules['nova.servicegroup'].api
+        self.assert_stock('ImportError')
+
+    def test_the_mapping_holds_something_else(self):
+        self.nova.mapping.update(db=object())
+        self.assert_stock('servicegroup driver db is <object')
+
+    def test_nova_has_got_a_driver_of_that_name(self):
+        self.nova.mapping['zk'] = 'nova.servicegroup.drivers.zk.Driver'
+        self.assert_stock('zk is nova.servicegroup.drivers.zk.Driver')
+
+    def test_somebody_else_has_replaced_a_driver(self):
+        self.nova.mapping['mc'] = 'other.Driver'
+        self.assert_stock('mc is other.Driver')
+
+    def test_a_driver_must_do_more(self):
+        self.nova.base.Driver = type('Driver', (), {'fence': None})
+        self.assert_stock('the methods fence')
+
+    def test_our_drivers_are_not_registered(self):
+        api.installed_drivers.return_value = []
+        self.assert_stock('no driver is registered')
+
+    def test_our_own_error(self):
+        api.installed_drivers.side_effect = RuntimeError('broken')
+        self.assert_stock('RuntimeError: broken')
+
+
+class DriverTestCase(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.nova = self.useFixture(fake_nova.FakeNova())
+        nova_adapter.Hook(self.nova.conf)
+        self.load = self.useFixture(fixtures.MockPatchObject(
+            api, 'load_driver', side_effect=self._load)).mock
+        self.drivers = []
+
+    def _load(self, conf, name):
+        self.drivers.append(fake_nova.FakeDriver(conf))
+        return self.drivers[-1]
+
+    def test_all_share_one_api(self):
+        drivers = [nova_adapter.Driver() for _ in range(486)]
+        self.assertEqual(1, len({id(driver._api) for driver in drivers}))
+        self.load.assert_called_once_with(self.nova.conf, 'db')
+
+    def test_another_choice_makes_another_api(self):
+        nova_adapter.Driver()
+        self.nova.read('zk')
+        nova_adapter.Driver()
+        self.load.assert_called_with(self.nova.conf, 'zk')
+        self.assertEqual(2, len(self.drivers))
+
+    def test_novas_arguments_are_taken(self):
+        nova_adapter.Driver('some', of='them')
+
+    def test_an_error_reaches_nova_without_our_stack(self):
+        self.load.side_effect = exceptions.LibraryMissing('zk', 'kazoo', 'zk')
+        try:
+            nova_adapter.Driver()
+        except exceptions.LibraryMissing as error:
+            self.assertIn('pip install nova-servicegroup[zk]', str(error))
+            self.assertIsNone(error.__cause__)
+            self.assertTrue(error.__suppress_context__)
+        else:
+            self.fail('nothing raised')
+
+    def test_questions_go_to_the_driver(self):
+        driver = nova_adapter.Driver()
+        self.assertTrue(driver.is_up({'host': 'alive'}))
+        self.assertFalse(driver.is_up({'host': 'other'}))
+        self.assertEqual(3, driver.updated_time({'updated_at': 3}))
+
+    def test_join_hands_over_the_service(self):
+        service = mock.Mock(report_interval=10)
+        nova_adapter.Driver().join('host', 'compute', service)
+        (member, group, wrapped), = self.drivers[0].joined
+        self.assertEqual(('host', 'compute'), (member, group))
+        self.assertEqual(10, wrapped.report_interval)
+        self.assertIs(service.tg, wrapped.tg)
+        self.assertIn('INFO Joining the servicegroup compute as host with '
+                      'the driver db', self.nova.log.output)
+
+    def test_join_needs_the_service(self):
+        self.assertRaises(exceptions.ArgumentError,
+                          nova_adapter.Driver().join, 'host', 'compute')
+
+    def test_join_needs_a_host(self):
+        self.assertRaises(
+            exceptions.ArgumentError, nova_adapter.Driver().join, '',
+            'compute', mock.Mock(report_interval=10))
+
+
+class RecordsTestCase(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.nova = self.useFixture(fake_nova.FakeNova())
+        self.nova.conf.register_opt(cfg.StrOpt('connection'), 'api_database')
+        self.get_all = mock.Mock(return_value=[
+            {'topic': 'compute', 'binary': 'nova-compute', 'host': 'one'},
+            {'topic': 'scheduler', 'binary': 'nova-scheduler', 'host': 'x'}])
+        self.nova.module('nova.objects', ServiceList=mock.Mock(
+            get_all=self.get_all))
+        self.answers = {}
+        self.nova.module(
+            'nova.context', get_admin_context=lambda: 'admin',
+            scatter_gather_skip_cell0=lambda *args: self.answers,
+            is_cell_failure_sentinel=lambda answer: answer is None)
+
+    def hosts(self):
+        return [each['host'] for each in nova_adapter.records('compute')]
+
+    def test_of_the_own_cell(self):
+        self.assertEqual(['one'], self.hosts())
+        self.get_all.assert_called_once_with('admin')
+
+    def test_of_every_cell(self):
+        self.nova.conf.set_override('connection', 'x', 'api_database')
+        self.answers = {'a': self.get_all.return_value, 'b': [
+            {'topic': None, 'binary': 'nova-compute', 'host': 'two'}]}
+        self.assertEqual(['one', 'two'], self.hosts())
+
+    def test_of_a_cell_that_is_down(self):
+        self.nova.conf.set_override('connection', 'x', 'api_database')
+        self.answers = {'a': None}
+        error = self.assertRaises(exceptions.BackendError, self.hosts)
+        self.assertEqual(
+            'services table: cell a did not answer', str(error))
+
+    def test_an_error_of_nova_is_translated(self):
+        self.get_all.side_effect = RuntimeError('first\nsecond')
+        error = self.assertRaises(exceptions.BackendError, self.hosts)
+        self.assertEqual('services table: first', str(error))
+
+
+class ServiceNotFound(Exception):
+    """As Nova's."""
+
+
+class NovaServiceTestCase(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.nova = self.useFixture(fake_nova.FakeNova())
+        self.nova.module('nova.exception', ServiceNotFound=ServiceNotFound)
+        self.nova.module('nova.objects')
+        self.nova_object = python_types.SimpleNamespace(indirection_api=None)
+        self.nova.module('nova.objects.base', NovaObject=self.nova_object)
+        self.record = mock.Mock(report_count=6)
+        self.stop = mock.Mock(return_value='stopped')
+        self.running = python_types.SimpleNamespace(
+            binary='nova-compute', host='host', report_interval=None,
+            tg=None, stop=self.stop, service_ref=self.record)
+        self.service = nova_adapter.NovaService(self.running)
+
+    def test_one_that_never_reports(self):
+        self.assertEqual(0, self.service.report_interval)
+
+    def test_heartbeat(self):
+        self.service.save_heartbeat()
+        self.assertEqual(7, self.record.report_count)
+        self.record.save.assert_called_once_with()
+
+    def test_heartbeat_uses_the_present_record(self):
+        self.running.service_ref = mock.Mock(report_count=1)
+        self.service.save_heartbeat()
+        self.assertEqual(6, self.record.report_count)
+
+    def test_the_record_is_deleted(self):
+        self.record.save.side_effect = ServiceNotFound
+        error = self.assertRaises(
+            exceptions.RecordDeleted, self.service.save_heartbeat)
+        self.assertEqual(
+            ('nova-compute', 'host'), (error.binary, error.host))
+
+    def test_the_conductor_is_silent(self):
+        self.nova_object.indirection_api = object()
+        self.record.save.side_effect = oslo_messaging.MessagingTimeout(
+            'no reply')
+        error = self.assertRaises(
+            exceptions.BackendTimeout, self.service.save_heartbeat)
+        self.assertEqual('nova-conductor: no reply', str(error))
+
+    def test_the_database_fails(self):
+        self.record.save.side_effect = KeyError
+        error = self.assertRaises(
+            exceptions.BackendError, self.service.save_heartbeat)
+        self.assertEqual('services table: KeyError', str(error))
+
+    def test_stop_comes_first(self):
+        calls = mock.Mock()
+        self.running.stop = calls.stop
+        self.service.on_stop(calls.left)
+        self.running.stop('now', graceful=True)
+        self.assertEqual(
+            [mock.call.stop('now', graceful=True), mock.call.left()],
+            calls.mock_calls)
+
+    def test_stop_returns_what_it_returned(self):
+        self.service.on_stop(mock.Mock())
+        self.assertEqual('stopped', self.running.stop())
+
+    def test_two_callbacks_once_each(self):
+        callbacks = mock.Mock(), mock.Mock()
+        for callback in callbacks:
+            self.service.on_stop(callback)
+        self.running.stop()
+        self.running.stop()
+        for callback in callbacks:
+            callback.assert_called_once_with()
+        self.assertEqual(2, self.stop.call_count)
+
+    def test_a_stop_that_raises(self):
+        self.stop.side_effect = KeyError
+        callback = mock.Mock()
+        self.service.on_stop(callback)
+        self.assertRaises(KeyError, self.running.stop)
+        callback.assert_called_once_with()
+
+    def test_a_callback_that_raises(self):
+        self.service.on_stop(mock.Mock(side_effect=KeyError))
+        self.assertEqual('stopped', self.running.stop())
+        self.assertIn('Leaving the servicegroup failed',
+                      self.nova.log.output)
