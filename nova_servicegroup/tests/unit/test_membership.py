@@ -1,0 +1,259 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+from nova_servicegroup import membership
+from nova_servicegroup.tests import base
+
+HOLD = 60.0
+SETTLE = 20.0
+
+
+class MembershipTest(base.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.members = membership.Membership(
+            self.clock(), HOLD, settle_time=SETTLE, idle_time=5.0
+        )
+
+    def confirm(self, *hosts: str, **how: bool) -> membership.Changes:
+        return self.members.confirm(set(hosts), self.clock(), **how)
+
+    def lose(self) -> membership.Changes:
+        return self.members.lose(self.clock())
+
+    def up(self, *hosts: str) -> list[str]:
+        return [h for h in hosts if self.members.is_up(h, self.clock())]
+
+    def poll(self, seconds: int, *hosts: str) -> None:
+        """Let contact be healthy for so long."""
+        for _ in range(seconds):
+            self.clock.advance(1)
+            self.confirm(*hosts)
+
+    def poll_blind(self, seconds: int) -> list[membership.Changes]:
+        changes = []
+        for _ in range(seconds):
+            self.clock.advance(1)
+            changes.append(self.lose())
+        return changes
+
+
+class ConfirmedTest(MembershipTest):
+    def test_presence_means_up_and_absence_down_at_once(self) -> None:
+        changes = self.confirm('a', 'b')
+        self.assertEqual({'a', 'b'}, changes.up)
+        self.assertEqual(['a', 'b'], self.up('a', 'b', 'stranger'))
+        self.clock.advance(1)
+        changes = self.confirm('a')
+        self.assertEqual({'b'}, changes.down)
+        self.assertEqual(['a'], self.up('a', 'b'))
+
+    def test_a_member_that_comes_back_is_up(self) -> None:
+        self.confirm('a', 'b')
+        self.confirm('a')
+        self.assertEqual({'b'}, self.confirm('a', 'b').up)
+        self.assertEqual(['b'], self.up('b'))
+
+    def test_an_unchanged_membership_changes_nothing(self) -> None:
+        self.confirm('a')
+        self.assertEqual(membership.Changes(), self.confirm('a'))
+
+    def test_proof_is_the_last_membership_with_the_member(self) -> None:
+        self.confirm('a', 'b')
+        seen = self.clock()
+        self.clock.advance(1)
+        self.confirm('a')
+        self.assertEqual(self.clock(), self.members.proof('a'))
+        self.assertIsNone(self.members.proof('b'))
+        self.clock.advance(1)
+        self.confirm(emptied=True)
+        self.assertEqual(seen + 1, self.members.proof('a'))
+
+    def test_two_of_two_are_no_mass_loss(self) -> None:
+        self.confirm('a', 'b')
+        self.assertEqual({'a', 'b'}, self.confirm().down)
+
+
+class BlindTest(MembershipTest):
+    def test_members_are_held_until_the_hold_time_after_proof(self) -> None:
+        self.confirm('a', 'b')
+        self.poll_blind(60)
+        self.assertEqual(['a', 'b'], self.up('a', 'b'))
+        changes = self.poll_blind(1)[0]
+        self.assertEqual({'a', 'b'}, changes.expired)
+        self.assertEqual([], self.up('a', 'b'))
+
+    def test_expiry_is_told_once(self) -> None:
+        self.confirm('a')
+        expired = [c.expired for c in self.poll_blind(70) if c.expired]
+        self.assertEqual([{'a'}], expired)
+
+    def test_a_member_that_was_down_stays_down(self) -> None:
+        self.confirm('a', 'b')
+        self.confirm('a')
+        self.lose()
+        self.assertEqual(['a'], self.up('a', 'b'))
+
+    def test_the_expired_are_up_again_when_confirmed(self) -> None:
+        self.confirm('a')
+        self.poll_blind(70)
+        self.assertEqual({'a'}, self.confirm('a').up)
+        self.assertEqual(['a'], self.up('a'))
+
+    def test_missing_after_an_outage_are_held_until_hold_time(self) -> None:
+        self.confirm('a', 'b', 'c')
+        self.poll_blind(30)
+        changes = self.confirm('a', 'b')
+        self.assertEqual({'c'}, changes.held)
+        self.poll(30, 'a', 'b')
+        self.assertEqual(['c'], self.up('c'))
+        self.poll(1, 'a', 'b')
+        self.assertEqual(['a', 'b'], self.up('a', 'b', 'c'))
+
+    def test_dropped_while_settling_are_held(self) -> None:
+        self.confirm('a', 'b', 'c')
+        self.poll_blind(10)
+        self.confirm('a', 'b', 'c')
+        self.poll(19, 'a', 'b', 'c')
+        self.assertEqual({'c'}, self.confirm('a', 'b').held)
+
+    def test_dropped_after_settling_are_down(self) -> None:
+        self.confirm('a', 'b', 'c')
+        self.poll_blind(10)
+        self.confirm('a', 'b', 'c')
+        self.poll(21, 'a', 'b', 'c')
+        self.assertEqual({'c'}, self.confirm('a', 'b').down)
+
+    def test_a_hiccup_is_no_outage(self) -> None:
+        self.confirm('a', 'b', 'c')
+        self.poll_blind(3)
+        self.confirm('a', 'b', 'c')
+        self.clock.advance(1)
+        self.assertEqual({'c'}, self.confirm('a', 'b').down)
+
+    def test_an_idle_observer_does_not_blame_the_members(self) -> None:
+        self.confirm('a')
+        self.clock.advance(3600)
+        self.lose()
+        self.assertEqual(['a'], self.up('a'))
+        self.poll_blind(59)
+        self.assertEqual(['a'], self.up('a'))
+        self.poll_blind(2)
+        self.assertEqual([], self.up('a'))
+
+    def test_idle_then_blind_then_missing_is_held(self) -> None:
+        self.confirm('a', 'b')
+        self.clock.advance(3600)
+        self.lose()
+        self.clock.advance(10)
+        self.assertEqual({'b'}, self.confirm('a').held)
+        self.assertEqual(['a', 'b'], self.up('a', 'b'))
+
+
+class StartTest(MembershipTest):
+    def test_blind_from_the_start_presumes_up_until_hold_time(self) -> None:
+        self.lose()
+        self.clock.advance(60)
+        self.assertEqual(['a'], self.up('a'))
+        self.clock.advance(1)
+        self.assertEqual([], self.up('a'))
+
+    def test_the_first_confirmation_ends_the_presumption(self) -> None:
+        self.confirm('a')
+        self.assertEqual(['a'], self.up('a', 'b'))
+
+    def test_unless_it_ends_an_outage(self) -> None:
+        self.lose()
+        self.clock.advance(10)
+        self.confirm('a')
+        self.poll(19, 'a')
+        self.assertEqual(['a', 'b'], self.up('a', 'b'))
+        self.poll(2, 'a')
+        self.assertEqual(['a'], self.up('a', 'b'))
+
+    def test_an_emptied_backend_confirms_nothing(self) -> None:
+        self.confirm(emptied=True)
+        self.assertEqual(['a'], self.up('a'))
+        self.clock.advance(61)
+        self.confirm(emptied=True)
+        self.assertEqual([], self.up('a'))
+
+    def test_presume_holds_one_host(self) -> None:
+        self.confirm('a')
+        self.members.presume('b', self.clock())
+        self.poll(60, 'a')
+        self.assertEqual(['b'], self.up('b', 'c'))
+        self.poll(1, 'a')
+        self.assertEqual([], self.up('b', 'c'))
+
+    def test_admit_takes_one_host_more(self) -> None:
+        self.confirm('a')
+        self.members.admit('b')
+        self.assertEqual(['a', 'b'], self.up('a', 'b'))
+
+
+class MassLossTest(MembershipTest):
+    hosts = tuple('abcdefghij')
+
+    def test_more_than_half_at_once_are_held(self) -> None:
+        self.confirm(*self.hosts)
+        changes = self.confirm(*'abcd')
+        self.assertEqual(set('efghij'), changes.held)
+        self.assertEqual(frozenset(), changes.down)
+        self.assertEqual(list(self.hosts), self.up(*self.hosts))
+
+    def test_half_are_down(self) -> None:
+        self.confirm(*self.hosts)
+        self.assertEqual(set('fghij'), self.confirm(*'abcde').down)
+
+    def test_the_held_are_down_at_last(self) -> None:
+        self.confirm(*self.hosts)
+        self.clock.advance(1)
+        self.confirm()
+        self.poll(59, *())
+        self.assertEqual(list(self.hosts), self.up(*self.hosts))
+        self.poll(1, *())
+        self.assertEqual([], self.up(*self.hosts))
+
+    def test_a_loss_spread_over_refreshes_is_one_loss(self) -> None:
+        self.confirm(*self.hosts)
+        for left in ('abcdefgh', 'abcdef', 'abcd'):
+            self.clock.advance(1)
+            changes = self.confirm(*left)
+        self.assertEqual(set('efghij'), changes.held)
+        self.assertEqual(list(self.hosts), self.up(*self.hosts))
+
+    def test_losses_long_apart_are_not(self) -> None:
+        self.confirm(*self.hosts)
+        for left in ('abcdefgh', 'abcdef', 'abcd'):
+            self.poll(21, *sorted(self.members._present))
+            self.assertEqual(2, len(self.confirm(*left).down))
+
+    def test_those_that_came_back_do_not_count(self) -> None:
+        self.confirm(*self.hosts)
+        self.confirm(*'abcdefgh')
+        self.confirm(*self.hosts)
+        self.confirm(*'abcdefij')
+        self.confirm(*self.hosts)
+        self.assertEqual(set('cd'), self.confirm(*'abefghij').down)
+
+    def test_emptied_holds_even_a_single_member(self) -> None:
+        self.confirm('a')
+        self.assertEqual({'a'}, self.confirm(emptied=True).held)
+        self.assertEqual(['a'], self.up('a'))
+
+    def test_the_held_come_back_without_a_word(self) -> None:
+        self.confirm('a')
+        self.confirm(emptied=True)
+        self.assertEqual(membership.Changes(), self.confirm('a'))
+        self.assertFalse(self.members.is_held('a'))

@@ -1,0 +1,148 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+from nova_servicegroup import exceptions
+from nova_servicegroup import reporter
+from nova_servicegroup.tests import base
+
+
+class Beat:
+    """Beats, or fails as it is told."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.count = 0
+
+    def __call__(self) -> None:
+        self.count += 1
+        if self.error is not None:
+            raise self.error
+
+
+class ReporterTest(base.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.beat = Beat()
+        self.leave = Beat()
+        self.reporter = reporter.Reporter(
+            'Member a', self.beat, self.leave, clock=self.clock
+        )
+        self.service = base.FakeService()
+
+    def test_it_beats_on_the_services_timer(self) -> None:
+        self.reporter.start(self.service, 10)
+        timer = self.service.timers[0]
+        self.assertEqual(10, timer['interval'])
+        self.assertEqual(5, timer['initial_delay'])
+        self.assertFalse(timer['stop_on_exception'])
+        self.service.fire()
+        self.assertEqual(1, self.beat.count)
+
+    def test_a_short_interval_does_not_wait_longer_than_itself(self) -> None:
+        self.reporter.start(self.service, 2)
+        self.assertEqual(2, self.service.timers[0]['initial_delay'])
+
+    def test_trouble_is_logged_once_and_its_end_once(self) -> None:
+        self.beat.error = exceptions.BackendError('zk', 'is away')
+        for _ in range(3):
+            self.reporter.run()
+            self.clock.advance(10)
+        self.assertEqual(1, len(self.log_lines('WARNING')))
+        self.assertIn('zk: is away', self.log.output)
+        self.beat.error = None
+        self.reporter.run()
+        self.reporter.run()
+        self.assertEqual(
+            [
+                'Member a: recovered, the heartbeat works again after 30.0 s.'
+            ],
+            self.log_lines('INFO'),
+        )
+
+    def test_a_deleted_record_is_an_error_at_every_beat(self) -> None:
+        self.beat.error = exceptions.RecordDeleted('nova-compute', 'a')
+        self.reporter.run()
+        self.reporter.run()
+        lines = self.log_lines('ERROR')
+        self.assertEqual(2, len(lines))
+        self.assertIn('nova-compute service on host a is gone', lines[0])
+
+    def test_no_exception_leaves_it(self) -> None:
+        self.beat.error = ZeroDivisionError('a bug')
+        self.reporter.run()
+        self.assertIn('a bug', self.log.output)
+        self.beat.error = None
+        self.reporter.run()
+        self.assertIn('recovered', self.log.output)
+
+    def test_stop_leaves_once_and_ends_the_beat(self) -> None:
+        self.reporter.start(self.service, 10)
+        self.service.stop()
+        self.reporter.stop()
+        self.assertEqual(1, self.leave.count)
+        self.reporter.run()
+        self.assertEqual(0, self.beat.count)
+
+    def test_trouble_while_leaving_stays_inside(self) -> None:
+        self.leave.error = exceptions.BackendError('zk', 'is away')
+        self.reporter.stop()
+        self.assertIn('its membership will expire', self.log.output)
+
+    def test_without_leave_stop_only_ends_the_beat(self) -> None:
+        stays = reporter.Reporter('Member a', self.beat, None)
+        stays.stop()
+        stays.run()
+        self.assertEqual(0, self.beat.count)
+
+
+class ProgressGateTest(base.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.beat = Beat()
+        self.gave_up = Beat()
+        self.reporter = reporter.Reporter(
+            'Member a', self.beat, clock=self.clock
+        )
+        self.gate = reporter.ProgressGate(
+            self.reporter, self.gave_up, 60, clock=self.clock
+        )
+
+    def test_it_keeps_still_while_the_timer_runs(self) -> None:
+        for _ in range(100):
+            self.clock.advance(10)
+            self.reporter.run()
+            self.gate.check()
+        self.assertEqual(0, self.gave_up.count)
+
+    def test_failing_beats_are_progress(self) -> None:
+        self.beat.error = exceptions.BackendError('zk', 'is away')
+        self.test_it_keeps_still_while_the_timer_runs()
+
+    def test_it_gives_up_once_when_the_timer_stands_still(self) -> None:
+        self.clock.advance(60)
+        self.gate.check()
+        self.assertEqual(0, self.gave_up.count)
+        self.clock.advance(1)
+        self.gate.check()
+        self.gate.check()
+        self.assertEqual(1, self.gave_up.count)
+        self.assertIn('the service is stuck', self.log.output)
+
+    def test_it_watches_again_after_the_next_beat(self) -> None:
+        self.clock.advance(61)
+        self.gate.check()
+        self.reporter.run()
+        self.gate.check()
+        self.clock.advance(61)
+        self.gate.check()
+        self.assertEqual(2, self.gave_up.count)
