@@ -40,7 +40,7 @@ def parse(option: str, value: str, default_port: int) -> list[str]:
 def _address(option: str, value: str, place: str, default_port: int) -> str:
     try:
         host, port = netutils.parse_host_port(place, default_port)
-        valid = bool(host) and netutils.is_valid_port(port)
+        valid = bool(host) and netutils.is_valid_port(port) and int(port) > 0
     except (ValueError, AssertionError):
         valid = False
     if not valid or any(char in place for char in ' /@'):

@@ -174,8 +174,9 @@ def _configuration() -> tuple[cfg.ConfigOpts, str | None]:
 
 def main() -> int:
     """Run the command line; its exit status is the gravest result."""
-    # Clients warn about each other's libraries here, which is no result.
-    warnings.simplefilter('ignore')
-    conf, problem = _configuration()
-    return int(upgradecheck.main(
-        conf, 'nova', Checks(conf, problem), sys.argv[1:] or ['--help']))
+    with warnings.catch_warnings():
+        # Libraries warn about each other here, which is no result.
+        warnings.simplefilter('ignore')
+        conf, problem = _configuration()
+        return int(upgradecheck.main(
+            conf, 'nova', Checks(conf, problem), sys.argv[1:] or ['--help']))

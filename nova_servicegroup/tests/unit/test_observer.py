@@ -119,9 +119,7 @@ class ObserverTest(base.TestCase):
         for _ in range(3):
             self.clock.advance(1)
             self.observer.is_up('a')
-        self.assertEqual(
-            ['Group compute: b: down'], self.log_lines('WARNING')
-        )
+        self.assertEqual(['Group compute: b: down'], self.log_lines('WARNING'))
         self.backend.has('a', 'b')
         self.clock.advance(1)
         self.observer.is_up('a')

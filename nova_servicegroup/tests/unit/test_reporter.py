@@ -63,9 +63,7 @@ class ReporterTest(base.TestCase):
         self.reporter.run()
         self.reporter.run()
         self.assertEqual(
-            [
-                'Member a: recovered, the heartbeat works again after 30.0 s.'
-            ],
+            ['Member a: recovered, the heartbeat works again after 30.0 s.'],
             self.log_lines('INFO'),
         )
 

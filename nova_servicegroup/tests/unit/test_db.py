@@ -1,0 +1,138 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import datetime
+from typing import Any
+
+from oslo_utils import fixture
+from oslo_utils import timeutils
+
+from nova_servicegroup.drivers import db
+from nova_servicegroup import exceptions
+from nova_servicegroup.tests import base
+
+UTC = datetime.timezone.utc
+
+
+class DatabaseDriverTest(base.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.now = datetime.datetime(2026, 1, 1, 12, 0, 0)
+        self.useFixture(fixture.TimeFixture(self.now))
+        self.driver = db.DatabaseDriver(self.make_conf())
+
+    def record(self, age: float | None, **values: Any) -> dict[str, Any]:
+        seen = None if age is None else self.ago(age)
+        return {
+            'host': 'a',
+            'topic': 'compute',
+            'last_seen_up': seen,
+            'created_at': self.ago(9999),
+            'updated_at': None,
+            **values,
+        }
+
+    def ago(self, seconds: float) -> datetime.datetime:
+        return timeutils.utcnow() - datetime.timedelta(seconds=seconds)
+
+    def test_the_age_of_the_last_heartbeat_decides(self) -> None:
+        self.assertTrue(self.driver.is_up(self.record(0)))
+        self.assertTrue(self.driver.is_up(self.record(60)))
+        self.assertFalse(self.driver.is_up(self.record(60.1)))
+
+    def test_from_the_future_is_as_bad_as_from_the_past(self) -> None:
+        self.assertTrue(self.driver.is_up(self.record(-60)))
+        self.assertFalse(self.driver.is_up(self.record(-61)))
+
+    def test_never_seen_is_as_old_as_the_record(self) -> None:
+        self.assertFalse(self.driver.is_up(self.record(None)))
+        new = self.record(None, created_at=self.ago(5))
+        self.assertTrue(self.driver.is_up(new))
+        self.assertFalse(self.driver.is_up(self.record(None, created_at=None)))
+
+    def test_enabling_a_dead_host_does_not_make_it_up(self) -> None:
+        record = self.record(300, updated_at=self.ago(0))
+        self.assertFalse(self.driver.is_up(record))
+
+    def test_times_may_be_aware_or_text(self) -> None:
+        aware = self.ago(30).replace(tzinfo=UTC)
+        for seen in (aware, aware.isoformat(), '2026-01-01T11:59:30.000000'):
+            self.assertTrue(
+                self.driver.is_up(self.record(0, last_seen_up=seen)), seen
+            )
+        old = aware - datetime.timedelta(seconds=60)
+        for seen in (old, old.isoformat()):
+            self.assertFalse(
+                self.driver.is_up(self.record(0, last_seen_up=seen)), seen
+            )
+
+    def test_updated_time_is_aware_or_none(self) -> None:
+        record = self.record(0, updated_at=self.now)
+        self.assertEqual(
+            self.now.replace(tzinfo=UTC), self.driver.updated_time(record)
+        )
+        self.assertIsNone(self.driver.updated_time(self.record(0)))
+
+    def test_a_raised_down_time_counts(self) -> None:
+        driver = db.DatabaseDriver(
+            self.make_conf('[DEFAULT]\nservice_down_time = 5\n')
+        )
+        self.assertTrue(driver.is_up(self.record(25)))
+        self.assertFalse(driver.is_up(self.record(26)))
+
+    def test_join_saves_heartbeats_on_the_timer(self) -> None:
+        service = base.FakeService(7)
+        self.driver.join('a', 'compute', service)
+        self.assertEqual(0, service.saved)
+        self.assertEqual(7, service.timers[0]['interval'])
+        self.assertEqual(5, service.timers[0]['initial_delay'])
+        service.fire()
+        self.assertEqual(1, service.saved)
+
+    def test_a_failed_save_does_not_end_the_timer(self) -> None:
+        service = base.FakeService()
+        self.driver.join('a', 'compute', service)
+        service.error = exceptions.BackendError('nova-conductor', 'timeout')
+        service.fire()
+        service.error = None
+        service.fire()
+        self.assertEqual(1, service.saved)
+        self.assertIn('recovered', self.log.output)
+
+    def test_a_service_that_does_not_report_joins_nothing(self) -> None:
+        service = base.FakeService(0)
+        self.driver.join('a', 'compute', service)
+        self.assertEqual([], service.timers)
+
+    def test_leave_ends_the_beat(self) -> None:
+        service = base.FakeService()
+        self.driver.join('a', 'compute', service)
+        self.driver.leave('a', 'compute')
+        service.fire()
+        self.assertEqual(0, service.saved)
+
+    def test_get_all_lists_what_the_table_has(self) -> None:
+        self.driver.records = lambda group: [
+            self.record(5, host='b'),
+            self.record(99, host='a'),
+        ]
+        members = self.driver.get_all('compute')
+        self.assertEqual(
+            [('a', False, 99.0), ('b', True, 5.0)],
+            [(each.host, each.up, each.proof_age) for each in members],
+        )
+
+    def test_without_access_get_all_says_so(self) -> None:
+        self.assertRaises(
+            exceptions.BackendError, self.driver.get_all, 'compute'
+        )

@@ -1,0 +1,128 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import pathlib
+import subprocess
+import sys
+
+from oslo_config import cfg
+from oslo_config import generator
+
+import nova_servicegroup
+from nova_servicegroup import opts
+from nova_servicegroup.tests import base
+
+ROOT = pathlib.Path(nova_servicegroup.__file__).parent.parent
+ETC = ROOT / 'etc' / 'nova_servicegroup'
+
+
+class OptsTest(base.TestCase):
+    def test_registering_twice_is_harmless(self) -> None:
+        conf = self.make_conf()
+        opts.register_opts(conf)
+        self.assertEqual('db', conf.servicegroup_driver)
+
+    def test_novas_own_options_are_left_alone(self) -> None:
+        conf = cfg.ConfigOpts()
+        conf.register_opt(cfg.IntOpt('report_interval', default=7))
+        opts.register_opts(conf)
+        conf([])
+        self.assertEqual(7, conf.report_interval)
+
+    def test_a_down_time_within_the_interval_is_raised(self) -> None:
+        conf = self.make_conf(
+            '[DEFAULT]\nreport_interval = 20\nservice_down_time = 20\n'
+        )
+        self.assertEqual(50, opts.service_down_time(conf))
+        conf = self.make_conf('[DEFAULT]\nservice_down_time = 11\n')
+        self.assertEqual(11, opts.service_down_time(conf))
+
+    def test_hold_time_follows_service_down_time(self) -> None:
+        conf = self.make_conf('[DEFAULT]\nservice_down_time = 90\n')
+        self.assertEqual(90, opts.hold_time(conf))
+        conf = self.make_conf('[servicegroup]\nhold_time = 30\n')
+        self.assertEqual(30, opts.hold_time(conf))
+
+    def test_the_old_prefix_is_the_namespace(self) -> None:
+        conf = self.make_conf('[zookeeper]\nsg_prefix = /servicegroups\n')
+        self.assertEqual('/servicegroups', conf.zookeeper.namespace)
+
+    def test_values_out_of_range_are_refused(self) -> None:
+        for line in (
+            '[servicegroup]\nrefresh_interval = 0',
+            '[zookeeper]\nsession_timeout = 0',
+            '[zookeeper]\nnamespace = a/b',
+            '[memcached]\nkey_prefix = a b',
+        ):
+            conf = cfg.ConfigOpts()
+            opts.register_opts(conf)
+            path = self.create_tempfiles([('bad', line)], ext='.conf')[0]
+            self.assertRaises(ValueError, self._read_all, conf, path)
+
+    @staticmethod
+    def _read_all(conf: cfg.ConfigOpts, path: str) -> None:
+        conf(['--config-file', path], project='nova')
+        for group, options in opts.list_opts():
+            for opt in options:
+                getattr(conf[group] if group else conf, opt.dest)
+
+    def test_secrets_are_not_in_the_logged_values(self) -> None:
+        conf = self.make_conf(
+            '[zookeeper]\nusername = nova\npassword = hush\n'
+            'key_password = hush\n'
+        )
+        lines: list[str] = []
+
+        class Log:
+            def log(self, level: int, text: str, *args: object) -> None:
+                lines.append(text % args)
+
+        conf.log_opt_values(Log(), 10)
+        self.assertIn('zookeeper.password', '\n'.join(lines))
+        self.assertNotIn('hush', '\n'.join(lines))
+
+
+class SampleTest(base.TestCase):
+    def test_the_sample_is_up_to_date(self) -> None:
+        conf = cfg.ConfigOpts()
+        generator.register_cli_opts(conf)
+        fresh = self.create_tempfiles([('sample', '')], ext='.conf')[0]
+        conf(
+            [
+                '--config-file',
+                str(ETC / 'nova-servicegroup-config-generator.conf'),
+                '--output-file',
+                fresh,
+            ]
+        )
+        generator.generate(conf)
+        self.assertEqual(
+            pathlib.Path(fresh).read_text(),
+            (ETC / 'nova_servicegroup.conf.sample').read_text(),
+            'run: tox -e genconfig',
+        )
+
+    def test_it_needs_no_client_library_and_no_nova(self) -> None:
+        code = (
+            'import sys\n'
+            'import nova_servicegroup.opts\n'
+            'nova_servicegroup.opts.list_opts()\n'
+            'heavy = {"nova", "tooz", "kazoo", "pymemcache", '
+            '"oslo_messaging"}\n'
+            'sys.exit(str(heavy & set(sys.modules)) '
+            'if heavy & set(sys.modules) else 0)\n'
+        )
+        done = subprocess.run(
+            [sys.executable, '-c', code], capture_output=True, text=True
+        )
+        self.assertEqual((0, ''), (done.returncode, done.stderr))

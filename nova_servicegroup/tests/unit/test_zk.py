@@ -1,0 +1,73 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+from nova_servicegroup.drivers import _tooz
+from nova_servicegroup.drivers import _zookeeper
+from nova_servicegroup.tests import base
+
+
+class RosterTest(base.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.roster = _zookeeper.Roster('compute')
+
+    def test_hosts_of_ids(self) -> None:
+        ids = {_tooz.member_id(host) for host in ('a', 'b', 'ö/1')}
+        self.assertEqual({'a', 'b', 'ö/1'}, self.roster.take(ids))
+
+    def test_a_host_lives_as_long_as_one_of_its_processes(self) -> None:
+        one, two = _tooz.member_id('a'), _tooz.member_id('a')
+        self.assertEqual({'a'}, self.roster.take({one, two}))
+        self.assertEqual(
+            tuple(sorted((one.decode(), two.decode()))),
+            self.roster.incarnations('a'),
+        )
+        self.assertEqual({'a'}, self.roster.take({two}))
+        self.assertEqual(set(), self.roster.take(set()))
+        self.assertEqual((), self.roster.incarnations('a'))
+
+    def test_a_restart_in_between_is_invisible(self) -> None:
+        self.roster.take({_tooz.member_id('a')})
+        self.assertEqual({'a'}, self.roster.take({_tooz.member_id('a')}))
+
+    def test_what_was_handed_out_does_not_change(self) -> None:
+        first = self.roster.take({_tooz.member_id('a')})
+        self.roster.take({_tooz.member_id('b')})
+        self.assertEqual({'a'}, first)
+
+    def test_foreign_children_are_ignored_with_one_warning(self) -> None:
+        member = _tooz.member_id('a')
+        for _ in range(3):
+            self.assertEqual({'a'}, self.roster.take({member, b'lock-1'}))
+        self.roster.take({member})
+        lines = self.log_lines('WARNING')
+        self.assertEqual(1, len(lines))
+        self.assertIn('lock-1', lines[0])
+
+
+class SettingsTest(base.TestCase):
+    def settings(self, text: str) -> _zookeeper.Settings:
+        return _zookeeper.Settings(
+            self.make_conf(f'[zookeeper]\naddress = h1\n{text}')
+        )
+
+    def test_the_old_timeout_counts_until_the_new_one_is_set(self) -> None:
+        self.assertEqual(10, self.settings('').session_timeout)
+        old = 'recv_timeout = 4500\n'
+        self.assertEqual(5, self.settings(old).session_timeout)
+        both = f'{old}session_timeout = 8\n'
+        self.assertEqual(8, self.settings(both).session_timeout)
+
+    def test_the_old_prefix_loses_its_slash(self) -> None:
+        settings = self.settings('sg_prefix = /servicegroups\n')
+        self.assertEqual('servicegroups', settings.namespace)
