@@ -14,6 +14,7 @@
 
 from collections.abc import Callable, Iterable, Set
 import dataclasses
+import math
 import threading
 import time
 
@@ -75,7 +76,8 @@ class Observer:
         self._read_timeout = read_timeout
         self._clock = clock
         self._lock = threading.Lock()
-        self._due = -1.0
+        self._due = -math.inf
+        self._emptied = False
 
     def is_up(self, host: str) -> bool:
         """Tell whether host is up. Never raises."""
@@ -132,9 +134,15 @@ class Observer:
                 self._name,
                 now - blind_since,
             )
-        if first:
+        if reading.emptied and not self._emptied:
+            LOG.info(
+                '%s: the backend does not know it, so nobody is missing.',
+                self._name,
+            )
+        elif first and not reading.emptied:
             LOG.info('%s: %d members.', self._name, len(reading.present))
             changes = dataclasses.replace(changes, up=frozenset())
+        self._emptied = reading.emptied
         self._log(changes)
 
     def _lost(self, error: Exception) -> None:

@@ -15,6 +15,7 @@
 
 from collections.abc import Callable, Iterable
 import functools
+import math
 import secrets
 from typing import TypeVar
 
@@ -258,7 +259,7 @@ class _GroupReader(_coordinated.GroupReader):
         with self._lock:
             if not self._ids:
                 self._add(self._listed())
-                self._due = -1.0
+                self._due = -math.inf
             elif host not in self._ids:
                 self._admit(host)
             self._add([host])

@@ -33,6 +33,7 @@ _JAVA_OPTIONS = (
     '-Dorg.slf4j.simpleLogger.showDateTime=true',
 )
 
+
 class ZooKeeper(server.Server):
     """One ZooKeeper server on loopback.
 

@@ -1,0 +1,84 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+from nova_servicegroup.tests.functional import contract
+from nova_servicegroup.tests.harness import memcached
+
+SERVERS = 2
+
+
+class MemcachedBackend:
+    """Two servers, and a key prefix of its own for each test."""
+
+    driver = 'mc'
+    down_within = contract.SERVICE_DOWN_TIME + 1.5
+    not_before = contract.SERVICE_DOWN_TIME - contract.REPORT_INTERVAL - 1.0
+    leaves_within = 1.0
+    servers: list[memcached.Memcached]
+
+    @classmethod
+    def start_backend(cls) -> None:
+        cls.servers = [
+            memcached.Memcached(cls.root / f'memcached{number}')
+            for number in range(SERVERS)
+        ]
+        for server in cls.servers:
+            cls.addClassCleanup(server.kill)
+            server.start()
+
+    def options(self) -> tuple[str, str]:
+        addresses = ','.join(server.address for server in self.servers)
+        return (
+            f'memcached_servers = {addresses}',
+            f'[memcached]\nkey_prefix = {self.unique}\n',
+        )
+
+    def lose_backend(self) -> None:
+        for server in self.servers:
+            server.kill()
+        self.addCleanup(self.restore_backend)
+
+    def restore_backend(self) -> None:
+        for server in self.servers:
+            if not server.running:
+                server.start()
+
+
+class MemberTest(
+    MemcachedBackend, contract.MemberContract, contract.FunctionalTestCase
+):
+    pass
+
+
+class ObserverTest(
+    MemcachedBackend, contract.ObserverContract, contract.FunctionalTestCase
+):
+    pass
+
+
+class OutageTest(
+    MemcachedBackend, contract.OutageContract, contract.FunctionalTestCase
+):
+    def test_one_server_less_makes_nobody_down(self) -> None:
+        self.running('host1')
+        self.servers[0].kill()
+        self.addCleanup(self.restore_backend)
+        self.watch(2.0 * contract.SERVICE_DOWN_TIME, 'host1')
+        self.servers[0].start()
+        self.watch(1.0, 'host1')
+
+    def test_an_emptied_server_makes_nobody_down(self) -> None:
+        self.running('host1')
+        for server in self.servers:
+            server.wipe()
+        self.watch(2.0 * contract.SERVICE_DOWN_TIME, 'host1')

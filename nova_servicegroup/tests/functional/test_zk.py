@@ -1,0 +1,69 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+from nova_servicegroup.tests.functional import contract
+from nova_servicegroup.tests.harness import zookeeper
+
+TICK = 0.5
+SESSION_TIMEOUT = 2
+
+
+class ZooKeeperBackend:
+    """One server, and a root of its own for each test."""
+
+    driver = 'zk'
+    down_within = SESSION_TIMEOUT + 1.5 * TICK + 0.5
+    not_before = SESSION_TIMEOUT * 2 / 3 - 0.2
+    leaves_within = 1.0
+    server: zookeeper.ZooKeeper
+
+    @classmethod
+    def start_backend(cls) -> None:
+        cls.server = zookeeper.ZooKeeper(
+            cls.root / 'zookeeper', tick_ms=int(1000 * TICK)
+        )
+        cls.addClassCleanup(cls.server.kill)
+        cls.server.start()
+
+    def options(self) -> tuple[str, str]:
+        return '', (
+            f'[zookeeper]\naddress = "{self.server.address}"\n'
+            f'session_timeout = {SESSION_TIMEOUT}\n'
+            f'namespace = {self.unique}\n'
+        )
+
+    def lose_backend(self) -> None:
+        self.server.kill()
+        self.addCleanup(self.restore_backend)
+
+    def restore_backend(self) -> None:
+        if not self.server.running:
+            self.server.start()
+
+
+class MemberTest(
+    ZooKeeperBackend, contract.MemberContract, contract.FunctionalTestCase
+):
+    pass
+
+
+class ObserverTest(
+    ZooKeeperBackend, contract.ObserverContract, contract.FunctionalTestCase
+):
+    pass
+
+
+class OutageTest(
+    ZooKeeperBackend, contract.OutageContract, contract.FunctionalTestCase
+):
+    pass

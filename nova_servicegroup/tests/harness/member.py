@@ -1,0 +1,162 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""A member: a process that runs a real oslo.service service which joins.
+
+Run as a program, it is that process. ``Member`` starts and harms one.
+"""
+
+from collections.abc import Callable, Sequence
+import argparse
+import os
+import pathlib
+import sys
+from typing import Any
+
+from nova_servicegroup.tests.harness import process
+
+#: How the service runs, as Nova's services do.
+MODES = ('threading', 'eventlet')
+
+
+class Member(process.Process):
+    """One member process of a host.
+
+    :param config: the configuration file
+    :param records: the database of harness.records, for the db driver
+    :param workers: 0 runs the service in the process itself, as nova-compute
+        does; more are forked, as by nova-conductor
+    """
+
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        config: pathlib.Path,
+        host: str,
+        group: str = 'compute',
+        records: pathlib.Path | None = None,
+        mode: str = 'threading',
+        workers: int = 0,
+        prefix: Sequence[str] = (),
+    ) -> None:
+        self.host = host
+        self.group = group
+        root = pathlib.Path(__file__).parents[3]
+        super().__init__(
+            [
+                *prefix,
+                sys.executable,
+                '-m',
+                __name__,
+                f'--config={config}',
+                f'--host={host}',
+                f'--group={group}',
+                f'--records={records or ""}',
+                f'--mode={mode}',
+                f'--workers={workers}',
+            ],
+            directory,
+            {'PYTHONPATH': str(root), 'PYTHONWARNINGS': 'ignore'},
+        )
+
+    def workers(self) -> list[int]:
+        """Return the ids of the forked workers."""
+        pid = self.pid
+        tasks = pathlib.Path(f'/proc/{pid}/task/{pid}/children')
+        return [int(child) for child in tasks.read_text().split()]
+
+
+def main() -> None:
+    """Run the service until a signal ends it."""
+    args = _parse()
+    if args.mode == 'eventlet':
+        import eventlet
+
+        eventlet.monkey_patch()
+    _init_backend(args.mode)
+    _serve(args)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--config', required=True)
+    parser.add_argument('--host', required=True)
+    parser.add_argument('--group', required=True)
+    parser.add_argument('--records', default='')
+    parser.add_argument('--mode', choices=MODES, required=True)
+    parser.add_argument('--workers', type=int, required=True)
+    return parser.parse_args()
+
+
+def _init_backend(mode: str) -> None:
+    from oslo_service import backend
+
+    backend.init_backend(backend.BackendType[mode.upper()])
+
+
+def _serve(args: argparse.Namespace) -> None:
+    # Only now: oslo.service must know how it runs before it is imported.
+    from oslo_config import cfg
+    from oslo_log import log as logging
+    from oslo_service import service
+
+    conf = cfg.ConfigOpts()
+    logging.register_options(conf)
+    conf(['--config-file', args.config], project='nova')
+    logging.setup(conf, 'member')
+    launcher = service.launch(
+        conf,
+        _make_service(conf, args),
+        workers=args.workers or 1,
+        no_fork=not args.workers,
+    )
+    launcher.wait()
+
+
+def _make_service(conf: Any, args: argparse.Namespace) -> Any:
+    from oslo_service import service
+
+    from nova_servicegroup import api
+    from nova_servicegroup.tests.harness import records
+
+    class MemberService(service.Service):  # type: ignore[misc]
+        """Does nothing but join, as drivers' services.Service."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.api = api.API(conf)
+            self.report_interval = conf.report_interval
+            self._callbacks: list[Callable[[], None]] = []
+
+        def start(self) -> None:
+            super().start()
+            self.api.join(args.host, args.group, self)
+            print(f'joined {os.getpid()}', flush=True)
+
+        def stop(self, graceful: bool = False) -> None:
+            super().stop(graceful)
+            while self._callbacks:
+                self._callbacks.pop()()
+
+        def on_stop(self, callback: Callable[[], None]) -> None:
+            self._callbacks.append(callback)
+
+        def save_heartbeat(self) -> None:
+            table = records.Records(pathlib.Path(args.records))
+            table.save_heartbeat(args.host, args.group)
+
+    return MemberService()
+
+
+if __name__ == '__main__':
+    main()
