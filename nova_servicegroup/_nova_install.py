@@ -14,6 +14,7 @@
 """Making Nova use our drivers, in one process, or saying why it does not."""
 
 from collections.abc import Callable
+import functools
 from importlib import metadata
 
 # Not oslo.log: also processes that are not Nova's load this module.
@@ -65,7 +66,9 @@ class Installation:
             return
         names = _installed_drivers()
         choices = _nova_shape.Choices(
-            stock, names, lambda: self._guarded(self._connect, names)
+            stock,
+            names,
+            functools.partial(self._guarded, self._connect, names),
         )
         option.type = choices
         self._installed.append(choices)

@@ -95,9 +95,12 @@ def open_database(conf: 'cfg.ConfigOpts') -> bool:
     from nova.db.api import api as api_db
     from nova.db.main import api as main_db
     from nova import objects
+    from nova import rpc
 
     main_db.configure(conf)
     api_db.configure(conf)
+    # To ask a cell's database is to make its transport; nothing connects.
+    rpc.init(conf)
     objects.register_all()
     return bool(conf.database.connection or conf.api_database.connection)
 
@@ -136,9 +139,9 @@ def records(group: str) -> 'list[services.ServiceRef]':
 
 
 def _all_records() -> 'list[services.ServiceRef]':
+    import nova.conf
     from nova import context
     from nova import objects
-    import nova.conf
 
     admin = context.get_admin_context()
     if not nova.conf.CONF.api_database.connection:

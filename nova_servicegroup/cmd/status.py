@@ -32,12 +32,6 @@ from nova_servicegroup import nova_adapter
 from nova_servicegroup import opts
 
 _HOOKS = ('castellan.drivers', 'oslo.policy.rule_checks')
-_REINSTALL = (
-    'Install nova-servicegroup again with the pip of the environment in '
-    'which Nova runs.')
-
-Result = upgradecheck.Result
-Code = upgradecheck.Code
 
 
 class Checks(upgradecheck.UpgradeCommands):
@@ -48,95 +42,84 @@ class Checks(upgradecheck.UpgradeCommands):
         self._conf = conf
         self._nova_error = nova_error
 
-    def hook(self) -> Result:
+    def hook(self) -> upgradecheck.Result:
         """Check that Nova, as installed here, uses our drivers."""
         if self._nova_error is not None:
-            return Result(Code.FAILURE, (
+            return _failure(
                 f'{sys.executable} cannot import Nova: {self._nova_error}. '
                 'Install nova-servicegroup into the environment in which '
-                'Nova runs, and run the command that is installed there.'))
+                'Nova runs, and run the command that is installed there.'
+            )
         problems = nova_adapter.installation.problems()
         if problems:
-            return Result(Code.FAILURE, self._hook_advice(problems))
-        return Result(Code.SUCCESS, (
-            f'Nova {_nova_install.nova_version()} accepts '
-            + ', '.join(api.installed_drivers()) + '.'))
+            return _failure(_hook_advice(problems))
+        names = ', '.join(api.installed_drivers())
+        return _success(f'Nova {_nova_install.nova_version()} accepts {names}')
 
-    def _hook_advice(self, problems: list[str]) -> str:
-        missing = [group for group in _HOOKS if not metadata.entry_points(
-            group=group, name='nova_servicegroup')]
-        if missing:
-            return ('The package is not registered under '
-                    + ' and '.join(missing) + f'. {_REINSTALL}')
-        return (
-            f'Nova {_nova_install.nova_version()} runs with its own drivers '
-            f'only: {"; ".join(problems)}. Install a release of '
-            'nova-servicegroup that knows this Nova.')
-
-    def chosen(self) -> Result:
+    def chosen(self) -> upgradecheck.Result:
         """Check that the chosen driver is one that is installed."""
         try:
             name = self._conf.servicegroup_driver
         except ValueError as error:
-            return Result(Code.FAILURE, f'{error}.')
-        if name not in api.installed_drivers():
-            return self._failure(
-                exceptions.DriverNotFound(name, api.installed_drivers()))
+            return _failure(str(error))
+        installed = api.installed_drivers()
+        if name not in installed:
+            return _failure(str(exceptions.DriverNotFound(name, installed)))
         files = ', '.join(self._conf.config_file or ())
         if not files:
-            return Result(Code.WARNING, (
-                f'servicegroup_driver is {name}, but no nova.conf was found: '
-                'name it with --config-file.'))
-        return Result(
-            Code.SUCCESS, f'servicegroup_driver is {name}. Read: {files}.')
+            return _warning(
+                f'servicegroup_driver is {name}, but no nova.conf was '
+                'found: name it with --config-file.'
+            )
+        return _success(f'servicegroup_driver is {name}. Read: {files}')
 
-    def loads(self) -> Result:
+    def loads(self) -> upgradecheck.Result:
         """Check that the driver's library is there and its options hold."""
         return self._guarded(self._load)
 
-    def _load(self) -> Result:
-        return Result(Code.SUCCESS, (
-            f'{type(self._api.driver).__name__} is ready: its libraries are '
-            'installed and its options can be used.'))
+    def _load(self) -> upgradecheck.Result:
+        return _success(
+            f'{type(self._api.driver).__name__} is ready: its libraries '
+            'are installed and its options can be used.'
+        )
 
-    def backend(self) -> Result:
+    def backend(self) -> upgradecheck.Result:
         """Check that the backend answers."""
+        if self._guarded(self._load).code != upgradecheck.Code.SUCCESS:
+            return _failure('Not asked, since the driver does not load.')
         return self._guarded(self._ask)
 
-    def _ask(self) -> Result:
-        try:
-            driver = self._api.driver
-        except Exception:
-            return Result(
-                Code.FAILURE, 'Not asked, since the driver does not load.')
-        if not self._nova_error and not self._has_database():
-            return Result(Code.WARNING, (
+    def _ask(self) -> upgradecheck.Result:
+        if self._lacks_database():
+            return _warning(
                 'Not asked: [database] connection is not set here, so the '
                 'services of this host report through nova-conductor. Run '
-                'this check where nova-conductor runs.'))
-        return Result(Code.SUCCESS, self._hide(driver.check()))
+                'this check where nova-conductor runs.'
+            )
+        return _success(self._hide(self._api.driver.check()))
 
-    def _has_database(self) -> bool:
-        return (self._conf.servicegroup_driver != 'db'
-                or nova_adapter.open_database(self._conf))
+    def _lacks_database(self) -> bool:
+        return (
+            self._nova_error is None
+            and self._conf.servicegroup_driver == 'db'
+            and not nova_adapter.open_database(self._conf)
+        )
 
     @functools.cached_property
     def _api(self) -> api.API:
         return nova_adapter.make_api(self._conf)
 
-    def _guarded(self, check: Callable[[], Result]) -> Result:
+    def _guarded(
+        self, check: Callable[[], upgradecheck.Result]
+    ) -> upgradecheck.Result:
         try:
             return check()
         except NotImplementedError:
-            return Result(Code.WARNING, 'The driver offers no such check.')
+            return _warning('The driver offers no such check.')
+        except exceptions.ServiceGroupError as error:
+            return _failure(self._hide(str(error)))
         except Exception as error:
-            return self._failure(error)
-
-    def _failure(self, error: Exception) -> Result:
-        text = str(error)
-        if not isinstance(error, exceptions.ServiceGroupError):
-            text = f'{type(error).__name__}: {text}'
-        return Result(Code.FAILURE, self._hide(text))
+            return _failure(self._hide(f'{type(error).__name__}: {error}'))
 
     def _hide(self, text: str) -> str:
         """Return text without anything that must stay secret."""
@@ -153,21 +136,55 @@ class Checks(upgradecheck.UpgradeCommands):
     )
 
 
+def _success(text: str) -> upgradecheck.Result:
+    return upgradecheck.Result(upgradecheck.Code.SUCCESS, text)
+
+
+def _warning(text: str) -> upgradecheck.Result:
+    return upgradecheck.Result(upgradecheck.Code.WARNING, text)
+
+
+def _failure(text: str) -> upgradecheck.Result:
+    return upgradecheck.Result(upgradecheck.Code.FAILURE, text)
+
+
+def _hook_advice(problems: list[str]) -> str:
+    missing = [
+        group
+        for group in _HOOKS
+        if not metadata.entry_points(group=group, name='nova_servicegroup')
+    ]
+    if missing:
+        return (
+            f'The package is not registered under {" and ".join(missing)}. '
+            'Install nova-servicegroup again with the pip of the '
+            'environment in which Nova runs.'
+        )
+    return (
+        f'Nova {_nova_install.nova_version()} runs with its own drivers '
+        f'only: {"; ".join(problems)}. Install a release of '
+        'nova-servicegroup that knows this Nova.'
+    )
+
+
 def _secrets(conf: cfg.ConfigOpts) -> list[str]:
     values = [
         conf[group][option.dest] if group else conf[option.dest]
         for group, options in opts.list_opts()
-        for option in options if option.secret]
+        for option in options
+        if option.secret
+    ]
     return [value for value in values if value]
 
 
 def _configuration() -> tuple[cfg.ConfigOpts, str | None]:
     # The checks start no service of Nova, so nothing needs to be patched.
     os.environ.setdefault('OS_NOVA_DISABLE_EVENTLET_PATCHING', 'true')
+    conf, problem = cfg.ConfigOpts(), None
     try:
-        conf, problem = nova_adapter.load_nova(), None
-    except ImportError as error:
-        conf, problem = cfg.ConfigOpts(), str(error)
+        conf = nova_adapter.load_nova()
+    except Exception as error:
+        problem = f'{type(error).__name__}: {error}'
     opts.register_opts(conf)
     return conf, problem
 
@@ -178,5 +195,6 @@ def main() -> int:
         # Libraries warn about each other here, which is no result.
         warnings.simplefilter('ignore')
         conf, problem = _configuration()
-        return int(upgradecheck.main(
-            conf, 'nova', Checks(conf, problem), sys.argv[1:] or ['--help']))
+        checks = Checks(conf, problem)
+        arguments = sys.argv[1:] or ['--help']
+        return int(upgradecheck.main(conf, 'nova', checks, arguments))

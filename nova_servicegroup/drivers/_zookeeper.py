@@ -27,6 +27,7 @@ from nova_servicegroup import exceptions
 from nova_servicegroup import opts
 
 coordination = importutils.try_import('tooz.coordination')
+zookeeper = importutils.try_import('tooz.drivers.zookeeper')
 
 LOG = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Settings:
 
     def coordinator(self, member_id: bytes) -> Any:
         """Return a coordinator that has not been started."""
+        handler = _tooz.handler()
         group = self.conf.zookeeper
         return coordination.get_coordinator(
             self._url(),
@@ -67,8 +69,8 @@ class Settings:
             hosts=','.join(self.hosts[1:]),
             namespace=self.namespace,
             timeout=self.session_timeout,
-            connection_retry=self._connection_retry(),
-            handler=_tooz.handler(),
+            connection_retry=self._connection_retry(handler),
+            handler=handler,
             use_ssl=group.use_tls,
             ca=group.ca_file,
             certfile=group.cert_file,
@@ -93,14 +95,15 @@ class Settings:
             user = f'{group.username}:{group.password}@'
         return f'zookeeper://{user}{self.hosts[0]}'
 
-    def _connection_retry(self) -> dict[str, Any]:
+    def _connection_retry(self, handler: str) -> dict[str, Any]:
         # kazoo's own backoff grows until sessions expire in an outage that
-        # they would have survived.
+        # they would have survived. It insists on its handler's own sleep.
         return {
             'max_tries': -1,
             'delay': 0.2,
             'backoff': 2,
             'max_delay': self.session_timeout / 4,
+            'sleep_func': zookeeper.KazooDriver.HANDLERS[handler].sleep_func,
         }
 
 

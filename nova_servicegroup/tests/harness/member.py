@@ -70,10 +70,12 @@ class Member(process.Process):
         )
 
     def workers(self) -> list[int]:
-        """Return the ids of the forked workers."""
-        pid = self.pid
-        tasks = pathlib.Path(f'/proc/{pid}/task/{pid}/children')
-        return [int(child) for child in tasks.read_text().split()]
+        """Return the ids of the processes that have joined."""
+        return [
+            int(line.split()[1])
+            for line in self.log.read_text().splitlines()
+            if line.startswith('joined ')
+        ]
 
 
 def main() -> None:

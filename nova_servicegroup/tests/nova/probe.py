@@ -29,12 +29,18 @@ CONSTRUCTIONS = 486
 def main(config_file):
     """Start as Nova's programs do, and look around."""
     from nova import monkey_patch
+
     # Before Nova 32, the import alone patched.
     getattr(monkey_patch, 'patch', bool)()
     from nova import config
-    config.parse_args(['nova-probe', '--config-file', config_file],
-                      configure_db=False, init_rpc=False)
+
+    config.parse_args(
+        ['nova-probe', '--config-file', config_file],
+        configure_db=False,
+        init_rpc=False,
+    )
     from nova import objects
+
     objects.register_all()
     print(json.dumps(look_around(objects)))
 
@@ -43,22 +49,28 @@ def look_around(objects):
     """Return what this process sees."""
     import nova
     from nova import servicegroup
+
     threads = threading.active_count()
     began = time.monotonic()
     apis = [servicegroup.API() for _ in range(CONSTRUCTIONS)]
     return {
         'nova': nova.__file__,
-        'choices': list(nova.conf.CONF._opts[
-            'servicegroup_driver']['opt'].type.choices),
+        'choices': list(
+            nova.conf.CONF._opts['servicegroup_driver']['opt'].type.choices
+        ),
         'eventlet_patched': is_patched(),
         'eventlet_poisoned': is_poisoned(),
         'seconds': time.monotonic() - began,
         'new_threads': threading.active_count() - threads,
         'classes': sorted({class_path(api._driver) for api in apis}),
-        'drivers': sorted({class_path(api._driver._api.driver)
-                           for api in apis if hasattr(api._driver, '_api')}),
-        'shared': len({id(getattr(api._driver, '_api', api))
-                       for api in apis}),
+        'drivers': sorted(
+            {
+                class_path(api._driver._api.driver)
+                for api in apis
+                if hasattr(api._driver, '_api')
+            }
+        ),
+        'shared': len({id(getattr(api._driver, '_api', api)) for api in apis}),
         'verdicts': verdicts(objects, apis[0]),
     }
 
@@ -68,6 +80,7 @@ def is_patched():
     if 'eventlet' not in sys.modules:
         return False
     import eventlet
+
     return bool(eventlet.patcher.is_monkey_patched('thread'))
 
 
@@ -84,32 +97,51 @@ def class_path(instance):
 def verdicts(objects, api):
     """Ask about a young and an old heartbeat, in every form of a record."""
     now = datetime.datetime.now(datetime.timezone.utc)
-    return [verdict(api, make(objects, host, now - age))
-            for host, age in (('young', datetime.timedelta(seconds=1)),
-                              ('old', datetime.timedelta(hours=1)))
-            for make in (as_object, as_dict, as_text)]
+    return [
+        verdict(api, make(objects, host, now - age))
+        for host, age in (
+            ('young', datetime.timedelta(seconds=1)),
+            ('old', datetime.timedelta(hours=1)),
+        )
+        for make in (as_object, as_dict, as_text)
+    ]
 
 
 def verdict(api, record):
     """Ask whether one is up, and since when."""
     updated = api.get_updated_time(record)
-    return [record['host'], api.service_is_up(record),
-            updated is None or updated.tzinfo is not None]
+    return [
+        record['host'],
+        api.service_is_up(record),
+        updated is None or updated.tzinfo is not None,
+    ]
 
 
 def as_object(objects, host, last):
     """Return a record as nova-api has it."""
     return objects.Service(
-        host=host, binary='nova-compute', topic='compute', last_seen_up=last,
-        created_at=last, updated_at=last, forced_down=False)
+        host=host,
+        binary='nova-compute',
+        topic='compute',
+        last_seen_up=last,
+        created_at=last,
+        updated_at=last,
+        forced_down=False,
+    )
 
 
 def as_dict(objects, host, last):
     """Return a record as the database has it."""
     last = last.replace(tzinfo=None)
-    return {'host': host, 'binary': 'nova-compute', 'topic': 'compute',
-            'last_seen_up': last, 'created_at': last, 'updated_at': None,
-            'forced_down': False}
+    return {
+        'host': host,
+        'binary': 'nova-compute',
+        'topic': 'compute',
+        'last_seen_up': last,
+        'created_at': last,
+        'updated_at': None,
+        'forced_down': False,
+    }
 
 
 def as_text(objects, host, last):

@@ -20,6 +20,7 @@ import subprocess
 import sys
 
 from oslotest import base
+from testtools import content
 
 PROBE = pathlib.Path(__file__).with_name('probe.py')
 ADAPTER = 'nova_servicegroup.nova_adapter.Driver'
@@ -34,10 +35,19 @@ class ProcessTestCase(base.BaseTestCase):
 
     def config_file(self, driver, text=''):
         """Write a nova.conf that chooses driver."""
-        return self.create_tempfiles([('nova', (
-            f'[DEFAULT]\nservicegroup_driver = {driver}\n'
-            'transport_url = rabbit://nobody:x@127.0.0.1:1/\n'
-            f'state_path = {self.create_temp_dir()}\n{text}'))], '.conf')[0]
+        return self.create_tempfiles(
+            [
+                (
+                    'nova',
+                    (
+                        f'[DEFAULT]\nservicegroup_driver = {driver}\n'
+                        'transport_url = rabbit://nobody:x@127.0.0.1:1/\n'
+                        f'state_path = {self.create_temp_dir()}\n{text}'
+                    ),
+                )
+            ],
+            '.conf',
+        )[0]
 
     def create_temp_dir(self):
         """Return a new directory."""
@@ -49,19 +59,21 @@ class ProcessTestCase(base.BaseTestCase):
         if path is not None:
             environment['PYTHONPATH'] = str(path)
         return subprocess.run(
-            [sys.executable, *map(str, command)], env=environment,
-            capture_output=True, text=True, timeout=120)
+            [sys.executable, *map(str, command)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
 
     def probe(self, driver, eventlet=False, path=None, text=ZK):
         """Return what the probe prints; None: it fails. And its errors."""
         ended = self.run_python(
-            PROBE, self.config_file(driver, text), path=path,
-            OS_NOVA_DISABLE_EVENTLET_PATCHING=str(not eventlet))
-        self.addDetail_text('probe', ended.stderr)
+            PROBE,
+            self.config_file(driver, text),
+            path=path,
+            OS_NOVA_DISABLE_EVENTLET_PATCHING=str(not eventlet),
+        )
+        self.addDetail('probe', content.text_content(ended.stderr))
         found = json.loads(ended.stdout) if ended.returncode == 0 else None
         return found, ended.stderr
-
-    def addDetail_text(self, name, text):
-        """Show text when the test fails."""
-        from testtools import content
-        self.addDetail(name, content.text_content(text))

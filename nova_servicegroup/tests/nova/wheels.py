@@ -47,14 +47,31 @@ def fetch(series):
 
 def _download(series, directory):
     subprocess.run(
-        [sys.executable, '-m', 'pip', 'download', '--quiet', '--no-deps',
-         '--only-binary', ':all:', '--dest', str(directory),
-         f'nova=={series}'], check=True)
+        [
+            sys.executable,
+            '-m',
+            'pip',
+            'download',
+            '--quiet',
+            '--no-deps',
+            '--only-binary',
+            ':all:',
+            '--dest',
+            str(directory),
+            f'nova=={series}',
+        ],
+        check=True,
+    )
 
 
 def unpack(wheel, directory):
     """Unpack a wheel, without Nova's own tests."""
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(directory, [
-            name for name in archive.namelist()
-            if not name.startswith('nova/tests/')])
+        archive.extractall(
+            directory,
+            [
+                name
+                for name in archive.namelist()
+                if not name.startswith('nova/tests/')
+            ],
+        )

@@ -110,7 +110,7 @@ class ChosenTestCase(StatusTestCase):
         path = self.choose('[DEFAULT]\nservicegroup_driver = zk\n')
         self.assert_result(
             upgradecheck.Code.SUCCESS,
-            f'servicegroup_driver is zk. Read: {path}.',
+            f'servicegroup_driver is zk. Read: {path}',
             status.Checks.chosen,
         )
 
@@ -225,7 +225,8 @@ class BackendTestCase(StatusTestCase):
         self.nova.conf.set_override('password', SECRET, 'zookeeper')
         self.driver.check = mock.Mock(
             side_effect=RuntimeError(
-                f'{SECRET} zookeeper://nova:other-{SECRET}@h:1 password = third'
+                f'{SECRET} zookeeper://nova:other-{SECRET}@h:1 '
+                'password = third'
             )
         )
         result = status.Checks.backend(self.checks)
@@ -293,7 +294,7 @@ class MainTestCase(StatusTestCase):
         )
         hook, chosen = json.loads(shown)['checks'][:2]
         self.assertEqual(2, code)
-        self.assertIn('cannot import Nova: no nova', hook['details'])
+        self.assertIn('cannot import Nova: ImportError', hook['details'])
         self.assertIn('is zk', chosen['details'])
 
     def test_without_arguments(self):
