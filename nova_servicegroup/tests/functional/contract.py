@@ -97,12 +97,15 @@ class Contract:
 
     def _config(self) -> str:
         default, groups = self.options()
-        return CONFIG.format(
-            driver=self.driver,
-            report_interval=REPORT_INTERVAL,
-            service_down_time=SERVICE_DOWN_TIME,
-            default=default,
-        ) + groups
+        return (
+            CONFIG.format(
+                driver=self.driver,
+                report_interval=REPORT_INTERVAL,
+                service_down_time=SERVICE_DOWN_TIME,
+                default=default,
+            )
+            + groups
+        )
 
     def make_api(self) -> api.API:
         """Return an observer of this process."""
@@ -209,9 +212,7 @@ class MemberContract(Contract):
 
     def test_workers_of_one_host_are_one_member(self) -> None:
         both = self.running(workers=2)
-        process.wait_until(
-            lambda: len(both.workers()) == 2, START
-        )
+        process.wait_until(lambda: len(both.workers()) == 2, START)
         # oslo.service would start a new one in its place.
         os.kill(both.pid, signal.SIGSTOP)
         os.kill(both.workers()[0], signal.SIGKILL)

@@ -51,7 +51,6 @@ class LiveTestCase(process.ProcessTestCase):
 
     def assert_cheap(self, found):
         self.assertEqual((1, 0), (found['shared'], found['new_threads']))
-        self.assertLess(found['seconds'], 1)
 
     def assert_every_record_accepted(self, found, errors):
         for _host, up, aware in found['verdicts']:

@@ -1,0 +1,287 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""A real Nova with each driver: services live, die and come back."""
+
+import atexit
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+from nova_servicegroup.tests import base
+from nova_servicegroup.tests.harness import process
+
+ROOT = pathlib.Path(__file__).parents[3]
+sys.path.insert(0, str(ROOT))
+
+from tools._ministack import settings  # noqa: E402
+from tools._ministack import stack as stack_  # noqa: E402
+
+REPORT_INTERVAL = 2
+SERVICE_DOWN_TIME = 10
+SESSION_TIMEOUT = 4
+# Longer than the outage, or the outage would rightly be told.
+HOLD_TIME = 25
+OUTAGE = 15.0
+SLOWEST = 3.0
+SOON = 30.0
+
+_running: list[stack_.Stack] = []
+
+
+def running(driver: str, mode: str) -> stack_.Stack:
+    """Return the one Nova of this process, on this driver and in this mode.
+
+    Its servers start with the first driver, and stay.
+    """
+    if not _running:
+        _running.append(_bring_up(driver, mode))
+    stack = _running[0]
+    if (stack.settings.driver, stack.settings.mode) != (driver, mode):
+        stack.restart_nova(driver=driver, mode=mode)
+    return stack
+
+
+def _bring_up(driver: str, mode: str) -> stack_.Stack:
+    directory = pathlib.Path(tempfile.mkdtemp(prefix='servicegroup-nova-'))
+    stack = stack_.Stack(
+        directory,
+        settings.Settings(
+            driver=driver,
+            mode=mode,
+            computes=2,
+            report_interval=REPORT_INTERVAL,
+            service_down_time=SERVICE_DOWN_TIME,
+            overrides={
+                'zookeeper.session_timeout': str(SESSION_TIMEOUT),
+                'servicegroup.hold_time': str(HOLD_TIME),
+            },
+        ),
+    )
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    atexit.register(stack.down)
+    stack.up()
+    return stack
+
+
+class Contract:
+    """What Nova must do on every driver.
+
+    Set ``driver``, ``mode``, and ``down_within``: the seconds from SIGKILL
+    to down, at the latest.
+    """
+
+    driver: str
+    mode: str
+    down_within: float
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()  # type: ignore[misc]
+        cls.stack = running(cls.driver, cls.mode)
+
+    def revive(self, host: str) -> None:
+        """Leave the host up for the next test."""
+        if not self.stack.process(host).running:
+            self.stack.start(host)
+
+    def test_every_service_is_up_and_has_reported(self) -> None:
+        found = self.stack.services()
+        self.assertEqual(
+            {
+                ('nova-compute', 'compute1'),
+                ('nova-compute', 'compute2'),
+                ('nova-conductor', 'controller'),
+                ('nova-scheduler', 'controller'),
+            },
+            {(each['binary'], each['host']) for each in found},
+        )
+        for each in found:
+            self.assertEqual('up', each['state'], each)
+            age = time.time() - stack_.nova.reported(each)
+            self.assertLess(age, SERVICE_DOWN_TIME, each)
+
+    def test_a_host_dies_and_comes_back(self) -> None:
+        self.addCleanup(self.revive, 'compute1')
+        server = self.stack.boot('victim', 'compute1')
+        self.assertEqual(('ACTIVE', 'compute1'), (server.status, server.host))
+        self.assertEqual(400, self.stack.evacuate(server.id)[0])
+
+        self.stack.kill('compute1')
+        self.stack.wait_state('compute1', 'down', self.down_within)
+        self.assertEqual('up', self.stack.state('compute2'))
+        self.assertTrue(self.stack.boot('refused', 'compute1').refused)
+        lands = self.stack.boot('lands')
+        self.assertEqual(('ACTIVE', 'compute2'), (lands.status, lands.host))
+        self.assertEqual(200, self.stack.evacuate(server.id, 'compute2')[0])
+        process.wait_until(
+            lambda: self.stack.server(server.id).host == 'compute2',
+            SOON,
+            0.5,
+            'the server is evacuated',
+        )
+
+        self.stack.start('compute1')
+        self.assertEqual('up', self.stack.state('compute1'))
+        back = self.stack.boot('back', 'compute1')
+        self.assertEqual(('ACTIVE', 'compute1'), (back.status, back.host))
+
+    def test_forced_down_wins(self) -> None:
+        self.stack.forced_down('compute2')
+        self.addCleanup(self.stack.wait_state, 'compute2', 'up')
+        self.addCleanup(self.stack.forced_down, 'compute2', False)
+        self.assertEqual('down', self.stack.state('compute2'))
+
+    def test_enabling_a_dead_host_does_not_make_it_up(self) -> None:
+        self.addCleanup(self.revive, 'compute1')
+        self.stack.kill('compute1')
+        self.stack.wait_state('compute1', 'down', self.down_within)
+        self.stack.enable('compute1', False)
+        self.stack.enable('compute1', True)
+        self.assertEqual('down', self.stack.state('compute1'))
+
+    def test_novas_commands_take_the_driver(self) -> None:
+        for words in (
+            ('nova-manage', 'cell_v2', 'list_hosts'),
+            ('nova-status', 'upgrade', 'check'),
+            ('nova-servicegroup-status', 'upgrade', 'check'),
+        ):
+            done = self.stack.command(*words)
+            shown = done.stdout + done.stderr
+            self.assertIn(done.returncode, (0, 1), shown)
+            self.assertNotIn('Traceback', shown)
+            self.assertNotIn('servicegroup_driver = ', shown)
+        self.assertEqual(0, done.returncode, shown)
+        self.assertIn(f'servicegroup_driver is {self.driver}', shown)
+
+
+class OutageContract(Contract):
+    """And what it must do while the backend has a bad minute."""
+
+    down_after_stop = 2.0
+
+    def backend(self) -> object:
+        raise NotImplementedError
+
+    def poll(self, seconds: float) -> None:
+        """Ask for the services; all must be up, and the answer quick."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            status, body, took = self.stack.request('GET', '/os-services')
+            self.assertEqual(200, status, body)
+            self.assertLess(took, SLOWEST)
+            self.assertEqual(
+                [],
+                [
+                    each['host']
+                    for each in body['services']
+                    if each['state'] != 'up'
+                ],
+            )
+            time.sleep(0.2)
+
+    def test_an_outage_of_the_backend(self) -> None:
+        self.addCleanup(self.revive, 'compute2')
+        self.poll(1.0)
+        self.backend().kill()
+        self.poll(OUTAGE)
+        self.backend().start()
+        self.poll(HOLD_TIME)
+        self.stack.kill('compute2')
+        self.stack.wait_state('compute2', 'down', self.down_within)
+
+    def test_a_clean_stop_is_seen_at_once(self) -> None:
+        self.addCleanup(self.revive, 'compute2')
+        self.stack.stop('compute2')
+        self.stack.wait_state('compute2', 'down', self.down_after_stop)
+
+
+class ZooKeeperContract(OutageContract):
+    driver = 'zk'
+    down_within = SESSION_TIMEOUT + 0.75 + 1.0 + 1.0
+
+    def backend(self) -> object:
+        return self.stack.zookeeper
+
+    def test_one_reading_session_for_each_process(self) -> None:
+        for _ in range(20):
+            self.stack.services()
+        port = self.stack.zookeeper.port
+        for name, most in (
+            ('api', 1),
+            ('compute1', 2),
+            ('conductor', 2),
+            ('scheduler', 2),
+        ):
+            counts = connections(self.stack.process(name).pid, port)
+            self.assertLessEqual(max(counts), most, f'{name}: {counts}')
+        self.assertEqual(
+            1, max(connections(self.stack.process('api').pid, port))
+        )
+
+
+class MemcachedContract(OutageContract):
+    driver = 'mc'
+    down_within = SERVICE_DOWN_TIME + 1.0 + 1.0 + 1.0
+
+    def backend(self) -> object:
+        return self.stack.memcached
+
+
+class DatabaseContract(Contract):
+    driver = 'db'
+    down_within = SERVICE_DOWN_TIME + 2.0
+
+
+class ZooKeeperThreadingTest(ZooKeeperContract, base.TestCase):
+    mode = 'threading'
+
+
+class ZooKeeperEventletTest(ZooKeeperContract, base.TestCase):
+    mode = 'eventlet'
+
+
+class MemcachedThreadingTest(MemcachedContract, base.TestCase):
+    mode = 'threading'
+
+
+class MemcachedEventletTest(MemcachedContract, base.TestCase):
+    mode = 'eventlet'
+
+
+class DatabaseThreadingTest(DatabaseContract, base.TestCase):
+    mode = 'threading'
+
+
+class DatabaseEventletTest(DatabaseContract, base.TestCase):
+    mode = 'eventlet'
+
+
+def connections(leader: int, port: int) -> list[int]:
+    """Count the connections to a port of each process of a session."""
+    counts: dict[int, int] = {}
+    shown = subprocess.run(
+        ['ss', '-tnpH', 'state', 'established', f'dport = :{port}'],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for line in shown.splitlines():
+        for pid in {int(each) for each in re.findall(r'pid=(\d+)', line)}:
+            counts[pid] = counts.get(pid, 0) + 1
+    return [n for pid, n in counts.items() if os.getsid(pid) == leader]

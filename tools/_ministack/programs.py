@@ -1,0 +1,126 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The processes of Nova, placement and the stand-in for neutron."""
+
+from collections.abc import Sequence
+import os
+import pathlib
+import subprocess
+import sys
+
+from nova_servicegroup.tests.harness import process
+from tools._ministack import database
+from tools._ministack import settings as settings_
+from tools._ministack import venv as venv_
+
+_NEUTRON = pathlib.Path(__file__).with_name('neutron.py')
+
+
+class Programs:
+    """Makes a process from its name.
+
+    :param directory: of the stack; every process gets one of its own below.
+    """
+
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        venv: venv_.Venv,
+        settings: settings_.Settings,
+    ) -> None:
+        self.directory = directory
+        self.venv = venv
+        self.settings = settings
+        self.files = directory / 'conf'
+
+    def nova(self) -> list[process.Process]:
+        """Return what runs or has run of Nova, also of other settings."""
+        found = sorted(self.directory.glob('nova/*/pid'))
+        return [process.Process([], pid.parent) for pid in found]
+
+    def api(self, port: int) -> process.Process:
+        """Return nova-api: built in the master, before it forks."""
+        argv = self._uwsgi('nova.wsgi.osapi_compute:application', port)
+        return self._nova('api', argv)
+
+    def conductor(self) -> process.Process:
+        """Return nova-conductor, for the cell and above the cells."""
+        return self._nova('conductor', self._service('nova-conductor'))
+
+    def scheduler(self) -> process.Process:
+        """Return nova-scheduler."""
+        return self._nova('scheduler', self._service('nova-scheduler'))
+
+    def compute(self, host: str) -> process.Process:
+        """Return the nova-compute of a host."""
+        return self._nova(host, self._service('nova-compute', f'{host}.conf'))
+
+    def placement(self, port: int) -> process.Process:
+        """Return placement."""
+        argv = self._uwsgi('placement.wsgi.api:application', port, threads=8)
+        place = self.directory / 'placement'
+        return process.Process(argv, place, self._environment())
+
+    def neutron(self, port: int) -> process.Process:
+        """Return the stand-in for neutron."""
+        argv = [sys.executable, str(_NEUTRON), str(port)]
+        return process.Process(argv, self.directory / 'neutron')
+
+    def command(
+        self, words: Sequence[str], file: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program of the virtual environment and return its output."""
+        where = ['--config-file', str(self.files / file)]
+        return subprocess.run(
+            [self.venv.program(words[0]), *where, *words[1:]],
+            env={**os.environ, **self._environment()},
+            capture_output=True,
+            text=True,
+        )
+
+    def _nova(self, name: str, argv: list[str]) -> process.Process:
+        place = self.directory / 'nova' / name
+        return process.Process(argv, place, self._environment())
+
+    def _service(self, name: str, file: str = 'nova.conf') -> list[str]:
+        program = self.venv.program(name)
+        return [program, '--config-file', str(self.files / file)]
+
+    def _uwsgi(self, module: str, port: int, threads: int = 0) -> list[str]:
+        # A greenlet must not be handed from one native thread to another.
+        eventlet = self.settings.mode == 'eventlet'
+        threads = threads or (1 if eventlet else 8)
+        processes = 1 if 'placement' in module else self.settings.workers
+        return [
+            self.venv.program('uwsgi'),
+            *('--home', str(self.venv.directory)),
+            *('--http-socket', f'127.0.0.1:{port}'),
+            *('--module', module),
+            *('--processes', str(processes)),
+            *('--threads', str(threads)),
+            *('--listen', '100', '--buffer-size', '65535'),
+            *('--add-header', 'Connection: close'),
+            *('--master', '--enable-threads', '--die-on-term'),
+            *('--need-app', '--no-orphans', '--disable-logging'),
+            # Python's own teardown waits for thread pools that never end.
+            '--skip-atexit-teardown',
+        ]
+
+    def _environment(self) -> dict[str, str]:
+        threading = self.settings.mode == 'threading'
+        return {
+            **database.environment(),
+            'OS_NOVA_CONFIG_DIR': str(self.files),
+            'OS_PLACEMENT_CONFIG_DIR': str(self.files),
+            'OS_NOVA_DISABLE_EVENTLET_PATCHING': str(threading).lower(),
+        }
