@@ -43,18 +43,6 @@ class Changes:
     expired: Set[str] = _NOBODY
 
 
-@dataclasses.dataclass(frozen=True)
-class Hold:
-    """A missing member that is still up.
-
-    :ivar proof: when it was last proven alive; None: never
-    :ivar until: when it will be down
-    """
-
-    proof: float | None
-    until: float
-
-
 class Membership:
     """The members of one group as one observer may judge them.
 
@@ -84,8 +72,11 @@ class Membership:
         self._settle_time = settle_time
         self._idle_time = idle_time
         self._present: Set[str] = _NOBODY
-        self._held: dict[str, Hold] = {}
-        self._losses: collections.deque[tuple[float, dict[str, Hold]]] = (
+        # When each missing host that is held will be down, and when each
+        # missing host was last proven alive.
+        self._held: dict[str, float] = {}
+        self._proofs: dict[str, float] = {}
+        self._losses: collections.deque[tuple[float, dict[str, float]]] = (
             collections.deque()
         )
         self._confirmed: float | None = None
@@ -98,10 +89,7 @@ class Membership:
         """Tell whether host is up; a few set look-ups."""
         if host in self._present:
             return now <= self._present_until
-        hold = self._held.get(host)
-        if hold is not None:
-            return now <= hold.until
-        return now <= self._unknown_until
+        return now <= self._held.get(host, self._unknown_until)
 
     def is_held(self, host: str) -> bool:
         """Tell whether host is missing but not down."""
@@ -111,8 +99,7 @@ class Membership:
         """Return when host was last proven alive."""
         if host in self._present:
             return self._confirmed
-        hold = self._held.get(host)
-        return hold.proof if hold else None
+        return self._proofs.get(host)
 
     @property
     def confirmed(self) -> float | None:
@@ -146,7 +133,8 @@ class Membership:
         """
         came = present - self._present
         lost = self._present - present
-        holds = self._holds(lost, now) if lost else {}
+        holds = dict.fromkeys(lost, self._hold_until(now))
+        self._miss(lost)
         self._see(now, emptied)
         self._present = present
         held = self._judge(holds, now, emptied)
@@ -164,7 +152,7 @@ class Membership:
 
     def presume(self, host: str, now: float) -> None:
         """Take a host that nothing can be learnt of for now: up, at first."""
-        self._held[host] = Hold(None, now + self._hold_time)
+        self._held[host] = now + self._hold_time
 
     def lose(self, now: float) -> Changes:
         """Take note that nothing could be confirmed."""
@@ -175,10 +163,11 @@ class Membership:
 
     def expire(self, now: float) -> Set[str]:
         """Return the hosts whose hold time has ended, once each."""
-        over = {host for host, hold in self._held.items() if hold.until < now}
+        over = {host for host, until in self._held.items() if until < now}
         for host in over:
             del self._held[host]
         if now > self._present_until and self._present:
+            self._miss(self._present)
             over |= self._present
             self._present = _NOBODY
         return over
@@ -189,13 +178,16 @@ class Membership:
             return now
         return self._confirmed
 
-    def _holds(self, hosts: Iterable[str], now: float) -> dict[str, Hold]:
-        until = (
-            self._evidence(now) + self._hold_time
-            if self._blind_since is None
-            else self._present_until
-        )
-        return dict.fromkeys(hosts, Hold(self._confirmed, until))
+    def _hold_until(self, now: float) -> float:
+        """Return until when those that are missing now may be held."""
+        if self._blind_since is not None:
+            return self._present_until
+        return self._evidence(now) + self._hold_time
+
+    def _miss(self, hosts: Iterable[str]) -> None:
+        """Keep the proofs of members that are no longer present."""
+        if self._confirmed is not None:
+            self._proofs.update(dict.fromkeys(hosts, self._confirmed))
 
     def _see(self, now: float, emptied: bool) -> None:
         """Note the contact, and whether it ends an outage."""
@@ -217,7 +209,7 @@ class Membership:
         return since is not None and now - since > self._settle_time / 4
 
     def _judge(
-        self, holds: dict[str, Hold], now: float, emptied: bool
+        self, holds: dict[str, float], now: float, emptied: bool
     ) -> Set[str]:
         """Hold those of the lost whose absence is no evidence."""
         if holds:
@@ -237,16 +229,18 @@ class Membership:
         lost = len(self._recent_losses())
         return lost >= MASS_LOSS and lost > len(self._present)
 
-    def _recent_losses(self) -> dict[str, Hold]:
-        recent: dict[str, Hold] = {}
+    def _recent_losses(self) -> dict[str, float]:
+        recent: dict[str, float] = {}
         for _, holds in self._losses:
             recent.update(holds)
         return {
-            host: hold
-            for host, hold in recent.items()
+            host: until
+            for host, until in recent.items()
             if host not in self._present
         }
 
     def _release(self, came: Set[str]) -> Set[str]:
-        """Forget the holds of those that came back; return them."""
+        """Forget what was kept of those that came; return the held."""
+        for host in came:
+            self._proofs.pop(host, None)
         return {host for host in came if self._held.pop(host, None)}

@@ -46,17 +46,28 @@ class Reading:
 Read = Callable[[float], Reading]
 
 
+class Contact:
+    """Whether a backend is known to be away, for all that read it.
+
+    :ivar lost: the last read by anyone has failed
+    """
+
+    def __init__(self) -> None:
+        self.lost = False
+
+
 class Observer:
     """Answers who is up in one group, for every thread of a process.
 
     The group is read at most once in each ``refresh_interval``, by whoever
     asks first. A question waits for the backend only when there is no
     membership young enough: at most ``read_timeout``, and once an answer has
-    failed to come nobody waits until contact is back.
+    failed to come nobody waits until contact is back, for whichever group.
 
     :param name: what to call the group in the log
     :param read: see Read
     :param members: makes the membership, given the time of its start
+    :param contact: what the observers of one backend share
     """
 
     def __init__(
@@ -67,6 +78,7 @@ class Observer:
         *,
         refresh_interval: float,
         read_timeout: float,
+        contact: Contact | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
@@ -74,6 +86,7 @@ class Observer:
         self._members = members(clock())
         self._refresh_interval = refresh_interval
         self._read_timeout = read_timeout
+        self._contact = contact or Contact()
         self._clock = clock
         self._lock = threading.Lock()
         self._due = -math.inf
@@ -99,8 +112,7 @@ class Observer:
 
     def _refresh(self) -> None:
         """Read the group, unless another thread just did."""
-        blind = self._members.blind_since is not None
-        wait = 0.0 if blind else self._read_timeout
+        wait = 0.0 if self._contact.lost else self._read_timeout
         if not self._lock.acquire(timeout=wait):
             return
         try:
@@ -123,6 +135,7 @@ class Observer:
 
     def _confirmed(self, reading: Reading) -> None:
         now = self._clock()
+        self._contact.lost = False
         blind_since = self._members.blind_since
         first = self._members.confirmed is None
         changes = self._members.confirm(
@@ -147,6 +160,7 @@ class Observer:
 
     def _lost(self, error: Exception) -> None:
         now = self._clock()
+        self._contact.lost = True
         first = self._members.blind_since is None
         changes = self._members.lose(now)
         if first and self._members.confirmed is None:

@@ -184,6 +184,7 @@ class _Backend:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._contact = observer.Contact()
         self._servers = settings.servers(f'reader:{secrets.token_hex(8)}')
         if not settings.addresses:
             LOG.warning(
@@ -194,7 +195,9 @@ class _Backend:
 
     def reader(self, group: str) -> '_GroupReader':
         """Return a new reader of a group."""
-        return _GroupReader(self._settings, self._servers, group)
+        return _GroupReader(
+            self._settings, self._servers, self._contact, group
+        )
 
     def check(self) -> str:
         """Ask the servers once; see base.Driver."""
@@ -220,6 +223,7 @@ class _GroupReader(_coordinated.GroupReader):
             ),
             refresh_interval=conf.servicegroup.refresh_interval,
             read_timeout=conf.servicegroup.read_timeout,
+            contact=contact,
         )
         self._group = group
         self._keys = settings.keys

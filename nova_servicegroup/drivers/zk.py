@@ -167,13 +167,16 @@ class _Backend:
 
     def __init__(self, settings: _zookeeper.Settings) -> None:
         self._settings = settings
+        self._contact = observer.Contact()
         self._connection = settings.connection(
             functools.partial(_tooz.member_id, 'reader')
         )
 
     def reader(self, group: str) -> '_GroupReader':
         """Return a new reader of a group."""
-        return _GroupReader(self._settings, self._connection, group)
+        return _GroupReader(
+            self._settings, self._connection, self._contact, group
+        )
 
     def check(self) -> str:
         """Ask the servers once; see base.Driver."""
@@ -191,6 +194,7 @@ class _GroupReader(_coordinated.GroupReader):
         self,
         settings: _zookeeper.Settings,
         connection: _tooz.Connection,
+        contact: observer.Contact,
         group: str,
     ) -> None:
         conf = settings.conf
@@ -199,10 +203,11 @@ class _GroupReader(_coordinated.GroupReader):
             f'Group {group} (zk)',
             self._read_group,
             lambda now: membership.Membership(
-                now, hold_time, settle_time=2.0 * settings.session_timeout
+                now, hold_time, settle_time=1.5 * settings.session_timeout
             ),
             refresh_interval=conf.servicegroup.refresh_interval,
             read_timeout=conf.servicegroup.read_timeout,
+            contact=contact,
         )
         self._group = _tooz.escape(group).encode('ascii')
         self._group_name = group

@@ -17,7 +17,6 @@ import dataclasses
 import json
 import pathlib
 
-DRIVERS = ('zk', 'mc', 'db')
 MODES = ('threading', 'eventlet')
 
 

@@ -74,7 +74,8 @@ class ConfirmedTest(MembershipTest):
         self.clock.advance(1)
         self.confirm('a')
         self.assertEqual(self.clock(), self.members.proof('a'))
-        self.assertIsNone(self.members.proof('b'))
+        self.assertEqual(seen, self.members.proof('b'))
+        self.assertIsNone(self.members.proof('stranger'))
         self.clock.advance(1)
         self.confirm(emptied=True)
         self.assertEqual(seen + 1, self.members.proof('a'))
@@ -92,6 +93,12 @@ class BlindTest(MembershipTest):
         changes = self.poll_blind(1)[0]
         self.assertEqual({'a', 'b'}, changes.expired)
         self.assertEqual([], self.up('a', 'b'))
+
+    def test_the_expired_keep_their_proof(self) -> None:
+        self.confirm('a')
+        seen = self.clock()
+        self.poll_blind(70)
+        self.assertEqual(seen, self.members.proof('a'))
 
     def test_expiry_is_told_once(self) -> None:
         self.confirm('a')

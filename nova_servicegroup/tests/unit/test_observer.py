@@ -47,12 +47,18 @@ class ObserverTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.backend = Backend()
-        self.observer = observer.Observer(
+        self.observer = self.make()
+
+    def make(
+        self, contact: observer.Contact | None = None
+    ) -> observer.Observer:
+        return observer.Observer(
             'Group compute',
             self.backend.read,
             lambda now: membership.Membership(now, 60.0, settle_time=20.0),
             refresh_interval=1.0,
             read_timeout=2.0,
+            contact=contact,
             clock=self.clock,
         )
 
@@ -84,6 +90,19 @@ class ObserverTest(base.TestCase):
         self.clock.advance(1)
         self.observer.is_up('a')
         self.assertEqual([0.0, 2.0], self.backend.waits[-2:])
+
+    def test_nobody_waits_for_a_backend_that_another_group_lost(self) -> None:
+        contact = observer.Contact()
+        groups = [self.make(contact) for _ in range(3)]
+        self.backend.answer = LOST
+        for each in groups:
+            self.assertTrue(each.is_up('a'))
+        self.assertEqual([2.0, 0.0, 0.0], self.backend.waits)
+        self.backend.has('a')
+        self.clock.advance(1)
+        for each in groups:
+            each.is_up('a')
+        self.assertEqual([0.0, 2.0, 2.0], self.backend.waits[3:])
 
     def test_an_outage_is_logged_once_and_so_is_its_end(self) -> None:
         self.observer.is_up('a')
