@@ -211,7 +211,11 @@ class _GroupReader(_coordinated.GroupReader):
     """Reads one group: those members that somebody has asked about."""
 
     def __init__(
-        self, settings: Settings, servers: list[_memcached.Server], group: str
+        self,
+        settings: Settings,
+        servers: list[_memcached.Server],
+        contact: observer.Contact,
+        group: str,
     ) -> None:
         conf = settings.conf
         hold_time = opts.hold_time(conf)
