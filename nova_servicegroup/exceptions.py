@@ -27,8 +27,9 @@ class ConfigurationError(ServiceGroupError):
     """
 
     def __init__(self, option: str, value: object, accepted: str) -> None:
+        shown = '' if value is None else f' = {value!r}'
         super().__init__(
-            f'{option} = {value!r} cannot be used. Accepted: {accepted}'
+            f'{option}{shown} cannot be used. Accepted: {accepted}'
         )
         self.option = option
         self.value = value

@@ -91,6 +91,8 @@ class Observer:
         self._lock = threading.Lock()
         self._due = -math.inf
         self._emptied = False
+        #: Why the last read failed; None: it did not.
+        self.error: exceptions.BackendError | None = None
 
     def is_up(self, host: str) -> bool:
         """Tell whether host is up. Never raises."""
@@ -128,7 +130,7 @@ class Observer:
             self._lost(error)
         except Exception as error:
             LOG.exception('Unexpected error while reading %s', self._name)
-            self._lost(error)
+            self._lost(exceptions.BackendError(self._name, repr(error)))
         else:
             self._confirmed(reading)
         self._due = self._clock() + self._refresh_interval
@@ -136,6 +138,7 @@ class Observer:
     def _confirmed(self, reading: Reading) -> None:
         now = self._clock()
         self._contact.lost = False
+        self.error = None
         blind_since = self._members.blind_since
         first = self._members.confirmed is None
         changes = self._members.confirm(
@@ -158,9 +161,10 @@ class Observer:
         self._emptied = reading.emptied
         self._log(changes)
 
-    def _lost(self, error: Exception) -> None:
+    def _lost(self, error: exceptions.BackendError) -> None:
         now = self._clock()
         self._contact.lost = True
+        self.error = error
         first = self._members.blind_since is None
         changes = self._members.lose(now)
         if first and self._members.confirmed is None:

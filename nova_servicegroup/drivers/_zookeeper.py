@@ -49,12 +49,7 @@ class Settings:
                 group.address,
                 'host:port of each ZooKeeper server, separated by commas',
             )
-        if bool(group.username) != bool(group.password):
-            raise exceptions.ConfigurationError(
-                '[zookeeper] username',
-                group.username,
-                'username and password, or neither',
-            )
+        _check_credentials(group.username or '', group.password or '')
         self.session_timeout = _session_timeout(conf)
         self.namespace = group.namespace.strip('/')
         self.conf = conf
@@ -105,6 +100,24 @@ class Settings:
             'max_delay': self.session_timeout / 4,
             'sleep_func': zookeeper.KazooDriver.HANDLERS[handler].sleep_func,
         }
+
+
+def _check_credentials(username: str, password: str) -> None:
+    """Check what tooz takes in the user's part of an address."""
+    if bool(username) != bool(password):
+        raise exceptions.ConfigurationError(
+            '[zookeeper] username',
+            username,
+            'username and password, or neither',
+        )
+    if not set(username).isdisjoint('/?#[]:@'):
+        raise exceptions.ConfigurationError(
+            '[zookeeper] username', username, 'no character of /?#[]:@'
+        )
+    if not set(password).isdisjoint('/?#[]'):
+        raise exceptions.ConfigurationError(
+            '[zookeeper] password', None, 'no character of /?#[]'
+        )
 
 
 def _session_timeout(conf: cfg.ConfigOpts) -> int:

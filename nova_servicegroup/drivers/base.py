@@ -123,7 +123,6 @@ def group_of(service_ref: services.ServiceRef) -> str:
 def members(
     seen: observer.Observer,
     group: str,
-    backend: str,
     incarnations: Callable[[str], tuple[str, ...]],
 ) -> list[Member]:
     """List what an observer sees of a group, sorted by host.
@@ -132,10 +131,8 @@ def members(
     :raises BackendError: nothing was ever seen
     """
     membership = seen.members()
-    if membership.confirmed is None and not len(membership):
-        raise exceptions.BackendError(
-            backend, f'group {group} could not be read yet'
-        )
+    if seen.error is not None and not len(membership):
+        raise seen.error
     return [
         Member(
             host,

@@ -243,12 +243,11 @@ class _GroupReader(_coordinated.GroupReader):
 
     def get_all(self) -> list[base.Member]:
         """See base.Driver."""
-        for host in self._listing():
+        for host in self._listed():
             self.is_up(host)
         return base.members(
             self,
             self._group,
-            self._servers[0].name,
             lambda host: (self._ids[host],),
         )
 

@@ -220,7 +220,6 @@ class _GroupReader(_coordinated.GroupReader):
         return base.members(
             self,
             self._group_name,
-            self._connection.backend,
             self._roster.incarnations,
         )
 

@@ -321,6 +321,19 @@ class OutageContract(Contract):
         self.wait_down('host1', 30 + self.down_within)
         self.assertTrue(self.is_up('host2'))
 
+    def test_get_all_lists_who_is_held(self) -> None:
+        self.running('host1')
+        self.lose_backend()
+        self.watch(3.0, 'host1')
+        self.assertEqual(
+            [('host1', True)],
+            [(each.host, each.up) for each in self.api.get_all(GROUP)],
+        )
+
+    def test_get_all_says_when_it_never_saw_anything(self) -> None:
+        self.lose_backend()
+        self.assertRaises(exceptions.BackendError, self.api.get_all, GROUP)
+
     def test_a_service_starts_while_the_backend_is_away(self) -> None:
         self.lose_backend()
         late = self.make_member()

@@ -20,7 +20,13 @@ from nova_servicegroup.tests.harness import process
 from nova_servicegroup.tests.harness import server
 
 _JAR = pathlib.Path('/usr/share/java/zookeeper.jar')
-_LOGGER = '/usr/share/java/slf4j-simple.jar'
+# Debian's list in zookeeper.jar lacks a logger, and what TLS needs of netty.
+_MORE_JARS = (
+    '/usr/share/java/slf4j-simple.jar',
+    '/usr/share/java/netty-codec.jar',
+    '/usr/share/java/netty-resolver.jar',
+    '/usr/share/java/netty-transport-native-unix-common.jar',
+)
 _MAIN = 'org.apache.zookeeper.server.quorum.QuorumPeerMain'
 # A quick start matters more here than a fast server.
 _JAVA_OPTIONS = (
@@ -86,7 +92,8 @@ class ZooKeeper(server.Server):
         if not _JAR.exists():
             raise server.MissingProgram(str(_JAR), self.package)
         options = [f'-Xmx{self.heap_mb}m', *_JAVA_OPTIONS, *self.java_options]
-        classes = ['-cp', f'{_JAR}:{_LOGGER}', _MAIN]
+        jars = ':'.join((str(_JAR), *_MORE_JARS))
+        classes = ['-cp', jars, _MAIN]
         return [java, *options, *classes, str(self.directory / 'zoo.cfg')]
 
     def serves(self) -> bool:

@@ -111,9 +111,13 @@ class LoadTest(base.TestCase):
         self.assertIn('[zookeeper] username', str(error))
 
     def test_a_password_is_never_in_an_error(self) -> None:
-        conf = self.make_conf(f'{ZK}password = hush\n')
-        error = self.assertRaises(exceptions.ConfigurationError, api.API, conf)
-        self.assertNotIn('hush', str(error))
+        for line in ('password = hush', 'username = a\npassword = hush/'):
+            conf = self.make_conf(f'{ZK}{line}\n')
+            error = self.assertRaises(
+                exceptions.ConfigurationError, api.API, conf
+            )
+            self.assertIn('[zookeeper]', str(error))
+            self.assertNotIn('hush', str(error))
 
 
 class CostTest(base.TestCase):
