@@ -100,6 +100,13 @@ class Contract:
         if not self.stack.process(host).running:
             self.stack.start(host)
 
+    def boot(self, name: str, host: str | None = None) -> stack_.nova.Server:
+        """Boot a server that does not outlive the test: there is a quota."""
+        server = self.stack.boot(name, host)
+        if server.id:
+            self.addCleanup(self.stack.delete, server.id)
+        return server
+
     def test_every_service_is_up_and_has_reported(self) -> None:
         found = self.stack.services()
         self.assertEqual(
@@ -118,15 +125,15 @@ class Contract:
 
     def test_a_host_dies_and_comes_back(self) -> None:
         self.addCleanup(self.revive, 'compute1')
-        server = self.stack.boot('victim', 'compute1')
+        server = self.boot('victim', 'compute1')
         self.assertEqual(('ACTIVE', 'compute1'), (server.status, server.host))
         self.assertEqual(400, self.stack.evacuate(server.id)[0])
 
         self.stack.kill('compute1')
         self.stack.wait_state('compute1', 'down', self.down_within)
         self.assertEqual('up', self.stack.state('compute2'))
-        self.assertTrue(self.stack.boot('refused', 'compute1').refused)
-        lands = self.stack.boot('lands')
+        self.assertTrue(self.boot('refused', 'compute1').refused)
+        lands = self.boot('lands')
         self.assertEqual(('ACTIVE', 'compute2'), (lands.status, lands.host))
         self.assertEqual(200, self.stack.evacuate(server.id, 'compute2')[0])
         process.wait_until(
@@ -138,7 +145,7 @@ class Contract:
 
         self.stack.start('compute1')
         self.assertEqual('up', self.stack.state('compute1'))
-        back = self.stack.boot('back', 'compute1')
+        back = self.boot('back', 'compute1')
         self.assertEqual(('ACTIVE', 'compute1'), (back.status, back.host))
 
     def test_forced_down_wins(self) -> None:
@@ -163,9 +170,10 @@ class Contract:
         ):
             done = self.stack.command(*words)
             shown = done.stdout + done.stderr
-            self.assertIn(done.returncode, (0, 1), shown)
+            # nova-status also finds what has nothing to do with us.
+            self.assertIn(done.returncode, (0, 1, 2), shown)
             self.assertNotIn('Traceback', shown)
-            self.assertNotIn('servicegroup_driver = ', shown)
+            self.assertNotIn('not a valid', shown.lower())
         self.assertEqual(0, done.returncode, shown)
         self.assertIn(f'servicegroup_driver is {self.driver}', shown)
 
