@@ -57,8 +57,8 @@ class Membership:
     :param settle_time: seconds in which members that the backend dropped
         during an outage come back by themselves, and in which a mass loss
         may be spread out
-    :param idle_time: an observer that asked nothing for longer than this
-        cannot blame the members for being old
+    :param idle_time: an observer that asked nothing for longer than this,
+        and then goes blind, knows as little as one that has just started
     """
 
     def __init__(
@@ -158,6 +158,9 @@ class Membership:
         """Take note that nothing could be confirmed."""
         if self._blind_since is None:
             self._present_until = self._evidence(now) + self._hold_time
+            if self._is_idle(now):
+                # Whoever was missing may have come since.
+                self._unknown_until = now + self._hold_time
             self._blind_since = now
         return Changes(expired=self.expire(now))
 
@@ -174,9 +177,16 @@ class Membership:
 
     def _evidence(self, now: float) -> float:
         """Return from when on the present members' silence counts."""
-        if self._confirmed is None or now - self._confirmed > self._idle_time:
+        if self._confirmed is None or self._is_idle(now):
             return now
         return self._confirmed
+
+    def _is_idle(self, now: float) -> bool:
+        """Tell whether nobody has asked for long."""
+        return (
+            self._confirmed is not None
+            and now - self._confirmed > self._idle_time
+        )
 
     def _hold_until(self, now: float) -> float:
         """Return until when those that are missing now may be held."""

@@ -68,6 +68,8 @@ class Observer:
     :param read: see Read
     :param members: makes the membership, given the time of its start
     :param contact: what the observers of one backend share
+    :param blind_wait: seconds that a refresh waits while contact is lost;
+        where threads are green, it is only then that others run
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Observer:
         refresh_interval: float,
         read_timeout: float,
         contact: Contact | None = None,
+        blind_wait: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
@@ -87,6 +90,7 @@ class Observer:
         self._refresh_interval = refresh_interval
         self._read_timeout = read_timeout
         self._contact = contact or Contact()
+        self._blind_wait = blind_wait
         self._clock = clock
         self._lock = threading.Lock()
         self._due = -math.inf
@@ -114,7 +118,7 @@ class Observer:
 
     def _refresh(self) -> None:
         """Read the group, unless another thread just did."""
-        wait = 0.0 if self._contact.lost else self._read_timeout
+        wait = self._blind_wait if self._contact.lost else self._read_timeout
         if not self._lock.acquire(timeout=wait):
             return
         try:

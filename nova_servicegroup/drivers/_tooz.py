@@ -96,6 +96,15 @@ def handler() -> str:
     return 'threading'
 
 
+def blind_wait() -> float:
+    """Return the seconds to lend to other threads while contact is lost.
+
+    Green threads under uWSGI stand still between requests, so there a
+    connection would never be made again.
+    """
+    return 0.1 if handler() == 'eventlet' else 0.0
+
+
 @contextlib.contextmanager
 def translated(backend: str) -> Iterator[None]:
     """Let nothing but BackendError out.

@@ -228,6 +228,7 @@ class _GroupReader(_coordinated.GroupReader):
             refresh_interval=conf.servicegroup.refresh_interval,
             read_timeout=conf.servicegroup.read_timeout,
             contact=contact,
+            blind_wait=_tooz.blind_wait(),
         )
         self._group = group
         self._keys = settings.keys

@@ -208,6 +208,7 @@ class _GroupReader(_coordinated.GroupReader):
             refresh_interval=conf.servicegroup.refresh_interval,
             read_timeout=conf.servicegroup.read_timeout,
             contact=contact,
+            blind_wait=_tooz.blind_wait(),
         )
         self._group = _tooz.escape(group).encode('ascii')
         self._group_name = group
@@ -225,6 +226,18 @@ class _GroupReader(_coordinated.GroupReader):
 
     def _read_group(self, wait: float) -> observer.Reading:
         deadline = _tooz.Deadline(wait)
+        try:
+            return self._ask(deadline)
+        except exceptions.BackendTimeout:
+            raise
+        except exceptions.BackendError:
+            # The session expired while nobody asked, or its server ended:
+            # whoever asks first is told, and the next question goes through.
+            if not deadline.left():
+                raise
+            return self._ask(deadline)
+
+    def _ask(self, deadline: _tooz.Deadline) -> observer.Reading:
         with self._connection.use(deadline) as connected:
             coordinator = connected.coordinator
             try:

@@ -25,6 +25,7 @@ import time
 
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.harness import process
+from nova_servicegroup.tests.harness import server
 
 ROOT = pathlib.Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT))
@@ -183,7 +184,7 @@ class OutageContract(Contract):
 
     down_after_stop = 2.0
 
-    def backend(self) -> object:
+    def backend(self) -> server.Server:
         raise NotImplementedError
 
     def poll(self, seconds: float) -> None:
@@ -203,12 +204,17 @@ class OutageContract(Contract):
             )
             time.sleep(0.2)
 
+    def restore_backend(self) -> None:
+        if not self.backend().running:
+            self.backend().start()
+
     def test_an_outage_of_the_backend(self) -> None:
         self.addCleanup(self.revive, 'compute2')
+        self.addCleanup(self.restore_backend)
         self.poll(1.0)
         self.backend().kill()
         self.poll(OUTAGE)
-        self.backend().start()
+        self.restore_backend()
         self.poll(HOLD_TIME)
         self.stack.kill('compute2')
         self.stack.wait_state('compute2', 'down', self.down_within)
@@ -223,7 +229,7 @@ class ZooKeeperContract(OutageContract):
     driver = 'zk'
     down_within = SESSION_TIMEOUT + 0.75 + 1.0 + 1.0
 
-    def backend(self) -> object:
+    def backend(self) -> server.Server:
         return self.stack.zookeeper
 
     def test_one_reading_session_for_each_process(self) -> None:
@@ -247,7 +253,7 @@ class MemcachedContract(OutageContract):
     driver = 'mc'
     down_within = SERVICE_DOWN_TIME + 1.0 + 1.0 + 1.0
 
-    def backend(self) -> object:
+    def backend(self) -> server.Server:
         return self.stack.memcached
 
 

@@ -158,6 +158,18 @@ class BlindTest(MembershipTest):
         self.poll_blind(2)
         self.assertEqual([], self.up('a'))
 
+    def test_an_idle_observer_presumes_whoever_was_missing(self) -> None:
+        self.confirm('a', 'b')
+        self.confirm('a')
+        self.clock.advance(6)
+        self.lose()
+        self.assertEqual(['a', 'b'], self.up('a', 'b'))
+        self.poll_blind(61)
+        self.assertEqual([], self.up('a', 'b'))
+        self.confirm('a')
+        self.poll(21, 'a')
+        self.assertEqual(['a'], self.up('a', 'b'))
+
     def test_idle_then_blind_then_missing_is_held(self) -> None:
         self.confirm('a', 'b')
         self.clock.advance(3600)
