@@ -135,9 +135,11 @@ class Membership:
         lost = self._present - present
         holds = dict.fromkeys(lost, self._hold_until(now))
         self._miss(lost)
-        self._see(now, emptied)
+        self._settle(now)
+        held = self._judge(present, holds, now, emptied)
+        # Other threads ask meanwhile: whoever is up is always somewhere.
         self._present = present
-        held = self._judge(holds, now, emptied)
+        self._see(now, emptied)
         came_back = self._release(came)
         return Changes(
             up=came - came_back,
@@ -199,10 +201,13 @@ class Membership:
         if self._confirmed is not None:
             self._proofs.update(dict.fromkeys(hosts, self._confirmed))
 
-    def _see(self, now: float, emptied: bool) -> None:
-        """Note the contact, and whether it ends an outage."""
+    def _settle(self, now: float) -> None:
+        """Give members time to come back if an outage ends."""
         if self._blind_since is not None and self._outage(now):
             self._settled = now + self._settle_time
+
+    def _see(self, now: float, emptied: bool) -> None:
+        """Note the contact."""
         self._blind_since = None
         self._present_until = math.inf
         if emptied:
@@ -219,7 +224,11 @@ class Membership:
         return since is not None and now - since > self._settle_time / 4
 
     def _judge(
-        self, holds: dict[str, float], now: float, emptied: bool
+        self,
+        present: Set[str],
+        holds: dict[str, float],
+        now: float,
+        emptied: bool,
     ) -> Set[str]:
         """Hold those of the lost whose absence is no evidence."""
         if holds:
@@ -228,25 +237,25 @@ class Membership:
             self._losses.popleft()
         if emptied or now <= self._settled:
             doubted = holds
-        elif holds and self._is_mass_loss():
-            doubted = self._recent_losses()
+        elif holds and self._is_mass_loss(present):
+            doubted = self._recent_losses(present)
         else:
             return _NOBODY
         self._held.update(doubted)
         return frozenset(doubted)
 
-    def _is_mass_loss(self) -> bool:
-        lost = len(self._recent_losses())
-        return lost >= MASS_LOSS and lost > len(self._present)
+    def _is_mass_loss(self, present: Set[str]) -> bool:
+        lost = len(self._recent_losses(present))
+        return lost >= MASS_LOSS and lost > len(present)
 
-    def _recent_losses(self) -> dict[str, float]:
+    def _recent_losses(self, present: Set[str]) -> dict[str, float]:
         recent: dict[str, float] = {}
         for _, holds in self._losses:
             recent.update(holds)
         return {
             host: until
             for host, until in recent.items()
-            if host not in self._present
+            if host not in present
         }
 
     def _release(self, came: Set[str]) -> Set[str]:

@@ -57,21 +57,18 @@ class Backend(Protocol):
         """See base.Driver."""
 
 
-class Reading:
-    """One process's backend, and its reader of each group."""
+class Reading(dict[str, GroupReader]):
+    """One process's backend, and its reader of each group, made when asked.
+
+    A dictionary, since it is in the path of every question.
+    """
 
     def __init__(self, backend: Backend) -> None:
+        super().__init__()
         self.backend = backend
-        self._readers: dict[str, GroupReader] = {}
 
-    def group(self, group: str) -> GroupReader:
-        """Return the reader of a group."""
-        reader = self._readers.get(group)
-        if reader is None:
-            reader = self._readers.setdefault(
-                group, self.backend.reader(group)
-            )
-        return reader
+    def __missing__(self, group: str) -> GroupReader:
+        return self.setdefault(group, self.backend.reader(group))
 
 
 class CoordinatedDriver(base.Driver):
@@ -117,18 +114,18 @@ class CoordinatedDriver(base.Driver):
     def is_up(self, service_ref: services.ServiceRef) -> bool:
         """See base.Driver."""
         group = service_ref['topic'] or base.group_of(service_ref)
-        return self._reading.get().group(group).is_up(service_ref['host'])
+        return self._reading.get()[group].is_up(service_ref['host'])
 
     def updated_time(
         self, service_ref: services.ServiceRef
     ) -> datetime.datetime | None:
         """See base.Driver."""
-        reader = self._reading.get().group(base.group_of(service_ref))
+        reader = self._reading.get()[base.group_of(service_ref)]
         return base.newer(reader.proof_age(service_ref['host']), service_ref)
 
     def get_all(self, group: str) -> list[base.Member]:
         """See base.Driver."""
-        return self._reading.get().group(group).get_all()
+        return self._reading.get()[group].get_all()
 
     def check(self) -> str:
         """See base.Driver."""

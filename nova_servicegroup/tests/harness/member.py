@@ -16,11 +16,12 @@
 Run as a program, it is that process. ``Member`` starts and harms one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import argparse
 import os
 import pathlib
 import sys
+import time
 from typing import Any
 
 from nova_servicegroup.tests.harness import process
@@ -28,12 +29,17 @@ from nova_servicegroup.tests.harness import process
 #: How the service runs, as Nova's services do.
 MODES = ('threading', 'eventlet')
 
+#: The timers of a member stand still while its directory has this file.
+_WEDGE = 'wedge'
+
 
 class Member(process.Process):
     """One member process of a host.
 
     :param config: the configuration file
     :param records: the database of harness.records, for the db driver
+    :param prefix: what to put before the command line
+    :param env: more for the environment
     :param workers: 0 runs the service in the process itself, as nova-compute
         does; more are forked, as by nova-conductor
     """
@@ -48,6 +54,7 @@ class Member(process.Process):
         mode: str = 'threading',
         workers: int = 0,
         prefix: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self.host = host
         self.group = group
@@ -66,8 +73,20 @@ class Member(process.Process):
                 f'--workers={workers}',
             ],
             directory,
-            {'PYTHONPATH': str(root), 'PYTHONWARNINGS': 'ignore'},
+            {
+                'PYTHONPATH': str(root),
+                'PYTHONWARNINGS': 'ignore',
+                **(env or {}),
+            },
         )
+
+    def wedge(self) -> None:
+        """Let the service's timers stand still, and nothing else."""
+        (self.directory / _WEDGE).touch()
+
+    def unwedge(self) -> None:
+        """Let them go on."""
+        (self.directory / _WEDGE).unlink()
 
     def workers(self) -> list[int]:
         """Return the ids of the processes that have joined."""
@@ -139,6 +158,10 @@ def _make_service(conf: Any, args: argparse.Namespace) -> Any:
             self.api = api.API(conf)
             self.report_interval = conf.report_interval
             self._callbacks: list[Callable[[], None]] = []
+            add_timer_args = self.tg.add_timer_args
+            self.tg.add_timer_args = lambda interval, callback, **options: (
+                add_timer_args(interval, _wedgeable(callback), **options)
+            )
 
         def start(self) -> None:
             super().start()
@@ -158,6 +181,15 @@ def _make_service(conf: Any, args: argparse.Namespace) -> Any:
             table.save_heartbeat(args.host, args.group)
 
     return MemberService()
+
+
+def _wedgeable(callback: Callable[[], None]) -> Callable[[], None]:
+    def call() -> None:
+        while os.path.exists(_WEDGE):
+            time.sleep(0.05)
+        callback()
+
+    return call
 
 
 if __name__ == '__main__':

@@ -53,13 +53,15 @@ def remembered_ports(directory: pathlib.Path, count: int) -> list[int]:
     return [int(number) for number in file.read_text().split()]
 
 
-def ask(port: int, request: bytes, timeout: float = 1.0) -> bytes:
-    """Send bytes to a local port and return the first answer.
+def ask(
+    port: int, request: bytes, timeout: float = 1.0, host: str = '127.0.0.1'
+) -> bytes:
+    """Send bytes to a port of this machine and return the first answer.
 
     The answer is empty when nobody answers in time.
     """
     try:
-        with socket.create_connection(('127.0.0.1', port), timeout) as conn:
+        with socket.create_connection((host, port), timeout) as conn:
             conn.sendall(request)
             return conn.recv(65536)
     except OSError:

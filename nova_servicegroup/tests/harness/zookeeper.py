@@ -15,6 +15,7 @@
 from collections.abc import Mapping, Sequence
 import pathlib
 import shutil
+from typing import Any
 
 from nova_servicegroup.tests.harness import process
 from nova_servicegroup.tests.harness import server
@@ -49,6 +50,7 @@ class ZooKeeper(server.Server):
     :param peers: ``(quorum port, election port)`` of all servers in an
         ensemble; empty for a server that stands alone.
     :param settings: more lines for zoo.cfg.
+    :param host: the address to serve on; must be one of this machine's.
     :param java_options: more options for the virtual machine.
     """
 
@@ -65,9 +67,11 @@ class ZooKeeper(server.Server):
         heap_mb: int = 192,
         settings: Mapping[str, object] | None = None,
         java_options: Sequence[str] = (),
+        host: str = '127.0.0.1',
     ) -> None:
         port = port or server.remembered_ports(directory, 1)[0]
         super().__init__(directory, port)
+        self.host = host
         self.tick_ms = tick_ms
         self.max_client_connections = max_client_connections
         self.my_id = my_id
@@ -75,6 +79,10 @@ class ZooKeeper(server.Server):
         self.heap_mb = heap_mb
         self.settings = dict(settings or {})
         self.java_options = list(java_options)
+
+    @property
+    def address(self) -> str:
+        return f'{self.host}:{self.port}'
 
     @property
     def data(self) -> pathlib.Path:
@@ -101,7 +109,8 @@ class ZooKeeper(server.Server):
 
     def command(self, word: str) -> str:
         """Return the answer to a four letter word, empty when mute."""
-        return server.ask(self.port, word.encode()).decode(errors='replace')
+        answer = server.ask(self.port, word.encode(), host=self.host)
+        return answer.decode(errors='replace')
 
     def mode(self) -> str:
         """Return ``standalone``, ``leader``, ``follower`` or nothing."""
@@ -122,7 +131,7 @@ class ZooKeeper(server.Server):
             'syncLimit': 10,
             'dataDir': self.data,
             'clientPort': self.port,
-            'clientPortAddress': '127.0.0.1',
+            'clientPortAddress': self.host,
             'maxClientCnxns': self.max_client_connections,
             'admin.enableServer': 'false',
             '4lw.commands.whitelist': '*',
@@ -133,10 +142,17 @@ class ZooKeeper(server.Server):
 
 
 class Ensemble:
-    """Several ZooKeeper servers that elect a leader."""
+    """Several ZooKeeper servers that elect a leader.
+
+    :param server_options: for each ZooKeeper
+    """
 
     def __init__(
-        self, directory: pathlib.Path, size: int = 3, tick_ms: int = 2000
+        self,
+        directory: pathlib.Path,
+        size: int = 3,
+        tick_ms: int = 2000,
+        **server_options: Any,
     ) -> None:
         self.directory = pathlib.Path(directory)
         ports = server.remembered_ports(self.directory, 2 * size)
@@ -147,6 +163,7 @@ class Ensemble:
                 tick_ms=tick_ms,
                 my_id=number,
                 peers=peers,
+                **server_options,
             )
             for number in range(1, size + 1)
         ]

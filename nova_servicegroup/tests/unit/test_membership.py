@@ -11,6 +11,11 @@
 # under the License.
 
 
+from collections.abc import Callable
+import sys
+import types
+from typing import Any
+
 from nova_servicegroup import membership
 from nova_servicegroup.tests import base
 
@@ -276,3 +281,54 @@ class MassLossTest(MembershipTest):
         self.confirm(emptied=True)
         self.assertEqual(membership.Changes(), self.confirm('a'))
         self.assertFalse(self.members.is_held('a'))
+
+
+class ConcurrencyTest(MembershipTest):
+    """What other threads see while a membership is being confirmed."""
+
+    def up_throughout(self, call: Callable[[], object], *hosts: str) -> bool:
+        """Ask after each line of the module that call runs."""
+        answers: list[bool] = []
+
+        def trace(frame: types.FrameType, event: str, arg: object) -> Any:
+            if frame.f_code.co_filename != membership.__file__:
+                return None
+            if frame.f_code.co_name != 'is_up':
+                answers.append(self.up(*hosts) == list(hosts))
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            call()
+        finally:
+            sys.settrace(before)
+        self.assertGreater(len(answers), 10)
+        return all(answers)
+
+    def test_the_first_members_are_never_down(self) -> None:
+        self.assertTrue(self.up_throughout(lambda: self.confirm('a'), 'a'))
+
+    def test_those_that_are_held_are_never_down(self) -> None:
+        self.confirm('a', 'b', 'c', 'd')
+        lose_most = self.up_throughout(
+            lambda: self.confirm('a'), 'a', 'b', 'c', 'd'
+        )
+        self.assertTrue(lose_most)
+
+    def test_those_that_come_back_are_never_down(self) -> None:
+        self.confirm('a', 'b', 'c', 'd')
+        self.confirm('a')
+        come_back = self.up_throughout(
+            lambda: self.confirm('a', 'b', 'c', 'd'), 'a', 'b', 'c', 'd'
+        )
+        self.assertTrue(come_back)
+
+    def test_nobody_is_down_when_contact_is_back(self) -> None:
+        self.confirm('a', 'b')
+        self.clock.advance(40)
+        self.lose()
+        self.clock.advance(40)
+        self.assertTrue(
+            self.up_throughout(lambda: self.confirm('a'), 'a', 'b')
+        )
