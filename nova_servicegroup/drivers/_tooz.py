@@ -105,6 +105,14 @@ def blind_wait() -> float:
     return 0.1 if handler() == 'eventlet' else 0.0
 
 
+def max_idle(session_timeout: float) -> float:
+    """Return the seconds after which an unused session may have expired.
+
+    Nobody renews it where green threads stand still between requests.
+    """
+    return session_timeout / 2 if handler() == 'eventlet' else math.inf
+
+
 @contextlib.contextmanager
 def translated(backend: str) -> Iterator[None]:
     """Let nothing but BackendError out.
@@ -250,7 +258,10 @@ class Connection:
     :param patience: seconds of failures without any success after which the
         coordinator is discarded
     :param max_backoff: seconds between two attempts to connect, at most
+    :param max_idle: seconds without use after which the coordinator is
+        replaced before it is lent again
     :param stop: ends a coordinator's connection
+    :param failed: told, in the background, when an attempt has failed
     """
 
     def __init__(
@@ -261,18 +272,24 @@ class Connection:
         *,
         patience: float,
         max_backoff: float,
+        max_idle: float = math.inf,
         stop: Callable[[Any], None] = operator.methodcaller('stop'),
+        failed: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.backend = backend
+        self._failed = failed
         self._make = make
         self._new_id = new_id
         self._patience = patience
         self._stop = stop
         self._max_backoff = max_backoff
+        self._max_idle = max_idle
+        self._used_at = math.inf
         self._clock = clock
         self._lock = threading.Lock()
         self._attempt: _Attempt | None = None
+        self._retired: list[_Attempt] = []
         self._failures = 0
         self._retry_at = 0.0
         self._failing_since: float | None = None
@@ -294,13 +311,21 @@ class Connection:
                 self._failing_since = self._failing_since or self._clock()
                 raise
             self._failing_since = None
+            self._used_at = self._clock()
+            self._stop_retired()
 
     def discard(self, wait: float = 0.0) -> None:
         """Drop the coordinator; wait at most so long for its stop."""
         with self._lock:
             attempt, self._attempt = self._attempt, None
+        self._stop_retired()
         if attempt is not None:
             attempt.stop(wait)
+
+    def _stop_retired(self) -> None:
+        # Not before the new one is in use: a member would be gone meanwhile.
+        while self._retired:
+            self._retired.pop().stop(0.0)
 
     def close(self, wait: float) -> None:
         """Stop for good, waiting at most so many seconds."""
@@ -331,9 +356,10 @@ class Connection:
         self._failures = 0
         if self._is_hopeless(now):
             LOG.info('%s: no success any more; connecting anew.', self.backend)
-            attempt.stop(0.0)
-            return self._start()
-        return attempt
+        elif now - self._used_at <= self._max_idle:
+            return attempt
+        self._retired.append(attempt)
+        return self._start()
 
     def _is_hopeless(self, now: float) -> bool:
         return (
@@ -343,8 +369,13 @@ class Connection:
 
     def _start(self) -> _Attempt:
         self._failing_since = None
+        self._used_at = math.inf
         self._attempt = _Attempt(
-            self._make, self._stop, self._new_id(), self._clock
+            self._make,
+            self._stop,
+            self._failed,
+            self._new_id(),
+            self._clock,
         )
         self._attempt.start()
         return self._attempt
@@ -366,10 +397,12 @@ class _Attempt:
         self,
         make: Callable[[bytes], Any],
         stop: Callable[[Any], None],
+        failed: Callable[[], None],
         member_id: bytes,
         clock: Callable[[], float],
     ) -> None:
         self._clock = clock
+        self._failed = failed
         self._make = make
         self._stop = stop
         self.member_id = member_id
@@ -400,6 +433,8 @@ class _Attempt:
         self.finished.set()
         if self._unwanted or self.error is not None:
             self._disconnect()
+        if not self._unwanted and self.error is not None:
+            self._failed()
 
     def _disconnect(self) -> None:
         try:

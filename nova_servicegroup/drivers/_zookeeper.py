@@ -73,7 +73,9 @@ class Settings:
             keyfile_password=group.key_password,
         )
 
-    def connection(self, new_id: Callable[[], bytes]) -> _tooz.Connection:
+    def connection(
+        self, new_id: Callable[[], bytes], max_idle: float = math.inf
+    ) -> _tooz.Connection:
         """Return a connection whose coordinators get ids of new_id."""
         return _tooz.Connection(
             f'ZooKeeper {",".join(self.hosts)}',
@@ -81,6 +83,7 @@ class Settings:
             new_id,
             patience=2.5 * self.session_timeout,
             max_backoff=self.session_timeout / 2,
+            max_idle=max_idle,
         )
 
     def _url(self) -> str:

@@ -17,6 +17,7 @@ import contextlib
 import functools
 import os
 import socket
+import time
 from typing import Any
 
 from oslo_config import cfg
@@ -32,6 +33,9 @@ from nova_servicegroup import observer
 from nova_servicegroup import opts
 from nova_servicegroup import reporter
 from nova_servicegroup import services
+
+#: Seconds between two questions when the first was answered by an error.
+_RETRY = 0.05
 
 coordination = importutils.try_import('tooz.coordination')
 
@@ -169,7 +173,8 @@ class _Backend:
         self._settings = settings
         self._contact = observer.Contact()
         self._connection = settings.connection(
-            functools.partial(_tooz.member_id, 'reader')
+            functools.partial(_tooz.member_id, 'reader'),
+            _tooz.max_idle(settings.session_timeout),
         )
 
     def reader(self, group: str) -> '_GroupReader':
@@ -226,18 +231,19 @@ class _GroupReader(_coordinated.GroupReader):
 
     def _read_group(self, wait: float) -> observer.Reading:
         deadline = _tooz.Deadline(wait)
-        try:
-            return self._ask(deadline)
-        except exceptions.BackendTimeout:
-            raise
-        except exceptions.BackendError:
-            # The session expired while nobody asked, or its server ended:
-            # whoever asks first is told, and the next question goes through.
-            if not deadline.left():
+        while True:
+            try:
+                return self._ask_once(deadline)
+            except exceptions.BackendTimeout:
                 raise
-            return self._ask(deadline)
+            except exceptions.BackendError:
+                # An expired session, or a server that ended, fails what is
+                # asked until kazoo has reconnected.
+                if deadline.left() < _RETRY:
+                    raise
+            time.sleep(_RETRY)
 
-    def _ask(self, deadline: _tooz.Deadline) -> observer.Reading:
+    def _ask_once(self, deadline: _tooz.Deadline) -> observer.Reading:
         with self._connection.use(deadline) as connected:
             coordinator = connected.coordinator
             try:

@@ -244,8 +244,22 @@ class ConnectionTest(base.TestCase):
                 exceptions.BackendError, self.use, error=OSError('no')
             )
             self.clock.advance(1)
+        self.assertFalse(self.made[0].stopped.is_set())
         self.assertIsNot(self.made[0], self.use().coordinator)
         self.assertTrue(self.made[0].stopped.wait(SOON))
+
+    def test_the_old_one_stays_until_the_new_one_is_in_use(self) -> None:
+        self.use()
+        for _ in range(27):
+            self.assertRaises(
+                exceptions.BackendError, self.use, error=OSError('no')
+            )
+            self.clock.advance(1)
+        self.assertEqual(2, len(self.made))
+        self.assertFalse(self.made[0].stopped.is_set())
+        self.connection.discard(SOON)
+        self.assertTrue(self.made[0].stopped.wait(SOON))
+        self.assertTrue(self.made[1].stopped.is_set())
 
     def test_one_success_makes_it_hopeful(self) -> None:
         self.use()
@@ -262,6 +276,16 @@ class ConnectionTest(base.TestCase):
         self.clock.advance(3600)
         self.use()
         self.assertEqual(1, len(self.made))
+
+    def test_an_idle_one_is_replaced_where_nobody_renews_it(self) -> None:
+        self.connection._max_idle = 5
+        self.use()
+        self.clock.advance(5)
+        self.use()
+        self.assertEqual(1, len(self.made))
+        self.clock.advance(6)
+        self.assertEqual(b'id1', self.use().member_id)
+        self.assertTrue(self.made[0].stopped.wait(SOON))
 
     def test_discard_stops_and_the_next_use_connects_anew(self) -> None:
         self.use()
