@@ -173,6 +173,8 @@ class Driver:
         :raises ConfigurationError: an option cannot be used
         """
         self._api = _shared_api()
+        # The scheduler asks about every host: a call less for each.
+        self.is_up = self._api.driver.is_up  # type: ignore[method-assign]
 
     def join(self, member: str, group: str, service: Any = None) -> None:
         """Make member part of group for as long as service runs.

@@ -13,6 +13,7 @@
 """The beat of one member, on the timer of the service itself."""
 
 from collections.abc import Callable
+import math
 import threading
 import time
 
@@ -52,23 +53,44 @@ class Reporter:
         self._clock = clock
         self._lost_at: float | None = None
         self._stopped = False
+        self._interval = 0.0
+        self._due = -math.inf
         self.last_run = clock()
 
-    def start(self, service: services.Service, interval: float) -> None:
-        """Have service beat every interval seconds until it stops."""
+    def start(
+        self,
+        service: services.Service,
+        interval: float,
+        retry_interval: float | None = None,
+    ) -> None:
+        """Have service beat every interval seconds until it stops.
+
+        :param retry_interval: seconds between two beats while they fail;
+            default: interval
+        """
+        retry_interval = min(interval, retry_interval or interval)
+        # A timer is never exact.
+        self._interval = interval - retry_interval / 2
         service.on_stop(self.stop)
         service.tg.add_timer_args(
-            interval,
-            self.run,
+            retry_interval,
+            self.tick,
             initial_delay=min(INITIAL_DELAY, interval),
             stop_on_exception=False,
         )
+
+    def tick(self) -> None:
+        """Beat if a beat is due, or if the last one has failed."""
+        now = self.last_run = self._clock()
+        if self._lost_at is not None or now >= self._due:
+            self.run()
 
     def run(self) -> None:
         """Beat once."""
         if self._stopped:
             return
         self.last_run = self._clock()
+        self._due = self.last_run + self._interval
         try:
             self._beat()
         except exceptions.RecordDeleted as error:
@@ -82,13 +104,13 @@ class Reporter:
         else:
             self._recovered()
 
-    def stop(self) -> None:
-        """Leave; every later beat does nothing."""
+    def stop(self, leave: bool = True) -> None:
+        """Leave, unless that is not wanted; later beats do nothing."""
         if self._stopped:
             return
         self._stopped = True
         try:
-            if self._leave:
+            if leave and self._leave:
                 self._leave()
         except exceptions.ServiceGroupError as error:
             LOG.warning(

@@ -16,6 +16,7 @@
 import abc
 from collections.abc import Callable
 import datetime
+import os
 from typing import Protocol
 
 from oslo_config import cfg
@@ -114,7 +115,8 @@ class CoordinatedDriver(base.Driver):
     def is_up(self, service_ref: services.ServiceRef) -> bool:
         """See base.Driver."""
         group = service_ref['topic'] or base.group_of(service_ref)
-        return self._reading.get()[group].is_up(service_ref['host'])
+        reader = self._reading.by_pid[os.getpid()][group]
+        return reader.is_up(service_ref['host'])
 
     def updated_time(
         self, service_ref: services.ServiceRef

@@ -66,6 +66,7 @@ class _Attendance:
         self, settings: _zookeeper.Settings, host: str, group: str
     ) -> None:
         conf = settings.conf
+        self._leave_on_stop = conf.servicegroup.leave_on_stop
         self._settings = settings
         self._group = _tooz.escape(group).encode('ascii')
         self._connection = settings.connection(
@@ -74,8 +75,7 @@ class _Attendance:
         self._request = _tooz.Request(self._connection.backend)
         self._wait = float(conf.servicegroup.read_timeout)
         name = f'Member {host} of group {group}'
-        leave = self._leave if conf.servicegroup.leave_on_stop else None
-        self._reporter = reporter.Reporter(name, self._beat, leave)
+        self._reporter = reporter.Reporter(name, self._beat, self._leave)
         self._gate = reporter.ProgressGate(
             self._reporter,
             self._connection.discard,
@@ -89,7 +89,7 @@ class _Attendance:
         )
         self._wait = min(self._wait, interval / 2)
         self._reporter.run()
-        self._reporter.start(service, interval)
+        self._reporter.start(service, interval, self._leave_on_stop)
         service.on_stop(self._gate.stop)
         self._gate.start()
 
@@ -97,7 +97,6 @@ class _Attendance:
         """Leave the group."""
         self._gate.stop()
         self._reporter.stop()
-        self._leave()
 
     def _leave(self) -> None:
         self._connection.close(wait=1.0)

@@ -96,11 +96,11 @@ class ReporterTest(base.TestCase):
         self.reporter.stop()
         self.assertIn('its membership will expire', self.log.output)
 
-    def test_without_leave_stop_only_ends_the_beat(self) -> None:
-        stays = reporter.Reporter('Member a', self.beat, None)
-        stays.stop()
-        stays.run()
-        self.assertEqual(0, self.beat.count)
+    def test_stop_leaves_only_where_that_is_wanted(self) -> None:
+        self.reporter.start(self.service, 10, leave_on_stop=False)
+        self.service.stop()
+        self.reporter.run()
+        self.assertEqual((0, 0), (self.leave.count, self.beat.count))
 
 
 class ProgressGateTest(base.TestCase):

@@ -28,13 +28,12 @@ class RosterTest(base.TestCase):
     def test_a_host_lives_as_long_as_one_of_its_processes(self) -> None:
         one, two = _tooz.member_id('a'), _tooz.member_id('a')
         self.assertEqual({'a'}, self.roster.take({one, two}))
-        self.assertEqual(
-            tuple(sorted((one.decode(), two.decode()))),
-            self.roster.incarnations('a'),
-        )
+        self.assertEqual(sorted((one, two)), self.roster.ids('a'))
+        self.assertEqual({'a'}, self.roster.doubles)
         self.assertEqual({'a'}, self.roster.take({two}))
         self.assertEqual(set(), self.roster.take(set()))
-        self.assertEqual((), self.roster.incarnations('a'))
+        self.assertEqual([], self.roster.ids('a'))
+        self.assertEqual(set(), self.roster.doubles)
 
     def test_a_restart_in_between_is_invisible(self) -> None:
         self.roster.take({_tooz.member_id('a')})
