@@ -57,6 +57,7 @@ class Membership:
     :param settle_time: seconds in which members that the backend dropped
         during an outage come back by themselves, and in which a mass loss
         may be spread out
+    :param lag: seconds for which the backend may keep a dead member
     :param idle_time: an observer that asked nothing for longer than this,
         and then goes blind, knows as little as one that has just started
     """
@@ -66,10 +67,14 @@ class Membership:
         now: float,
         hold_time: float,
         settle_time: float = 0.0,
+        lag: float = 0.0,
         idle_time: float = 5.0,
     ) -> None:
         self._hold_time = hold_time
         self._settle_time = settle_time
+        # What is held of a whole group that died is down no later than hold
+        # time after its death, not after the backend's word of it.
+        self._lag = min(lag, hold_time / 2)
         self._idle_time = idle_time
         self._present: Set[str] = _NOBODY
         # When each missing host that is held will be down, and when each
@@ -238,7 +243,7 @@ class Membership:
         if emptied or now <= self._settled:
             doubted = holds
         elif holds and self._is_mass_loss(present):
-            doubted = self._recent_losses(present)
+            doubted = self._recent_losses(present, self._lag)
         else:
             return _NOBODY
         self._held.update(doubted)
@@ -248,12 +253,14 @@ class Membership:
         lost = len(self._recent_losses(present))
         return lost >= MASS_LOSS and lost > len(present)
 
-    def _recent_losses(self, present: Set[str]) -> dict[str, float]:
+    def _recent_losses(
+        self, present: Set[str], lag: float = 0.0
+    ) -> dict[str, float]:
         recent: dict[str, float] = {}
         for _, holds in self._losses:
             recent.update(holds)
         return {
-            host: until
+            host: until - lag
             for host, until in recent.items()
             if host not in present
         }

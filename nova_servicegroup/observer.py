@@ -98,6 +98,17 @@ class Observer:
         #: Why the last read failed; None: it did not.
         self.error: exceptions.BackendError | None = None
 
+    def recall(self, host: str) -> bool | None:
+        """Tell whether host is up if that is known without reading.
+
+        Looks into memory and touches nothing else, so a forked child may ask
+        its parent's observer: what was read before is as young for both.
+        """
+        now = self._clock()
+        if now >= self._due:
+            return None
+        return self._members.is_up(host, now)
+
     def is_up(self, host: str) -> bool:
         """Tell whether host is up. Never raises."""
         now = self._clock()

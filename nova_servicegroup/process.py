@@ -29,24 +29,17 @@ class PerProcess(Generic[T]):
     """
 
     def __init__(self, factory: Callable[[], T]) -> None:
-        #: To be asked with os.getpid(), where get would take too long.
-        self.by_pid: dict[int, T] = _Objects(factory)
+        self._factory = factory
+        self._made: dict[int, T] = {}
 
     def get(self) -> T:
         """Return this process's object."""
-        return self.by_pid[os.getpid()]
+        made = self._made.get(os.getpid())
+        return made if made is not None else self._make()
 
     def peek(self) -> T | None:
         """Return this process's object if it has been made."""
-        return self.by_pid.get(os.getpid())
+        return self._made.get(os.getpid())
 
-
-class _Objects(dict[int, T]):
-    """Makes what is missing."""
-
-    def __init__(self, factory: Callable[[], T]) -> None:
-        super().__init__()
-        self._factory = factory
-
-    def __missing__(self, pid: int) -> T:
-        return self.setdefault(pid, self._factory())
+    def _make(self) -> T:
+        return self._made.setdefault(os.getpid(), self._factory())

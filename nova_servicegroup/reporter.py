@@ -13,6 +13,7 @@
 """The beat of one member, on the timer of the service itself."""
 
 from collections.abc import Callable
+import functools
 import math
 import threading
 import time
@@ -61,17 +62,19 @@ class Reporter:
         self,
         service: services.Service,
         interval: float,
+        leave_on_stop: bool = True,
         retry_interval: float | None = None,
     ) -> None:
         """Have service beat every interval seconds until it stops.
 
+        :param leave_on_stop: leave when service stops
         :param retry_interval: seconds between two beats while they fail;
             default: interval
         """
         retry_interval = min(interval, retry_interval or interval)
         # A timer is never exact.
         self._interval = interval - retry_interval / 2
-        service.on_stop(self.stop)
+        service.on_stop(functools.partial(self.stop, leave_on_stop))
         service.tg.add_timer_args(
             retry_interval,
             self.tick,

@@ -16,7 +16,6 @@
 import abc
 from collections.abc import Callable
 import datetime
-import os
 from typing import Protocol
 
 from oslo_config import cfg
@@ -59,10 +58,7 @@ class Backend(Protocol):
 
 
 class Reading(dict[str, GroupReader]):
-    """One process's backend, and its reader of each group, made when asked.
-
-    A dictionary, since it is in the path of every question.
-    """
+    """One process's backend, and its reader of each group, made when asked."""
 
     def __init__(self, backend: Backend) -> None:
         super().__init__()
@@ -91,6 +87,9 @@ class CoordinatedDriver(base.Driver):
             dict[tuple[str, str], Attendance]
         ] = process.PerProcess(dict)
         self._reading = process.PerProcess(lambda: Reading(connect()))
+        # The readers that were used last, perhaps by a parent process. To
+        # ask for this process's own is a system call for each question.
+        self._latest: dict[str, GroupReader] = {}
 
     def join(self, member: str, group: str, service: services.Service) -> None:
         """See base.Driver."""
@@ -115,8 +114,14 @@ class CoordinatedDriver(base.Driver):
     def is_up(self, service_ref: services.ServiceRef) -> bool:
         """See base.Driver."""
         group = service_ref['topic'] or base.group_of(service_ref)
-        reader = self._reading.by_pid[os.getpid()][group]
-        return reader.is_up(service_ref['host'])
+        host = service_ref['host']
+        reader = self._latest.get(group)
+        known = None if reader is None else reader.recall(host)
+        return self._ask(group, host) if known is None else known
+
+    def _ask(self, group: str, host: str) -> bool:
+        reader = self._latest[group] = self._reading.get()[group]
+        return reader.is_up(host)
 
     def updated_time(
         self, service_ref: services.ServiceRef

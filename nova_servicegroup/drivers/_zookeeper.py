@@ -15,6 +15,7 @@
 
 from collections.abc import Callable, Set
 import math
+import socket
 from typing import Any
 
 from oslo_config import cfg
@@ -53,12 +54,15 @@ class Settings:
         self.session_timeout = _session_timeout(conf)
         self.namespace = group.namespace.strip('/')
         self.conf = conf
+        self._warnings = _Warnings(
+            self.hosts, self.session_timeout, opts.service_down_time(conf)
+        )
 
     def coordinator(self, member_id: bytes) -> Any:
         """Return a coordinator that has not been started."""
         handler = _tooz.handler()
         group = self.conf.zookeeper
-        return coordination.get_coordinator(
+        coordinator = coordination.get_coordinator(
             self._url(),
             member_id,
             hosts=','.join(self.hosts[1:]),
@@ -72,18 +76,28 @@ class Settings:
             keyfile=group.key_file,
             keyfile_password=group.key_password,
         )
+        on_session(coordinator, self._warnings.granted)
+        return coordinator
 
     def connection(
-        self, new_id: Callable[[], bytes], max_idle: float = math.inf
+        self,
+        new_id: Callable[[], bytes],
+        max_idle: float = math.inf,
+        patience: float = 2.5,
     ) -> _tooz.Connection:
-        """Return a connection whose coordinators get ids of new_id."""
+        """Return a connection whose coordinators get ids of new_id.
+
+        :param max_idle: in seconds
+        :param patience: in session timeouts
+        """
         return _tooz.Connection(
             f'ZooKeeper {",".join(self.hosts)}',
             self.coordinator,
             new_id,
-            patience=2.5 * self.session_timeout,
+            patience=patience * self.session_timeout,
             max_backoff=self.session_timeout / 2,
             max_idle=max_idle,
+            failed=self._warnings.failed,
         )
 
     def _url(self) -> str:
@@ -103,6 +117,128 @@ class Settings:
             'max_delay': self.session_timeout / 4,
             'sleep_func': zookeeper.KazooDriver.HANDLERS[handler].sleep_func,
         }
+
+
+class _Warnings:
+    """Says, once each, what an operator should know of the servers."""
+
+    def __init__(
+        self, hosts: list[str], session_timeout: int, service_down_time: int
+    ) -> None:
+        self._hosts = hosts
+        self._session_timeout = session_timeout
+        self._service_down_time = service_down_time
+        self._granted: float | None = None
+        self._crowded = False
+
+    def granted(self, seconds: float) -> None:
+        """Take the timeout of a new session."""
+        self._crowded = False
+        if seconds == self._granted:
+            return
+        self._granted = seconds
+        if seconds != self._session_timeout:
+            LOG.warning(
+                'The ZooKeeper servers granted a session timeout of %g s '
+                'instead of [zookeeper] session_timeout = %d: they take from '
+                '2 to 20 of their ticks.',
+                seconds,
+                self._session_timeout,
+            )
+        if seconds > self._service_down_time:
+            LOG.warning(
+                'Dead services cannot be found within service_down_time = '
+                '%d s: the ZooKeeper session timeout is %g s.',
+                self._service_down_time,
+                seconds,
+            )
+
+    def failed(self) -> None:
+        """Look for the reason why no connection could be made."""
+        if self._crowded:
+            return
+        crowded = [host for host in self._hosts if _turns_away(host)]
+        if crowded:
+            self._crowded = True
+            LOG.warning(
+                '%s: the ZooKeeper server takes new connections only to end '
+                'them at once. Most likely more sessions come from this '
+                'address than its setting maxClientCnxns allows: raise it. '
+                'This process goes on trying.',
+                ', '.join(crowded),
+            )
+
+
+def _turns_away(address: str) -> bool:
+    """Tell whether a server ends a connection before anything is said."""
+    host, _, port = address.rpartition(':')
+    try:
+        with socket.create_connection((host.strip('[]'), int(port)), 1) as end:
+            end.settimeout(0.5)
+            return not end.recv(1)
+    except ConnectionResetError:
+        return True
+    except OSError:
+        return False
+
+
+class Children:
+    """The result of get_members, also when a foreign child is not ASCII.
+
+    Then tooz tells of no child at all.
+    """
+
+    def __init__(self, result: Any) -> None:
+        self._result = result
+
+    def done(self) -> bool:
+        """Tell whether get can be called."""
+        done: bool = self._result.done()
+        return done
+
+    def get(self) -> set[bytes]:
+        """Return the children.
+
+        :raises tooz.ToozError: the answer
+        """
+        try:
+            children: set[bytes] = self._result.get()
+        except UnicodeEncodeError:
+            return {each.encode() for each in raw_children(self._result)}
+        return children
+
+
+# The next two use what neither tooz nor kazoo promises to keep. Functional
+# tests fail when it is gone; the driver then lives without it.
+
+
+def raw_children(result: Any) -> list[str]:
+    """Return the children as ZooKeeper has them, of tooz's finished result.
+
+    :raises AttributeError: tooz has changed
+    """
+    children: list[str] = result._kazoo_async_result.get(block=False)
+    return children
+
+
+def on_session(coordinator: Any, granted: Callable[[float], None]) -> None:
+    """Have granted called with the timeout of each session, in seconds.
+
+    kazoo keeps it to itself, but for the read timeout of two thirds of it.
+    """
+    try:
+        connection = coordinator._coord._connection
+        connect = connection._connect
+    except AttributeError:
+        LOG.debug('kazoo does not tell the timeout of sessions any more.')
+        return
+
+    def wrapper(*args: Any) -> Any:
+        timeouts = connect(*args)
+        granted(round(timeouts[0] * 1.5 / 1000, 3))
+        return timeouts
+
+    connection._connect = wrapper
 
 
 def _check_credentials(username: str, password: str) -> None:
@@ -142,6 +278,8 @@ class Roster:
         self._ids: Set[bytes] = frozenset()
         self._by_host: dict[str, set[bytes]] = {}
         self._hosts: Set[str] = frozenset()
+        #: The hosts with more than one member id.
+        self.doubles: set[str] = set()
 
     def take(self, ids: Set[bytes]) -> Set[str]:
         """Return the hosts of ids."""
@@ -155,10 +293,9 @@ class Roster:
             self._hosts = frozenset(self._by_host)
         return self._hosts
 
-    def incarnations(self, host: str) -> tuple[str, ...]:
-        """Return the member ids of host."""
-        ids = self._by_host.get(host, ())
-        return tuple(sorted(each.decode('ascii') for each in ids))
+    def ids(self, host: str) -> list[bytes]:
+        """Return the member ids of host, sorted."""
+        return sorted(self._by_host.get(host, ()))
 
     def _add(self, member_id: bytes) -> None:
         try:
@@ -167,16 +304,22 @@ class Roster:
             LOG.warning(
                 'Group %s: %r is no member; it is ignored.',
                 self._group,
-                member_id,
+                member_id.decode(errors='replace'),
             )
             return
-        self._by_host.setdefault(host, set()).add(member_id)
+        ids = self._by_host.setdefault(host, set())
+        ids.add(member_id)
+        if len(ids) > 1:
+            self.doubles.add(host)
 
     def _remove(self, member_id: bytes) -> None:
         try:
             host = _tooz.host_of(member_id)
         except ValueError:
             return
-        self._by_host[host].discard(member_id)
-        if not self._by_host[host]:
+        ids = self._by_host[host]
+        ids.discard(member_id)
+        if len(ids) < 2:
+            self.doubles.discard(host)
+        if not ids:
             del self._by_host[host]

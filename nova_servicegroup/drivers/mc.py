@@ -240,8 +240,14 @@ class _GroupReader(_coordinated.GroupReader):
         """Tell whether host is up. The first time, it must be asked for."""
         if host not in self._ids:
             self._ask(host)
+        return super().is_up(host)
+
+    def recall(self, host: str) -> bool | None:
+        """See observer.Observer. Nothing is known of who is new."""
+        if host not in self._ids:
+            return None
         # Not super(), which takes as long as the rest.
-        return observer.Observer.is_up(self, host)
+        return observer.Observer.recall(self, host)
 
     def get_all(self) -> list[base.Member]:
         """See base.Driver."""

@@ -15,16 +15,16 @@
 from collections.abc import Callable
 import contextlib
 import functools
-import os
-import socket
 import time
 from typing import Any
 
 from oslo_config import cfg
+from oslo_log import log as logging
 from oslo_utils import importutils
 
 from nova_servicegroup.drivers import _coordinated
 from nova_servicegroup.drivers import _tooz
+from nova_servicegroup.drivers import _twins
 from nova_servicegroup.drivers import _zookeeper
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
@@ -34,8 +34,16 @@ from nova_servicegroup import opts
 from nova_servicegroup import reporter
 from nova_servicegroup import services
 
+#: Seconds between two beats while they fail.
+_RETRY_INTERVAL = 0.5
+
 #: Seconds between two questions when the first was answered by an error.
 _RETRY = 0.05
+
+#: So many members' origins are asked for to list a group.
+_ORIGINS = 100
+
+LOG = logging.getLogger(__name__)
 
 coordination = importutils.try_import('tooz.coordination')
 
@@ -69,8 +77,10 @@ class _Attendance:
         self._leave_on_stop = conf.servicegroup.leave_on_stop
         self._settings = settings
         self._group = _tooz.escape(group).encode('ascii')
+        # A server that is mute for longer would end the session: another
+        # one is made beside it, in time.
         self._connection = settings.connection(
-            functools.partial(_tooz.member_id, host)
+            functools.partial(_tooz.member_id, host), patience=1 / 12
         )
         self._request = _tooz.Request(self._connection.backend)
         self._wait = float(conf.servicegroup.read_timeout)
@@ -89,7 +99,9 @@ class _Attendance:
         )
         self._wait = min(self._wait, interval / 2)
         self._reporter.run()
-        self._reporter.start(service, interval, self._leave_on_stop)
+        self._reporter.start(
+            service, interval, self._leave_on_stop, _RETRY_INTERVAL
+        )
         service.on_stop(self._gate.stop)
         self._gate.start()
 
@@ -151,18 +163,15 @@ class _Attendance:
         # joined cannot be stopped while the servers are away.
         ask(
             'join',
-            functools.partial(coordinator.join_group, self._group, _origin()),
+            functools.partial(
+                coordinator.join_group, self._group, _twins.origin()
+            ),
             collect=False,
         )
         if not self._is_joined(connected, ask):
             raise exceptions.BackendError(
                 self._connection.backend, 'the membership was not accepted'
             )
-
-
-def _origin() -> dict[str, Any]:
-    """Return what tells two processes with one host name apart."""
-    return {'machine': socket.gethostname(), 'pid': os.getpid()}
 
 
 class _Backend:
@@ -207,7 +216,11 @@ class _GroupReader(_coordinated.GroupReader):
             f'Group {group} (zk)',
             self._read_group,
             lambda now: membership.Membership(
-                now, hold_time, settle_time=1.5 * settings.session_timeout
+                now,
+                hold_time,
+                settle_time=1.5 * settings.session_timeout,
+                # Of a tick the servers grant at least two.
+                lag=1.75 * settings.session_timeout,
             ),
             refresh_interval=conf.servicegroup.refresh_interval,
             read_timeout=conf.servicegroup.read_timeout,
@@ -219,14 +232,51 @@ class _GroupReader(_coordinated.GroupReader):
         self._connection = connection
         self._request = _tooz.Request(connection.backend)
         self._roster = _zookeeper.Roster(group)
+        self._twins = _twins.Twins(
+            group, self._roster, 1.5 * settings.session_timeout
+        )
 
     def get_all(self) -> list[base.Member]:
         """See base.Driver."""
-        return base.members(
-            self,
-            self._group_name,
-            self._roster.incarnations,
-        )
+        self.members()
+        with self._lock, contextlib.suppress(exceptions.BackendError):
+            self._ask_origins()
+        return base.members(self, self._group_name, self._twins.incarnations)
+
+    def _ask_origins(self) -> None:
+        """Learn where the members of doubled hosts run."""
+        unknown = self._twins.unknown()[:_ORIGINS]
+        if not unknown or self._contact.lost:
+            return
+        deadline = _tooz.Deadline(self._read_timeout)
+        with self._connection.use(deadline) as connected:
+            for each in unknown:
+                self._ask_origin(connected, each, deadline)
+
+    def _ask_origin(
+        self,
+        connected: _tooz.Connected,
+        member_id: bytes,
+        deadline: _tooz.Deadline,
+    ) -> None:
+        try:
+            origin = self._request.ask(
+                connected.coordinator,
+                f'origin of {member_id!r}',
+                functools.partial(
+                    connected.coordinator.get_member_capabilities,
+                    self._group,
+                    member_id,
+                ),
+                deadline,
+            )
+        except exceptions.BackendError:
+            raise
+        except Exception as error:
+            # It has just left, or somebody else has written its data.
+            LOG.debug('%r: no origin: %s', member_id, _tooz.reason(error))
+            origin = None
+        self._twins.tell(member_id, origin)
 
     def _read_group(self, wait: float) -> observer.Reading:
         deadline = _tooz.Deadline(wait)
@@ -249,11 +299,24 @@ class _GroupReader(_coordinated.GroupReader):
                 ids = self._request.ask(
                     coordinator,
                     'get members',
-                    functools.partial(coordinator.get_members, self._group),
+                    lambda: _zookeeper.Children(
+                        coordinator.get_members(self._group)
+                    ),
                     deadline,
                 )
             except coordination.GroupNotCreated:
                 return observer.Reading(
                     self._roster.take(frozenset()), emptied=True
                 )
-        return observer.Reading(self._roster.take(ids))
+            present = self._roster.take(ids)
+            self._look_for_twins(connected, deadline)
+        return observer.Reading(present)
+
+    def _look_for_twins(
+        self, connected: _tooz.Connected, deadline: _tooz.Deadline
+    ) -> None:
+        """Ask about one member in each refresh, at most."""
+        doubtful = self._twins.doubtful()
+        if doubtful and deadline.left():
+            with contextlib.suppress(exceptions.BackendTimeout):
+                self._ask_origin(connected, doubtful[0], deadline)

@@ -249,6 +249,18 @@ class MassLossTest(MembershipTest):
         self.poll(1, *())
         self.assertEqual([], self.up(*self.hosts))
 
+    def test_they_are_down_the_sooner_the_later_the_backend_tells(
+        self,
+    ) -> None:
+        self.members = membership.Membership(
+            self.clock(), HOLD, settle_time=SETTLE, lag=15, idle_time=5.0
+        )
+        self.confirm(*self.hosts)
+        self.poll(44)
+        self.assertEqual(list(self.hosts), self.up(*self.hosts))
+        self.poll(2)
+        self.assertEqual([], self.up(*self.hosts))
+
     def test_a_loss_spread_over_refreshes_is_one_loss(self) -> None:
         self.confirm(*self.hosts)
         for left in ('abcdefgh', 'abcdef', 'abcd'):

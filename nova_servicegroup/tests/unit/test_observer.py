@@ -68,6 +68,15 @@ class ObserverTest(base.TestCase):
         self.assertFalse(self.observer.is_up('c'))
         self.assertEqual([2.0], self.backend.waits)
 
+    def test_what_is_young_is_recalled_without_reading(self) -> None:
+        self.assertIsNone(self.observer.recall('a'))
+        self.observer.is_up('a')
+        self.assertIs(True, self.observer.recall('a'))
+        self.assertIs(False, self.observer.recall('c'))
+        self.clock.advance(1.0)
+        self.assertIsNone(self.observer.recall('a'))
+        self.assertEqual([2.0], self.backend.waits)
+
     def test_it_reads_again_when_due(self) -> None:
         self.observer.is_up('a')
         self.clock.advance(0.9)

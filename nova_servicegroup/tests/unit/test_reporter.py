@@ -91,6 +91,28 @@ class ReporterTest(base.TestCase):
         self.reporter.run()
         self.assertEqual(0, self.beat.count)
 
+    def test_a_failed_beat_is_repeated_sooner(self) -> None:
+        self.reporter.start(self.service, 3, retry_interval=0.5)
+        self.assertEqual(0.5, self.service.timers[0]['interval'])
+        counts = []
+        lost = exceptions.BackendError('zk', 'is away')
+        for error in (None, lost, None):
+            self.beat.error, before = error, self.beat.count
+            for _ in range(12):
+                self.service.fire()
+                self.clock.advance(0.5)
+            counts.append(self.beat.count - before)
+        # Of the twelve, a beat is due in every sixth.
+        self.assertEqual([2, 12, 2], counts)
+
+    def test_a_tick_counts_as_progress(self) -> None:
+        self.reporter.start(self.service, 10, retry_interval=1)
+        self.service.fire()
+        self.clock.advance(1)
+        self.service.fire()
+        self.assertEqual(1, self.beat.count)
+        self.assertEqual(self.clock.now, self.reporter.last_run)
+
     def test_trouble_while_leaving_stays_inside(self) -> None:
         self.leave.error = exceptions.BackendError('zk', 'is away')
         self.reporter.stop()

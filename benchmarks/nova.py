@@ -1,0 +1,227 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What the parts are played on: servers with members, and a Nova to ask."""
+
+from collections.abc import Callable, Sequence
+import contextlib
+import functools
+import itertools
+import pathlib
+from typing import Any
+
+from oslo_utils import timeutils
+
+from nova_servicegroup import opts
+from nova_servicegroup.tests.harness import hollow
+from nova_servicegroup.tests.harness import memcached
+from nova_servicegroup.tests.harness import zookeeper
+
+OURS = ('db', 'zk', 'mc')
+SESSION_TIMEOUT = 30
+# Members are written once and must not grow old meanwhile.
+DOWN_TIME = 3600
+
+_CONFIG = """
+[DEFAULT]
+service_down_time = {down_time}
+memcached_servers = {our_memcached}
+[zookeeper]
+address = {zookeeper}
+[cache]
+enabled = true
+backend = dogpile.cache.pymemcache
+memcache_servers = {their_memcached}
+"""
+
+
+class Stage(contextlib.ExitStack):
+    """Servers, started when they are wanted, and this process as a Nova.
+
+    :param directory: for everything; the caller deletes it
+    """
+
+    def __init__(self, directory: pathlib.Path) -> None:
+        super().__init__()
+        self.directory = directory
+
+    @functools.cached_property
+    def zookeeper(self) -> zookeeper.ZooKeeper:
+        """One server."""
+        server = zookeeper.ZooKeeper(self.directory / 'zk', heap_mb=1024)
+        return self._started(server)
+
+    @functools.cached_property
+    def our_memcached(self) -> memcached.Memcached:
+        """The server of our mc driver."""
+        return self._started(_memcached(self.directory / 'ours'))
+
+    @functools.cached_property
+    def their_memcached(self) -> memcached.Memcached:
+        """The server of Nova's mc driver."""
+        return self._started(_memcached(self.directory / 'theirs'))
+
+    @functools.cached_property
+    def config(self) -> pathlib.Path:
+        """A nova.conf that names all servers."""
+        path = self.directory / 'nova.conf'
+        path.write_text(
+            _CONFIG.format(
+                down_time=DOWN_TIME,
+                our_memcached=self.our_memcached.address,
+                their_memcached=self.their_memcached.address,
+                zookeeper=self.zookeeper.address,
+            )
+        )
+        return path
+
+    @functools.cached_property
+    def conf(self) -> Any:
+        """Nova's configuration, loaded from there."""
+        import nova.conf
+        from nova import objects
+        import nova.policies  # noqa: F401
+
+        nova.conf.CONF(['--config-file', str(self.config)], project='nova')
+        opts.register_opts(nova.conf.CONF)
+        objects.register_all()
+        return nova.conf.CONF
+
+    def api(self, driver: str) -> Any:
+        """Return Nova's API with a driver of ours."""
+        self.conf.set_override('servicegroup_driver', driver)
+        from nova import servicegroup
+
+        made = servicegroup.API()
+        assert type(made._driver).__module__.startswith('nova_servicegroup')
+        return made
+
+    def stock_api(self, name: str) -> Any:
+        """Return Nova's API with a driver of its own."""
+        assert self.conf
+        from nova.servicegroup.drivers import db
+        from nova.servicegroup.drivers import mc
+
+        return self.api_of(
+            {'db': db.DbDriver, 'mc': mc.MemcachedDriver}[name]()
+        )
+
+    def api_of(self, driver: Any) -> Any:
+        """Return Nova's API with any object as its driver."""
+        assert self.conf
+        from nova.servicegroup import api
+
+        made = api.API.__new__(api.API)
+        made._driver = driver
+        return made
+
+    def services(self, group: str, count: int) -> list[Any]:
+        """Return records as Nova hands them to the drivers."""
+        assert self.conf
+        from nova import context
+        from nova import objects
+
+        admin, now = context.get_admin_context(), timeutils.utcnow(True)
+        return [
+            objects.Service(
+                admin,
+                id=number,
+                host=host,
+                topic=group,
+                binary='nova-compute',
+                report_count=1,
+                disabled=False,
+                forced_down=False,
+                created_at=now,
+                updated_at=now,
+                last_seen_up=now,
+            )
+            for number, host in enumerate(hosts(count), 1)
+        ]
+
+    def join(self, group: str, count: int) -> None:
+        """Make members that are in ZooKeeper and our memcached."""
+        self.join_zookeeper(group, hosts(count))
+        self.join_memcached(group, hosts(count))
+
+    def join_zookeeper(self, group: str, names: Sequence[str]) -> None:
+        """Make members; they share one session, which costs readers less."""
+        members = hollow.HollowProcess(
+            self.zookeeper.address,
+            self.conf.zookeeper.namespace,
+            group,
+            SESSION_TIMEOUT,
+        )
+        self.callback(members.close)
+        members.join(names, sessions=1)
+
+    def join_memcached(self, group: str, names: Sequence[str]) -> None:
+        """Make members that are listed, with a marker."""
+        from nova_servicegroup.drivers import _memcached
+        from tooz import coordination
+        from tooz.drivers import memcached as tooz
+
+        keys = _memcached.Keys(self.conf.memcached.key_prefix)
+        ids = [keys.member(group, host).encode('ascii') for host in names]
+        coordinator = coordination.get_coordinator(
+            f'memcached://{self.our_memcached.address}', b'hollow'
+        )
+        coordinator.start()
+        prefix = tooz.MemcachedDriver.MEMBER_PREFIX
+        client = coordinator.client
+        client.set(keys.marker, b'marker')
+        client.set_many({prefix + each: b'token' for each in ids})
+        listing = {
+            each: {b'capabilities': {'host': host}}
+            for each, host in zip(ids, names, strict=True)
+        }
+        key = tooz.MemcachedDriver.GROUP_PREFIX + keys.group(group)
+        client.set(key, listing, noreply=False)
+        coordinator.stop()
+
+    def _started(self, server: Any) -> Any:
+        self.callback(server.kill)
+        server.start()
+        return server
+
+
+def hosts(count: int) -> list[str]:
+    """Return names like those of real hosts."""
+    return [f'compute-{number:06d}.example.org' for number in range(count)]
+
+
+def count_up(api: Any, records: Sequence[Any]) -> int:
+    """Ask about each record, and count those that are up."""
+    is_up = api.service_is_up
+    up = 0
+    for record in records:
+        if is_up(record):
+            up += 1
+    return up
+
+
+def ask_in_turn(
+    api: Any, records: Sequence[Any], count: int
+) -> Callable[[], int]:
+    """Return what asks about the next so many records, for ever."""
+    shares = itertools.cycle(
+        [
+            records[start : start + count]
+            for start in range(0, len(records), count)
+        ]
+    )
+    return lambda: count_up(api, next(shares))
+
+
+def _memcached(directory: pathlib.Path) -> memcached.Memcached:
+    return memcached.Memcached(directory, memory_mb=512, options=('-I', '64m'))

@@ -1,0 +1,140 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The refresh of a membership, against the bare call of the client."""
+
+from collections.abc import Callable
+import functools
+import math
+from typing import Any
+
+from benchmarks import nova
+from benchmarks import report
+from benchmarks import rounds
+
+_HEADERS = [
+    'backend',
+    'members',
+    'bare call, ms (first decile)',
+    'our refresh, ms (first decile)',
+    'ratio',
+    'operations',
+    'growth exponent, bare',
+    'growth exponent, ours',
+]
+_NOTES = """What a process does once in a refresh_interval, if nobody comes or
+goes. The bare call of zk is tooz's get_members; that of mc is one get_many of
+the members' keys with tooz's client. The growth exponent is over the line
+above: 1 is linear."""
+
+
+def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
+    """Return the part's tables."""
+    sizes = (1000, 10000) if quick else (1000, 10000, 30000, 100000)
+    readers = {'zk': _zookeeper, 'mc': _memcached}
+    # Let be the members of the part is_up: names of their own.
+    for size in sizes:
+        stage.join(f'refresh{size}', size)
+    rows: list[list[Any]] = []
+    for name, bare in readers.items():
+        above: list[Any] = []
+        for size in sizes:
+            above = _row(stage, name, bare, size, above, 20 if quick else 60)
+            rows.append(above)
+    return [
+        report.Table(
+            'refresh', 'Refresh of a membership', _HEADERS, rows, _NOTES
+        )
+    ]
+
+
+def _row(
+    stage: nova.Stage,
+    name: str,
+    bare: Callable[[nova.Stage, str, int], Callable[[], int]],
+    size: int,
+    above: list[Any],
+    count: int,
+) -> list[Any]:
+    group = f'refresh{size}'
+    calls = {
+        'bare': bare(stage, group, size),
+        'ours': _refresh(stage, name, group),
+    }
+    for who, call in calls.items():
+        if call() != size:
+            raise RuntimeError(f'{name}, {who}: not {size} members')
+    times = rounds.take_turns(calls, count)
+    with rounds.operations() as counted:
+        calls['ours']()
+    row = [
+        name,
+        size,
+        1e3 * times.undisturbed('bare'),
+        1e3 * times.undisturbed('ours'),
+        times.ratio('ours', 'bare'),
+        counted.count,
+    ]
+    return [*row, _growth(above, row, 2), _growth(above, row, 3)]
+
+
+def _growth(above: list[Any], row: list[Any], column: int) -> float | None:
+    if not above:
+        return None
+    return math.log(row[column] / above[column]) / math.log(row[1] / above[1])
+
+
+def _refresh(stage: nova.Stage, name: str, group: str) -> Callable[[], int]:
+    """Return what refreshes one process's membership of a group."""
+    from nova_servicegroup import api
+
+    stage.conf.set_override('servicegroup_driver', name)
+    driver: Any = api.API(stage.conf).driver
+    # By asking: the mc driver reads those that it has been asked about.
+    driver.is_up({'host': 'nobody', 'topic': group})
+    reader = driver._reading.get()[group]
+
+    def refresh() -> int:
+        reader._due = -math.inf
+        return len(reader.members())
+
+    return refresh
+
+
+def _zookeeper(stage: nova.Stage, group: str, size: int) -> Callable[[], int]:
+    from nova_servicegroup.drivers import _zookeeper as zookeeper
+
+    coordinator = zookeeper.Settings(stage.conf).coordinator(b'benchmark')
+    coordinator.start()
+    stage.callback(coordinator.stop)
+    return lambda: len(coordinator.get_members(group.encode()).get())
+
+
+def _memcached(stage: nova.Stage, group: str, size: int) -> Callable[[], int]:
+    from nova_servicegroup.drivers import _memcached as memcached
+    from tooz import coordination
+    from tooz.drivers import memcached as tooz
+
+    coordinator = coordination.get_coordinator(
+        f'memcached://{stage.our_memcached.address}', b'benchmark'
+    )
+    coordinator.start()
+    stage.callback(coordinator.stop)
+    prefix = tooz.MemcachedDriver.MEMBER_PREFIX
+    keys = memcached.Keys(stage.conf.memcached.key_prefix)
+    wanted = [
+        prefix + keys.member(group, host).encode('ascii')
+        for host in nova.hosts(size)
+    ]
+    read = functools.partial(coordinator.client.get_many, wanted)
+    return lambda: len(read())

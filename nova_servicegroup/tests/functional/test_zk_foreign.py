@@ -1,0 +1,189 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What others do to the group: foreign nodes, doubles, too many sessions."""
+
+import time
+from typing import Any
+
+from kazoo import client
+
+from nova_servicegroup.drivers import _zookeeper
+from nova_servicegroup.tests.functional import contract
+from nova_servicegroup.tests.functional import zk_faults
+from nova_servicegroup.tests.harness import member
+
+FOREIGN = ('hörst', 'h%zz@token', 'no-token', '@', 'lock-0000000001')
+
+
+class ForeignTest(zk_faults.Faults, contract.FunctionalTestCase):
+    def test_foreign_children_are_ignored_with_one_warning_each(self) -> None:
+        self.running('host1')
+        watcher = self.observe('host1')
+        fault = time.monotonic()
+        session = self.hollow()
+        for name in FOREIGN:
+            session.create(f'{self.path}/{name}', b'\xff\x00{garbage')
+        garbage = f'{self.path}/host2@token'
+        session.create(garbage, b'\xff\x00{garbage')
+        time.sleep(1)
+        self.wait_up('host2')
+        self.assertEqual(['host1', 'host2'], self.proven())
+        # It is still read: who comes and goes is seen.
+        session.delete(garbage)
+        self.wait_down('host2', 1)
+        self.running('host3').kill()
+        self.wait_down('host3', self.dead_within)
+        self.assert_never_down(fault)
+        for name in FOREIGN:
+            self.assertEqual(1, len(watcher.warnings(f"'{name}'")), name)
+
+    def test_a_late_reader_takes_foreign_children_too(self) -> None:
+        session = self.hollow('host1')
+        session.create(f'{self.path}/hörst')
+        self.assertTrue(self.is_up('host1'))
+        self.assertFalse(self.is_up('hörst'))
+
+    def test_garbage_in_a_double_breaks_no_reader(self) -> None:
+        session = self.hollow('host1', 'host1')
+        session.create(f'{self.path}/host1@token', b'\xff\x00{garbage')
+        watcher = self.observe('host1')
+        time.sleep(3 * self.session)
+        self.assertEqual('up', watcher.state('host1'))
+        self.assertEqual(3, len(self.api.get_all('compute')[0].incarnations))
+
+
+class ToozTest(zk_faults.Faults, contract.FunctionalTestCase):
+    """What _zookeeper uses of tooz and kazoo without being promised it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.settings = _zookeeper.Settings(self.api.driver.conf)
+
+    def test_the_children_can_be_read_off_the_result(self) -> None:
+        session = self.hollow()
+        session.create(f'{self.path}/hörst', makepath=True)
+        coordinator = self.settings.coordinator(b'reader')
+        coordinator.start()
+        self.addCleanup(coordinator.stop)
+        result = coordinator.get_members(b'compute')
+        self.assertRaises(UnicodeEncodeError, result.get)
+        self.assertEqual(['hörst'], _zookeeper.raw_children(result))
+
+    def test_the_granted_session_timeout_can_be_told(self) -> None:
+        self.settings.session_timeout = 60
+        coordinator = self.settings.coordinator(b'reader')
+        granted: list[float] = []
+        _zookeeper.on_session(coordinator, granted.append)
+        coordinator.start()
+        self.addCleanup(coordinator.stop)
+        self.assertEqual([20 * self.tick], granted)
+
+
+class DoubleTest(zk_faults.Faults, contract.FunctionalTestCase):
+    """Two machines that believe to be the same host."""
+
+    def test_it_is_up_with_one_warning_and_both_are_shown(self) -> None:
+        machines = [self._machine(name) for name in ('rack1', 'rack2')]
+        watcher = self.observe('host1')
+        fault = time.monotonic()
+        zk_faults.wait_until(lambda: watcher.warnings('rack1'), 20)
+        time.sleep(1)
+        warnings = watcher.warnings('rack')
+        self.assertEqual(1, len(warnings), warnings)
+        for part in ('host1', 'rack1', 'rack2'):
+            self.assertIn(part, warnings[0])
+        shown = self.api.get_all('compute')[0].incarnations
+        self.assertEqual(2, len(shown))
+        for name in ('rack1', 'rack2'):
+            self.assertIn(name, ''.join(shown))
+        machines[0].kill()
+        time.sleep(self.dead_within)
+        self.assert_never_down(fault)
+
+    def test_workers_of_one_machine_are_no_double(self) -> None:
+        both = self.running(workers=2)
+        watcher = self.observe('host1')
+        zk_faults.wait_until(lambda: len(both.workers()) == 2, 20)
+        time.sleep(4 * self.session)
+        self.assertEqual([], watcher.warnings('host1'))
+
+    def _machine(self, name: str) -> member.Member:
+        script = f'hostname {name} && exec "$@"'
+        return self.running(
+            'host1', prefix=['unshare', '--uts', 'sh', '-c', script, 'sh']
+        )
+
+
+class CrowdTest(zk_faults.Faults, contract.FunctionalTestCase):
+    """More sessions than a server takes from one address."""
+
+    @classmethod
+    def server_options(cls) -> dict[str, Any]:
+        return {'max_client_connections': 4}
+
+    def test_too_many_sessions_are_named_and_the_process_goes_on(self) -> None:
+        crowd = [client.KazooClient(self.servers.address) for _ in range(4)]
+        for each in crowd:
+            each.start()
+            self.addCleanup(each.close)
+            self.addCleanup(each.stop)
+        late = self.make_member('host1')
+        late.start()
+        zk_faults.wait_until(
+            lambda: 'maxClientCnxns' in late.log.read_text(),
+            contract.START,
+            what='the setting is named',
+        )
+        lines = late.log.read_text().splitlines()
+        named = [line for line in lines if 'maxClientCnxns' in line]
+        self.assertEqual(1, len(named), named)
+        self.assertIn('WARNING', named[0])
+        for each in crowd:
+            each.stop()
+        self.wait_up('host1')
+
+
+class WarningTest(zk_faults.Faults, contract.FunctionalTestCase):
+    """Options that the servers or the timings cannot honour."""
+
+    def test_a_clamped_session_timeout_is_told_once(self) -> None:
+        line = self._log_of('session_timeout = 60', 'grant')
+        self.assertIn('60', line)
+        self.assertIn('10', line)
+
+    def test_too_short_a_service_down_time_is_told_once(self) -> None:
+        line = self._log_of('session_timeout = 8', 'service_down_time')
+        self.assertIn('8', line)
+        self.assertIn('4', line)
+
+    def test_good_options_are_not_talked_about(self) -> None:
+        running = self.running('host1')
+        time.sleep(1)
+        text = running.log.read_text()
+        self.assertNotIn('WARNING nova_servicegroup', text)
+
+    def _log_of(self, option: str, part: str) -> str:
+        """Return the only warning of a member with part."""
+        self.config.write_text(
+            self.config.read_text().replace('session_timeout = 2', option)
+        )
+        running = self.running('host1')
+        time.sleep(1)
+        lines = [
+            line
+            for line in running.log.read_text().splitlines()
+            if 'WARNING' in line and part in line
+        ]
+        self.assertEqual(1, len(lines), lines)
+        return lines[0]
