@@ -106,6 +106,9 @@ class LossTest(Network):
         while time.monotonic() < fault + self.seconds:
             time.sleep(1)
             self.assert_never_down(fault)
+        lost = self.far.lost()
+        self.assertEqual(2, len(lost))
+        self.assertTrue(all(lost), lost)
         self.far.heal()
         self.wait_all_up(fault, self.seconds + self.session)
         self.assert_never_down(fault)

@@ -102,6 +102,15 @@ class Namespace:
                 f'--probability {percent / 100} -j DROP',
             )
 
+    def lost(self) -> list[int]:
+        """Return how many packets each rule has taken away."""
+        listing = self._run(f'{_program("iptables")} -w -nvxL')
+        return [
+            int(line.split()[0])
+            for line in listing.splitlines()
+            if ' DROP ' in line or ' REJECT ' in line
+        ]
+
     def heal(self) -> None:
         """Let everything through."""
         self._run(f'{_program("iptables")} -w -F')
@@ -112,8 +121,8 @@ class Namespace:
             f'{_program("iptables")} -w -A {chain} {way} {self._link} {rule}'
         )
 
-    def _run(self, command: str) -> None:
-        _call([*self.prefix, *command.split()])
+    def _run(self, command: str) -> str:
+        return _call([*self.prefix, *command.split()])
 
 
 def _claim(device: str, bits: str) -> str:

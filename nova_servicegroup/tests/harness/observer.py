@@ -94,12 +94,11 @@ class Observer(process.Process):
         return next((state for _, state in self.changes(host)[::-1]), '')
 
     def last_proof(self, host: str) -> float:
-        """Return about when a host was last proven alive."""
-        changes = self.changes(host)
+        """Return the last proof of life of a host that was kept."""
         return max(
-            at - FRESH if new == 'kept' else at
-            for (_, old), (at, new) in zip(changes, changes[1:], strict=False)
-            if old == 'up' and new != 'up'
+            float(event['proof'])
+            for event in self.events()
+            if event.get('host') == host and event['proof'] is not None
         )
 
     def downs(self, since: float, *hosts: str) -> list[tuple[float, str]]:
@@ -156,14 +155,16 @@ class _Eye:
 
     def look(self, hosts: Sequence[str]) -> None:
         up = {host: self._is_up(host) for host in hosts}
-        fresh = self._fresh()
+        now, members = time.monotonic(), self._members()
         for host in hosts:
+            age = members[host].proof_age if host in members else None
             state = 'down'
             if up[host]:
-                state = 'up' if host in fresh else 'kept'
+                state = 'up' if _is_fresh(members.get(host)) else 'kept'
             if self._states.get(host) != state:
                 self._states[host] = state
-                self._note(host=host, state=state)
+                proof = None if age is None else now - age
+                self._note(host=host, state=state, proof=proof)
 
     def _is_up(self, host: str) -> bool:
         begun = time.monotonic()
@@ -181,25 +182,28 @@ class _Eye:
             self._note(call=call)
         return verdict
 
-    def _fresh(self) -> set[str]:
+    def _members(self) -> dict[str, Any]:
         from nova_servicegroup import exceptions
 
         try:
             members = self._api.get_all(self._group)
         except exceptions.BackendError:
-            return set()
-        return {
-            each.host
-            for each in members
-            if not each.held
-            and each.proof_age is not None
-            and each.proof_age < FRESH
-        }
+            return {}
+        return {each.host: each for each in members}
 
     def _note(self, **event: Any) -> None:
         line = json.dumps({'at': time.monotonic(), **event})
         self._notes.write(f'{line}\n')
         self._notes.flush()
+
+
+def _is_fresh(member: Any) -> bool:
+    return (
+        member is not None
+        and not member.held
+        and member.proof_age is not None
+        and member.proof_age < FRESH
+    )
 
 
 def main() -> None:
