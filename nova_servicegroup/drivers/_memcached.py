@@ -27,6 +27,8 @@ from typing import Any, NamedTuple, Protocol
 from oslo_config import cfg
 from oslo_utils import importutils
 
+from nova_servicegroup.drivers import _connection
+from nova_servicegroup.drivers import _names
 from nova_servicegroup.drivers import _tooz
 
 coordination = importutils.try_import('tooz.coordination')
@@ -84,7 +86,7 @@ class Keys:
 
     def member(self, group: str, host: str) -> str:
         """Return the id of a member; hashed where it would be too long."""
-        name = f'{self._prefix}:{_tooz.escape(group)}:{_tooz.escape(host)}'
+        name = f'{self._prefix}:{_names.escape(group)}:{_names.escape(host)}'
         if len(name) <= _LONGEST:
             return name
         digest = hashlib.sha256(name.encode('ascii')).hexdigest()
@@ -92,7 +94,7 @@ class Keys:
 
     def group(self, group: str) -> bytes:
         """Return the id of a group."""
-        return f'{self._prefix}:{_tooz.escape(group)}'.encode('ascii')
+        return f'{self._prefix}:{_names.escape(group)}'.encode('ascii')
 
 
 class ToozServer:
@@ -116,7 +118,7 @@ class ToozServer:
         self._keys = keys
         # A coordinator's own stop would delete the member, which other
         # processes of the host may still be renewing.
-        self._connection = _tooz.Connection(
+        self._connection = _connection.Connection(
             self.name,
             functools.partial(self._coordinator, address),
             lambda: member_id.encode('ascii'),

@@ -23,6 +23,8 @@ from oslo_log import log as logging
 from oslo_utils import importutils
 
 from nova_servicegroup import addresses
+from nova_servicegroup.drivers import _connection
+from nova_servicegroup.drivers import _names
 from nova_servicegroup.drivers import _tooz
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
@@ -84,13 +86,13 @@ class Settings:
         new_id: Callable[[], bytes],
         max_idle: float = math.inf,
         patience: float = 2.5,
-    ) -> _tooz.Connection:
+    ) -> _connection.Connection:
         """Return a connection whose coordinators get ids of new_id.
 
         :param max_idle: in seconds
         :param patience: in session timeouts
         """
-        return _tooz.Connection(
+        return _connection.Connection(
             f'ZooKeeper {",".join(self.hosts)}',
             self.coordinator,
             new_id,
@@ -299,7 +301,7 @@ class Roster:
 
     def _add(self, member_id: bytes) -> None:
         try:
-            host = _tooz.host_of(member_id)
+            host = _names.host_of(member_id)
         except ValueError:
             LOG.warning(
                 'Group %s: %r is no member; it is ignored.',
@@ -314,7 +316,7 @@ class Roster:
 
     def _remove(self, member_id: bytes) -> None:
         try:
-            host = _tooz.host_of(member_id)
+            host = _names.host_of(member_id)
         except ValueError:
             return
         ids = self._by_host[host]

@@ -22,7 +22,9 @@ from oslo_config import cfg
 from oslo_log import log as logging
 from oslo_utils import importutils
 
+from nova_servicegroup.drivers import _connection
 from nova_servicegroup.drivers import _coordinated
+from nova_servicegroup.drivers import _names
 from nova_servicegroup.drivers import _tooz
 from nova_servicegroup.drivers import _twins
 from nova_servicegroup.drivers import _zookeeper
@@ -76,11 +78,11 @@ class _Attendance:
         conf = settings.conf
         self._leave_on_stop = conf.servicegroup.leave_on_stop
         self._settings = settings
-        self._group = _tooz.escape(group).encode('ascii')
+        self._group = _names.escape(group).encode('ascii')
         # A server that is mute for longer would end the session: another
         # one is made beside it, in time.
         self._connection = settings.connection(
-            functools.partial(_tooz.member_id, host), patience=1 / 12
+            functools.partial(_names.member_id, host), patience=1 / 12
         )
         self._request = _tooz.Request(self._connection.backend)
         self._wait = float(conf.servicegroup.read_timeout)
@@ -123,7 +125,7 @@ class _Attendance:
 
     def _ask(
         self,
-        connected: _tooz.Connected,
+        connected: _connection.Connected,
         deadline: _tooz.Deadline,
         name: str,
         issue: Callable[[], Any],
@@ -134,7 +136,7 @@ class _Attendance:
         )
 
     def _is_joined(
-        self, connected: _tooz.Connected, ask: Callable[..., Any]
+        self, connected: _connection.Connected, ask: Callable[..., Any]
     ) -> bool:
         # tooz's heartbeat succeeds whether or not the member is there.
         try:
@@ -151,7 +153,7 @@ class _Attendance:
         return True
 
     def _join(
-        self, connected: _tooz.Connected, ask: Callable[..., Any]
+        self, connected: _connection.Connected, ask: Callable[..., Any]
     ) -> None:
         coordinator = connected.coordinator
         with contextlib.suppress(coordination.GroupAlreadyExist):
@@ -181,7 +183,7 @@ class _Backend:
         self._settings = settings
         self._contact = observer.Contact()
         self._connection = settings.connection(
-            functools.partial(_tooz.member_id, 'reader'),
+            functools.partial(_names.member_id, 'reader'),
             _tooz.max_idle(settings.session_timeout),
         )
 
@@ -206,7 +208,7 @@ class _GroupReader(_coordinated.GroupReader):
     def __init__(
         self,
         settings: _zookeeper.Settings,
-        connection: _tooz.Connection,
+        connection: _connection.Connection,
         contact: observer.Contact,
         group: str,
     ) -> None:
@@ -227,7 +229,7 @@ class _GroupReader(_coordinated.GroupReader):
             contact=contact,
             blind_wait=_tooz.blind_wait(),
         )
-        self._group = _tooz.escape(group).encode('ascii')
+        self._group = _names.escape(group).encode('ascii')
         self._group_name = group
         self._connection = connection
         self._request = _tooz.Request(connection.backend)
@@ -255,7 +257,7 @@ class _GroupReader(_coordinated.GroupReader):
 
     def _ask_origin(
         self,
-        connected: _tooz.Connected,
+        connected: _connection.Connected,
         member_id: bytes,
         deadline: _tooz.Deadline,
     ) -> None:
@@ -313,7 +315,7 @@ class _GroupReader(_coordinated.GroupReader):
         return observer.Reading(present)
 
     def _look_for_twins(
-        self, connected: _tooz.Connected, deadline: _tooz.Deadline
+        self, connected: _connection.Connected, deadline: _tooz.Deadline
     ) -> None:
         """Ask about one member in each refresh, at most."""
         doubtful = self._twins.doubtful()

@@ -19,7 +19,7 @@ from typing import Any
 
 from kazoo import client
 
-from nova_servicegroup.drivers import _tooz
+from nova_servicegroup.drivers import _names
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.harness import observer
 from nova_servicegroup.tests.harness import process
@@ -123,7 +123,7 @@ class Faults(contract.Contract):
         self.addCleanup(session.close)  # type: ignore[attr-defined]
         self.addCleanup(session.stop)  # type: ignore[attr-defined]
         for host in hosts:
-            path = f'{self.path}/{_tooz.member_id(host).decode()}'
+            path = f'{self.path}/{_names.member_id(host).decode()}'
             session.create(path, ephemeral=True, makepath=True)
         return session
 

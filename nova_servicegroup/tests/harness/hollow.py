@@ -37,7 +37,7 @@ from typing import Any
 
 from tooz import utils
 
-from nova_servicegroup.drivers import _tooz
+from nova_servicegroup.drivers import _names
 
 _CREATE, _PING, _CLOSE = 1, 11, -11
 _PING_XID = -2
@@ -75,7 +75,7 @@ class Hollow:
     ) -> None:
         self._addresses = [_parse(each) for each in address.split(',')]
         self._namespace = f'/{namespace}'
-        self._group = f'{self._namespace}/{_tooz.escape(group)}'
+        self._group = f'{self._namespace}/{_names.escape(group)}'
         self._session_timeout = session_timeout
         self._wait = wait
         self._sessions: dict[str, _Session] = {}
@@ -157,7 +157,7 @@ class Hollow:
                 )
 
     async def _join_one(self, session: '_Session', host: str) -> None:
-        name = _tooz.member_id(host).decode('ascii')
+        name = _names.member_id(host).decode('ascii')
         origin = utils.dumps({'machine': host, 'pid': 0})
         await session.create(f'{self._group}/{name}', origin, _EPHEMERAL)
         self._sessions[host] = session

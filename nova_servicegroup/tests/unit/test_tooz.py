@@ -18,6 +18,8 @@ from typing import Any
 
 import tooz
 
+from nova_servicegroup.drivers import _connection
+from nova_servicegroup.drivers import _names
 from nova_servicegroup.drivers import _tooz
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
@@ -38,22 +40,22 @@ class NamesTest(base.TestCase):
             '\x00',
             'h\n',
         ):
-            escaped = _tooz.escape(name)
+            escaped = _names.escape(name)
             self.assertRegex(escaped, r'^[A-Za-z0-9._:~%-]+$')
-            self.assertEqual(name, _tooz.unescape(escaped))
+            self.assertEqual(name, _names.unescape(escaped))
 
     def test_what_escape_never_makes_is_refused(self) -> None:
         for name in ('a/b', '%zz', '%2f', '%FF', '%41'):
-            self.assertRaises(ValueError, _tooz.unescape, name)
+            self.assertRaises(ValueError, _names.unescape, name)
 
     def test_member_ids_are_unique_and_tell_the_host(self) -> None:
-        ids = {_tooz.member_id('höst@1') for _ in range(100)}
+        ids = {_names.member_id('höst@1') for _ in range(100)}
         self.assertEqual(100, len(ids))
-        self.assertEqual({'höst@1'}, {_tooz.host_of(each) for each in ids})
+        self.assertEqual({'höst@1'}, {_names.host_of(each) for each in ids})
 
     def test_foreign_ids_are_refused(self) -> None:
         for each in (b'lock-0000', b'@token', b'host@', b'a%zz@t', b'\xff@t'):
-            self.assertRaises(ValueError, _tooz.host_of, each)
+            self.assertRaises(ValueError, _names.host_of, each)
 
 
 class Result:
@@ -167,7 +169,7 @@ class ConnectionTest(base.TestCase):
         self.starts_at_once = True
         self.error: Exception | None = None
         self.ids: Iterator[bytes] = (b'id%d' % n for n in range(100))
-        self.connection = _tooz.Connection(
+        self.connection = _connection.Connection(
             'zk',
             self.make,
             lambda: next(self.ids),

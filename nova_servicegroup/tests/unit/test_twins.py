@@ -11,7 +11,7 @@
 # under the License.
 
 
-from nova_servicegroup.drivers import _tooz
+from nova_servicegroup.drivers import _names
 from nova_servicegroup.drivers import _twins
 from nova_servicegroup.drivers import _zookeeper
 from nova_servicegroup.tests import base
@@ -26,7 +26,7 @@ class TwinsTest(base.TestCase):
         self.twins = _twins.Twins(
             'compute', self.roster, PATIENCE, clock=self.clock
         )
-        self.one, self.two = sorted(_tooz.member_id('a') for _ in range(2))
+        self.one, self.two = sorted(_names.member_id('a') for _ in range(2))
 
     def take(self, *ids: bytes) -> None:
         self.roster.take(frozenset(ids))

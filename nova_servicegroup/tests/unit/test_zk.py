@@ -11,7 +11,7 @@
 # under the License.
 
 
-from nova_servicegroup.drivers import _tooz
+from nova_servicegroup.drivers import _names
 from nova_servicegroup.drivers import _zookeeper
 from nova_servicegroup.tests import base
 
@@ -22,11 +22,11 @@ class RosterTest(base.TestCase):
         self.roster = _zookeeper.Roster('compute')
 
     def test_hosts_of_ids(self) -> None:
-        ids = {_tooz.member_id(host) for host in ('a', 'b', 'ö/1')}
+        ids = {_names.member_id(host) for host in ('a', 'b', 'ö/1')}
         self.assertEqual({'a', 'b', 'ö/1'}, self.roster.take(ids))
 
     def test_a_host_lives_as_long_as_one_of_its_processes(self) -> None:
-        one, two = _tooz.member_id('a'), _tooz.member_id('a')
+        one, two = _names.member_id('a'), _names.member_id('a')
         self.assertEqual({'a'}, self.roster.take({one, two}))
         self.assertEqual(sorted((one, two)), self.roster.ids('a'))
         self.assertEqual({'a'}, self.roster.doubles)
@@ -36,16 +36,16 @@ class RosterTest(base.TestCase):
         self.assertEqual(set(), self.roster.doubles)
 
     def test_a_restart_in_between_is_invisible(self) -> None:
-        self.roster.take({_tooz.member_id('a')})
-        self.assertEqual({'a'}, self.roster.take({_tooz.member_id('a')}))
+        self.roster.take({_names.member_id('a')})
+        self.assertEqual({'a'}, self.roster.take({_names.member_id('a')}))
 
     def test_what_was_handed_out_does_not_change(self) -> None:
-        first = self.roster.take({_tooz.member_id('a')})
-        self.roster.take({_tooz.member_id('b')})
+        first = self.roster.take({_names.member_id('a')})
+        self.roster.take({_names.member_id('b')})
         self.assertEqual({'a'}, first)
 
     def test_foreign_children_are_ignored_with_one_warning(self) -> None:
-        member = _tooz.member_id('a')
+        member = _names.member_id('a')
         for _ in range(3):
             self.assertEqual({'a'}, self.roster.take({member, b'lock-1'}))
         self.roster.take({member})

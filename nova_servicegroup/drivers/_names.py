@@ -1,0 +1,55 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The names of hosts and groups, as every backend takes them."""
+
+import secrets
+import urllib.parse
+
+#: Separates the escaped host from the token of a member id.
+SEPARATOR = '@'
+
+
+def escape(name: str) -> str:
+    """Return name in the letters that every backend takes: A-Za-z0-9._:-~%.
+
+    Anything else becomes the %XX of its UTF-8 bytes.
+    """
+    return urllib.parse.quote(name, safe=':')
+
+
+def unescape(name: str) -> str:
+    """Return what escape was given.
+
+    :raises ValueError: escape never makes such a name
+    """
+    host = urllib.parse.unquote(name, errors='strict')
+    if escape(host) != name:
+        raise ValueError(f'{name!r} is not an escaped name')
+    return host
+
+
+def member_id(host: str) -> bytes:
+    """Return an id of host's that no other coordinator has."""
+    return f'{escape(host)}{SEPARATOR}{secrets.token_hex(8)}'.encode('ascii')
+
+
+def host_of(member: bytes) -> str:
+    """Return the host of a member id.
+
+    :raises ValueError: member_id never makes such an id
+    """
+    name, separator, token = member.decode('ascii').rpartition(SEPARATOR)
+    if not (name and separator and token):
+        raise ValueError(f'{member!r} is not a member id')
+    return unescape(name)
