@@ -286,9 +286,8 @@ class _GroupReader(_coordinated.GroupReader):
             return set()
 
     def _add(self, hosts: Iterable[str]) -> None:
-        # Replaced, not changed: another thread may be looping over it.
-        new = {host: self._keys.member(self._group, host) for host in hosts}
-        self._ids = {**self._ids, **new}
+        for host in hosts:
+            self._ids[host] = self._keys.member(self._group, host)
 
     def _admit(self, host: str) -> None:
         """Read one host that the current membership knows nothing of."""
@@ -296,35 +295,34 @@ class _GroupReader(_coordinated.GroupReader):
             if self._members.blind_since is not None:
                 raise exceptions.BackendError(self._name, 'blind')
             member_id = self._keys.member(self._group, host)
-            if self._read_ids([member_id]).tokens:
+            if any(answer.tokens for _, answer in self._answers([member_id])):
                 self._members.admit(host)
         except exceptions.BackendError:
             self._members.presume(host, self._clock())
 
     def _read_group(self, wait: float) -> observer.Reading:
-        ids = self._ids
-        answer = self._read_ids(list(ids.values()))
-        present = {host for host, each in ids.items() if each in answer.tokens}
-        return observer.Reading(present, emptied=answer.marker is None)
+        # Other threads may add to it meanwhile; a copy is made at one go.
+        ids = self._ids.copy()
+        answers = self._answers(list(ids.values()))
+        alive = set().union(*(answer.tokens for _, answer in answers))
+        witnesses = [
+            name
+            for name, answer in answers
+            if self._remembers(name, answer.marker)
+        ]
+        return observer.Reading(
+            {host for host, each in ids.items() if each in alive},
+            emptied=not witnesses,
+        )
 
-    def _read_ids(self, ids: list[str]) -> _memcached.Answer:
-        """Ask every server; a member is alive if any of them says so.
-
-        :returns: the marker is None if all that answered have forgotten
-            what they knew
-        """
-        answers = _on_each(
+    def _answers(self, ids: list[str]) -> list[tuple[str, _memcached.Answer]]:
+        """Ask every server; return what those say that answer, by name."""
+        return _on_each(
             self._servers, lambda server: (server.name, server.read(ids))
         )
-        tokens: dict[str, bytes] = {}
-        witness: bytes | None = None
-        for name, answer in answers:
-            tokens.update(answer.tokens)
-            if self._remembers(name, answer.marker):
-                witness = answer.marker
-        return _memcached.Answer(tokens, witness)
 
     def _remembers(self, name: str, marker: bytes | None) -> bool:
+        """Tell whether a server still knows what it knew at the last read."""
         known = self._markers.setdefault(name, marker)
         self._markers[name] = marker
         return marker is not None and marker == known

@@ -11,11 +11,14 @@
 # under the License.
 
 
+from collections.abc import Collection
+
 from oslo_config import cfg
 
 from nova_servicegroup.drivers import _memcached
 from nova_servicegroup.drivers import mc
 from nova_servicegroup import exceptions
+from nova_servicegroup import observer
 from nova_servicegroup.tests import base
 
 
@@ -119,3 +122,68 @@ class LocalTest(base.TestCase):
     def test_a_service_that_does_not_report_does_not_join(self) -> None:
         self.driver.join('a', self.group, base.FakeService(0))
         self.assertFalse(self.driver.is_up(self.ref))
+
+
+class Server:
+    """A server in memory that can forget."""
+
+    name = 'memcached'
+
+    def __init__(self) -> None:
+        self.tokens: dict[str, bytes] = {}
+        self.marker: bytes | None = b'first'
+
+    def read(self, ids: Collection[str]) -> _memcached.Answer:
+        found = {
+            each: self.tokens[each] for each in ids if each in self.tokens
+        }
+        return _memcached.Answer(found, self.marker)
+
+    def listing(self, group: str) -> set[str]:
+        return set()
+
+    def flush(self) -> None:
+        self.tokens, self.marker = {}, b'second'
+
+
+class GroupReaderTest(base.TestCase):
+    """What is read, and what a server's loss of memory does."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.settings = mc.Settings(
+            self.make_conf('[servicegroup]\nrefresh_interval = 60\n')
+        )
+        self.server = Server()
+        self.reader = mc._GroupReader(
+            self.settings, [self.server], observer.Contact(), 'compute'
+        )
+        self.reader._clock = self.clock
+
+    def alive(self, *hosts: str) -> None:
+        for host in hosts:
+            member_id = self.settings.keys.member('compute', host)
+            self.server.tokens[member_id] = b'token'
+
+    def test_a_host_is_asked_for_when_it_is_first_named(self) -> None:
+        self.alive('a', 'b')
+        self.assertTrue(self.reader.is_up('a'))
+        self.assertTrue(self.reader.is_up('b'))
+        self.assertFalse(self.reader.is_up('c'))
+
+    def test_a_flushed_server_is_no_witness(self) -> None:
+        self.alive('a')
+        self.assertTrue(self.reader.is_up('a'))
+        self.server.flush()
+        self.clock.advance(60)
+        self.assertTrue(self.reader.is_up('a'))
+        self.clock.advance(61)
+        self.assertFalse(self.reader.is_up('a'))
+
+    def test_nor_when_it_is_asked_for_a_new_host_first(self) -> None:
+        self.alive('a')
+        self.assertTrue(self.reader.is_up('a'))
+        self.server.flush()
+        self.assertFalse(self.reader.is_up('new'))
+        self.clock.advance(60)
+        self.assertTrue(self.reader.is_up('a'))
