@@ -21,8 +21,11 @@ from typing import Protocol
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from nova_servicegroup.drivers import _tooz
 from nova_servicegroup.drivers import base
+from nova_servicegroup import membership
 from nova_servicegroup import observer
+from nova_servicegroup import opts
 from nova_servicegroup import process
 from nova_servicegroup import services
 
@@ -40,7 +43,35 @@ class Attendance(Protocol):
 
 
 class GroupReader(observer.Observer, abc.ABC):
-    """Reads one group."""
+    """Reads one group.
+
+    :param read: see observer.Read
+    :param contact: what the readers of one backend share
+    :param settle_time: see membership.Membership
+    :param lag: see membership.Membership
+    """
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        name: str,
+        read: observer.Read,
+        contact: observer.Contact,
+        settle_time: float,
+        lag: float = 0.0,
+    ) -> None:
+        hold_time = opts.hold_time(conf)
+        super().__init__(
+            name,
+            read,
+            lambda now: membership.Membership(
+                now, hold_time, settle_time=settle_time, lag=lag
+            ),
+            refresh_interval=conf.servicegroup.refresh_interval,
+            read_timeout=conf.servicegroup.read_timeout,
+            contact=contact,
+            blind_wait=_tooz.blind_wait(),
+        )
 
     @abc.abstractmethod
     def get_all(self) -> list[base.Member]:

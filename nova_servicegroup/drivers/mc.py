@@ -29,7 +29,6 @@ from nova_servicegroup.drivers import _memcached
 from nova_servicegroup.drivers import _tooz
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
-from nova_servicegroup import membership
 from nova_servicegroup import observer
 from nova_servicegroup import opts
 from nova_servicegroup import reporter
@@ -217,18 +216,12 @@ class _GroupReader(_coordinated.GroupReader):
         contact: observer.Contact,
         group: str,
     ) -> None:
-        conf = settings.conf
-        hold_time = opts.hold_time(conf)
         super().__init__(
+            settings.conf,
             f'Group {group} (mc)',
             self._read_group,
-            lambda now: membership.Membership(
-                now, hold_time, settle_time=2.0 * conf.report_interval
-            ),
-            refresh_interval=conf.servicegroup.refresh_interval,
-            read_timeout=conf.servicegroup.read_timeout,
-            contact=contact,
-            blind_wait=_tooz.blind_wait(),
+            contact,
+            settle_time=2.0 * settings.conf.report_interval,
         )
         self._group = group
         self._keys = settings.keys

@@ -30,7 +30,6 @@ from nova_servicegroup.drivers import _twins
 from nova_servicegroup.drivers import _zookeeper
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
-from nova_servicegroup import membership
 from nova_servicegroup import observer
 from nova_servicegroup import opts
 from nova_servicegroup import reporter
@@ -212,22 +211,14 @@ class _GroupReader(_coordinated.GroupReader):
         contact: observer.Contact,
         group: str,
     ) -> None:
-        conf = settings.conf
-        hold_time = opts.hold_time(conf)
         super().__init__(
+            settings.conf,
             f'Group {group} (zk)',
             self._read_group,
-            lambda now: membership.Membership(
-                now,
-                hold_time,
-                settle_time=1.5 * settings.session_timeout,
-                # Of a tick the servers grant at least two.
-                lag=1.75 * settings.session_timeout,
-            ),
-            refresh_interval=conf.servicegroup.refresh_interval,
-            read_timeout=conf.servicegroup.read_timeout,
-            contact=contact,
-            blind_wait=_tooz.blind_wait(),
+            contact,
+            settle_time=1.5 * settings.session_timeout,
+            # Of a tick the servers grant at least two.
+            lag=1.75 * settings.session_timeout,
         )
         self._group = _names.escape(group).encode('ascii')
         self._group_name = group
