@@ -86,6 +86,13 @@ class API:
         _check_name('group', group)
         return self.driver.get_all(group)
 
+    def close(self) -> None:
+        """Leave every group and end this process's connections.
+
+        For programs that end; the API is of no use after it.
+        """
+        self.driver.close()
+
 
 def installed_drivers() -> list[str]:
     """Return the names of the installed drivers; imports none of them."""

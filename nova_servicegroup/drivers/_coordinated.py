@@ -87,6 +87,9 @@ class Backend(Protocol):
     def check(self) -> str:
         """See base.Driver."""
 
+    def close(self) -> None:
+        """See base.Driver."""
+
 
 class Reading(dict[str, GroupReader]):
     """One process's backend, and its reader of each group, made when asked."""
@@ -168,3 +171,11 @@ class CoordinatedDriver(base.Driver):
     def check(self) -> str:
         """See base.Driver."""
         return self._reading.get().backend.check()
+
+    def close(self) -> None:
+        """See base.Driver."""
+        for member, group in list(self._attendances.get()):
+            self.leave(member, group)
+        reading = self._reading.peek()
+        if reading is not None:
+            reading.backend.close()

@@ -95,6 +95,12 @@ class Driver(abc.ABC):
         :raises BackendError: the group cannot be read and was never seen
         """
 
+    def close(self) -> None:  # noqa: B027
+        """Leave every group and end this process's connections, in a second.
+
+        For programs that end; a driver is of no use after it.
+        """
+
     def check(self) -> str:
         """Ask the backend once, for operators' checks.
 

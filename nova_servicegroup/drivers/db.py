@@ -82,6 +82,11 @@ class DatabaseDriver(base.Driver):
         members = [self._member(group, each) for each in self.records(group)]
         return sorted(members, key=lambda member: member.host)
 
+    def close(self) -> None:
+        """See base.Driver."""
+        for member, group in list(self._reporters.get()):
+            self.leave(member, group)
+
     def check(self) -> str:
         """See base.Driver."""
         return f'{BACKEND} answers; {len(self.records("compute"))} computes.'

@@ -198,6 +198,11 @@ class _Backend:
             self._settings, self._servers, self._contact, group
         )
 
+    def close(self) -> None:
+        """See base.Driver."""
+        for server in self._servers:
+            server.close()
+
     def check(self) -> str:
         """Ask the servers once; see base.Driver."""
         for server in self._servers:

@@ -192,6 +192,10 @@ class _Backend:
             self._settings, self._connection, self._contact, group
         )
 
+    def close(self) -> None:
+        """See base.Driver."""
+        self._connection.close(wait=1.0)
+
     def check(self) -> str:
         """Ask the servers once; see base.Driver."""
         wait = float(self._settings.session_timeout + 1)
@@ -273,14 +277,16 @@ class _GroupReader(_coordinated.GroupReader):
 
     def _read_group(self, wait: float) -> observer.Reading:
         deadline = _tooz.Deadline(wait)
+        first: exceptions.BackendError | None = None
         while True:
             try:
                 return self._ask_once(deadline)
-            except exceptions.BackendTimeout:
-                raise
-            except exceptions.BackendError:
+            except exceptions.BackendTimeout as error:
+                raise first or error from None
+            except exceptions.BackendError as error:
                 # An expired session, or a server that ended, fails what is
                 # asked until kazoo has reconnected.
+                first = first or error
                 if deadline.left() < _RETRY:
                     raise
             time.sleep(_RETRY)

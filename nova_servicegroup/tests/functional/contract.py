@@ -114,6 +114,7 @@ class Contract:
         conf(['--config-file', str(self.config)], project='nova')
         made = api.API(conf)
         made.driver.records = self.table.all
+        self.addCleanup(made.close)  # type: ignore[attr-defined]
         return made
 
     def make_member(self, host: str = 'host1', **how: Any) -> member.Member:

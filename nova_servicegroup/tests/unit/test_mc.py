@@ -113,6 +113,12 @@ class LocalTest(base.TestCase):
         service.stop()
         self.assertFalse(mc.MemcachedDriver(self.make_conf()).is_up(self.ref))
 
+    def test_close_leaves(self) -> None:
+        self.driver.join('a', self.group, base.FakeService())
+        self.assertTrue(self.driver.is_up(self.ref))
+        self.driver.close()
+        self.assertFalse(mc.MemcachedDriver(self.make_conf()).is_up(self.ref))
+
     def test_one_warning_says_that_it_sees_only_itself(self) -> None:
         self.driver.is_up(self.ref)
         self.driver.is_up(self.ref)
