@@ -34,6 +34,10 @@ zookeeper = importutils.try_import('tooz.drivers.zookeeper')
 
 LOG = logging.getLogger(__name__)
 
+#: Seconds between two attempts of kazoo to reconnect: a quarter of the session
+#: timeout of 10 s, which is all that servers with a short tick may grant.
+_LONGEST_DELAY = 2.5
+
 
 class Settings:
     """What the options say about connections.
@@ -116,7 +120,7 @@ class Settings:
             'max_tries': -1,
             'delay': 0.2,
             'backoff': 2,
-            'max_delay': self.session_timeout / 4,
+            'max_delay': min(self.session_timeout / 4, _LONGEST_DELAY),
             'sleep_func': zookeeper.KazooDriver.HANDLERS[handler].sleep_func,
         }
 

@@ -142,9 +142,20 @@ class _Attendance:
         answer = server.renew(self._id, self._token)
         known = self._markers.get(server.name)
         if answer.marker is None or answer.marker != known:
-            server.enlist(self._group, self._host)
-            self._markers[server.name] = answer.marker
+            self._enlist(server, answer.marker)
         return answer.tokens.get(self._id)
+
+    def _enlist(self, server: _memcached.Server, marker: bytes | None) -> None:
+        """Get on the list of a server that may not have this host on it.
+
+        Being on it is not being alive, so it may wait until the next beat.
+        """
+        try:
+            server.enlist(self._group, self._host)
+        except exceptions.BackendError as error:
+            LOG.debug('%s is not listed yet: %s', self._host, error)
+        else:
+            self._markers[server.name] = marker
 
     def _leave(self) -> None:
         """End the membership.

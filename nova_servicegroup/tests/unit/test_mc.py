@@ -138,6 +138,9 @@ class Server:
     def __init__(self) -> None:
         self.tokens: dict[str, bytes] = {}
         self.marker: bytes | None = b'first'
+        self.listed: list[str] = []
+        self.expired: list[int] = []
+        self.crowded = False
 
     def read(self, ids: Collection[str]) -> _memcached.Answer:
         found = {
@@ -145,8 +148,24 @@ class Server:
         }
         return _memcached.Answer(found, self.marker)
 
+    def renew(self, member_id: str, token: bytes) -> _memcached.Answer:
+        answer = self.read([member_id])
+        self.tokens[member_id] = token
+        return answer
+
+    def expire(self, member_id: str, ttl: int) -> None:
+        self.expired.append(ttl)
+
+    def enlist(self, group: str, host: str) -> None:
+        if self.crowded:
+            raise exceptions.BackendError(self.name, 'no answer yet')
+        self.listed.append(host)
+
     def listing(self, group: str) -> set[str]:
-        return set()
+        return set(self.listed)
+
+    def close(self) -> None:
+        pass
 
     def flush(self) -> None:
         self.tokens, self.marker = {}, b'second'
@@ -193,3 +212,46 @@ class GroupReaderTest(base.TestCase):
         self.assertFalse(self.reader.is_up('new'))
         self.clock.advance(60)
         self.assertTrue(self.reader.is_up('a'))
+
+
+class AttendanceTest(base.TestCase):
+    """The member's side."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.server = Server()
+        self.service = base.FakeService()
+        self.attend('a')
+
+    def attend(self, host: str) -> None:
+        settings = mc.Settings(self.make_conf())
+        self.attendance = mc._Attendance(settings, host, 'compute')
+        self.attendance._servers = [self.server]
+        self.attendance.start(self.service)
+
+    def test_a_list_that_is_too_busy_is_no_lost_contact(self) -> None:
+        self.server.crowded = True
+        self.attend('b')
+        self.assertEqual([], self.log_lines('WARNING'))
+        self.server.crowded = False
+        self.attendance._beat()
+        self.attendance._beat()
+        self.assertEqual(['a', 'b'], self.server.listed)
+
+    def test_after_a_flush_the_host_is_listed_again(self) -> None:
+        self.attendance._beat()
+        self.server.flush()
+        self.attendance._beat()
+        self.assertEqual(['a', 'a'], self.server.listed)
+
+    def test_the_last_to_leave_is_gone_at_once(self) -> None:
+        self.attendance._beat()
+        self.service.stop()
+        self.assertEqual([0], self.server.expired)
+
+    def test_what_another_process_renewed_is_left_to_it(self) -> None:
+        (member_id,) = self.server.tokens
+        self.server.tokens[member_id] = b'another'
+        self.attendance._beat()
+        self.service.stop()
+        self.assertEqual([20], self.server.expired)

@@ -67,6 +67,13 @@ class SettingsTest(base.TestCase):
         both = f'{old}session_timeout = 8\n'
         self.assertEqual(8, self.settings(both).session_timeout)
 
+    def test_kazoo_reconnects_well_within_a_session(self) -> None:
+        for timeout, granted in ((2, 2), (10, 10), (60, 10)):
+            settings = self.settings(f'session_timeout = {timeout}\n')
+            retry = settings._connection_retry('threading')
+            self.assertLessEqual(retry['max_delay'], granted / 4)
+            self.assertEqual(-1, retry['max_tries'])
+
     def test_the_old_prefix_loses_its_slash(self) -> None:
         settings = self.settings('sg_prefix = /servicegroups\n')
         self.assertEqual('servicegroups', settings.namespace)
