@@ -14,6 +14,7 @@
 """How the zk driver connects to ZooKeeper, and how it names members."""
 
 from collections.abc import Callable, Set
+import logging as std_logging
 import math
 import socket
 from typing import Any
@@ -66,6 +67,7 @@ class Settings:
 
     def coordinator(self, member_id: bytes) -> Any:
         """Return a coordinator that has not been started."""
+        quieten_kazoo(self.conf)
         handler = _tooz.handler()
         group = self.conf.zookeeper
         coordinator = coordination.get_coordinator(
@@ -123,6 +125,18 @@ class Settings:
             'max_delay': min(self.session_timeout / 4, _LONGEST_DELAY),
             'sleep_func': zookeeper.KazooDriver.HANDLERS[handler].sleep_func,
         }
+
+
+def quieten_kazoo(conf: cfg.ConfigOpts) -> None:
+    """Keep kazoo from logging every attempt of every process to reconnect.
+
+    What an operator needs of it, the reporter and the observer say once.
+    Does nothing where somebody has set a level for it, or debugs.
+    """
+    logger = std_logging.getLogger('kazoo')
+    debug = 'debug' in conf and conf.debug
+    if logger.level == std_logging.NOTSET and not debug:
+        logger.setLevel(std_logging.ERROR)
 
 
 class _Warnings:

@@ -34,9 +34,12 @@ class DigestTest(
     """A user and a password."""
 
     def options(self) -> tuple[str, str]:
-        default, groups = super().options()
-        # oslo.config would take a lone $ for a reference.
-        return default, f'{groups}username = nova\npassword = {PASSWORD}\n'
+        _, groups = super().options()
+        # With debug, kazoo tells what it does, too.
+        return (
+            'debug = true',
+            f'{groups}username = nova\npassword = {PASSWORD}\n',
+        )
 
     def stranger(self, **how: object) -> client.KazooClient:
         made = client.KazooClient(self.server.address, **how)

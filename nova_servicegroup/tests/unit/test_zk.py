@@ -10,6 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import logging
+
+from oslo_config import cfg
 
 from nova_servicegroup.drivers import _names
 from nova_servicegroup.drivers import _zookeeper
@@ -77,3 +80,26 @@ class SettingsTest(base.TestCase):
     def test_the_old_prefix_loses_its_slash(self) -> None:
         settings = self.settings('sg_prefix = /servicegroups\n')
         self.assertEqual('servicegroups', settings.namespace)
+
+
+class KazooLogTest(base.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.logger = logging.getLogger('kazoo')
+        self.addCleanup(self.logger.setLevel, self.logger.level)
+        self.logger.setLevel(logging.NOTSET)
+
+    def test_it_is_quiet_by_default(self) -> None:
+        _zookeeper.quieten_kazoo(self.make_conf())
+        self.assertEqual(logging.ERROR, self.logger.level)
+
+    def test_a_level_that_somebody_chose_stays(self) -> None:
+        self.logger.setLevel(logging.INFO)
+        _zookeeper.quieten_kazoo(self.make_conf())
+        self.assertEqual(logging.INFO, self.logger.level)
+
+    def test_it_is_not_quiet_where_somebody_debugs(self) -> None:
+        conf = self.make_conf('[DEFAULT]\ndebug = true\n')
+        conf.register_opt(cfg.BoolOpt('debug'))
+        _zookeeper.quieten_kazoo(conf)
+        self.assertEqual(logging.NOTSET, self.logger.level)
