@@ -15,7 +15,7 @@ from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.harness import zookeeper
 
 TICK = 0.5
-SESSION_TIMEOUT = 2
+SESSION_TIMEOUT = 4
 
 
 class ZooKeeperBackend:
