@@ -23,11 +23,7 @@ import sys
 import time
 from typing import Any
 
-from oslo_log import log as logging
-
 from nova_servicegroup import exceptions
-
-LOG = logging.getLogger(__name__)
 
 _POLL = 0.005
 
