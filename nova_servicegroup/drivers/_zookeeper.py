@@ -127,12 +127,25 @@ class Settings:
         }
 
 
+class _NoCredentials(std_logging.Filter):
+    """Drops the line in which kazoo shows the request with the password."""
+
+    def filter(self, record: std_logging.LogRecord) -> bool:
+        """Tell whether record may be logged."""
+        args = record.args if isinstance(record.args, tuple) else ()
+        return not any(type(each).__name__ == 'Auth' for each in args)
+
+
 def quieten_kazoo(conf: cfg.ConfigOpts) -> None:
     """Keep kazoo from logging every attempt of every process to reconnect.
 
     What an operator needs of it, the reporter and the observer say once.
-    Does nothing where somebody has set a level for it, or debugs.
+    Its level stays where somebody has set one, or debugs; but never does it
+    log a password.
     """
+    client = std_logging.getLogger('kazoo.client')
+    if not any(isinstance(each, _NoCredentials) for each in client.filters):
+        client.addFilter(_NoCredentials())
     logger = std_logging.getLogger('kazoo')
     debug = 'debug' in conf and conf.debug
     if logger.level == std_logging.NOTSET and not debug:

@@ -12,6 +12,7 @@
 
 import logging
 
+from kazoo.protocol import serialization
 from oslo_config import cfg
 
 from nova_servicegroup.drivers import _names
@@ -103,3 +104,15 @@ class KazooLogTest(base.TestCase):
         conf.register_opt(cfg.BoolOpt('debug'))
         _zookeeper.quieten_kazoo(conf)
         self.assertEqual(logging.NOTSET, self.logger.level)
+
+    def test_no_password_is_logged_at_any_level(self) -> None:
+        self.logger.setLevel(logging.DEBUG)
+        for _ in range(2):
+            _zookeeper.quieten_kazoo(self.make_conf())
+        client = logging.getLogger('kazoo.client')
+        auth = serialization.Auth(0, 'digest', 'nova:hush')
+        client.debug('Sending request(xid=%s): %s', -4, auth)
+        client.debug('Sending request(xid=%s): %s', 1, 'Ping')
+        self.assertNotIn('hush', self.log.output)
+        self.assertIn('Ping', self.log.output)
+        self.assertEqual(1, len(client.filters))
