@@ -76,10 +76,20 @@ def _bring_up(driver: str, mode: str) -> stack_.Stack:
             },
         ),
     )
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    atexit.register(stack.down)
+    atexit.register(_take_down, directory)
     stack.up()
     return stack
+
+
+def _take_down(directory: pathlib.Path) -> None:
+    """End it from another process: this one may start no threads any more."""
+    ministack = str(ROOT / 'tools' / '_ministack')
+    subprocess.run(
+        [sys.executable, ministack, 'down', '--directory', str(directory)],
+        check=False,
+        timeout=120,
+    )
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 class Contract:
