@@ -268,12 +268,6 @@ class _GroupReader(_coordinated.GroupReader):
             lambda host: (self._ids[host],),
         )
 
-    def _listing(self) -> set[str]:
-        listings = _on_each(
-            self._servers, lambda server: server.listing(self._group)
-        )
-        return set().union(*listings)
-
     def _ask(self, host: str) -> None:
         """Begin to ask about a host.
 
@@ -289,10 +283,14 @@ class _GroupReader(_coordinated.GroupReader):
             self._add([host])
 
     def _listed(self) -> set[str]:
+        """Return the hosts on any server's list; none while all are away."""
         try:
-            return self._listing()
+            listings = _on_each(
+                self._servers, lambda server: server.listing(self._group)
+            )
         except exceptions.BackendError:
             return set()
+        return set().union(*listings)
 
     def _add(self, hosts: Iterable[str]) -> None:
         for host in hosts:
