@@ -43,6 +43,22 @@ class Changes:
     expired: Set[str] = _NOBODY
 
 
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """What one read of a group confirmed.
+
+    :ivar present: the hosts; an own set of the reader's
+    :ivar emptied: the backend has forgotten even that the group exists
+    :ivar incomplete: it may not know all members that were never seen
+    :ivar vouched: hosts that are not present but may be alive all the same
+    """
+
+    present: Set[str]
+    emptied: bool = False
+    incomplete: bool = False
+    vouched: Set[str] = _NOBODY
+
+
 class Membership:
     """The members of one group as one observer may judge them.
 
@@ -81,6 +97,8 @@ class Membership:
         # missing host was last proven alive.
         self._held: dict[str, float] = {}
         self._proofs: dict[str, float] = {}
+        # Those of the held who are up only while somebody vouches for them.
+        self._vouched: set[str] = set()
         self._losses: collections.deque[tuple[float, dict[str, float]]] = (
             collections.deque()
         )
@@ -89,11 +107,15 @@ class Membership:
         self._settled = -math.inf
         self._present_until = math.inf
         self._unknown_until = now + hold_time
+        # Who was found dead while others are still unknown.
+        self._gone: set[str] = set()
 
     def is_up(self, host: str, now: float) -> bool:
         """Tell whether host is up; a few set look-ups."""
         if host in self._present:
             return now <= self._present_until
+        if host in self._gone:
+            return False
         return now <= self._held.get(host, self._unknown_until)
 
     def is_held(self, host: str) -> bool:
@@ -122,9 +144,7 @@ class Membership:
     def __len__(self) -> int:
         return len(self._present) + len(self._held)
 
-    def confirm(
-        self, present: Set[str], now: float, emptied: bool = False
-    ) -> Changes:
+    def confirm(self, reading: Reading, now: float) -> Changes:
         """Take a membership that the backend just confirmed.
 
         Members that it misses are down, but held when
@@ -132,25 +152,24 @@ class Membership:
         - the backend turns out emptied (the caller can tell), or
         - more than half of the group and at least MASS_LOSS members
           vanished within settle_time, or
-        - contact is back after an outage for less than settle_time.
-
-        :param present: the hosts; kept, so hand over an own set
+        - contact is back after an outage for less than settle_time, or
+        - somebody vouches for them, and for as long as he does.
         """
+        present = reading.present
         came = present - self._present
         lost = self._present - present
         holds = dict.fromkeys(lost, self._hold_until(now))
         self._miss(lost)
         self._settle(now)
-        held = self._judge(present, holds, now, emptied)
+        held = self._judge(present, holds, now, reading.emptied)
+        held |= self._vouch(holds, held, reading.vouched)
         # Other threads ask meanwhile: whoever is up is always somewhere.
         self._present = present
-        self._see(now, emptied)
+        down = (lost - held) | self._see(reading, now)
         came_back = self._release(came)
+        self._bury(down)
         return Changes(
-            up=came - came_back,
-            held=held,
-            down=lost - held,
-            expired=self.expire(now),
+            up=came - came_back, held=held, down=down, expired=self.expire(now)
         )
 
     def admit(self, host: str) -> None:
@@ -158,16 +177,16 @@ class Membership:
         self._present = self._present | {host}
 
     def presume(self, host: str, now: float) -> None:
-        """Take a host that nothing can be learnt of for now: up, at first."""
+        """Take a host of which nothing can be learnt for now: up, at first."""
         self._held[host] = now + self._hold_time
+        self._vouched.add(host)
 
     def lose(self, now: float) -> Changes:
         """Take note that nothing could be confirmed."""
         if self._blind_since is None:
             self._present_until = self._evidence(now) + self._hold_time
             if self._is_idle(now):
-                # Whoever was missing may have come since.
-                self._unknown_until = now + self._hold_time
+                self._presume_all(now)
             self._blind_since = now
         return Changes(expired=self.expire(now))
 
@@ -180,6 +199,7 @@ class Membership:
             self._miss(self._present)
             over |= self._present
             self._present = _NOBODY
+        self._bury(over)
         return over
 
     def _evidence(self, now: float) -> float:
@@ -211,15 +231,29 @@ class Membership:
         if self._blind_since is not None and self._outage(now):
             self._settled = now + self._settle_time
 
-    def _see(self, now: float, emptied: bool) -> None:
-        """Note the contact."""
+    def _see(self, reading: Reading, now: float) -> Set[str]:
+        """Note the contact; return who is gone although not just lost."""
+        idle = self._is_idle(now)
         self._blind_since = None
         self._present_until = math.inf
-        if emptied:
-            return
         self._confirmed = now
-        if now > self._settled:
-            self._unknown_until = -math.inf
+        if reading.emptied or reading.incomplete or now <= self._settled:
+            if idle:
+                self._presume_all(now)
+            return _NOBODY
+        self._unknown_until = -math.inf
+        self._gone.clear()
+        return self._abandon(reading.vouched)
+
+    def _presume_all(self, now: float) -> None:
+        """Take it that whoever was missing may have come since."""
+        self._unknown_until = now + self._hold_time
+        self._gone.clear()
+
+    def _bury(self, hosts: Set[str]) -> None:
+        """Tell the dead from those that nothing is known of."""
+        if self._unknown_until > -math.inf:
+            self._gone |= hosts
 
     def _outage(self, now: float) -> bool:
         """Tell whether contact was lost for long enough to lose members."""
@@ -249,6 +283,22 @@ class Membership:
         self._held.update(doubted)
         return frozenset(doubted)
 
+    def _vouch(
+        self, holds: dict[str, float], held: Set[str], vouched: Set[str]
+    ) -> Set[str]:
+        """Hold those of the lost that somebody vouches for."""
+        self._vouched -= held
+        doubted = (holds.keys() & vouched) - held
+        self._held.update({host: holds[host] for host in doubted})
+        self._vouched |= doubted
+        return doubted
+
+    def _abandon(self, vouched: Set[str]) -> Set[str]:
+        """Let go those for whom nobody vouches any more."""
+        over = self._vouched - vouched
+        self._vouched -= over
+        return {host for host in over if self._held.pop(host, None)}
+
     def _is_mass_loss(self, present: Set[str]) -> bool:
         lost = len(self._recent_losses(present))
         return lost >= MASS_LOSS and lost > len(present)
@@ -267,6 +317,7 @@ class Membership:
 
     def _release(self, came: Set[str]) -> Set[str]:
         """Forget what was kept of those that came; return the held."""
+        self._gone -= came
         for host in came:
             self._proofs.pop(host, None)
         return {host for host in came if self._held.pop(host, None)}

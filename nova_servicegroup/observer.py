@@ -12,7 +12,7 @@
 
 """Keeps one group's membership young, on demand and in bounded time."""
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable
 import dataclasses
 import math
 import threading
@@ -29,21 +29,9 @@ LOG = logging.getLogger(__name__)
 _NAMED = 50
 
 
-@dataclasses.dataclass(frozen=True)
-class Reading:
-    """What one read of a group confirmed.
-
-    :ivar present: the hosts; an own set of the reader's
-    :ivar emptied: the backend has forgotten even that the group exists
-    """
-
-    present: Set[str]
-    emptied: bool = False
-
-
 #: Reads the group, waiting at most so many seconds for the answer.
 #: :raises BackendError: nothing was confirmed, this time
-Read = Callable[[float], Reading]
+Read = Callable[[float], membership.Reading]
 
 
 class Contact:
@@ -95,6 +83,7 @@ class Observer:
         self._lock = threading.Lock()
         self._due = -math.inf
         self._emptied = False
+        self._counted = False
         #: Why the last read failed; None: it did not.
         self.error: exceptions.BackendError | None = None
 
@@ -129,7 +118,7 @@ class Observer:
 
     def _refresh(self) -> None:
         """Read the group, unless another thread just did."""
-        wait = self._blind_wait if self._contact.lost else self._read_timeout
+        wait = self._wait()
         if not self._lock.acquire(timeout=wait):
             return
         try:
@@ -137,6 +126,10 @@ class Observer:
                 self._read_once(wait)
         finally:
             self._lock.release()
+
+    def _wait(self) -> float:
+        """Return the seconds that a question may wait for the backend."""
+        return self._blind_wait if self._contact.lost else self._read_timeout
 
     def _read_once(self, wait: float) -> None:
         try:
@@ -150,15 +143,13 @@ class Observer:
             self._confirmed(reading)
         self._due = self._clock() + self._refresh_interval
 
-    def _confirmed(self, reading: Reading) -> None:
+    def _confirmed(self, reading: membership.Reading) -> None:
         now = self._clock()
         self._contact.lost = False
         self.error = None
         blind_since = self._members.blind_since
-        first = self._members.confirmed is None
-        changes = self._members.confirm(
-            reading.present, now, emptied=reading.emptied
-        )
+        first = not self._counted
+        changes = self._members.confirm(reading, now)
         if blind_since is not None:
             LOG.info(
                 '%s: contact is back after %.1f s.',
@@ -167,10 +158,12 @@ class Observer:
             )
         if reading.emptied and not self._emptied:
             LOG.info(
-                '%s: the backend does not know it, so nobody is missing.',
+                '%s: the backend has forgotten it, or was emptied. Nobody is '
+                'missing until it is known again.',
                 self._name,
             )
         elif first and not reading.emptied:
+            self._counted = True
             LOG.info('%s: %d members.', self._name, len(reading.present))
             changes = dataclasses.replace(changes, up=frozenset())
         self._emptied = reading.emptied

@@ -57,6 +57,7 @@ so: each server added is one more that may fail.
 Possible values:
 
 * A list of ``host:port``, ``[IPv6 address]:port`` or ``host`` (port 11211).
+  ``inet6:[IPv6 address]:port`` is taken, too.
 * Unset: the servers of ``[cache] memcache_servers`` are used. When those are
   unset too, services are kept in the memory of their own process, which is
   of use only to try things out.
@@ -245,6 +246,47 @@ a while.
 The beginning of every key. Every service of one Nova must use the same; give
 each Nova its own where several share their servers. Letters, digits and
 ``._-``.
+""",
+    ),
+    cfg.BoolOpt(
+        'use_tls',
+        default=False,
+        help="""
+Whether to connect with TLS. Needs ``cert_file``.
+""",
+    ),
+    cfg.StrOpt(
+        'ca_file',
+        help="""
+File with the certificates of the authorities that sign the servers'. Unset:
+those that the system trusts.
+""",
+    ),
+    cfg.StrOpt(
+        'cert_file',
+        help="""
+File with this host's certificate.
+""",
+    ),
+    cfg.StrOpt(
+        'key_file',
+        help="""
+File with the private key of ``cert_file``, unless that file has it, too.
+""",
+    ),
+    cfg.StrOpt(
+        'key_password',
+        secret=True,
+        help="""
+The password of ``key_file``.
+""",
+    ),
+    cfg.BoolOpt(
+        'check_hostname',
+        default=True,
+        help="""
+Whether a server's certificate must name the host, or the address, under which
+it stands in ``memcached_servers``.
 """,
     ),
 ]

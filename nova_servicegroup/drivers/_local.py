@@ -57,11 +57,11 @@ class LocalServer:
         self._members[member_id] = token, time.monotonic() + self._ttl
         return answer
 
-    def expire(self, member_id: str, ttl: int) -> None:
+    def withdraw(self, member_id: str, token: bytes, ttl: int) -> None:
         """See _memcached.Server."""
-        token, _ = self._members.pop(member_id, (b'', 0.0))
-        if token and ttl:
-            self._members[member_id] = token, time.monotonic() + ttl
+        found, _ = self._members.pop(member_id, (token, 0.0))
+        if found != token:
+            self._members[member_id] = found, time.monotonic() + ttl
 
     def enlist(self, group: str, host: str) -> None:
         """See _memcached.Server."""

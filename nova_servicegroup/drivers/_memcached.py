@@ -16,13 +16,15 @@
 The only place that knows tooz's names of keys and tooz's client.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 import contextlib
 import functools
 import hashlib
 import math
+import random
 import secrets
 from typing import Any, NamedTuple, Protocol
+import zlib
 
 from oslo_config import cfg
 from oslo_utils import importutils
@@ -36,6 +38,15 @@ memcached = importutils.try_import('tooz.drivers.memcached')
 
 #: memcached takes keys of up to 250 bytes; tooz's prefixes need some.
 _LONGEST = 200
+#: Of the list of a group. A shard of 10,000 members then has 9 KiB, and a
+#: thousand that join at once rarely meet in one.
+SHARDS = 64
+#: So many members, or shards, are read in one round trip.
+_PORTION = 5000
+_LISTS = 16
+#: How often a member that looks whether it is listed has its shard rid of
+#: those that are gone.
+_PRUNE_CHANCE = 0.001
 
 
 class Answer(NamedTuple):
@@ -44,10 +55,16 @@ class Answer(NamedTuple):
     :ivar tokens: who last renewed each member that is alive, by member id
     :ivar marker: changes when the server has forgotten everything; None: it
         has, and nobody has reported since
+    :ivar young: it had forgotten everything not long ago: some members may
+        not have reported since
+    :ivar evictions: how often the server has dropped an item that had not
+        expired, since it was started; only ``read`` tells
     """
 
     tokens: dict[str, bytes]
     marker: bytes | None
+    young: bool = False
+    evictions: int = 0
 
 
 class Server(Protocol):
@@ -64,11 +81,14 @@ class Server(Protocol):
     def renew(self, member_id: str, token: bytes) -> Answer:
         """Renew a member; return what was known of it before."""
 
-    def expire(self, member_id: str, ttl: int) -> None:
-        """Let a member expire in ttl seconds; 0: at once."""
+    def withdraw(self, member_id: str, token: bytes, ttl: int) -> None:
+        """End a member if token was the last to renew it.
+
+        If not, it expires in ttl seconds unless it is renewed again.
+        """
 
     def enlist(self, group: str, host: str) -> None:
-        """Put the host on its group's list."""
+        """Put the host on its group's list, if it is not on it."""
 
     def listing(self, group: str) -> set[str]:
         """Return the hosts on a group's list, alive or not."""
@@ -78,23 +98,58 @@ class Server(Protocol):
 
 
 class Keys:
-    """The names of things, the same in every process of one Nova."""
+    """The names of things, the same in every process of one Nova.
+
+    A group's list is spread over several groups of tooz's, its *shards*:
+    tooz keeps each in one item, which every join replaces.
+    """
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self.marker = f'{prefix}:marker'
+        self.young = f'{prefix}:young'
 
     def member(self, group: str, host: str) -> str:
         """Return the id of a member; hashed where it would be too long."""
-        name = f'{self._prefix}:{_names.escape(group)}:{_names.escape(host)}'
-        if len(name) <= _LONGEST:
-            return name
-        digest = hashlib.sha256(name.encode('ascii')).hexdigest()
-        return f'{name[: _LONGEST - len(digest)]}{digest}'
+        return _shortened(f'{self._start(group)}{_names.escape(host)}')
 
-    def group(self, group: str) -> bytes:
-        """Return the id of a group."""
-        return f'{self._prefix}:{_names.escape(group)}'.encode('ascii')
+    def host(self, group: str, member_id: str) -> str:
+        """Return the host of a member id that is not hashed.
+
+        :raises ValueError: it is no such id
+        """
+        start = self._start(group)
+        if not member_id.startswith(start):
+            raise ValueError(f'{member_id!r} is no member of {group}')
+        return _names.unescape(member_id[len(start) :])
+
+    def is_hashed(self, group: str, host: str) -> bool:
+        """Tell whether host cannot be read off its member id."""
+        return self.member(group, host) != self._start(group) + _names.escape(
+            host
+        )
+
+    def shard(self, group: str, member_id: str) -> bytes:
+        """Return the id of the shard with a member of a group."""
+        return self._shard(group, zlib.crc32(member_id.encode()) % SHARDS)
+
+    def shards(self, group: str) -> list[bytes]:
+        """Return the ids of all shards of a group."""
+        return [self._shard(group, number) for number in range(SHARDS)]
+
+    def _shard(self, group: str, number: int) -> bytes:
+        name = f'{self._start(group)}{number}'
+        return _shortened(name).encode('ascii')
+
+    def _start(self, group: str) -> str:
+        return f'{self._prefix}:{_names.escape(group)}:'
+
+
+def _shortened(name: str) -> str:
+    if len(name) <= _LONGEST:
+        return name
+    digest = hashlib.sha256(name.encode('ascii')).hexdigest()
+    return f'{name[: _LONGEST - len(digest)]}{digest}'
 
 
 class ToozServer:
@@ -115,28 +170,44 @@ class ToozServer:
         self.name = f'memcached {address}'
         self._timeout = int(conf.memcached.timeout)
         self._ttl = ttl
+        # In which every live member has been renewed.
+        self._settle_time = 2 * int(conf.report_interval) + 1
         self._keys = keys
+        patience = min(5.0, conf.report_interval / 2)
         # A coordinator's own stop would delete the member, which other
         # processes of the host may still be renewing.
         self._connection = _connection.Connection(
             self.name,
-            functools.partial(self._coordinator, address),
+            functools.partial(self._coordinator, address, conf.memcached),
             lambda: member_id.encode('ascii'),
             patience=math.inf,
-            max_backoff=5.0,
+            max_backoff=patience,
             stop=lambda coordinator: coordinator.client.close(),
         )
         self._request = _tooz.Request(self.name)
-        self._rest = _tooz.Rest(min(5.0, conf.report_interval / 2))
+        self._rest = _tooz.Rest(patience)
 
     def read(self, ids: Collection[str]) -> Answer:
-        """See Server. One round trip for all of them."""
-        keys = {_member_key(each): each for each in ids}
-        marker = self._keys.marker.encode('ascii')
+        """See Server. A round trip for each thousand or so of them."""
         with self._use() as coordinator:
-            found = coordinator.client.get_many([marker, *keys])
-        mark = found.pop(marker, None)
-        return Answer({keys[key]: each for key, each in found.items()}, mark)
+            answer = self._read(coordinator.client, ids)
+            # Later than the members: what was evicted before is counted.
+            stats = coordinator.client.stats()
+        return answer._replace(evictions=int(stats.get(b'evictions', 0)))
+
+    def _read(self, client: Any, ids: Collection[str]) -> Answer:
+        # In portions, each of which is answered well within the timeout.
+        keys = {_member_key(each): each for each in ids}
+        marks = [self._keys.marker.encode(), self._keys.young.encode()]
+        found: dict[bytes, Any] = {}
+        for portion in _portions([*marks, *keys]):
+            found.update(client.get_many(portion))
+        marker, young = (found.pop(each, None) for each in marks)
+        return Answer(
+            {keys[key]: each for key, each in found.items()},
+            marker,
+            young is not None,
+        )
 
     def renew(self, member_id: str, token: bytes) -> Answer:
         """See Server.
@@ -144,60 +215,92 @@ class ToozServer:
         tooz's heartbeat does not await the server's word. This does, so a
         frozen server cannot pass for one that took the beat.
         """
-        answer = self.read([member_id])
         with self._use() as coordinator:
+            client = coordinator.client
+            answer = self._read(client, [member_id])
             if answer.marker is None:
-                coordinator.client.add(
-                    self._keys.marker, secrets.token_bytes(8), noreply=False
-                )
-            coordinator.client.set(
+                self._mark(client)
+            client.set(
                 _member_key(member_id), token, expire=self._ttl, noreply=False
             )
-        return answer._replace(
-            tokens={
-                each: token
-                for each, token in answer.tokens.items()
-                if token != memcached.MemcachedDriver.STILL_ALIVE
-            }
-        )
+        # What tooz itself wrote when it connected is nobody's.
+        before = answer.tokens.get(member_id)
+        if before == memcached.MemcachedDriver.STILL_ALIVE:
+            return answer._replace(tokens={})
+        return answer
 
-    def expire(self, member_id: str, ttl: int) -> None:
+    def _mark(self, client: Any) -> None:
+        """Note that the server was empty, before anybody relies on it."""
+        client.set(
+            self._keys.young, b'1', expire=self._settle_time, noreply=False
+        )
+        client.add(self._keys.marker, secrets.token_bytes(8), noreply=False)
+
+    def withdraw(self, member_id: str, token: bytes, ttl: int) -> None:
         """See Server."""
         key = _member_key(member_id)
         with self._use() as coordinator:
-            if ttl:
-                coordinator.client.touch(key, expire=ttl, noreply=False)
-            else:
-                coordinator.client.delete(key, noreply=False)
+            client = coordinator.client
+            found, version = client.gets(key)
+            # memcached takes a time in the past for a deletion; this one
+            # fails if another process renews the member meanwhile.
+            if found != token or not client.cas(
+                key, token, version, expire=-1, noreply=False
+            ):
+                client.touch(key, expire=ttl, noreply=False)
 
     def enlist(self, group: str, host: str) -> None:
         """See Server."""
+        member_id = self._keys.member(group, host)
+        shard = self._keys.shard(group, member_id)
+        hashed = self._keys.is_hashed(group, host)
         deadline = _tooz.Deadline(2 * self._timeout)
-        name = self._keys.group(group)
         with self._connection.use(deadline) as connected:
             coordinator = connected.coordinator
-            ask = functools.partial(
-                self._request.ask, coordinator, deadline=deadline
-            )
-            with contextlib.suppress(coordination.GroupAlreadyExist):
-                ask(
-                    'create group',
-                    issue=functools.partial(coordinator.create_group, name),
-                )
-            with contextlib.suppress(coordination.MemberAlreadyExist):
-                ask(
+            calls: list[tuple[str, functools.partial[Any]]] = [
+                ('create', functools.partial(coordinator.create_group, shard)),
+                (
                     'join',
-                    issue=functools.partial(
-                        coordinator.join_group, name, {'host': host}
+                    functools.partial(
+                        coordinator.join_group,
+                        shard,
+                        {'host': host} if hashed else None,
                     ),
+                ),
+            ]
+            if random.random() < _PRUNE_CHANCE:
+                # tooz drops those that have no key any more.
+                calls.append(
+                    ('list', functools.partial(coordinator.get_members, shard))
                 )
+            for name, issue in calls:
+                with contextlib.suppress(
+                    coordination.GroupAlreadyExist,
+                    coordination.MemberAlreadyExist,
+                ):
+                    self._request.ask(coordinator, name, issue, deadline)
 
     def listing(self, group: str) -> set[str]:
         """See Server."""
-        key = memcached.MemcachedDriver.GROUP_PREFIX + self._keys.group(group)
+        prefix = memcached.MemcachedDriver.GROUP_PREFIX
+        keys = [prefix + each for each in self._keys.shards(group)]
+        hosts: set[str] = set()
         with self._use() as coordinator:
-            members = coordinator.client.get(key) or {}
-            return {each[b'capabilities']['host'] for each in members.values()}
+            for portion in _portions(keys, _LISTS):
+                for members in coordinator.client.get_many(portion).values():
+                    hosts.update(self._hosts(group, members))
+        return hosts
+
+    def _hosts(self, group: str, members: Any) -> Iterator[str]:
+        """Read one shard; what others may have written there is ignored."""
+        entries = members.items() if isinstance(members, dict) else ()
+        for member_id, entry in entries:
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                more = entry[b'capabilities']
+                if more is not None:
+                    yield more['host']
+                else:
+                    yield self._keys.host(group, member_id.decode('ascii'))
 
     def close(self) -> None:
         """See Server."""
@@ -212,7 +315,9 @@ class ToozServer:
         ):
             yield connected.coordinator
 
-    def _coordinator(self, address: str, member_id: bytes) -> Any:
+    def _coordinator(
+        self, address: str, options: Any, member_id: bytes
+    ) -> Any:
         return coordination.get_coordinator(
             f'memcached://{address}',
             member_id,
@@ -220,9 +325,22 @@ class ToozServer:
             membership_timeout=self._ttl,
             leader_timeout=self._ttl,
             lock_timeout=self._ttl,
+            use_ssl=options.use_tls,
+            ca_cert=options.ca_file,
+            ssl_cert=options.cert_file,
+            ssl_key=options.key_file,
+            ssl_key_password=options.key_password,
+            ssl_check_hostname=options.check_hostname,
         )
 
 
 def _member_key(member_id: str) -> bytes:
     prefix: bytes = memcached.MemcachedDriver.MEMBER_PREFIX
     return prefix + member_id.encode('ascii')
+
+
+def _portions(
+    keys: Sequence[bytes], size: int = _PORTION
+) -> Iterator[Sequence[bytes]]:
+    for start in range(0, len(keys), size):
+        yield keys[start : start + size]

@@ -13,30 +13,30 @@
 
 """memcached: a member is a key that expires unless it is renewed."""
 
-from collections.abc import Callable, Iterable
 import functools
-import math
+import random
 import secrets
-from typing import TypeVar
+import time
 
 from oslo_config import cfg
 from oslo_log import log as logging
 
 from nova_servicegroup import addresses
 from nova_servicegroup.drivers import _coordinated
+from nova_servicegroup.drivers import _fanout
 from nova_servicegroup.drivers import _local
+from nova_servicegroup.drivers import _mc_reading
 from nova_servicegroup.drivers import _memcached
 from nova_servicegroup.drivers import _tooz
-from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
-from nova_servicegroup import observer
 from nova_servicegroup import opts
 from nova_servicegroup import reporter
 from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
 
-T = TypeVar('T')
+#: Seconds after which a member looks whether it is still on its group's list.
+_LIST_INTERVAL = 60.0
 
 
 class MemcachedDriver(_coordinated.CoordinatedDriver):
@@ -53,7 +53,7 @@ class MemcachedDriver(_coordinated.CoordinatedDriver):
         super().__init__(
             conf,
             functools.partial(_Attendance, settings),
-            functools.partial(_Backend, settings),
+            functools.partial(_connect, settings),
         )
 
 
@@ -69,6 +69,7 @@ class Settings:
         self.addresses = _addresses(conf)
         if self.addresses:
             _tooz.require('mc', 'pymemcache', 'mc')
+            _check_tls(conf)
         self.ttl = max(
             opts.service_down_time(conf), 3 * int(conf.report_interval)
         )
@@ -92,7 +93,9 @@ def _addresses(conf: cfg.ConfigOpts) -> list[str]:
     option = '[DEFAULT] memcached_servers'
     if not servers or servers == ['<None>']:
         option, servers = '[cache] memcache_servers', _cache_servers(conf)
-    return addresses.parse(option, ','.join(servers), 11211)
+    # As oslo.cache's own clients take it.
+    places = [each.strip().removeprefix('inet6:') for each in servers]
+    return addresses.parse(option, ','.join(places), 11211)
 
 
 def _cache_servers(conf: cfg.ConfigOpts) -> list[str]:
@@ -104,6 +107,31 @@ def _cache_servers(conf: cfg.ConfigOpts) -> list[str]:
     return list(conf.cache.memcache_servers)
 
 
+def _check_tls(conf: cfg.ConfigOpts) -> None:
+    """Refuse what tooz would trip over: it always loads a certificate."""
+    if conf.memcached.use_tls and not conf.memcached.cert_file:
+        raise exceptions.ConfigurationError(
+            '[memcached] cert_file',
+            conf.memcached.cert_file,
+            "the file with this host's certificate, which use_tls needs",
+        )
+
+
+def _connect(settings: Settings) -> _mc_reading.Backend:
+    if not settings.addresses:
+        LOG.warning(
+            'The mc driver has no servers: [DEFAULT] memcached_servers and '
+            '[cache] memcache_servers are unset. Every process sees only '
+            'itself.'
+        )
+    return _mc_reading.Backend(
+        settings.conf,
+        settings.servers(f'reader:{secrets.token_hex(8)}'),
+        settings.keys,
+        settings.ttl,
+    )
+
+
 class _Attendance:
     """One member of one group, for as long as its service runs."""
 
@@ -112,8 +140,12 @@ class _Attendance:
         self._group = group
         self._id = settings.keys.member(group, host)
         self._token = secrets.token_bytes(8)
-        self._short_ttl = 2 * int(settings.conf.report_interval)
         self._servers = settings.servers(self._id)
+        self._beats = _fanout.Fanout(self._servers)
+        self._lists = _fanout.Fanout(self._servers)
+        self._wait = 2.0 * settings.conf.memcached.timeout
+        self._survivors_ttl = 2 * int(settings.conf.report_interval)
+        self._listed: dict[str, tuple[bytes | None, float]] = {}
         self._markers: dict[str, bytes | None] = {}
         self._shared = False
         self._leave_on_stop = settings.conf.servicegroup.leave_on_stop
@@ -134,202 +166,61 @@ class _Attendance:
 
     def _beat(self) -> None:
         """Renew the member on every server; one that takes it is enough."""
-        befores = _on_each(self._servers, self._renew)
-        others = set(befores) - {None}
-        self._shared = bool(others - {self._token})
+        answers = self._beats.ask(
+            'beat',
+            lambda server: server.renew(self._id, self._token),
+            self._wait,
+        )
+        tokens = {answer.tokens.get(self._id) for _, answer in answers}
+        self._shared = bool(tokens - {None, self._token})
+        for server, answer in answers:
+            self._markers[server.name] = answer.marker
+        self._enlist()
 
-    def _renew(self, server: _memcached.Server) -> bytes | None:
-        answer = server.renew(self._id, self._token)
-        known = self._markers.get(server.name)
-        if answer.marker is None or answer.marker != known:
-            self._enlist(server, answer.marker)
-        return answer.tokens.get(self._id)
+    def _enlist(self) -> None:
+        """See to it that every server has the host on its list.
 
-    def _enlist(self, server: _memcached.Server, marker: bytes | None) -> None:
-        """Get on the list of a server that may not have this host on it.
-
-        Being on it is not being alive, so it may wait until the next beat.
+        Being on it is not being alive, so nobody waits for long.
         """
+        if not any(self._is_due(server) for server in self._servers):
+            return
         try:
-            server.enlist(self._group, self._host)
+            self._lists.ask('list', self._enlist_at, self._wait / 2)
         except exceptions.BackendError as error:
-            LOG.debug('%s is not listed yet: %s', self._host, error)
-        else:
-            self._markers[server.name] = marker
+            LOG.debug('%s may not be listed yet: %s', self._host, error)
+
+    def _is_due(self, server: _memcached.Server) -> bool:
+        """Tell whether the host may not be on a server's list any more."""
+        marker, due = self._listed.get(server.name, (None, 0.0))
+        return (
+            marker is None
+            or marker != self._markers.get(server.name)
+            or time.monotonic() >= due
+        )
+
+    def _enlist_at(self, server: _memcached.Server) -> None:
+        if self._is_due(server):
+            marker = self._markers.get(server.name)
+            server.enlist(self._group, self._host)
+            due = time.monotonic() + random.uniform(0.5, 1) * _LIST_INTERVAL
+            self._listed[server.name] = marker, due
 
     def _leave(self) -> None:
         """End the membership.
 
-        Where another process of the host has renewed it since this one's
-        last beat, it is left to that one, which renews it in time if it
+        Where another process of the host renewed it last, or before this
+        one's last beat, it is left to that one, which renews it in time if it
         goes on.
         """
-        ttl = self._short_ttl if self._shared else 0
-        _on_each(self._servers, lambda server: server.expire(self._id, ttl))
-        for server in self._servers:
-            server.close()
-
-
-def _on_each(
-    servers: Iterable[_memcached.Server],
-    call: Callable[[_memcached.Server], T],
-) -> list[T]:
-    """Call for every server; return what those that answered returned.
-
-    :raises BackendError: none answered
-    """
-    answers, error = [], None
-    for server in servers:
+        token = b'' if self._shared else self._token
         try:
-            answers.append(call(server))
-        except exceptions.BackendError as each:
-            error = each
-    if error is not None and not answers:
-        raise error
-    return answers
-
-
-class _Backend:
-    """The reading side of one process: one set of servers, all groups."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._contact = observer.Contact()
-        self._servers = settings.servers(f'reader:{secrets.token_hex(8)}')
-        if not settings.addresses:
-            LOG.warning(
-                'The mc driver has no servers: [DEFAULT] '
-                'memcached_servers and [cache] memcache_servers are '
-                'unset. Every process sees only itself.'
+            self._beats.ask(
+                'leave',
+                lambda server: server.withdraw(
+                    self._id, token, self._survivors_ttl
+                ),
+                self._wait,
             )
-
-    def reader(self, group: str) -> '_GroupReader':
-        """Return a new reader of a group."""
-        return _GroupReader(
-            self._settings, self._servers, self._contact, group
-        )
-
-    def close(self) -> None:
-        """See base.Driver."""
-        for server in self._servers:
-            server.close()
-
-    def check(self) -> str:
-        """Ask the servers once; see base.Driver."""
-        for server in self._servers:
-            server.read([])
-        names = ', '.join(server.name for server in self._servers)
-        return f'{names}: answered.'
-
-
-class _GroupReader(_coordinated.GroupReader):
-    """Reads one group: those members that somebody has asked about."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        servers: list[_memcached.Server],
-        contact: observer.Contact,
-        group: str,
-    ) -> None:
-        super().__init__(
-            settings.conf,
-            f'Group {group} (mc)',
-            self._read_group,
-            contact,
-            settle_time=2.0 * settings.conf.report_interval,
-        )
-        self._group = group
-        self._keys = settings.keys
-        self._servers = servers
-        self._ids: dict[str, str] = {}
-        self._markers: dict[str, bytes | None] = {}
-
-    def is_up(self, host: str) -> bool:
-        """Tell whether host is up. The first time, it must be asked for."""
-        if host not in self._ids:
-            self._ask(host)
-        return super().is_up(host)
-
-    def recall(self, host: str) -> bool | None:
-        """See observer.Observer. Nothing is known of who is new."""
-        if host not in self._ids:
-            return None
-        # Not super(), which takes as long as the rest.
-        return observer.Observer.recall(self, host)
-
-    def get_all(self) -> list[base.Member]:
-        """See base.Driver."""
-        for host in self._listed():
-            self.is_up(host)
-        return base.members(
-            self,
-            self._group,
-            lambda host: (self._ids[host],),
-        )
-
-    def _ask(self, host: str) -> None:
-        """Begin to ask about a host.
-
-        The first question brings in all that are listed, so that a pass
-        over a fleet does not become a round trip for each host.
-        """
-        with self._lock:
-            if not self._ids:
-                self._add(self._listed())
-                self._due = -math.inf
-            elif host not in self._ids:
-                self._admit(host)
-            self._add([host])
-
-    def _listed(self) -> set[str]:
-        """Return the hosts on any server's list; none while all are away."""
-        try:
-            listings = _on_each(
-                self._servers, lambda server: server.listing(self._group)
-            )
-        except exceptions.BackendError:
-            return set()
-        return set().union(*listings)
-
-    def _add(self, hosts: Iterable[str]) -> None:
-        for host in hosts:
-            self._ids[host] = self._keys.member(self._group, host)
-
-    def _admit(self, host: str) -> None:
-        """Read one host that the current membership knows nothing of."""
-        try:
-            if self._members.blind_since is not None:
-                raise exceptions.BackendError(self._name, 'blind')
-            member_id = self._keys.member(self._group, host)
-            if any(answer.tokens for _, answer in self._answers([member_id])):
-                self._members.admit(host)
-        except exceptions.BackendError:
-            self._members.presume(host, self._clock())
-
-    def _read_group(self, wait: float) -> observer.Reading:
-        # Other threads may add to it meanwhile; a copy is made at one go.
-        ids = self._ids.copy()
-        answers = self._answers(list(ids.values()))
-        alive = set().union(*(answer.tokens for _, answer in answers))
-        witnesses = [
-            name
-            for name, answer in answers
-            if self._remembers(name, answer.marker)
-        ]
-        return observer.Reading(
-            {host for host, each in ids.items() if each in alive},
-            emptied=not witnesses,
-        )
-
-    def _answers(self, ids: list[str]) -> list[tuple[str, _memcached.Answer]]:
-        """Ask every server; return what those say that answer, by name."""
-        return _on_each(
-            self._servers, lambda server: (server.name, server.read(ids))
-        )
-
-    def _remembers(self, name: str, marker: bytes | None) -> bool:
-        """Tell whether a server still knows what it knew at the last read."""
-        known = self._markers.setdefault(name, marker)
-        self._markers[name] = marker
-        return marker is not None and marker == known
+        finally:
+            for server in self._servers:
+                server.close()

@@ -30,6 +30,7 @@ from nova_servicegroup.drivers import _twins
 from nova_servicegroup.drivers import _zookeeper
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
+from nova_servicegroup import membership
 from nova_servicegroup import observer
 from nova_servicegroup import opts
 from nova_servicegroup import reporter
@@ -275,7 +276,7 @@ class _GroupReader(_coordinated.GroupReader):
             origin = None
         self._twins.tell(member_id, origin)
 
-    def _read_group(self, wait: float) -> observer.Reading:
+    def _read_group(self, wait: float) -> membership.Reading:
         deadline = _tooz.Deadline(wait)
         first: exceptions.BackendError | None = None
         while True:
@@ -291,7 +292,7 @@ class _GroupReader(_coordinated.GroupReader):
                     raise
             time.sleep(_RETRY)
 
-    def _ask_once(self, deadline: _tooz.Deadline) -> observer.Reading:
+    def _ask_once(self, deadline: _tooz.Deadline) -> membership.Reading:
         with self._connection.use(deadline) as connected:
             coordinator = connected.coordinator
             try:
@@ -304,12 +305,12 @@ class _GroupReader(_coordinated.GroupReader):
                     deadline,
                 )
             except coordination.GroupNotCreated:
-                return observer.Reading(
+                return membership.Reading(
                     self._roster.take(frozenset()), emptied=True
                 )
             present = self._roster.take(ids)
             self._look_for_twins(connected, deadline)
-        return observer.Reading(present)
+        return membership.Reading(present)
 
     def _look_for_twins(
         self, connected: _connection.Connected, deadline: _tooz.Deadline

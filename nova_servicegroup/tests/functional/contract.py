@@ -58,14 +58,16 @@ class Contract:
     """The tests; a module of a driver mixes them with a TestCase.
 
     Set ``driver``; ``down_within`` (seconds from SIGKILL to down at the
-    latest), ``not_before`` (and at the earliest) and ``leaves_within``
-    (seconds from a clean stop). Give ``start_backend``, once for the class,
+    latest), ``not_before`` (and at the earliest), ``leaves_within``
+    (seconds from a clean stop) and ``knows_within`` (seconds in which a new
+    backend knows all members). Give ``start_backend``, once for the class,
     and ``options``, the lines of the configuration.
     """
 
     driver: str
     down_within: float
     not_before: float = 0.0
+    knows_within: float = 0.1
     leaves_within: float
     root: pathlib.Path
 
@@ -183,7 +185,7 @@ class MemberContract(Contract):
 
     def test_who_never_joined_is_down(self) -> None:
         self.running('host2')
-        self.assertFalse(self.is_up('host1'))
+        self.wait_down('host1', self.knows_within)
 
     def test_joined_is_up_and_killed_is_down(self) -> None:
         killed = self.running()
@@ -286,6 +288,7 @@ class ObserverContract(Contract):
 
     def test_an_observer_that_was_built_before_a_fork(self) -> None:
         self.running()
+        self.wait_down('other', self.knows_within)
         child = os.fork()
         if not child:
             os._exit(0 if self.is_up() and not self.is_up('other') else 1)

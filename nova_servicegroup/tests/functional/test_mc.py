@@ -24,6 +24,7 @@ class MemcachedBackend:
     down_within = contract.SERVICE_DOWN_TIME + 1.5
     not_before = contract.SERVICE_DOWN_TIME - contract.REPORT_INTERVAL - 1.0
     leaves_within = 1.0
+    knows_within = 2.0 * contract.REPORT_INTERVAL + 3.0
     servers: list[memcached.Memcached]
 
     @classmethod

@@ -36,9 +36,9 @@ class FakeReader(observer.Observer):
             read_timeout=1.0,
         )
 
-    def _read_group(self, wait: float) -> observer.Reading:
+    def _read_group(self, wait: float) -> membership.Reading:
         self.read_in.append(os.getpid())
-        return observer.Reading({'host1'})
+        return membership.Reading({'host1'})
 
 
 class FakeBackend:

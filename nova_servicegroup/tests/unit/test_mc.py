@@ -15,6 +15,7 @@ from collections.abc import Collection
 
 from oslo_config import cfg
 
+from nova_servicegroup.drivers import _mc_reading
 from nova_servicegroup.drivers import _memcached
 from nova_servicegroup.drivers import mc
 from nova_servicegroup import exceptions
@@ -44,6 +45,23 @@ class KeysTest(base.TestCase):
             self.keys.member('compute', 'x' * 301),
         )
 
+    def test_the_host_can_be_read_off_an_id_that_is_not_hashed(self) -> None:
+        for host in ('a', 'a:b', 'ü b'):
+            self.assertFalse(self.keys.is_hashed('compute', host))
+            member_id = self.keys.member('compute', host)
+            self.assertEqual(host, self.keys.host('compute', member_id))
+        self.assertTrue(self.keys.is_hashed('compute', 'x' * 300))
+        self.assertRaises(ValueError, self.keys.host, 'conductor', member_id)
+
+    def test_members_are_spread_over_all_shards(self) -> None:
+        shards = {
+            self.keys.shard('compute', self.keys.member('compute', f'h{n}'))
+            for n in range(2000)
+        }
+        self.assertEqual(set(self.keys.shards('compute')), shards)
+        self.assertEqual(_memcached.SHARDS, len(shards))
+        self.assertFalse(shards & set(self.keys.shards('conductor')))
+
 
 class SettingsTest(base.TestCase):
     def settings(self, text: str = '', cache: str = '') -> mc.Settings:
@@ -60,6 +78,22 @@ class SettingsTest(base.TestCase):
             self.settings('memcached_servers = h1, h2:11212, [::1]').addresses,
         )
 
+    def test_servers_as_the_cache_takes_them(self) -> None:
+        self.assertEqual(
+            ['[::1]:11212', 'h1:11211'],
+            self.settings(
+                'memcached_servers = inet6:[::1]:11212,, h1 , h1:11211'
+            ).addresses,
+        )
+
+    def test_tls_needs_a_certificate(self) -> None:
+        error = self.assertRaises(
+            exceptions.ConfigurationError,
+            self.settings,
+            'memcached_servers = h1\n[memcached]\nuse_tls = true',
+        )
+        self.assertIn('[memcached] cert_file', str(error))
+
     def test_unset_falls_back_to_the_cache(self) -> None:
         for text in ('', 'memcached_servers =', 'memcached_servers = <None>'):
             self.assertEqual(
@@ -73,6 +107,7 @@ class SettingsTest(base.TestCase):
     def test_the_error_names_the_option_at_fault(self) -> None:
         for text, cache, name in (
             ('memcached_servers = h:x', '', '[DEFAULT] memcached_servers'),
+            ('memcached_servers = unix:/s', '', 'memcached_servers'),
             ('', 'memcache_servers = h:x', '[cache] memcache_servers'),
         ):
             error = self.assertRaises(
@@ -138,23 +173,29 @@ class Server:
     def __init__(self) -> None:
         self.tokens: dict[str, bytes] = {}
         self.marker: bytes | None = b'first'
+        self.young = False
         self.listed: list[str] = []
-        self.expired: list[int] = []
+        self.withdrawn: list[bytes] = []
+        self.reads: list[int] = []
         self.crowded = False
+        self.away = False
 
     def read(self, ids: Collection[str]) -> _memcached.Answer:
+        if self.away:
+            raise exceptions.BackendError(self.name, 'away')
+        self.reads.append(len(ids))
         found = {
             each: self.tokens[each] for each in ids if each in self.tokens
         }
-        return _memcached.Answer(found, self.marker)
+        return _memcached.Answer(found, self.marker, self.young)
 
     def renew(self, member_id: str, token: bytes) -> _memcached.Answer:
         answer = self.read([member_id])
         self.tokens[member_id] = token
         return answer
 
-    def expire(self, member_id: str, ttl: int) -> None:
-        self.expired.append(ttl)
+    def withdraw(self, member_id: str, token: bytes, ttl: int) -> None:
+        self.withdrawn.append(token)
 
     def enlist(self, group: str, host: str) -> None:
         if self.crowded:
@@ -168,7 +209,10 @@ class Server:
         pass
 
     def flush(self) -> None:
-        self.tokens, self.marker = {}, b'second'
+        self.tokens, self.marker = {}, None
+
+    def mark(self) -> None:
+        self.marker, self.young = b'second', True
 
 
 class GroupReaderTest(base.TestCase):
@@ -176,42 +220,108 @@ class GroupReaderTest(base.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.settings = mc.Settings(
-            self.make_conf('[servicegroup]\nrefresh_interval = 60\n')
+        self.keys = _memcached.Keys('nova')
+        self.servers = [Server(), Server()]
+        self.servers[1].name = 'another'
+        self.reader = self.make()
+
+    def make(self) -> _mc_reading.GroupReader:
+        reader = _mc_reading.GroupReader(
+            self.make_conf('[servicegroup]\nrefresh_interval = 1\n'),
+            self.servers,
+            self.keys,
+            60,
+            observer.Contact(),
+            'compute',
         )
-        self.server = Server()
-        self.reader = mc._GroupReader(
-            self.settings, [self.server], observer.Contact(), 'compute'
-        )
-        self.reader._clock = self.clock
+        reader._clock = self.clock
+        return reader
 
     def alive(self, *hosts: str) -> None:
-        for host in hosts:
-            member_id = self.settings.keys.member('compute', host)
-            self.server.tokens[member_id] = b'token'
+        for server in self.servers:
+            for host in hosts:
+                member_id = self.keys.member('compute', host)
+                server.tokens[member_id] = b'token'
+
+    def dead(self, *hosts: str) -> None:
+        for server in self.servers:
+            for host in hosts:
+                server.tokens.pop(self.keys.member('compute', host), None)
+
+    def up(self, *hosts: str, after: float = 0.0) -> list[str]:
+        self.clock.advance(after)
+        return [host for host in hosts if self.reader.is_up(host)]
 
     def test_a_host_is_asked_for_when_it_is_first_named(self) -> None:
         self.alive('a', 'b')
-        self.assertTrue(self.reader.is_up('a'))
-        self.assertTrue(self.reader.is_up('b'))
-        self.assertFalse(self.reader.is_up('c'))
+        self.assertEqual(['a', 'b'], self.up('a', 'b', 'c'))
 
-    def test_a_flushed_server_is_no_witness(self) -> None:
-        self.alive('a')
-        self.assertTrue(self.reader.is_up('a'))
-        self.server.flush()
-        self.clock.advance(60)
-        self.assertTrue(self.reader.is_up('a'))
-        self.clock.advance(61)
-        self.assertFalse(self.reader.is_up('a'))
+    def test_who_is_listed_is_asked_for_with_the_first(self) -> None:
+        hosts = [f'host{number}' for number in range(100)]
+        self.alive(*hosts)
+        for server in self.servers:
+            server.listed = hosts
+        self.assertEqual(hosts, self.up(*hosts))
+        self.assertEqual([[100], [100]], [s.reads for s in self.servers])
 
-    def test_nor_when_it_is_asked_for_a_new_host_first(self) -> None:
+    def test_get_all_asks_for_those_that_were_listed_later(self) -> None:
+        self.assertEqual([], self.reader.get_all())
         self.alive('a')
-        self.assertTrue(self.reader.is_up('a'))
-        self.server.flush()
-        self.assertFalse(self.reader.is_up('new'))
-        self.clock.advance(60)
-        self.assertTrue(self.reader.is_up('a'))
+        self.servers[1].listed = ['a', 'dead']
+        self.clock.advance(3)
+        self.assertEqual(['a'], [each.host for each in self.reader.get_all()])
+
+    def test_one_server_is_enough_to_be_up(self) -> None:
+        self.alive('a')
+        self.servers[0].tokens = {}
+        self.assertEqual(['a'], self.up('a'))
+
+    def test_who_is_gone_from_all_servers_is_down(self) -> None:
+        self.alive('a', 'b')
+        self.up('a', 'b')
+        self.dead('b')
+        self.assertEqual(['a'], self.up('a', 'b', after=1))
+
+    def test_a_server_that_is_away_may_still_have_it(self) -> None:
+        self.alive('a', 'b')
+        self.up('a', 'b')
+        self.servers[0].away = True
+        self.dead('b')
+        for _ in range(60):
+            self.assertEqual(['a', 'b'], self.up('a', 'b', after=1))
+        self.assertEqual(['a'], self.up('a', 'b', after=1))
+
+    def test_flushed_servers_are_no_evidence(self) -> None:
+        self.alive('a')
+        self.up('a')
+        for server in self.servers:
+            server.flush()
+        self.assertEqual(['a'], self.up('a', after=1))
+        for server in self.servers:
+            server.mark()
+        for _ in range(59):
+            self.assertEqual(['a'], self.up('a', after=1))
+        self.assertEqual([], self.up('a', after=2))
+
+    def test_nor_are_they_for_a_stranger(self) -> None:
+        self.alive('a')
+        self.up('a')
+        for server in self.servers:
+            server.flush()
+        self.assertEqual(['stranger'], self.up('stranger'))
+
+    def test_nor_for_an_observer_that_has_just_started(self) -> None:
+        for server in self.servers:
+            server.mark()
+        self.alive('a')
+        self.assertEqual(['a', 'b'], self.up('a', 'b'))
+        for server in self.servers:
+            server.young = False
+        self.assertEqual(['a'], self.up('a', 'b', after=1))
+
+    def test_a_stranger_is_down_while_all_is_well(self) -> None:
+        self.alive('a')
+        self.assertEqual(['a'], self.up('a', 'b'))
 
 
 class AttendanceTest(base.TestCase):
@@ -225,8 +335,8 @@ class AttendanceTest(base.TestCase):
 
     def attend(self, host: str) -> None:
         settings = mc.Settings(self.make_conf())
+        settings.servers = lambda member_id: [self.server]  # type: ignore
         self.attendance = mc._Attendance(settings, host, 'compute')
-        self.attendance._servers = [self.server]
         self.attendance.start(self.service)
 
     def test_a_list_that_is_too_busy_is_no_lost_contact(self) -> None:
@@ -241,17 +351,19 @@ class AttendanceTest(base.TestCase):
     def test_after_a_flush_the_host_is_listed_again(self) -> None:
         self.attendance._beat()
         self.server.flush()
+        self.server.mark()
+        self.attendance._beat()
         self.attendance._beat()
         self.assertEqual(['a', 'a'], self.server.listed)
 
     def test_the_last_to_leave_is_gone_at_once(self) -> None:
         self.attendance._beat()
         self.service.stop()
-        self.assertEqual([0], self.server.expired)
+        self.assertEqual([self.attendance._token], self.server.withdrawn)
 
     def test_what_another_process_renewed_is_left_to_it(self) -> None:
         (member_id,) = self.server.tokens
         self.server.tokens[member_id] = b'another'
         self.attendance._beat()
         self.service.stop()
-        self.assertEqual([20], self.server.expired)
+        self.assertEqual([b''], self.server.withdrawn)

@@ -30,8 +30,9 @@ class MembershipTest(base.TestCase):
             self.clock(), HOLD, settle_time=SETTLE, idle_time=5.0
         )
 
-    def confirm(self, *hosts: str, **how: bool) -> membership.Changes:
-        return self.members.confirm(set(hosts), self.clock(), **how)
+    def confirm(self, *hosts: str, **how: Any) -> membership.Changes:
+        reading = membership.Reading(set(hosts), **how)
+        return self.members.confirm(reading, self.clock())
 
     def lose(self) -> membership.Changes:
         return self.members.lose(self.clock())
@@ -39,11 +40,15 @@ class MembershipTest(base.TestCase):
     def up(self, *hosts: str) -> list[str]:
         return [h for h in hosts if self.members.is_up(h, self.clock())]
 
-    def poll(self, seconds: int, *hosts: str) -> None:
+    def poll(
+        self, seconds: int, *hosts: str, **how: Any
+    ) -> list[membership.Changes]:
         """Let contact be healthy for so long."""
+        changes = []
         for _ in range(seconds):
             self.clock.advance(1)
-            self.confirm(*hosts)
+            changes.append(self.confirm(*hosts, **how))
+        return changes
 
     def poll_blind(self, seconds: int) -> list[membership.Changes]:
         changes = []
@@ -88,6 +93,44 @@ class ConfirmedTest(MembershipTest):
     def test_two_of_two_are_no_mass_loss(self) -> None:
         self.confirm('a', 'b')
         self.assertEqual({'a', 'b'}, self.confirm().down)
+
+
+class VouchTest(MembershipTest):
+    """Somebody says that a member may be alive, though it is not there."""
+
+    def test_it_is_held_for_as_long_as_somebody_vouches(self) -> None:
+        self.confirm('a', 'b')
+        self.clock.advance(1)
+        changes = self.confirm('a', vouched={'b'})
+        self.assertEqual(({'b'}, set()), (changes.held, changes.down))
+        self.poll(30, 'a', vouched={'b'})
+        self.assertEqual(['a', 'b'], self.up('a', 'b'))
+        self.assertEqual({'b'}, self.confirm('a').down)
+        self.assertEqual(['a'], self.up('a', 'b'))
+
+    def test_but_not_longer_than_the_hold_time(self) -> None:
+        self.confirm('a', 'b')
+        changes = self.poll(61, 'a', vouched={'b'})
+        self.assertEqual({'b'}, changes[-1].expired)
+        self.assertEqual(['a'], self.up('a', 'b'))
+        self.assertEqual(membership.Changes(), self.confirm('a'))
+
+    def test_who_comes_back_is_no_longer_held(self) -> None:
+        self.confirm('a', 'b')
+        self.confirm('a', vouched={'b'})
+        self.confirm('a', 'b')
+        self.assertFalse(self.members.is_held('b'))
+        self.assertEqual({'b'}, self.confirm('a').down)
+
+    def test_nobody_can_vouch_for_who_was_down(self) -> None:
+        self.confirm('a')
+        self.confirm('a', vouched={'b'})
+        self.assertEqual(['a'], self.up('a', 'b'))
+
+    def test_a_mass_loss_is_held_though_nobody_vouches_any_more(self) -> None:
+        self.confirm('a', 'b', 'c', 'd')
+        self.confirm('a', vouched={'b', 'c', 'd'})
+        self.assertEqual(set(), self.confirm('a').down)
 
 
 class BlindTest(MembershipTest):
@@ -206,19 +249,54 @@ class StartTest(MembershipTest):
         self.assertEqual(['a'], self.up('a', 'b'))
 
     def test_an_emptied_backend_confirms_nothing(self) -> None:
-        self.confirm(emptied=True)
-        self.assertEqual(['a'], self.up('a'))
-        self.clock.advance(61)
+        for _ in range(60):
+            self.confirm(emptied=True)
+            self.assertEqual(['a'], self.up('a'))
+            self.clock.advance(1)
+        self.clock.advance(1)
         self.confirm(emptied=True)
         self.assertEqual([], self.up('a'))
 
-    def test_presume_holds_one_host(self) -> None:
+    def test_what_is_there_all_the_same_is_proven(self) -> None:
+        self.confirm('a', emptied=True)
+        self.assertEqual(self.clock(), self.members.proof('a'))
+
+    def test_an_incomplete_membership_is_no_evidence_on_strangers(
+        self,
+    ) -> None:
+        self.confirm('a', 'b', incomplete=True)
+        self.assertEqual({'b'}, self.confirm('a', incomplete=True).down)
+        self.assertEqual(['a', 'c'], self.up('a', 'b', 'c'))
+        self.confirm('a', 'b', incomplete=True)
+        self.assertEqual(['a', 'b', 'c'], self.up('a', 'b', 'c'))
+        self.confirm('a')
+        self.assertEqual(['a'], self.up('a', 'c'))
+
+    def test_emptied_while_nobody_asked_is_as_a_start(self) -> None:
+        self.confirm('a')
+        self.clock.advance(600)
+        self.confirm(emptied=True)
+        self.assertEqual(['a', 'b'], self.up('a', 'b'))
+        self.poll(60, emptied=True)
+        self.clock.advance(1)
+        self.assertEqual([], self.up('a', 'b'))
+
+    def test_presume_holds_one_host_until_there_is_evidence(self) -> None:
         self.confirm('a')
         self.members.presume('b', self.clock())
-        self.poll(60, 'a')
         self.assertEqual(['b'], self.up('b', 'c'))
-        self.poll(1, 'a')
+        self.confirm('a', emptied=True)
+        self.assertEqual(['b'], self.up('b', 'c'))
+        self.assertEqual({'b'}, self.confirm('a').down)
         self.assertEqual([], self.up('b', 'c'))
+
+    def test_or_for_the_hold_time(self) -> None:
+        self.confirm('a')
+        self.members.presume('b', self.clock())
+        self.poll(60, 'a', emptied=True)
+        self.assertEqual(['b'], self.up('b'))
+        self.poll(1, 'a', emptied=True)
+        self.assertEqual([], self.up('b'))
 
     def test_admit_takes_one_host_more(self) -> None:
         self.confirm('a')

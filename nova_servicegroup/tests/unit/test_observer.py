@@ -26,13 +26,13 @@ class Backend:
     """Answers reads as it is told, and notes how long each would wait."""
 
     def __init__(self) -> None:
-        self.answer: observer.Reading | Exception = observer.Reading(
+        self.answer: membership.Reading | Exception = membership.Reading(
             frozenset({'a', 'b'})
         )
         self.waits: list[float] = []
         self.during: Callable[[], None] = lambda: None
 
-    def read(self, wait: float) -> observer.Reading:
+    def read(self, wait: float) -> membership.Reading:
         self.waits.append(wait)
         self.during()
         if isinstance(self.answer, Exception):
@@ -40,7 +40,7 @@ class Backend:
         return self.answer
 
     def has(self, *hosts: str) -> None:
-        self.answer = observer.Reading(frozenset(hosts))
+        self.answer = membership.Reading(frozenset(hosts))
 
 
 class ObserverTest(base.TestCase):

@@ -1,0 +1,194 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Asks several servers at once, and waits for none that is mute."""
+
+from collections.abc import Callable, Hashable, Sequence
+import threading
+import time
+from typing import Any, Generic, Protocol, TypeVar
+
+from oslo_log import log as logging
+
+from nova_servicegroup import exceptions
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds that a server may take longer than the first that has answered.
+_GRACE = 0.2
+
+
+class Named(Protocol):
+    """What is asked."""
+
+    name: str
+
+
+S = TypeVar('S', bound=Named)
+
+
+class Fanout(Generic[S]):
+    """Asks every server in a thread of its own.
+
+    A server has at most one question outstanding. One that failed, or let a
+    question wait, is mute: nobody waits for it before it has answered, unless
+    all are mute. So one server that is away slows nobody down, and is noticed
+    when it is back.
+    """
+
+    def __init__(self, servers: Sequence[S]) -> None:
+        self._changed = threading.Condition()
+        self._lines = [_Line(server, self._changed) for server in servers]
+
+    def ask(
+        self,
+        question: Hashable,
+        call: Callable[[S], Any],
+        wait: float,
+        max_age: float = 0.0,
+    ) -> list[tuple[S, Any]]:
+        """Ask all; return those that answered in time and what they said.
+
+        :param question: tells which questions are the same
+        :param call: asks one server. :raises BackendError: no answer
+        :param wait: seconds, at most
+        :param max_age: take an answer to the same question that was put so
+            many seconds ago and that nobody has fetched
+        :raises BackendError: none answered
+        """
+        for line in self._lines:
+            line.put(question, call, max_age)
+        self._await(wait)
+        answers = [
+            (line.server, done.answer)
+            for line in self._lines
+            if (done := line.take(question)) is not None
+        ]
+        if not answers:
+            raise self._error()
+        return answers
+
+    def _await(self, wait: float) -> None:
+        """Wait for those that are not mute, but not long for the last."""
+        awaited = [line for line in self._lines if not line.mute]
+        awaited = awaited or self._lines
+        begun = time.monotonic()
+        with self._changed:
+            self._changed.wait_for(
+                lambda: (
+                    any(line.answered for line in self._lines)
+                    or not any(line.busy for line in awaited)
+                ),
+                wait,
+            )
+            taken = time.monotonic() - begun
+            self._changed.wait_for(
+                lambda: not any(line.busy for line in awaited),
+                max(0.0, min(wait - taken, taken + _GRACE)),
+            )
+
+    def _error(self) -> exceptions.BackendError:
+        errors = [line.error for line in self._lines if line.error]
+        if errors:
+            return errors[-1]
+        names = ', '.join(line.server.name for line in self._lines)
+        return exceptions.BackendTimeout(names, 'no answer yet')
+
+
+class _Line(Generic[S]):
+    """The questions to one server."""
+
+    def __init__(self, server: S, changed: threading.Condition) -> None:
+        self.server = server
+        self.mute = False
+        #: Why there was no answer, the last time; None: there was.
+        self.error: exceptions.BackendError | None = None
+        self._changed = changed
+        self._call: _Call | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a question is outstanding."""
+        return self._call is not None and not self._call.done
+
+    @property
+    def answered(self) -> bool:
+        """Whether an answer waits to be taken."""
+        call = self._call
+        return call is not None and call.done and call.error is None
+
+    def put(
+        self, question: Hashable, call: Callable[[S], Any], max_age: float
+    ) -> None:
+        """Ask, unless a question is outstanding or its answer is there."""
+        current = self._call
+        if self.busy or (current and current.answers(question, max_age)):
+            return
+        self._call = _Call(
+            question, lambda: call(self.server), self.server.name
+        )
+        self._call.start(self._changed)
+
+    def take(self, question: Hashable) -> '_Call | None':
+        """Return the finished call that answers a question, once."""
+        if self.busy or self._call is None:
+            self.mute = True
+            return None
+        done, self._call = self._call, None
+        self.error = done.error
+        self.mute = done.error is not None
+        return None if self.mute or done.question != question else done
+
+
+class _Call:
+    """One question to one server, put in the background."""
+
+    def __init__(
+        self, question: Hashable, call: Callable[[], Any], name: str
+    ) -> None:
+        self.question = question
+        self.answer: Any = None
+        self.error: exceptions.BackendError | None = None
+        self.done = False
+        self._call = call
+        self._name = name
+        self._begun = time.monotonic()
+
+    def start(self, changed: threading.Condition) -> None:
+        """Run in a thread that never keeps the process from ending."""
+        threading.Thread(
+            target=self._run,
+            args=(changed,),
+            daemon=True,
+            name='servicegroup-ask',
+        ).start()
+
+    def answers(self, question: Hashable, max_age: float) -> bool:
+        """Tell whether this is an answer to a question, and a young one."""
+        return (
+            self.error is None
+            and self.question == question
+            and time.monotonic() - self._begun <= max_age
+        )
+
+    def _run(self, changed: threading.Condition) -> None:
+        try:
+            self.answer = self._call()
+        except exceptions.BackendError as error:
+            self.error = error
+        except Exception as error:
+            LOG.exception('Unexpected error while asking %s', self._name)
+            self.error = exceptions.BackendError(self._name, repr(error))
+        with changed:
+            self.done = True
+            changed.notify_all()
