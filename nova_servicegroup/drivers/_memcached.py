@@ -44,6 +44,8 @@ SHARDS = 64
 #: So many members, or shards, are read in one round trip.
 _PORTION = 5000
 _LISTS = 16
+#: Seconds. tooz tries again every second if others join at the same moment.
+_ENLIST_TIMEOUT = 10.0
 #: How often a member that looks whether it is listed has its shard rid of
 #: those that are gone.
 _PRUNE_CHANCE = 0.001
@@ -88,7 +90,10 @@ class Server(Protocol):
         """
 
     def enlist(self, group: str, host: str) -> None:
-        """Put the host on its group's list, if it is not on it."""
+        """Put the host on its group's list, if it is not on it.
+
+        May take longer than the others where many join at once.
+        """
 
     def listing(self, group: str) -> set[str]:
         """Return the hosts on a group's list, alive or not."""
@@ -201,7 +206,7 @@ class ToozServer:
         marks = [self._keys.marker.encode(), self._keys.young.encode()]
         found: dict[bytes, Any] = {}
         for portion in _portions([*marks, *keys]):
-            found.update(client.get_many(portion))
+            found.update(_get_many(client, portion))
         marker, young = (found.pop(each, None) for each in marks)
         return Answer(
             {keys[key]: each for key, each in found.items()},
@@ -254,7 +259,7 @@ class ToozServer:
         member_id = self._keys.member(group, host)
         shard = self._keys.shard(group, member_id)
         hashed = self._keys.is_hashed(group, host)
-        deadline = _tooz.Deadline(2 * self._timeout)
+        deadline = _tooz.Deadline(_ENLIST_TIMEOUT)
         with self._connection.use(deadline) as connected:
             coordinator = connected.coordinator
             calls: list[tuple[str, functools.partial[Any]]] = [
@@ -287,7 +292,7 @@ class ToozServer:
         hosts: set[str] = set()
         with self._use() as coordinator:
             for portion in _portions(keys, _LISTS):
-                for members in coordinator.client.get_many(portion).values():
+                for members in _get_many(coordinator.client, portion).values():
                     hosts.update(self._hosts(group, members))
         return hosts
 
@@ -337,6 +342,22 @@ class ToozServer:
 def _member_key(member_id: str) -> bytes:
     prefix: bytes = memcached.MemcachedDriver.MEMBER_PREFIX
     return prefix + member_id.encode('ascii')
+
+
+def _get_many(client: Any, keys: Sequence[bytes]) -> dict[bytes, Any]:
+    """Read some keys, but for those that hold what tooz cannot decode.
+
+    One foreign value must not hide all the others.
+    """
+    try:
+        found: dict[bytes, Any] = client.get_many(keys)
+    except (coordination.SerializationError, ValueError):
+        if len(keys) == 1:
+            return {}
+        half = len(keys) // 2
+        found = _get_many(client, keys[:half])
+        found.update(_get_many(client, keys[half:]))
+    return found
 
 
 def _portions(

@@ -1,0 +1,116 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""A group of ten thousand, and a thousand that join at once."""
+
+from collections.abc import Callable
+import pathlib
+import shutil
+import tempfile
+import time
+import uuid
+
+import pymemcache
+from tooz import utils
+from tooz.drivers import memcached as tooz_memcached
+
+from nova_servicegroup import api
+from nova_servicegroup.drivers import _memcached
+from nova_servicegroup.tests import base
+from nova_servicegroup.tests.harness import joiners
+from nova_servicegroup.tests.harness import memcached
+from nova_servicegroup.tests.harness import process
+
+MEMBERS = 10000
+JOINING = 1000
+LISTED_WITHIN = 10.0
+PREFIX = tooz_memcached.MemcachedDriver.MEMBER_PREFIX
+GROUP_PREFIX = tooz_memcached.MemcachedDriver.GROUP_PREFIX
+
+CONFIG = """
+[DEFAULT]
+servicegroup_driver = mc
+memcached_servers = {address}
+service_down_time = 600
+[memcached]
+key_prefix = {prefix}
+"""
+
+
+class ScaleTest(base.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix='servicegroup-'))
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.server = memcached.Memcached(
+            self.directory / 'memcached', options=('-c', '8192')
+        )
+        self.addCleanup(self.server.kill)
+        self.server.start()
+        self.prefix = uuid.uuid4().hex[:12]
+        self.keys = _memcached.Keys(self.prefix)
+        self.client = pymemcache.Client(('127.0.0.1', self.server.port))
+        self.config = self.directory / 'nova.conf'
+        self.config.write_text(
+            CONFIG.format(address=self.server.address, prefix=self.prefix)
+        )
+
+    def test_a_thousand_join_ten_thousand_at_once(self) -> None:
+        hosts = [f'compute{number:05d}' for number in range(MEMBERS)]
+        self.fill(hosts)
+        observer = api.API(self.make_conf(self.config.read_text()))
+        self.addCleanup(observer.close)
+        self.assertEqual(hosts, self.up(observer))
+        late = [f'late{number:04d}' for number in range(JOINING)]
+        self.storm(late, lambda: self.up(observer) == sorted(hosts + late))
+
+    def test_a_thousand_join_an_empty_server_at_once(self) -> None:
+        observer = api.API(self.make_conf(self.config.read_text()))
+        self.addCleanup(observer.close)
+        late = [f'late{number:04d}' for number in range(JOINING)]
+        self.storm(late, lambda: self.up(observer) == late)
+
+    def storm(self, late: list[str], listed: Callable[[], bool]) -> None:
+        """Have them join; measure how soon all are listed, at what cost."""
+        joining = joiners.Joiners(self.config, late)
+        self.addCleanup(joining.kill)
+        before, begun = self.traffic(), time.monotonic()
+        joining.go()
+        self.measured('all have joined', time.monotonic() - begun)
+        process.wait_until(listed, 60, 0.2, 'all are listed')
+        taken = time.monotonic() - begun
+        traffic = [now - then for now, then in zip(self.traffic(), before)]
+        self.measured('all are listed', taken)
+        self.measured('read and written by the server', *traffic, unit='MB')
+        self.assertLess(taken, LISTED_WITHIN)
+
+    def up(self, observer: api.API) -> list[str]:
+        return [each.host for each in observer.get_all('compute') if each.up]
+
+    def traffic(self) -> tuple[float, float]:
+        stats = self.client.stats()
+        return stats[b'bytes_read'] / 1e6, stats[b'bytes_written'] / 1e6
+
+    def fill(self, hosts: list[str]) -> None:
+        """Put hosts on the lists, and make them alive, as tooz would."""
+        shards: dict[bytes, dict[bytes, object]] = {
+            shard: {} for shard in self.keys.shards('compute')
+        }
+        for host in hosts:
+            member = self.keys.member('compute', host)
+            shard = shards[self.keys.shard('compute', member)]
+            shard[member.encode()] = {b'capabilities': None}
+            self.client.set(PREFIX + member.encode(), b'token', flags=1)
+        for name, members in shards.items():
+            self.client.set(GROUP_PREFIX + name, utils.dumps(members), flags=2)
+        self.client.set(self.keys.marker, b'marker', flags=1, noreply=False)
