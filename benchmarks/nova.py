@@ -167,11 +167,11 @@ class Stage(contextlib.ExitStack):
 
     def join_memcached(self, group: str, names: Sequence[str]) -> None:
         """Make members that are listed, with a marker."""
-        from nova_servicegroup.drivers import _memcached
+        from nova_servicegroup.drivers import _memcached_keys
         from tooz import coordination
         from tooz.drivers import memcached as tooz
 
-        keys = _memcached.Keys(self.conf.memcached.key_prefix)
+        keys = _memcached_keys.Keys(self.conf.memcached.key_prefix)
         ids = [keys.member(group, host).encode('ascii') for host in names]
         coordinator = coordination.get_coordinator(
             f'memcached://{self.our_memcached.address}', b'hollow'

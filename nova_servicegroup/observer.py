@@ -167,7 +167,10 @@ class Observer:
             LOG.info('%s: %d members.', self._name, len(reading.present))
             changes = dataclasses.replace(changes, up=frozenset())
         self._emptied = reading.emptied
-        self._log(changes)
+        # One after the other may be missing where a backend forgets some.
+        self._log(
+            changes, logging.INFO if reading.vouched else logging.WARNING
+        )
 
     def _lost(self, error: exceptions.BackendError) -> None:
         now = self._clock()
@@ -192,11 +195,13 @@ class Observer:
             )
         self._log(changes)
 
-    def _log(self, changes: membership.Changes) -> None:
+    def _log(
+        self, changes: membership.Changes, held: int = logging.WARNING
+    ) -> None:
         self._log_hosts(logging.INFO, 'up', changes.up)
         self._log_hosts(logging.WARNING, 'down', changes.down)
         self._log_hosts(
-            logging.WARNING,
+            held,
             'missing, but held up: the backend may have lost them',
             changes.held,
         )

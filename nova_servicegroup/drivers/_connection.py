@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from oslo_log import log as logging
 
+from nova_servicegroup.drivers import _backoff
 from nova_servicegroup.drivers import _tooz
 from nova_servicegroup import exceptions
 
@@ -177,7 +178,7 @@ class Connection:
     def _may_retry(self, attempt: _Attempt, now: float) -> bool:
         if not attempt.counted:
             attempt.counted = True
-            self._retry_at = attempt.failed_at + _tooz.backoff(
+            self._retry_at = attempt.failed_at + _backoff.backoff(
                 self._failures, self._max_backoff
             )
             self._failures += 1

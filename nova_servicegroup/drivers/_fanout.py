@@ -60,11 +60,12 @@ class Fanout(Generic[S]):
         """Ask all; return those that answered in time and what they said.
 
         :param question: tells which questions are the same
-        :param call: asks one server. :raises BackendError: no answer
+        :param call: asks one server. :raises ServiceGroupError: no answer
         :param wait: seconds, at most
         :param max_age: take an answer to the same question that was put so
             many seconds ago and that nobody has fetched
-        :raises BackendError: none answered
+        :raises ServiceGroupError: none answered; what the last one raised
+        :raises BackendTimeout: none answered in time
         """
         for line in self._lines:
             line.put(question, call, max_age)
@@ -97,7 +98,7 @@ class Fanout(Generic[S]):
                 max(0.0, min(wait - taken, taken + _GRACE)),
             )
 
-    def _error(self) -> exceptions.BackendError:
+    def _error(self) -> exceptions.ServiceGroupError:
         errors = [line.error for line in self._lines if line.error]
         if errors:
             return errors[-1]
@@ -112,7 +113,7 @@ class _Line(Generic[S]):
         self.server = server
         self.mute = False
         #: Why there was no answer, the last time; None: there was.
-        self.error: exceptions.BackendError | None = None
+        self.error: exceptions.ServiceGroupError | None = None
         self._changed = changed
         self._call: _Call | None = None
 
@@ -158,7 +159,7 @@ class _Call:
     ) -> None:
         self.question = question
         self.answer: Any = None
-        self.error: exceptions.BackendError | None = None
+        self.error: exceptions.ServiceGroupError | None = None
         self.done = False
         self._call = call
         self._name = name
@@ -184,7 +185,7 @@ class _Call:
     def _run(self, changed: threading.Condition) -> None:
         try:
             self.answer = self._call()
-        except exceptions.BackendError as error:
+        except exceptions.ServiceGroupError as error:
             self.error = error
         except Exception as error:
             LOG.exception('Unexpected error while asking %s', self._name)

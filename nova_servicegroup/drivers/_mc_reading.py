@@ -22,6 +22,7 @@ from oslo_config import cfg
 from nova_servicegroup.drivers import _coordinated
 from nova_servicegroup.drivers import _fanout
 from nova_servicegroup.drivers import _memcached
+from nova_servicegroup.drivers import _memcached_keys
 from nova_servicegroup.drivers import _witness
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
@@ -43,7 +44,7 @@ class Backend:
         self,
         conf: cfg.ConfigOpts,
         servers: Sequence[_memcached.Server],
-        keys: _memcached.Keys,
+        keys: _memcached_keys.Keys,
         ttl: float,
     ) -> None:
         self._conf = conf
@@ -83,7 +84,7 @@ class GroupReader(_coordinated.GroupReader):
         self,
         conf: cfg.ConfigOpts,
         servers: Sequence[_memcached.Server],
-        keys: _memcached.Keys,
+        keys: _memcached_keys.Keys,
         ttl: float,
         contact: observer.Contact,
         group: str,

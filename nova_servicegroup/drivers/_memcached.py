@@ -16,31 +16,28 @@
 The only place that knows tooz's names of keys and tooz's client.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 import contextlib
 import functools
-import hashlib
 import math
 import random
 import secrets
-from typing import Any, NamedTuple, Protocol
-import zlib
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from oslo_config import cfg
 from oslo_utils import importutils
 
+from nova_servicegroup.drivers import _backoff
 from nova_servicegroup.drivers import _connection
-from nova_servicegroup.drivers import _names
+from nova_servicegroup.drivers import _memcached_keys
 from nova_servicegroup.drivers import _tooz
 
 coordination = importutils.try_import('tooz.coordination')
 memcached = importutils.try_import('tooz.drivers.memcached')
+pymemcache = importutils.try_import('pymemcache.exceptions')
 
-#: memcached takes keys of up to 250 bytes; tooz's prefixes need some.
-_LONGEST = 200
-#: Of the list of a group. A shard of 10,000 members then has 9 KiB, and a
-#: thousand that join at once rarely meet in one.
-SHARDS = 64
+T = TypeVar('T')
+
 #: So many members, or shards, are read in one round trip.
 _PORTION = 5000
 _LISTS = 16
@@ -102,61 +99,6 @@ class Server(Protocol):
         """End the connection, without touching what is stored."""
 
 
-class Keys:
-    """The names of things, the same in every process of one Nova.
-
-    A group's list is spread over several groups of tooz's, its *shards*:
-    tooz keeps each in one item, which every join replaces.
-    """
-
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
-        self.marker = f'{prefix}:marker'
-        self.young = f'{prefix}:young'
-
-    def member(self, group: str, host: str) -> str:
-        """Return the id of a member; hashed where it would be too long."""
-        return _shortened(f'{self._start(group)}{_names.escape(host)}')
-
-    def host(self, group: str, member_id: str) -> str:
-        """Return the host of a member id that is not hashed.
-
-        :raises ValueError: it is no such id
-        """
-        start = self._start(group)
-        if not member_id.startswith(start):
-            raise ValueError(f'{member_id!r} is no member of {group}')
-        return _names.unescape(member_id[len(start) :])
-
-    def is_hashed(self, group: str, host: str) -> bool:
-        """Tell whether host cannot be read off its member id."""
-        return self.member(group, host) != self._start(group) + _names.escape(
-            host
-        )
-
-    def shard(self, group: str, member_id: str) -> bytes:
-        """Return the id of the shard with a member of a group."""
-        return self._shard(group, zlib.crc32(member_id.encode()) % SHARDS)
-
-    def shards(self, group: str) -> list[bytes]:
-        """Return the ids of all shards of a group."""
-        return [self._shard(group, number) for number in range(SHARDS)]
-
-    def _shard(self, group: str, number: int) -> bytes:
-        name = f'{self._start(group)}{number}'
-        return _shortened(name).encode('ascii')
-
-    def _start(self, group: str) -> str:
-        return f'{self._prefix}:{_names.escape(group)}:'
-
-
-def _shortened(name: str) -> str:
-    if len(name) <= _LONGEST:
-        return name
-    digest = hashlib.sha256(name.encode('ascii')).hexdigest()
-    return f'{name[: _LONGEST - len(digest)]}{digest}'
-
-
 class ToozServer:
     """A server behind a tooz coordinator.
 
@@ -168,7 +110,7 @@ class ToozServer:
         self,
         address: str,
         conf: cfg.ConfigOpts,
-        keys: Keys,
+        keys: _memcached_keys.Keys,
         member_id: str,
         ttl: int,
     ) -> None:
@@ -190,15 +132,18 @@ class ToozServer:
             stop=lambda coordinator: coordinator.client.close(),
         )
         self._request = _tooz.Request(self.name)
-        self._rest = _tooz.Rest(patience)
+        self._rest = _backoff.Rest(patience)
 
     def read(self, ids: Collection[str]) -> Answer:
-        """See Server. A round trip for each thousand or so of them."""
-        with self._use() as coordinator:
-            answer = self._read(coordinator.client, ids)
+        """See Server. A round trip for each few thousand of them."""
+
+        def ask(client: Any) -> Answer:
+            answer = self._read(client, ids)
             # Later than the members: what was evicted before is counted.
-            stats = coordinator.client.stats()
-        return answer._replace(evictions=int(stats.get(b'evictions', 0)))
+            evictions = int(client.stats().get(b'evictions', 0))
+            return answer._replace(evictions=evictions)
+
+        return self._ask(ask)
 
     def _read(self, client: Any, ids: Collection[str]) -> Answer:
         # In portions, each of which is answered well within the timeout.
@@ -209,8 +154,8 @@ class ToozServer:
             found.update(_get_many(client, portion))
         marker, young = (found.pop(each, None) for each in marks)
         return Answer(
-            {keys[key]: each for key, each in found.items()},
-            marker,
+            {keys[key]: _token(each) for key, each in found.items()},
+            _token(marker) or None,
             young is not None,
         )
 
@@ -220,14 +165,16 @@ class ToozServer:
         tooz's heartbeat does not await the server's word. This does, so a
         frozen server cannot pass for one that took the beat.
         """
-        with self._use() as coordinator:
-            client = coordinator.client
+        key = _member_key(member_id)
+
+        def ask(client: Any) -> Answer:
             answer = self._read(client, [member_id])
             if answer.marker is None:
                 self._mark(client)
-            client.set(
-                _member_key(member_id), token, expire=self._ttl, noreply=False
-            )
+            client.set(key, token, expire=self._ttl, noreply=False)
+            return answer
+
+        answer = self._ask(ask)
         # What tooz itself wrote when it connected is nobody's.
         before = answer.tokens.get(member_id)
         if before == memcached.MemcachedDriver.STILL_ALIVE:
@@ -236,16 +183,22 @@ class ToozServer:
 
     def _mark(self, client: Any) -> None:
         """Note that the server was empty, before anybody relies on it."""
+        marker, value = self._keys.marker, secrets.token_bytes(8)
         client.set(
             self._keys.young, b'1', expire=self._settle_time, noreply=False
         )
-        client.add(self._keys.marker, secrets.token_bytes(8), noreply=False)
+        if client.add(marker, value, noreply=False):
+            return
+        # Another member was faster, unless what is there is foreign.
+        found = _get_many(client, [marker.encode()]).values()
+        if not any(map(_token, found)):
+            client.set(marker, value, noreply=False)
 
     def withdraw(self, member_id: str, token: bytes, ttl: int) -> None:
         """See Server."""
         key = _member_key(member_id)
-        with self._use() as coordinator:
-            client = coordinator.client
+
+        def ask(client: Any) -> None:
             found, version = client.gets(key)
             # memcached takes a time in the past for a deletion; this one
             # fails if another process renews the member meanwhile.
@@ -253,6 +206,8 @@ class ToozServer:
                 key, token, version, expire=-1, noreply=False
             ):
                 client.touch(key, expire=ttl, noreply=False)
+
+        self._ask(ask)
 
     def enlist(self, group: str, host: str) -> None:
         """See Server."""
@@ -289,12 +244,16 @@ class ToozServer:
         """See Server."""
         prefix = memcached.MemcachedDriver.GROUP_PREFIX
         keys = [prefix + each for each in self._keys.shards(group)]
-        hosts: set[str] = set()
-        with self._use() as coordinator:
-            for portion in _portions(keys, _LISTS):
-                for members in _get_many(coordinator.client, portion).values():
-                    hosts.update(self._hosts(group, members))
-        return hosts
+
+        def ask(client: Any) -> set[str]:
+            return {
+                host
+                for portion in _portions(keys, _LISTS)
+                for members in _get_many(client, portion).values()
+                for host in self._hosts(group, members)
+            }
+
+        return self._ask(ask)
 
     def _hosts(self, group: str, members: Any) -> Iterator[str]:
         """Read one shard; what others may have written there is ignored."""
@@ -311,14 +270,21 @@ class ToozServer:
         """See Server."""
         self._connection.close(wait=self._timeout)
 
-    @contextlib.contextmanager
-    def _use(self) -> Iterator[Any]:
+    def _ask(self, call: Callable[[Any], T]) -> T:
+        """Call with tooz's client; once more if its connection has ended.
+
+        So a server that was restarted answers at the first question.
+        """
         deadline = _tooz.Deadline(self._timeout)
         with (
             self._rest.guard(self.name),
             self._connection.use(deadline) as connected,
         ):
-            yield connected.coordinator
+            client = connected.coordinator.client
+            try:
+                return call(client)
+            except (ConnectionError, pymemcache.MemcacheUnexpectedCloseError):
+                return call(client)
 
     def _coordinator(
         self, address: str, options: Any, member_id: bytes
@@ -358,6 +324,11 @@ def _get_many(client: Any, keys: Sequence[bytes]) -> dict[bytes, Any]:
         found = _get_many(client, keys[:half])
         found.update(_get_many(client, keys[half:]))
     return found
+
+
+def _token(value: Any) -> bytes:
+    """Return a value as one of ours; what others have written is empty."""
+    return value if isinstance(value, bytes) else b''
 
 
 def _portions(

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator
 import contextlib
 import importlib.util
 import math
-import random
 import sys
 import time
 from typing import Any
@@ -153,41 +152,3 @@ class Request:
                 )
             time.sleep(pause)
             pause = min(pause * 1.5, _POLL)
-
-
-class Rest:
-    """Leaves a server that failed alone for a while.
-
-    :param longest: seconds
-    """
-
-    def __init__(
-        self, longest: float, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._longest = longest
-        self._clock = clock
-        self._failures = 0
-        self._until = -math.inf
-
-    @contextlib.contextmanager
-    def guard(self, backend: str) -> Iterator[None]:
-        """Refuse while resting; else note how the body fares.
-
-        :raises BackendError: resting, or as raised inside
-        """
-        if self._clock() < self._until:
-            raise exceptions.BackendError(backend, 'failed a moment ago')
-        try:
-            yield
-        except exceptions.BackendError:
-            self._until = self._clock() + backoff(
-                self._failures, self._longest
-            )
-            self._failures += 1
-            raise
-        self._failures = 0
-
-
-def backoff(failures: int, longest: float) -> float:
-    """Return the seconds to wait after so many failures, with jitter."""
-    return min(0.5 * 2.0**failures, longest) * random.uniform(0.5, 1.0)

@@ -130,7 +130,7 @@ class Witness:
         if evictions == before:
             return True
         self._evicted_at = now
-        if self.met and evictions > before:
+        if self._read_at > -math.inf and evictions > before:
             self._warn(evictions - before, now)
         return False
 

@@ -27,6 +27,7 @@ from nova_servicegroup.drivers import _fanout
 from nova_servicegroup.drivers import _local
 from nova_servicegroup.drivers import _mc_reading
 from nova_servicegroup.drivers import _memcached
+from nova_servicegroup.drivers import _memcached_keys
 from nova_servicegroup.drivers import _tooz
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
@@ -73,7 +74,7 @@ class Settings:
         self.ttl = max(
             opts.service_down_time(conf), 3 * int(conf.report_interval)
         )
-        self.keys = _memcached.Keys(conf.memcached.key_prefix)
+        self.keys = _memcached_keys.Keys(conf.memcached.key_prefix)
 
     def servers(self, member_id: str) -> list[_memcached.Server]:
         """Return the servers, for one member or reader."""

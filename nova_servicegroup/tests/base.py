@@ -81,6 +81,12 @@ class FakeService:
 
     def __init__(self, report_interval: float = 10) -> None:
         self.report_interval = report_interval
+        self.host = 'a'
+        self.binary = 'nova-compute'
+        self.record_id = 1
+        self.collects = False
+        self.noted = 0
+        self.database: Any = None
         self.tg = self
         self.timers: list[dict[str, Any]] = []
         self.saved = 0
@@ -101,6 +107,15 @@ class FakeService:
         if self.error is not None:
             raise self.error
         self.saved += 1
+
+    def note_heartbeat(self) -> None:
+        self.noted += 1
+
+    def engine(self) -> Any:
+        return self.database
+
+    def transport(self) -> Any:
+        return None
 
     def fire(self) -> None:
         """Run every timer once."""

@@ -21,11 +21,11 @@ import time
 import uuid
 
 import pymemcache
-from tooz import utils
 from tooz.drivers import memcached as tooz_memcached
+from tooz import utils
 
 from nova_servicegroup import api
-from nova_servicegroup.drivers import _memcached
+from nova_servicegroup.drivers import _memcached_keys
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.harness import joiners
 from nova_servicegroup.tests.harness import memcached
@@ -58,7 +58,7 @@ class ScaleTest(base.TestCase):
         self.addCleanup(self.server.kill)
         self.server.start()
         self.prefix = uuid.uuid4().hex[:12]
-        self.keys = _memcached.Keys(self.prefix)
+        self.keys = _memcached_keys.Keys(self.prefix)
         self.client = pymemcache.Client(('127.0.0.1', self.server.port))
         self.config = self.directory / 'nova.conf'
         self.config.write_text(
@@ -89,7 +89,7 @@ class ScaleTest(base.TestCase):
         self.measured('all have joined', time.monotonic() - begun)
         process.wait_until(listed, 60, 0.2, 'all are listed')
         taken = time.monotonic() - begun
-        traffic = [now - then for now, then in zip(self.traffic(), before)]
+        traffic = [now - before[way] for way, now in self.traffic().items()]
         self.measured('all are listed', taken)
         self.measured('read and written by the server', *traffic, unit='MB')
         self.assertLess(taken, LISTED_WITHIN)
@@ -97,9 +97,11 @@ class ScaleTest(base.TestCase):
     def up(self, observer: api.API) -> list[str]:
         return [each.host for each in observer.get_all('compute') if each.up]
 
-    def traffic(self) -> tuple[float, float]:
+    def traffic(self) -> dict[bytes, float]:
         stats = self.client.stats()
-        return stats[b'bytes_read'] / 1e6, stats[b'bytes_written'] / 1e6
+        return {
+            way: stats[way] / 1e6 for way in (b'bytes_read', b'bytes_written')
+        }
 
     def fill(self, hosts: list[str]) -> None:
         """Put hosts on the lists, and make them alive, as tooz would."""

@@ -13,100 +13,14 @@
 
 """Wall clocks that jump."""
 
-import pathlib
-import subprocess
-import sys
-import time
-
 from nova_servicegroup.tests.functional import contract
+from nova_servicegroup.tests.functional import fault_contract
 from nova_servicegroup.tests.functional import zk_faults
-from nova_servicegroup.tests.harness import server
-
-# libfaketime 0.9.10 makes clock_nanosleep, with which Python sleeps, fail.
-_SITECUSTOMIZE = """
-import select
-import time
-time.sleep = lambda seconds: select.select([], [], [], seconds)
-"""
 
 
-class Clock:
-    """The wall clock of processes that run in its environment."""
-
-    def __init__(self, directory: pathlib.Path) -> None:
-        self._file = directory / 'clock'
-        self.set('+0')
-        (directory / 'sitecustomize.py').write_text(_SITECUSTOMIZE)
-        self.env = {
-            'PYTHONPATH': f'{directory}:{pathlib.Path(__file__).parents[3]}',
-            'LD_PRELOAD': str(_library()),
-            'FAKETIME_TIMESTAMP_FILE': str(self._file),
-            'FAKETIME_NO_CACHE': '1',
-            'FAKETIME_DONT_FAKE_MONOTONIC': '1',
-        }
-
-    def set(self, offset: str) -> None:
-        """Step the clock to an offset from the true time, as ``+1h``."""
-        new = self._file.with_suffix('.new')
-        new.write_text(f'{offset}\n')
-        new.replace(self._file)
-
-    def read(self) -> float:
-        """Return what a process reads off this clock."""
-        code = 'import time; print(time.time())'
-        return float(
-            subprocess.run(
-                [sys.executable, '-c', code],
-                env=self.env,
-                check=True,
-                capture_output=True,
-            ).stdout
-        )
-
-
-def _library() -> pathlib.Path:
-    found = sorted(pathlib.Path('/usr/lib').glob('*/faketime/*MT.so.1'))
-    if not found:
-        raise server.MissingProgram('libfaketimeMT.so.1', 'libfaketime')
-    return found[0]
-
-
-class ClockTest(zk_faults.Faults, contract.FunctionalTestCase):
+class ClockTest(
+    zk_faults.Faults,
+    fault_contract.ClockFaults,
+    contract.FunctionalTestCase,
+):
     session = 4
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.fake = Clock(self.directory)
-
-    def test_a_step_of_the_members_clock_has_no_effect(self) -> None:
-        stepped = self.running('host1', env=self.fake.env)
-        self.running('host2')
-        self.observe('host1', 'host2')
-        self._step()
-        stepped.kill()
-        self._sees_death()
-
-    def test_a_step_of_the_observers_clock_has_no_effect(self) -> None:
-        members = self.members_of('host1', 'host2')
-        self.observe('host1', 'host2', env=self.fake.env)
-        self._step()
-        members[0].kill()
-        self._sees_death()
-
-    def _step(self) -> None:
-        fault = time.monotonic()
-        for offset, seconds in (('+1h', 3600), ('-1h', -3600), ('+0', 0)):
-            self.fake.set(offset)
-            self.assertAlmostEqual(
-                time.time() + seconds, self.fake.read(), delta=60
-            )
-            time.sleep(1.5 * self.session)
-            self.assert_never_down(fault)
-        self.wait_all_up(fault, 6 * self.session)
-
-    def _sees_death(self) -> None:
-        killed = time.monotonic()
-        down = self.observers[0].wait('down', 20, 'host1') - killed
-        self.assertLess(down, self.dead_within)
-        self.assertGreater(down, self.session * 2 / 3)
-        self.assert_never_down(killed, 'host2')

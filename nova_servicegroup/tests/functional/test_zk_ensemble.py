@@ -16,6 +16,8 @@
 import time
 
 from nova_servicegroup.tests.functional import contract
+from nova_servicegroup.tests.functional import fault_contract
+from nova_servicegroup.tests.functional import faults
 from nova_servicegroup.tests.functional import zk_faults
 
 HOSTS = [f'host{number}' for number in range(5)]
@@ -99,11 +101,11 @@ class OneServerTest(Ensemble):
 class AllServersTest(Ensemble):
     """All servers are away for a while, and nobody is to notice."""
 
-    hold = 60 if zk_faults.LONG else 35
+    hold = 60 if faults.LONG else 35
 
     def test_all_killed_for_a_while_make_nobody_down(self) -> None:
         self.start_clients()
-        for outage in (10, 40) if zk_faults.LONG else (10,):
+        for outage in (10, 40) if faults.LONG else (10,):
             fault = time.monotonic()
             self.servers.kill()
             time.sleep(outage)
@@ -133,7 +135,7 @@ class AllServersTest(Ensemble):
         time.sleep(1)
         for each in members[:3]:
             each.kill()
-        time.sleep(30 if zk_faults.LONG else 8)
+        time.sleep(30 if faults.LONG else 8)
         self.servers.start()
         down = watcher.wait('down', 2 * self.hold + 10, *HOSTS[:3])
         proof = max(watcher.last_proof(host) for host in HOSTS[:3])
@@ -142,9 +144,7 @@ class AllServersTest(Ensemble):
             down - fault,
             down - proof,
         )
-        self.assertLess(
-            down - proof, self.hold + self.refresh + zk_faults.NOISE
-        )
+        self.assertLess(down - proof, self.hold + self.refresh + faults.NOISE)
         self.assert_never_down(fault, *HOSTS[3:])
 
     def _freeze(self, seconds: float) -> None:
@@ -166,32 +166,8 @@ class AllServersTest(Ensemble):
         self.after(fault)
 
 
-class LongOutageTest(zk_faults.Faults, contract.FunctionalTestCase):
-    """The servers stay away for longer than the hold time."""
-
+class LongOutageTest(
+    zk_faults.Faults, fault_contract.OutageFaults, contract.FunctionalTestCase
+):
     size = 3
     session = 4
-    hold = 8
-
-    def test_members_are_held_for_the_hold_time_and_come_back(self) -> None:
-        self.members_of('host1', 'host2')
-        watcher = self.observe('host1', 'host2')
-        fault = time.monotonic()
-        self.servers.kill()
-        last = watcher.wait('down', self.hold + 10)
-        first = min(at for at, _ in watcher.downs(fault))
-        self.measured('outage to down', first - fault, last - fault)
-        self.assertGreater(first - fault, self.hold - 2 * self.refresh)
-        self.assertLess(
-            last - fault, self.hold + self.refresh + zk_faults.NOISE
-        )
-        time.sleep(2 * self.refresh)
-        blind = watcher.warnings('blind')
-        self.assertEqual(1, len(blind), blind)
-        self.assertIn('host1, host2: down', blind[0])
-        time.sleep(3)
-        self.servers.start()
-        returned = time.monotonic()
-        self.measured(
-            'confirmed', self.wait_all_up(returned, self.back_within)
-        )

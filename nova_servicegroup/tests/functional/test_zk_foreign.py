@@ -20,6 +20,7 @@ from kazoo import client
 
 from nova_servicegroup.drivers import _zookeeper
 from nova_servicegroup.tests.functional import contract
+from nova_servicegroup.tests.functional import faults
 from nova_servicegroup.tests.functional import zk_faults
 from nova_servicegroup.tests.harness import member
 
@@ -97,7 +98,7 @@ class DoubleTest(zk_faults.Faults, contract.FunctionalTestCase):
         machines = [self._machine(name) for name in ('rack1', 'rack2')]
         watcher = self.observe('host1')
         fault = time.monotonic()
-        zk_faults.wait_until(lambda: watcher.warnings('rack1'), 20)
+        faults.wait_until(lambda: watcher.warnings('rack1'), 20)
         time.sleep(1)
         warnings = watcher.warnings('rack')
         self.assertEqual(1, len(warnings), warnings)
@@ -114,7 +115,7 @@ class DoubleTest(zk_faults.Faults, contract.FunctionalTestCase):
     def test_workers_of_one_machine_are_no_double(self) -> None:
         both = self.running(workers=2)
         watcher = self.observe('host1')
-        zk_faults.wait_until(lambda: len(both.workers()) == 2, 20)
+        faults.wait_until(lambda: len(both.workers()) == 2, 20)
         time.sleep(4 * self.session)
         self.assertEqual([], watcher.warnings('host1'))
 
@@ -140,7 +141,7 @@ class CrowdTest(zk_faults.Faults, contract.FunctionalTestCase):
             self.addCleanup(each.stop)
         late = self.make_member('host1')
         late.start()
-        zk_faults.wait_until(
+        faults.wait_until(
             lambda: 'maxClientCnxns' in late.log.read_text(),
             contract.START,
             what='the setting is named',

@@ -17,6 +17,7 @@ import time
 from typing import Any
 
 from nova_servicegroup.tests.functional import contract
+from nova_servicegroup.tests.functional import faults
 from nova_servicegroup.tests.functional import zk_faults
 from nova_servicegroup.tests.harness import network
 
@@ -57,7 +58,7 @@ class ObserverCutTest(Network):
         watcher = self.observe('host1', 'host2', prefix=self.far.prefix)
         fault = time.monotonic()
         self.far.cut(how)
-        zk_faults.sleep_until(fault + self.hold - 1)
+        faults.sleep_until(fault + self.hold - 1)
         self.assert_never_down(fault)
         self.assertEqual('kept', watcher.state('host1'))
         watcher.wait('down', 5)
@@ -69,7 +70,7 @@ class ObserverCutTest(Network):
 
 
 class MemberCutTest(Network):
-    times = 5 if zk_faults.LONG else 2
+    times = 5 if faults.LONG else 2
 
     def test_a_member_whose_packets_are_dropped_comes_back(self) -> None:
         self._cut('drop')
@@ -83,7 +84,7 @@ class MemberCutTest(Network):
         for _ in range(self.times):
             fault = time.monotonic()
             self.far.cut(how)
-            zk_faults.sleep_until(fault + 3 * self.session)
+            faults.sleep_until(fault + 3 * self.session)
             down = watcher.wait('down', 0) - fault
             healed = time.monotonic()
             self.far.heal()
@@ -95,7 +96,7 @@ class MemberCutTest(Network):
 
 class LossTest(Network):
     session = 10
-    seconds = 300 if zk_faults.LONG else 30
+    seconds = 300 if faults.LONG else 30
 
     def test_a_tenth_of_the_packets_lost_makes_nobody_down(self) -> None:
         hosts = ['host1', 'host2', 'host3']

@@ -13,15 +13,13 @@
 
 """Who may see and touch the groups, and what the log gives away."""
 
-import pathlib
-import subprocess
-
 from kazoo import client
 from kazoo import exceptions as kazoo_exceptions
 
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import test_zk
+from nova_servicegroup.tests.harness import pki
 from nova_servicegroup.tests.harness import process
 from nova_servicegroup.tests.harness import zookeeper
 
@@ -101,14 +99,14 @@ class TlsTest(
 
     @classmethod
     def start_backend(cls) -> None:
-        cls.pki = Pki(cls.root)
+        cls.pki = pki.Pki(cls.root / 'pki')
         plain, secure = process.free_ports(2)
         cls.secure = f'127.0.0.1:{secure}'
         cls.server = zookeeper.ZooKeeper(
             cls.root / 'zookeeper',
             port=plain,
             tick_ms=500,
-            settings=cls.pki.settings(secure),
+            settings=_settings(cls.pki, secure),
         )
         cls.addClassCleanup(cls.server.kill)
         cls.server.start()
@@ -141,55 +139,17 @@ class TlsTest(
         )
 
 
-class Pki:
-    """An authority, and certificates of a server and a client."""
-
-    def __init__(self, directory: pathlib.Path) -> None:
-        self._directory = directory
-        self.ca = directory / 'ca.pem'
-        self.client = directory / 'client.pem'
-        self.client_key = directory / 'client.key'
-        self._openssl(
-            *'req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca'.split(),
-            *'-keyout ca.key -out ca.pem'.split(),
-        )
-        self._issue('server')
-        self._issue('client')
-        # The server takes key and certificate in one file.
-        parts = [directory / 'server.key', directory / 'server.pem']
-        (directory / 'server-both.pem').write_text(
-            ''.join(part.read_text() for part in parts)
-        )
-
-    def settings(self, port: int) -> dict[str, object]:
-        """Return what zoo.cfg needs."""
-        netty = 'org.apache.zookeeper.server.NettyServerCnxnFactory'
-        return {
-            'secureClientPort': port,
-            'secureClientPortAddress': '127.0.0.1',
-            'serverCnxnFactory': netty,
-            'ssl.keyStore.location': self._directory / 'server-both.pem',
-            'ssl.keyStore.type': 'PEM',
-            'ssl.trustStore.location': self.ca,
-            'ssl.trustStore.type': 'PEM',
-            'ssl.clientAuth': 'need',
-            'ssl.hostnameVerification': 'false',
-        }
-
-    def _issue(self, name: str) -> None:
-        self._openssl(
-            *f'req -newkey rsa:2048 -nodes -subj /CN={name}'.split(),
-            *f'-keyout {name}.key -out {name}.csr'.split(),
-        )
-        self._openssl(
-            *f'x509 -req -in {name}.csr -days 2 -out {name}.pem'.split(),
-            *'-CA ca.pem -CAkey ca.key -CAcreateserial'.split(),
-        )
-
-    def _openssl(self, *words: str) -> None:
-        subprocess.run(
-            ['openssl', *words],
-            cwd=self._directory,
-            check=True,
-            capture_output=True,
-        )
+def _settings(keys: pki.Pki, port: int) -> dict[str, object]:
+    """Return what zoo.cfg needs."""
+    netty = 'org.apache.zookeeper.server.NettyServerCnxnFactory'
+    return {
+        'secureClientPort': port,
+        'secureClientPortAddress': '127.0.0.1',
+        'serverCnxnFactory': netty,
+        'ssl.keyStore.location': keys.server_both,
+        'ssl.keyStore.type': 'PEM',
+        'ssl.trustStore.location': keys.ca,
+        'ssl.trustStore.type': 'PEM',
+        'ssl.clientAuth': 'need',
+        'ssl.hostnameVerification': 'false',
+    }

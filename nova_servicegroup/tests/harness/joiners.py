@@ -11,8 +11,6 @@
 # under the License.
 
 
-
-
 """Many members of one host that join at the same moment.
 
 Run as a program, it makes the members of some hosts and, once its input says

@@ -144,19 +144,37 @@ def _serve(args: argparse.Namespace) -> None:
     launcher.wait()
 
 
+class _Alone:
+    """What a service says that has neither a database nor a message queue."""
+
+    record_id = 0
+    collects = False
+
+    def note_heartbeat(self) -> None:
+        pass
+
+    def engine(self) -> Any:
+        return None
+
+    def transport(self) -> Any:
+        return None
+
+
 def _make_service(conf: Any, args: argparse.Namespace) -> Any:
     from oslo_service import service
 
     from nova_servicegroup import api
     from nova_servicegroup.tests.harness import records
 
-    class MemberService(service.Service):  # type: ignore[misc]
+    class MemberService(_Alone, service.Service):  # type: ignore[misc]
         """Does nothing but join, as drivers' services.Service."""
 
         def __init__(self) -> None:
             super().__init__()
             self.api = api.API(conf)
             self.report_interval = conf.report_interval
+            self.host = args.host
+            self.binary = f'nova-{args.group}'
             self._callbacks: list[Callable[[], None]] = []
             add_timer_args = self.tg.add_timer_args
             self.tg.add_timer_args = lambda interval, callback, **options: (

@@ -17,6 +17,7 @@ from oslo_config import cfg
 
 from nova_servicegroup.drivers import _mc_reading
 from nova_servicegroup.drivers import _memcached
+from nova_servicegroup.drivers import _memcached_keys
 from nova_servicegroup.drivers import mc
 from nova_servicegroup import exceptions
 from nova_servicegroup import observer
@@ -24,7 +25,7 @@ from nova_servicegroup.tests import base
 
 
 class KeysTest(base.TestCase):
-    keys = _memcached.Keys('nova')
+    keys = _memcached_keys.Keys('nova')
 
     def test_the_id_has_the_group_in_it(self) -> None:
         self.assertEqual('nova:compute:a', self.keys.member('compute', 'a'))
@@ -59,7 +60,7 @@ class KeysTest(base.TestCase):
             for n in range(2000)
         }
         self.assertEqual(set(self.keys.shards('compute')), shards)
-        self.assertEqual(_memcached.SHARDS, len(shards))
+        self.assertEqual(_memcached_keys.SHARDS, len(shards))
         self.assertFalse(shards & set(self.keys.shards('conductor')))
 
 
@@ -220,7 +221,7 @@ class GroupReaderTest(base.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.keys = _memcached.Keys('nova')
+        self.keys = _memcached_keys.Keys('nova')
         self.servers = [Server(), Server()]
         self.servers[1].name = 'another'
         self.reader = self.make()

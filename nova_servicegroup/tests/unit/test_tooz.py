@@ -18,6 +18,7 @@ from typing import Any
 
 import tooz
 
+from nova_servicegroup.drivers import _backoff
 from nova_servicegroup.drivers import _connection
 from nova_servicegroup.drivers import _names
 from nova_servicegroup.drivers import _tooz
@@ -314,7 +315,7 @@ class ConnectionTest(base.TestCase):
 class RestTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.rest = _tooz.Rest(5.0, clock=self.clock)
+        self.rest = _backoff.Rest(5.0, clock=self.clock)
         self.calls = 0
 
     def call(self, fails: bool = False) -> None:

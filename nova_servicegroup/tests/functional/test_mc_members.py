@@ -1,0 +1,114 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Members that die, freeze, restart and leave; memcached is well."""
+
+import os
+import pathlib
+import signal
+import time
+
+from nova_servicegroup.tests.functional import contract
+from nova_servicegroup.tests.functional import fault_contract
+from nova_servicegroup.tests.functional import faults
+from nova_servicegroup.tests.functional import mc_faults
+
+
+class DeathTest(
+    mc_faults.Faults, fault_contract.DeathFaults, contract.FunctionalTestCase
+):
+    times = 30 if faults.LONG else 10
+
+
+class RestartTest(
+    mc_faults.Faults,
+    fault_contract.RestartFaults,
+    contract.FunctionalTestCase,
+):
+    # A restart on a busy machine takes seconds.
+    down_time = 12 if faults.LONG else 6
+
+
+class HostTest(mc_faults.Faults, contract.FunctionalTestCase):
+    """Several processes of one host."""
+
+    def test_a_worker_that_leaves_makes_nobody_down(self) -> None:
+        both = self.running(workers=2)
+        faults.wait_until(lambda: len(both.workers()) == 2, contract.START)
+        self.observe('host1')
+        time.sleep(2 * self.report_interval)
+        # It would start a new one in its place.
+        os.kill(both.pid, signal.SIGSTOP)
+        fault = time.monotonic()
+        os.kill(both.workers()[0], signal.SIGTERM)
+        time.sleep(2 * self.expiry)
+        self.assert_never_down(fault)
+        self.wait_all_up(fault, 2 * self.expiry)
+
+    def test_a_dead_compute_leaves_the_conductor_up(self) -> None:
+        compute = self.running('host1', group='compute')
+        self.running('host1', group='conductor')
+        watcher = self.observe('host1')
+        other = self.observe('host1', group='conductor')
+        killed = self.kill(compute)
+        down = watcher.wait('down', self.dead_within + contract.START)
+        self.assertLess(down - killed, self.dead_within)
+        time.sleep(self.expiry)
+        self.assertEqual([], other.downs(killed))
+        self.assertEqual('up', other.state('host1'))
+        self.assertEqual('down', watcher.state('host1'))
+
+
+class ForkTest(
+    mc_faults.Faults, fault_contract.ForkFaults, contract.FunctionalTestCase
+):
+    def test_a_forked_child_has_connections_of_its_own(self) -> None:
+        super().test_a_forked_child_has_connections_of_its_own()
+        self.assertNotIn('lost contact', self.log.output)
+
+    def is_apart(self) -> bool:
+        """Tell whether two members and a reader each have a connection."""
+        own = _sockets(os.getpid()) - _sockets(os.getppid())
+        return len(own) >= 3
+
+
+class NameTest(mc_faults.Faults, contract.FunctionalTestCase):
+    """Names of hosts that are no keys of memcached's."""
+
+    def test_any_name_of_a_host(self) -> None:
+        names = ['a b', 'a\tb', 'hö/st', '%2F', 'ü' * 150, 'y' * 300]
+        # They differ only where a key would be cut off.
+        twins = ['x' * 299 + 'a', 'x' * 299 + 'b']
+        members = self.members_of(*names, *twins)
+        watcher = self.observe(*names, *twins)
+        hosts = [each.host for each in self.api.get_all(contract.GROUP)]
+        self.assertEqual(sorted(names + twins), sorted(hosts))
+        killed = self.kill(members[-1])
+        down = watcher.wait('down', contract.START, twins[-1]) - killed
+        self.assertLess(down, self.dead_within)
+        time.sleep(self.expiry)
+        self.assert_never_down(killed, *names, twins[0])
+
+    def test_a_stranger_knows_all_that_are_listed(self) -> None:
+        names = ['a b', 'ü' * 150, 'y' * 300]
+        self.members_of(*names)
+        stranger = self.make_api()
+        hosts = [each.host for each in stranger.get_all(contract.GROUP)]
+        self.assertEqual(sorted(names), sorted(hosts))
+
+
+def _sockets(pid: int) -> set[str]:
+    """Return the sockets that a process has open, its parent's included."""
+    files = pathlib.Path(f'/proc/{pid}/fd').iterdir()
+    names = {os.readlink(each) for each in files if each.is_symlink()}
+    return {name for name in names if name.startswith('socket:')}
