@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 #: A record of Nova's services table: an object with mapping access or a dict.
-#: Read here: host, topic, binary, last_seen_up, created_at, updated_at.
+#: Read here: host, topic, binary, last_seen_up, created_at, updated_at, and
+#: the context of an object.
 ServiceRef = Mapping[str, Any]
 
 
@@ -37,11 +38,22 @@ class Timers(Protocol):
 class Service(Protocol):
     """What a driver may ask of the service that joins.
 
-    ``report_interval`` is in seconds; 0 means that the service never reports.
+    :ivar report_interval: seconds; 0 means that the service never reports
+    :ivar host: the host that it runs on
+    :ivar binary: the name of its program
+    :ivar record_id: the number of its record
+    :ivar collects: whether it writes the heartbeats of services that have no
+        access to the database
     """
 
     report_interval: float
     tg: Timers
+    host: str
+    binary: str
+    collects: bool
+
+    @property
+    def record_id(self) -> int: ...
 
     def on_stop(self, callback: Callable[[], None]) -> None:
         """Have callback run once, after the service has stopped its work."""
@@ -52,3 +64,21 @@ class Service(Protocol):
         :raises RecordDeleted: the record is gone
         :raises BackendError: it could not be written
         """
+
+    def note_heartbeat(self) -> None:
+        """Take note that somebody else wrote a heartbeat to the record."""
+
+    def engine(self) -> Any:
+        """Return the SQLAlchemy engine of the services table.
+
+        None where the service has no access to it.
+        """
+
+    def transport(self) -> Any:
+        """Return oslo.messaging's RPC transport, or None."""
+
+
+def cell_of(service_ref: ServiceRef) -> str | None:
+    """Return what tells the cell that a record was read from, if known."""
+    context = getattr(service_ref, '_context', None)
+    return getattr(context, 'cell_uuid', None)

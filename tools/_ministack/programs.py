@@ -24,6 +24,7 @@ from tools._ministack import settings as settings_
 from tools._ministack import venv as venv_
 
 _NEUTRON = pathlib.Path(__file__).with_name('neutron.py')
+_STOCK = pathlib.Path(__file__).with_name('stock')
 
 
 class Programs:
@@ -88,9 +89,20 @@ class Programs:
             text=True,
         )
 
+    def python(self, name: str, module: str) -> process.Process:
+        """Return a module that runs as a process of Nova's.
+
+        :param name: what it is called, also in the settings' ``stock``
+        """
+        argv = [self.venv.program('python'), '-m', module]
+        return self._nova(name, [*argv, str(self.files / 'nova.conf')])
+
     def _nova(self, name: str, argv: list[str]) -> process.Process:
         place = self.directory / 'nova' / name
-        return process.Process(argv, place, self._environment())
+        environment = self._environment()
+        if name in self.settings.stock:
+            environment['PYTHONPATH'] = str(_STOCK)
+        return process.Process(argv, place, environment)
 
     def _service(self, name: str, file: str = 'nova.conf') -> list[str]:
         program = self.venv.program(name)

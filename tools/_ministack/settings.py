@@ -12,7 +12,7 @@
 
 """What a user can choose."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 import json
 import pathlib
@@ -31,6 +31,7 @@ class Settings:
         so that nobody has to wait long.
     :param service_down_time: Nova's option, by default 15 s instead of 60 s.
     :param tick_ms: ZooKeeper's tick; sessions last between 2 and 20 of them.
+    :param stock: the names of Nova's processes that run without this package.
     :param overrides: ``{'group.key': 'value'}`` for all nova.conf files.
     """
 
@@ -41,6 +42,7 @@ class Settings:
     report_interval: int = 3
     service_down_time: int = 15
     tick_ms: int = 500
+    stock: Sequence[str] = ()
     overrides: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property

@@ -17,6 +17,7 @@ It needs nothing but the standard library.
 
 from nova_servicegroup.tests.harness.mariadb import MariaDB
 from nova_servicegroup.tests.harness.memcached import Memcached
+from nova_servicegroup.tests.harness.postgresql import PostgreSQL
 from nova_servicegroup.tests.harness.process import free_port
 from nova_servicegroup.tests.harness.process import free_ports
 from nova_servicegroup.tests.harness.process import Process
@@ -32,6 +33,7 @@ __all__ = [
     'MariaDB',
     'Memcached',
     'MissingProgram',
+    'PostgreSQL',
     'Process',
     'RabbitMQ',
     'Server',

@@ -67,7 +67,7 @@ def _bring_up(driver: str, mode: str) -> stack_.Stack:
         settings.Settings(
             driver=driver,
             mode=mode,
-            computes=2,
+            computes=3,
             report_interval=REPORT_INTERVAL,
             service_down_time=SERVICE_DOWN_TIME,
             overrides={
@@ -126,6 +126,7 @@ class Contract:
             {
                 ('nova-compute', 'compute1'),
                 ('nova-compute', 'compute2'),
+                ('nova-compute', 'compute3'),
                 ('nova-conductor', 'controller'),
                 ('nova-scheduler', 'controller'),
             },

@@ -418,8 +418,44 @@ class NovaServiceTestCase(base.BaseTestCase):
         )
         self.assertEqual(('nova-compute', 'host'), (error.binary, error.host))
 
-    def test_the_conductor_is_silent(self):
+    def test_the_conductor_has_less_time_than_a_beat(self):
+        self.nova_object.indirection_api = conductor = mock.Mock()
+        self.record.indirection_api = conductor
+        self.service.report_interval = 10
+        clients = []
+        self.record.save.side_effect = lambda: clients.append(
+            self.record.indirection_api.client
+        )
+        self.service.save_heartbeat()
+        conductor.client.prepare.assert_called_once_with(timeout=4.0)
+        self.assertEqual([conductor.client.prepare.return_value], clients)
+        self.assertNotIn('indirection_api', vars(self.record))
+
+    def test_a_heartbeat_that_somebody_else_wrote(self):
+        self.service.note_heartbeat()
+        self.assertEqual(7, self.record.report_count)
+        self.record.obj_reset_changes.assert_called_once_with(['report_count'])
+        self.record.save.assert_not_called()
+
+    def test_without_the_database_there_is_no_engine(self):
         self.nova_object.indirection_api = object()
+        self.assertIsNone(self.service.engine())
+
+    def test_the_engine_and_the_transport_are_novas(self):
+        self.nova.module('nova.db')
+        self.nova.module('nova.db.main')
+        self.nova.module('nova.db.main.api', get_engine=lambda: 'engine')
+        self.nova.module('nova.rpc', TRANSPORT='transport')
+        self.assertEqual('engine', self.service.engine())
+        self.assertEqual('transport', self.service.transport())
+
+    def test_only_a_conductor_collects(self):
+        self.assertFalse(self.service.collects)
+        self.running.binary = 'nova-conductor'
+        self.assertTrue(nova_adapter.NovaService(self.running).collects)
+
+    def test_the_conductor_is_silent(self):
+        self.nova_object.indirection_api = mock.Mock()
         self.record.save.side_effect = oslo_messaging.MessagingTimeout(
             'no reply'
         )

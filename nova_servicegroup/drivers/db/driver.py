@@ -18,30 +18,37 @@ with either may be mixed.
 """
 
 import datetime
+import time
 
 from oslo_config import cfg
 from oslo_utils import timeutils
 
 from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers.db import fleet
+from nova_servicegroup.drivers.db import reporting
 from nova_servicegroup import opts
 from nova_servicegroup import process
-from nova_servicegroup import reporter
 from nova_servicegroup import services
 
 BACKEND = 'services table'
 
 
 class DatabaseDriver(base.Driver):
-    """Members write the time of their heartbeat into their own record.
+    """Members have the time of their heartbeat written into their record.
 
-    Options: Nova's ``report_interval`` and ``service_down_time``.
+    Options: Nova's ``report_interval`` and ``service_down_time``, and
+    ``[servicegroup] hold_time``. A service that joins in a conductor also
+    writes the heartbeats of those that have no access to the database.
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         super().__init__(conf)
         self._down_time = opts.service_down_time(conf)
-        self._reporters: process.PerProcess[
-            dict[tuple[str, str], reporter.Reporter]
+        self._interval = float(conf.report_interval)
+        self._hold_time = float(opts.hold_time(conf))
+        self._fleets: dict[tuple[str | None, str], fleet.Fleet] = {}
+        self._attendances: process.PerProcess[
+            dict[tuple[str, str], reporting.Attendance]
         ] = process.PerProcess(dict)
 
     def join(self, member: str, group: str, service: services.Service) -> None:
@@ -49,26 +56,43 @@ class DatabaseDriver(base.Driver):
         if not service.report_interval:
             return
         self.leave(member, group)
-        reporting = reporter.Reporter(
-            f'Member {member} of group {group}', service.save_heartbeat
-        )
-        self._reporters.get()[member, group] = reporting
-        reporting.start(service, service.report_interval)
+        attendance = reporting.Attendance(member, group, service)
+        self._attendances.get()[member, group] = attendance
+        attendance.start()
 
     def leave(self, member: str, group: str) -> None:
         """See base.Driver. The member is down service_down_time later."""
-        reporting = self._reporters.get().pop((member, group), None)
-        if reporting is not None:
-            reporting.stop()
+        attendance = self._attendances.get().pop((member, group), None)
+        if attendance is not None:
+            attendance.stop()
 
     def is_up(self, service_ref: services.ServiceRef) -> bool:
         """See base.Driver.
 
         An update of the record is no proof of life: also an operator makes
-        one. A heartbeat from the future is as bad as one from the past.
+        one. A heartbeat from the future is as bad as one from the past. And
+        what makes the whole fleet late is not held against one of it.
         """
-        age = _age(service_ref)
-        return age is not None and abs(age) <= self._down_time
+        beat, wall = _last_beat(service_ref), _now()
+        if beat is None:
+            return False
+        late = self._late(service_ref, beat, wall)
+        return abs(wall - beat) <= self._down_time or late <= self._down_time
+
+    def _late(
+        self, service_ref: services.ServiceRef, beat: float, wall: float
+    ) -> float:
+        """Return the seconds that count, by the clock of the fleet."""
+        group = service_ref.get('topic') or base.group_of(service_ref)
+        key = services.cell_of(service_ref), group
+        members = self._fleets.get(key)
+        if members is None:
+            members = self._fleets.setdefault(
+                key, fleet.Fleet(self._interval, self._hold_time)
+            )
+        now = time.monotonic()
+        members.take(service_ref['host'], beat, wall, now)
+        return members.age(beat, wall, now)
 
     def updated_time(
         self,
@@ -84,7 +108,7 @@ class DatabaseDriver(base.Driver):
 
     def close(self) -> None:
         """See base.Driver."""
-        for member, group in list(self._reporters.get()):
+        for member, group in list(self._attendances.get()):
             self.leave(member, group)
 
     def check(self) -> str:
@@ -94,25 +118,25 @@ class DatabaseDriver(base.Driver):
     def _member(
         self, group: str, service_ref: services.ServiceRef
     ) -> base.Member:
+        beat = _last_beat(service_ref)
         return base.Member(
             service_ref['host'],
             group,
             self.is_up(service_ref),
-            proof_age=_age(service_ref),
+            proof_age=None if beat is None else max(0.0, _now() - beat),
         )
 
 
-def _age(service_ref: services.ServiceRef) -> float | None:
-    """Return the seconds since the last heartbeat; None: there is no time.
+def _last_beat(service_ref: services.ServiceRef) -> float | None:
+    """Return the time of the last heartbeat; None: there is no time.
 
     A record that was never reported for is as old as it is.
     """
     last = service_ref.get('last_seen_up') or service_ref['created_at']
-    if isinstance(last, str):
+    if isinstance(last, str) or (last is not None and last.tzinfo is None):
         last = base.aware(last)
-    if last is None:
-        return None
-    elapsed: datetime.timedelta = timeutils.utcnow() - last.replace(
-        tzinfo=None
-    )
-    return elapsed.total_seconds()
+    return None if last is None else float(last.timestamp())
+
+
+def _now() -> float:
+    return float(timeutils.utcnow_ts(microsecond=True))

@@ -1,0 +1,300 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Gathers the heartbeats of those who have no access to the database.
+
+Both ends of one RPC call. It carries the number of a record and nothing of
+Nova's, and comes back when the heartbeat is written. Its timeout is also the
+message's time to live; and it says when it was sent, by the database's clock
+as the collector's last answer told it. So one that was stuck on its way, in a
+frozen message queue or process, cannot make a dead service look alive.
+"""
+
+from collections.abc import Callable, Sequence
+import functools
+import threading
+import time
+from typing import Any
+
+from oslo_log import log as logging
+import oslo_messaging as messaging
+from oslo_messaging.rpc import server as rpc_server
+
+from nova_servicegroup.drivers.db import store as store_
+from nova_servicegroup import exceptions
+
+LOG = logging.getLogger(__name__)
+
+TOPIC = 'nova_servicegroup_collector'
+VERSION = '1.0'
+
+#: One UPDATE takes so many heartbeats, and waits so long for them (seconds).
+BATCH = 1000
+GATHER = 1.0
+#: So many batches may wait, or be written, at once; more are dropped.
+_PENDING = 8
+_WRITERS = 4
+_ANSWERERS = 4
+#: Seconds for which the difference between two clocks is believed.
+_CLOCK_AGE = 60.0
+_CLOCK_ERROR = 1.0
+_STOP_TIMEOUT = 2.0
+#: A heartbeat that is on its way for longer than this is dropped (seconds).
+MAX_AGE = 10.0
+
+
+class Client:
+    """A service's end.
+
+    :param transport: oslo.messaging's RPC transport
+    :param timeout: seconds to wait for an answer
+    """
+
+    def __init__(self, transport: Any, timeout: float) -> None:
+        # Refused at once where nobody listens, and while nothing connects.
+        self._client = messaging.get_rpc_client(
+            transport,
+            messaging.Target(topic=TOPIC, version=VERSION),
+            timeout=timeout,
+            retry=0,
+        ).prepare(
+            transport_options=messaging.TransportOptions(at_least_once=True)
+        )
+        self._clock = Clock(lambda: None)
+
+    def beat(self, record_id: int) -> bool:
+        """Have a heartbeat written; tell whether the record is there.
+
+        :raises BackendTimeout: no answer
+        :raises BackendError: no collector took it
+        """
+        for _ in range(2):
+            answer = self._call(record_id)
+            self._clock.set(answer['now'])
+            if answer['taken']:
+                return not answer['gone']
+        raise exceptions.BackendError(TOPIC, 'takes it for too old')
+
+    def _call(self, record_id: int) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = self._client.call(
+                {}, 'beat', record=record_id, sent=self._clock.read()
+            )
+        except messaging.MessagingTimeout as error:
+            raise exceptions.BackendTimeout(
+                TOPIC, 'no answer in time'
+            ) from error
+        except Exception as error:
+            words = (str(error) or type(error).__name__).splitlines()
+            raise exceptions.BackendError(TOPIC, words[0]) from error
+        return answer
+
+
+class Clock:
+    """Somebody else's clock, between two looks at it.
+
+    :param ask: returns its time in seconds, or None
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[], float | None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ask = ask
+        self._clock = clock
+        self._ahead: float | None = None
+        self._set_at = 0.0
+
+    def set(self, now: float | None) -> None:
+        """Note what it shows."""
+        self._set_at = self._clock()
+        self._ahead = None if now is None else now - self._set_at
+
+    def read(self) -> float | None:
+        """Return its time; None: it was never told."""
+        begun = self._clock()
+        if self._ahead is None or begun - self._set_at > _CLOCK_AGE:
+            now = self._ask()
+            # What has taken long is no longer true.
+            if now is not None and self._clock() - begun <= _CLOCK_ERROR:
+                self.set(now)
+        return None if self._ahead is None else self._clock() + self._ahead
+
+
+class _Server(rpc_server.RPCServer):  # type: ignore[misc]
+    """An RPC server that hands over what it receives in batches."""
+
+    def __init__(
+        self,
+        *args: Any,
+        take: Callable[[Sequence[Any]], None],
+        gather: float,
+    ) -> None:
+        super().__init__(*args)
+        self._take = take
+        self._gather = gather
+
+    def _create_listener(self) -> Any:
+        return self.transport._listen(self._target, BATCH, self._gather)
+
+    def _on_incoming(self, incoming: Sequence[Any]) -> None:
+        self._take(incoming)
+
+
+class Collector:
+    """The conductor's end.
+
+    :param transport: oslo.messaging's RPC transport
+    :param host: the host that it runs on
+    :param executor: ``threading`` or ``eventlet``, as the service runs
+    :param gather: seconds for which heartbeats are gathered, at most
+    """
+
+    def __init__(
+        self,
+        transport: Any,
+        store: store_.Store,
+        host: str,
+        executor: str,
+        gather: float = GATHER,
+    ) -> None:
+        self._store = store
+        self._clock = Clock(store.now)
+        self._pending = threading.BoundedSemaphore(_PENDING)
+        self._writing = threading.BoundedSemaphore(_WRITERS)
+        self._lost = False
+        self._stopping = threading.Thread(
+            target=self._stop, daemon=True, name='servicegroup-collector-stop'
+        )
+        self._server = messaging.get_rpc_server(
+            transport,
+            messaging.Target(topic=TOPIC, server=host, version=VERSION),
+            [],
+            executor=executor,
+            server_cls=functools.partial(
+                _Server, take=self._take, gather=gather
+            ),
+        )
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._server.start()
+
+    def stop(self) -> None:
+        """Write what has come, and end, once; bounded in time."""
+        if self._stopping.ident is None:
+            self._stopping.start()
+        self._stopping.join(_STOP_TIMEOUT)
+
+    def _stop(self) -> None:
+        self._server.stop()
+        self._server.wait()
+        for _ in range(_PENDING):
+            self._pending.acquire(timeout=_STOP_TIMEOUT)
+
+    def _take(self, incoming: Sequence[Any]) -> None:
+        """Write a batch in the background, unless too many wait."""
+        if not self._pending.acquire(blocking=False):
+            LOG.debug('%d heartbeats are dropped.', len(incoming))
+            return
+        threading.Thread(
+            target=self._write,
+            args=(incoming, time.monotonic()),
+            daemon=True,
+            name='servicegroup-collector',
+        ).start()
+
+    def _write(self, incoming: Sequence[Any], came_at: float) -> None:
+        try:
+            with self._writing:
+                if time.monotonic() - came_at < MAX_AGE:
+                    answers = self._write_batch(incoming)
+                else:
+                    answers = []
+        except exceptions.BackendError as error:
+            self._log_lost(error)
+        except Exception:
+            LOG.exception('Unexpected error while writing heartbeats')
+        else:
+            self._log_recovered()
+            _answer(answers)
+        finally:
+            self._pending.release()
+
+    def _write_batch(
+        self, incoming: Sequence[Any]
+    ) -> list[Callable[[], None]]:
+        """Write; return what answers each call."""
+        now = self._clock.read()
+        requests = [_Request(each, now) for each in incoming]
+        young = {each.record for each in requests if each.young}
+        gone = self._store.beat(young, now) if young else set()
+        now = self._clock.read()
+        return [
+            functools.partial(each.answer, now, each.record in gone)
+            for each in requests
+        ]
+
+    def _log_lost(self, error: exceptions.BackendError) -> None:
+        if not self._lost:
+            self._lost = True
+            LOG.warning('Heartbeats cannot be written: %s', error)
+
+    def _log_recovered(self) -> None:
+        if self._lost:
+            self._lost = False
+            LOG.info('Heartbeats can be written again.')
+
+
+class _Request:
+    """One call that has come in.
+
+    :param now: the database's time
+    :ivar record: the number of a record; 0: it is no such call
+    :ivar young: it was not stuck anywhere. One whose sender did not know the
+        database's time is not: it may be sent again, with it.
+    """
+
+    def __init__(self, message: Any, now: float | None) -> None:
+        self._message = message
+        args = message.message.get('args') or {}
+        self.record: int = args.get('record', 0)
+        sent = args.get('sent')
+        self.young = bool(self.record) and (
+            now is None or (sent is not None and abs(now - sent) <= MAX_AGE)
+        )
+
+    def answer(self, now: float | None, gone: bool) -> None:
+        """Answer, if anybody waits."""
+        try:
+            self._message.reply(
+                {'now': now, 'taken': self.young, 'gone': gone}
+            )
+        except Exception as error:
+            LOG.debug('A heartbeat of %d: %s', self.record, error)
+
+
+def _answer(answers: Sequence[Callable[[], None]]) -> None:
+    """Answer in several threads.
+
+    One whose sender has vanished may take a minute.
+    """
+    for number in range(min(_ANSWERERS, len(answers))):
+        threading.Thread(
+            target=lambda some: [answer() for answer in some],
+            args=(answers[number::_ANSWERERS],),
+            daemon=True,
+            name='servicegroup-collector-answer',
+        ).start()

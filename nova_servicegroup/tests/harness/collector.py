@@ -1,0 +1,104 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""A collector of heartbeats in a process of its own.
+
+Run as a program, it is that process. ``Collector`` starts and harms one.
+"""
+
+import argparse
+import pathlib
+import signal
+import sys
+import threading
+
+from nova_servicegroup.tests.harness import process
+
+
+class Collector(process.Process):
+    """One process that collects heartbeats.
+
+    :param transport: the URL of the message queue
+    :param database: the SQLAlchemy URL of the database
+    """
+
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        transport: str,
+        database: str,
+        host: str = 'conductor',
+    ) -> None:
+        root = pathlib.Path(__file__).parents[3]
+        super().__init__(
+            [
+                sys.executable,
+                '-m',
+                __name__,
+                f'--transport={transport}',
+                f'--database={database}',
+                f'--host={host}',
+            ],
+            directory,
+            {'PYTHONPATH': str(root), 'PYTHONWARNINGS': 'ignore'},
+        )
+
+    def wait(self, timeout: float = 30.0) -> None:
+        """Wait until it collects."""
+        process.wait_until(
+            lambda: 'collects' in self.log.read_text(),
+            timeout,
+            what=f'no collector; see {self.log}',
+        )
+
+
+def main() -> None:
+    """Collect until a signal ends it."""
+    args = _parse()
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    _collect(args, ended)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--transport', required=True)
+    parser.add_argument('--database', required=True)
+    parser.add_argument('--host', required=True)
+    return parser.parse_args()
+
+
+def _collect(args: argparse.Namespace, ended: threading.Event) -> None:
+    from oslo_config import cfg
+    from oslo_db.sqlalchemy import engines
+    import oslo_messaging as messaging
+
+    from nova_servicegroup.drivers.db import collector
+    from nova_servicegroup.drivers.db import store
+
+    cfg.CONF([], default_config_files=[])
+    engine = engines.create_engine(args.database)
+    collects = collector.Collector(
+        messaging.get_rpc_transport(cfg.CONF, args.transport),
+        store.Store(lambda: engine),
+        args.host,
+        'threading',
+    )
+    collects.start()
+    print('collects', flush=True)
+    ended.wait()
+    collects.stop()
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,199 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The db driver and stock Nova's, side by side in one fleet."""
+
+from collections.abc import Iterable
+import signal
+import time
+from typing import Any
+
+from nova_servicegroup.tests import base
+from nova_servicegroup.tests.harness import process
+from nova_servicegroup.tests.nova import test_stack
+
+COMPUTES = ['compute1', 'compute2', 'compute3']
+CONTROLLER = ['api', 'conductor', 'scheduler']
+INTERVAL = test_stack.REPORT_INTERVAL
+DOWN_TIME = test_stack.SERVICE_DOWN_TIME
+HOLD_TIME = test_stack.HOLD_TIME
+OURS = 'nova_servicegroup'
+STOCK = 'nova.servicegroup.drivers.db'
+#: As long as all that is below may be late on a busy machine (seconds).
+NOISE = 3.0
+
+
+class Reader:
+    """A process that asks who is up; see nova_servicegroup.tests.nova.reader.
+
+    :param name: ``reader``, or ``stock-reader`` for one with Nova's driver
+    """
+
+    def __init__(self, stack: Any, name: str) -> None:
+        self.process = stack.python(
+            name, 'nova_servicegroup.tests.nova.reader'
+        )
+
+    def lines(self) -> list[list[str]]:
+        """Return what it has printed, in words."""
+        if not self.process.log.exists():
+            return []
+        text = self.process.log.read_text().rpartition('\n')[0]
+        return [
+            words
+            for line in text.splitlines()
+            if (words := line.split()) and _is_ours(words)
+        ]
+
+    def looks(self) -> list[tuple[float, set[str]]]:
+        """Return when it looked, and who was down."""
+        return [
+            (float(words[0]), set(words[1:])) for words in self.lines()[1:]
+        ]
+
+    def driver(self) -> str:
+        """Return the module of the driver, once it is known."""
+        lines = self.lines()
+        return lines[0][0] if lines else ''
+
+    def down(self, since: float) -> set[str]:
+        """Return who was ever down."""
+        return {
+            host for at, down in self.looks() for host in down if at > since
+        }
+
+    def down_at(self, host: str, since: float) -> float | None:
+        """Return when a host was first down."""
+        return next(
+            (at for at, down in self.looks() if at > since and host in down),
+            None,
+        )
+
+
+def _is_ours(words: list[str]) -> bool:
+    return words[0].startswith((OURS, 'nova.')) or (
+        words[0].replace('.', '').isdigit()
+    )
+
+
+class FleetTest(base.TestCase):
+    mode = 'threading'
+    stack: Any
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.stack = test_stack.running('db', cls.mode)
+
+    def nova(self, stock: Iterable[str] = ()) -> Any:
+        """Return a Nova some of whose processes are stock."""
+        stack = self.stack
+        wanted = [*stock, 'stock-reader']
+        if list(stack.settings.stock) != wanted:
+            stack.restart_nova(stock=wanted)
+        return stack
+
+    def readers(self, stack: Any) -> tuple[Reader, Reader]:
+        """Return our reader and a stock one, which see everybody up."""
+        ours, stock = made = (
+            Reader(stack, 'reader'),
+            Reader(stack, 'stock-reader'),
+        )
+        for each in made:
+            each.process.log.unlink(missing_ok=True)
+            self.addCleanup(each.process.kill)
+            each.process.start()
+        process.wait_until(
+            lambda: all(
+                each.looks() and not each.looks()[-1][1] for each in made
+            ),
+            test_stack.SOON,
+            what='the readers see everybody up',
+        )
+        self.assertTrue(ours.driver().startswith(OURS), ours.driver())
+        self.assertEqual(STOCK, stock.driver())
+        return made
+
+
+class MixedTest(FleetTest):
+    """Whoever writes and whoever reads, all are up."""
+
+    def test_stock_computes_with_our_conductors(self) -> None:
+        self._mixed('compute1', 'compute2')
+
+    def test_our_computes_with_stock_conductors(self) -> None:
+        stack = self._mixed(*CONTROLLER)
+        self.assertIn(
+            'no collector answers', stack.log('compute2').read_text()
+        )
+
+    def _mixed(self, *stock: str) -> Any:
+        stack = self.nova(stock)
+        readers = self.readers(stack)
+        begun = time.monotonic()
+        time.sleep(DOWN_TIME + 2 * INTERVAL)
+        for reader in readers:
+            self.assertEqual(set(), reader.down(begun))
+        self.addCleanup(stack.start, 'compute1')
+        killed = time.monotonic()
+        stack.kill('compute1')
+        for reader in readers:
+            process.wait_until(
+                lambda reader=reader: reader.down_at('compute1', killed),
+                DOWN_TIME + INTERVAL + NOISE,
+            )
+            self.assertEqual({'compute1'}, reader.down(begun))
+        return stack
+
+
+class StallTest(FleetTest):
+    """Conductor and message queue stand still."""
+
+    stall = DOWN_TIME + 20.0
+
+    def test_nobody_is_down_but_the_dead(self) -> None:
+        stack = self.nova()
+        ours, stock = self.readers(stack)
+        self.addCleanup(self._heal, stack)
+        begun = time.monotonic()
+        stack.kill('conductor', signal.SIGSTOP)
+        stack.rabbitmq.freeze()
+        time.sleep(INTERVAL)
+        killed = time.monotonic()
+        stack.kill('compute1')
+        time.sleep(begun + self.stall - time.monotonic())
+        self._thaw(stack)
+        self.assertEqual(set(COMPUTES), stock.down(begun))
+        self.assertEqual(set(), ours.down(begun) - {'compute1'})
+        process.wait_until(
+            lambda: ours.down_at('compute1', killed),
+            killed + DOWN_TIME + HOLD_TIME - time.monotonic(),
+            what='the dead is down',
+        )
+        taken = (ours.down_at('compute1', killed) or 0) - killed
+        self.measured('killed in a stall: down', taken)
+        time.sleep(2 * INTERVAL)
+        self.assertEqual({'compute1'}, ours.down(begun))
+        process.wait_until(
+            lambda: stock.looks()[-1][1] == {'compute1'},
+            test_stack.SOON,
+            what='the living report again',
+        )
+
+    def _thaw(self, stack: Any) -> None:
+        stack.rabbitmq.thaw()
+        stack.kill('conductor', signal.SIGCONT)
+
+    def _heal(self, stack: Any) -> None:
+        self._thaw(stack)
+        stack.start('compute1')

@@ -1,0 +1,345 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import functools
+import threading
+from typing import Any
+
+import fixtures
+import sqlalchemy as sa
+from sqlalchemy import pool
+
+from nova_servicegroup.drivers import _backoff
+from nova_servicegroup.drivers.db import collector
+from nova_servicegroup.drivers.db import reporting
+from nova_servicegroup import exceptions
+from nova_servicegroup import reporter
+from nova_servicegroup.tests import base
+from nova_servicegroup.tests.harness import services_table
+
+LONG = 20.0
+
+
+class FakeClient:
+    """A way to a collector that does as it is told."""
+
+    def __init__(self) -> None:
+        self.timeout = 0.0
+        self.asked: list[int] = []
+        self.there = True
+        self.error: Exception | None = None
+        self.release = threading.Event()
+        self.release.set()
+
+    def __call__(self, transport: Any, timeout: float) -> 'FakeClient':
+        self.timeout = timeout
+        return self
+
+    def beat(self, record: int) -> bool:
+        self.asked.append(record)
+        self.release.wait(LONG)
+        if self.error is not None:
+            raise self.error
+        return self.there
+
+
+class FakeCollector:
+    """Knows whether it runs."""
+
+    def __init__(self, *args: Any) -> None:
+        self.args = args
+        self.started = self.stopped = 0
+
+    def start(self) -> None:
+        self.started += 1
+
+    def stop(self) -> None:
+        self.stopped += 1
+
+
+class ReportingTest(base.TestCase):
+    """A service whose clock goes when it is told."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        for module, name in ((_backoff, 'Rest'), (reporter, 'Reporter')):
+            timed = functools.partial(getattr(module, name), clock=self.clock)
+            self._patch(module, name, timed)
+        self.client = FakeClient()
+        self.addCleanup(self.client.release.set)
+        self._patch(collector, 'Client', self.client)
+        self.collectors: list[FakeCollector] = []
+        self._patch(collector, 'Collector', self._collector)
+        self.service = base.FakeService()
+
+    def _patch(self, module: Any, name: str, fake: Any) -> None:
+        self.useFixture(fixtures.MockPatchObject(module, name, fake))
+
+    def _collector(self, *args: Any) -> FakeCollector:
+        self.collectors.append(FakeCollector(*args))
+        return self.collectors[-1]
+
+    def join(self) -> reporting.Attendance:
+        """Return the attendance of the service, started."""
+        made = reporting.Attendance('a', 'compute', self.service)
+        made.start()
+        return made
+
+    def give_transport(self) -> None:
+        self.service.transport = lambda: 'a transport'
+
+    def give_database(self) -> services_table.ServicesTable:
+        """Let the service have a database with its record in it."""
+        self.service.database = sa.create_engine(
+            'sqlite://',
+            poolclass=pool.StaticPool,
+            connect_args={'check_same_thread': False},
+        )
+        self.addCleanup(self.service.database.dispose)
+        table = services_table.ServicesTable(self.service.database)
+        table.create()
+        (self.service.record_id,) = table.add(1)
+        return table
+
+    def beat(self, times: int = 1) -> None:
+        """Let the service's timer fire."""
+        for _ in range(times):
+            self.service.fire()
+            self.clock.advance(self.service.report_interval)
+
+    def lines(self, words: str, level: str = 'INFO') -> list[str]:
+        return [line for line in self.log_lines(level) if words in line]
+
+
+class NovaTest(ReportingTest):
+    """A service with neither a database nor a message queue."""
+
+    def test_nova_writes_the_heartbeats(self) -> None:
+        self.join()
+        self.beat(3)
+        self.assertEqual((3, 0), (self.service.saved, self.service.noted))
+
+    def test_its_errors_are_told_once(self) -> None:
+        self.service.error = exceptions.BackendError('Nova', 'away')
+        self.join()
+        self.beat(3)
+        self.assertEqual(1, len(self.lines('lost contact', 'WARNING')))
+
+    def test_no_heartbeat_after_stop(self) -> None:
+        made = self.join()
+        made.stop()
+        self.beat()
+        self.assertEqual(0, self.service.saved)
+
+
+class DirectTest(ReportingTest):
+    """A service that has access to the database."""
+
+    def test_it_writes_its_own_heartbeats(self) -> None:
+        table = self.give_database()
+        self.give_transport()
+        self.join()
+        self.beat(3)
+        self.assertEqual(10, table.get(self.service.record_id)['report_count'])
+        self.assertEqual((0, 3), (self.service.saved, self.service.noted))
+        self.assertEqual([], self.client.asked)
+
+    def test_a_deleted_record_is_an_error_at_every_beat(self) -> None:
+        table = self.give_database()
+        table.delete(self.service.record_id)
+        self.join()
+        self.beat(2)
+        self.assertEqual(2, len(self.lines('is gone', 'ERROR')))
+        self.assertEqual((0, 0), (self.service.saved, self.service.noted))
+
+    def test_a_database_that_is_away_is_told_once(self) -> None:
+        table = self.give_database()
+        services_table.SERVICES.drop(self.service.database)
+        self.join()
+        self.beat(3)
+        self.assertEqual(1, len(self.lines('lost contact', 'WARNING')))
+        self.assertEqual(0, self.service.noted)
+        table.create()
+        table.add(1, id=self.service.record_id)
+        self.beat()
+        self.assertEqual(1, len(self.lines('recovered')))
+        self.assertEqual(1, self.service.noted)
+
+
+class RelayTest(ReportingTest):
+    """A service that has a collector write its heartbeats."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.service.record_id = 42
+        self.give_transport()
+        self.notes_when_saving: list[int] = []
+        save = self.service.save_heartbeat
+
+        def note_and_save() -> None:
+            self.notes_when_saving.append(self.service.noted)
+            save()
+
+        self.service.save_heartbeat = note_and_save
+
+    def test_a_collector_writes_the_heartbeats(self) -> None:
+        self.join()
+        self.beat(3)
+        self.assertEqual([42, 42, 42], self.client.asked)
+        self.assertEqual((0, 3), (self.service.saved, self.service.noted))
+
+    def test_it_is_asked_for_less_than_an_interval(self) -> None:
+        self.join()
+        self.assertEqual(4.0, self.client.timeout)
+
+    def test_nova_writes_them_at_once_where_none_answers(self) -> None:
+        self.client.error = exceptions.BackendError('collector', 'away')
+        self.join()
+        self.beat()
+        self.assertEqual([42], self.client.asked)
+        self.assertEqual(1, self.service.saved)
+        # It may have been written; so Nova writes it in any case.
+        self.assertEqual([1], self.notes_when_saving)
+        self.assertEqual([], self.log_lines('WARNING'))
+
+    def test_so_it_does_where_no_answer_comes_in_time(self) -> None:
+        self.client.error = exceptions.BackendTimeout('collector', 'late')
+        self.join()
+        self.beat()
+        self.assertEqual([1], self.notes_when_saving)
+
+    def test_one_that_does_not_answer_is_asked_now_and_then(self) -> None:
+        self.client.error = exceptions.BackendError('collector', 'away')
+        self.join()
+        gaps, last = [], 0
+        for number in range(1, 1001):
+            before = len(self.client.asked)
+            self.beat()
+            if len(self.client.asked) > before:
+                gaps.append(number - last)
+                last = number
+        self.assertEqual(1000, self.service.saved)
+        # At last, every 150 to 300 s; it takes until the next beat.
+        self.assertLess(len(gaps), 90)
+        self.assertEqual([1, 1], gaps[:2])
+        self.assertLessEqual(max(gaps), 31)
+        self.assertGreaterEqual(min(gaps[-10:]), 15)
+
+    def test_one_that_is_back_is_found(self) -> None:
+        self.client.error = exceptions.BackendError('collector', 'away')
+        self.join()
+        self.beat(100)
+        self.client.error = None
+        self.beat(31)
+        saved = self.service.saved
+        self.beat(3)
+        self.assertEqual(saved, self.service.saved)
+
+    def test_each_change_is_told_once(self) -> None:
+        self.join()
+        self.beat(3)
+        self.client.error = exceptions.BackendError('collector', 'away')
+        self.beat(5)
+        self.client.error = None
+        self.beat(31)
+        self.assertEqual(
+            [
+                'Member a of group compute: a collector writes the '
+                'heartbeats.',
+                'Member a of group compute: no collector answers (collector: '
+                'away); nova-conductor writes the heartbeats.',
+                'Member a of group compute: a collector writes the '
+                'heartbeats.',
+            ],
+            self.log_lines('INFO'),
+        )
+
+    def test_a_deleted_record_is_an_error_at_every_beat(self) -> None:
+        self.client.there = False
+        self.join()
+        self.beat(3)
+        self.assertEqual(
+            3, len(self.lines('nova-compute service on host a', 'ERROR'))
+        )
+        self.assertEqual((0, 0), (self.service.saved, self.service.noted))
+        self.client.there = True
+        self.beat()
+        self.assertEqual(1, self.service.noted)
+
+    def test_neither_way_is_told_once(self) -> None:
+        self.client.error = exceptions.BackendError('collector', 'away')
+        self.service.error = exceptions.BackendError('Nova', 'away')
+        self.join()
+        self.beat(3)
+        self.assertEqual(1, len(self.lines('Nova: away', 'WARNING')))
+        self.service.error = None
+        self.beat()
+        self.assertEqual(1, len(self.lines('recovered')))
+
+    def test_a_heartbeat_that_hangs_is_awaited_and_not_repeated(self) -> None:
+        self.service.report_interval = 0.1
+        self.client.release.clear()
+        self.join()
+        self.beat(3)
+        self.assertEqual([42], self.client.asked)
+        self.assertEqual(0, self.service.saved)
+        self.assertEqual(1, len(self.lines('no answer yet', 'WARNING')))
+        self.service.report_interval = LONG
+        self.client.release.set()
+        self.beat()
+        self.assertEqual(1, len(self.lines('recovered')))
+        self.assertEqual([42], self.client.asked)
+        self.assertEqual(1, self.service.noted)
+
+
+class CollectingTest(ReportingTest):
+    """A service that writes the heartbeats of others."""
+
+    def test_a_conductor_collects_from_its_start_to_its_stop(self) -> None:
+        self.give_database()
+        self.give_transport()
+        self.service.collects = True
+        self.join()
+        (made,) = self.collectors
+        self.assertEqual((1, 0), (made.started, made.stopped))
+        self.assertEqual('a transport', made.args[0])
+        self.assertEqual(('a', 'threading', 1.0), made.args[2:])
+        self.service.stop()
+        self.assertEqual((1, 1), (made.started, made.stopped))
+
+    def test_so_it_does_until_it_leaves(self) -> None:
+        self.give_database()
+        self.give_transport()
+        self.service.collects = True
+        self.join().stop()
+        self.assertEqual(1, self.collectors[0].stopped)
+
+    def test_a_short_interval_gathers_for_less(self) -> None:
+        self.give_database()
+        self.give_transport()
+        self.service.collects = True
+        self.service.report_interval = 2
+        self.join()
+        self.assertEqual(0.2, self.collectors[0].args[-1])
+
+    def test_nobody_else_collects(self) -> None:
+        for lacking in ('collects', 'database', 'transport'):
+            self.service = base.FakeService()
+            self.service.collects = lacking != 'collects'
+            if lacking != 'database':
+                self.give_database()
+            if lacking != 'transport':
+                self.give_transport()
+            self.join()
+            self.service.stop()
+            self.assertEqual([], self.collectors, lacking)

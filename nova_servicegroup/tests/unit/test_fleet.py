@@ -1,0 +1,171 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+from nova_servicegroup.drivers.db import fleet
+from nova_servicegroup.tests import base
+
+DOWN = 60.0
+HOLD = 60.0
+INTERVAL = 10.0
+
+
+class FleetTest(base.TestCase):
+    """Hosts that beat every ten seconds, and an observer that looks at all."""
+
+    error = 0.0
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.fleet = fleet.Fleet(INTERVAL, HOLD)
+        self.time = 1e9
+        self.beats: dict[str, float] = {}
+        self.alive = ['a', 'b', 'c', 'd']
+        self.first = self.clock()
+        self.pass_time(1)
+
+    def pass_time(self, seconds: int, look: bool = True) -> None:
+        """Let time pass; a host beats in a second of its own."""
+        for _ in range(seconds):
+            self.time += 1
+            self.clock.advance(1)
+            for number, host in enumerate('abcd'):
+                due = (self.clock() - self.first) % INTERVAL == number
+                if host in self.alive and (due or host not in self.beats):
+                    self.beats[host] = self.time
+            if look:
+                self.look()
+
+    def look(self) -> None:
+        for host, beat in self.beats.items():
+            self.fleet.take(host, beat, self.wall, self.clock())
+
+    @property
+    def wall(self) -> float:
+        return self.time + self.error
+
+    def age(self, host: str = 'a') -> float:
+        return self.fleet.age(self.beats[host], self.wall, self.clock())
+
+
+class HealthTest(FleetTest):
+    def test_a_heartbeat_is_as_old_as_it_is(self) -> None:
+        for _ in range(30):
+            self.pass_time(1)
+            self.assertAlmostEqual(
+                self.time - self.beats['a'], self.age(), delta=1
+            )
+
+    def test_a_single_dead_host_ages_as_it_does(self) -> None:
+        self.pass_time(30)
+        self.alive.remove('a')
+        for _ in range(100):
+            self.pass_time(1)
+            self.assertAlmostEqual(
+                self.time - self.beats['a'], self.age(), delta=1
+            )
+
+    def test_two_hosts_are_no_fleet(self) -> None:
+        few = fleet.Fleet(INTERVAL, HOLD)
+        for host in ('a', 'b'):
+            few.take(host, self.time, self.time, self.clock())
+        self.assertEqual(
+            float('inf'), few.age(self.time, self.time, self.clock())
+        )
+
+    def test_a_heartbeat_from_the_future_is_young(self) -> None:
+        self.assertEqual(
+            0.0, self.fleet.age(self.time, self.wall, self.clock())
+        )
+
+
+class StallTest(FleetTest):
+    """No heartbeat at all arrives any more."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.pass_time(30)
+        self.alive = []
+        self.stalled_at = max(self.beats.values())
+
+    def test_it_is_not_counted_for_the_hold_time(self) -> None:
+        self.pass_time(79)
+        self.assertLessEqual(self.age(), DOWN)
+        self.alive = ['a', 'b', 'c', 'd']
+        self.pass_time(20)
+        self.assertLessEqual(self.age(), INTERVAL)
+
+    def test_but_no_longer(self) -> None:
+        while self.age() <= DOWN:
+            self.pass_time(1)
+        passed = self.time - self.stalled_at
+        self.assertLessEqual(passed, DOWN + HOLD + 1)
+        self.assertGreater(passed, DOWN + HOLD - INTERVAL - 1)
+
+    def test_who_dies_meanwhile_is_down_when_the_others_are_back(self) -> None:
+        self.pass_time(50)
+        self.alive = ['b', 'c', 'd']
+        self.pass_time(20)
+        self.assertGreater(self.age(), DOWN)
+
+    def test_an_observer_that_starts_then_gives_them_the_time_too(
+        self,
+    ) -> None:
+        self.pass_time(60)
+        self.fleet = fleet.Fleet(INTERVAL, HOLD)
+        for _ in range(40):
+            self.look()
+            self.assertLessEqual(self.age(), DOWN)
+            self.pass_time(1)
+        self.pass_time(30)
+        self.assertGreater(self.age(), DOWN)
+
+    def test_long_dead_is_found_soon_by_an_observer_that_starts(self) -> None:
+        self.pass_time(3600, look=False)
+        self.fleet = fleet.Fleet(INTERVAL, HOLD)
+        self.pass_time(int(2 * INTERVAL) + 2)
+        self.assertGreater(self.age(), DOWN)
+
+    def test_one_that_looks_seldom_finds_it_at_its_next_look(self) -> None:
+        self.pass_time(300, look=False)
+        self.look()
+        self.assertGreater(self.age(), DOWN)
+
+
+class WrongClockTest(FleetTest):
+    """The observer's clock is five minutes fast; it must not matter."""
+
+    error = 300.0
+
+    def test_nobody_is_late(self) -> None:
+        for _ in range(60):
+            self.pass_time(1)
+            self.assertLessEqual(self.age(), INTERVAL)
+
+    def test_nor_for_one_that_looks_seldom(self) -> None:
+        self.pass_time(30)
+        for _ in range(5):
+            self.pass_time(300, look=False)
+            self.look()
+            self.assertLessEqual(self.age(), 2 * INTERVAL)
+
+    def test_a_dead_host_is_found(self) -> None:
+        self.pass_time(30)
+        self.alive.remove('a')
+        self.pass_time(71)
+        self.assertGreater(self.age(), DOWN)
+
+
+class SlowClockTest(WrongClockTest):
+    """The same with one that is slow."""
+
+    error = -300.0
