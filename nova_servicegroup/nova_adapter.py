@@ -130,6 +130,10 @@ def records(group: str) -> 'list[services.ServiceRef]':
     """
     from nova_servicegroup.drivers import base
 
+    if _is_indirect():
+        raise exceptions.BackendError(
+            _TABLE, 'this service has no access to the database'
+        )
     try:
         return [
             each for each in _all_records() if base.group_of(each) == group

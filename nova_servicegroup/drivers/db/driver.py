@@ -17,7 +17,9 @@ The same table, columns and meaning as Nova's own driver, so that services
 with either may be mixed.
 """
 
+import contextlib
 import datetime
+import math
 import time
 
 from oslo_config import cfg
@@ -26,11 +28,15 @@ from oslo_utils import timeutils
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.db import fleet
 from nova_servicegroup.drivers.db import reporting
+from nova_servicegroup import exceptions
 from nova_servicegroup import opts
 from nova_servicegroup import process
 from nova_servicegroup import services
 
 BACKEND = 'services table'
+
+#: A cell, if it is known, and a group.
+_Key = tuple[str | None, str]
 
 
 class DatabaseDriver(base.Driver):
@@ -46,7 +52,8 @@ class DatabaseDriver(base.Driver):
         self._down_time = opts.service_down_time(conf)
         self._interval = float(conf.report_interval)
         self._hold_time = float(opts.hold_time(conf))
-        self._fleets: dict[tuple[str | None, str], fleet.Fleet] = {}
+        self._met: set[_Key] = set()
+        self._fleets: dict[_Key, fleet.Fleet] = {}
         self._attendances: process.PerProcess[
             dict[tuple[str, str], reporting.Attendance]
         ] = process.PerProcess(dict)
@@ -76,23 +83,54 @@ class DatabaseDriver(base.Driver):
         beat, wall = _last_beat(service_ref), _now()
         if beat is None:
             return False
-        late = self._late(service_ref, beat, wall)
-        return abs(wall - beat) <= self._down_time or late <= self._down_time
+        young = abs(wall - beat) <= self._down_time
+        return self._late(service_ref, beat, wall, young) <= self._down_time
 
     def _late(
-        self, service_ref: services.ServiceRef, beat: float, wall: float
+        self,
+        service_ref: services.ServiceRef,
+        beat: float,
+        wall: float,
+        young: bool,
     ) -> float:
-        """Return the seconds that count, by the clock of the fleet."""
+        """Return the seconds that count against a heartbeat.
+
+        :param young: they do not, by this process's own clock
+        """
         group = service_ref.get('topic') or base.group_of(service_ref)
         key = services.cell_of(service_ref), group
-        members = self._fleets.get(key)
-        if members is None:
-            members = self._fleets.setdefault(
+        members, now = self._fleet(key), time.monotonic()
+        members.take(service_ref['host'], beat, wall, now)
+        if young:
+            return 0.0
+        late = members.age(beat, wall, now)
+        if late < math.inf or key in self._met:
+            return late
+        # A process that has just started knows nobody else, and may have a
+        # wrong clock.
+        self._met.add(key)
+        self._meet(key, wall, now)
+        return members.age(beat, wall, now)
+
+    def _fleet(self, key: _Key) -> fleet.Fleet:
+        found = self._fleets.get(key)
+        if found is None:
+            found = self._fleets.setdefault(
                 key, fleet.Fleet(self._interval, self._hold_time)
             )
-        now = time.monotonic()
-        members.take(service_ref['host'], beat, wall, now)
-        return members.age(beat, wall, now)
+        return found
+
+    def _meet(self, key: _Key, wall: float, now: float) -> None:
+        """Read a whole group once, where that is possible."""
+        cell, group = key
+        with contextlib.suppress(exceptions.BackendError):
+            for each in self.records(group):
+                beat = _last_beat(each)
+                if beat is not None:
+                    # A record of no known cell is compared with all.
+                    its = cell and services.cell_of(each)
+                    members = self._fleet((its, group))
+                    members.take(each['host'], beat, wall, now)
 
     def updated_time(
         self,

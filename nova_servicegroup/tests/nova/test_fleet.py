@@ -13,12 +13,16 @@
 
 """The db driver and stock Nova's, side by side in one fleet."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+import pathlib
 import signal
 import time
 from typing import Any
 
+import fixtures
+
 from nova_servicegroup.tests import base
+from nova_servicegroup.tests.harness import clock
 from nova_servicegroup.tests.harness import process
 from nova_servicegroup.tests.nova import test_stack
 
@@ -39,10 +43,13 @@ class Reader:
     :param name: ``reader``, or ``stock-reader`` for one with Nova's driver
     """
 
-    def __init__(self, stack: Any, name: str) -> None:
+    def __init__(
+        self, stack: Any, name: str, env: Mapping[str, str] | None = None
+    ) -> None:
         self.process = stack.python(
             name, 'nova_servicegroup.tests.nova.reader'
         )
+        self.process.env.update(env or {})
 
     def lines(self) -> list[list[str]]:
         """Return what it has printed, in words."""
@@ -154,6 +161,39 @@ class MixedTest(FleetTest):
             )
             self.assertEqual({'compute1'}, reader.down(begun))
         return stack
+
+
+class ClockTest(FleetTest):
+    """The clock of a reader is wrong."""
+
+    def test_nobody_is_down_but_the_dead(self) -> None:
+        stack = self.nova()
+        readers = [self._reader(stack, offset) for offset in ('-5m', '+5m')]
+        process.wait_until(
+            lambda: all(each.looks() for each in readers), test_stack.SOON
+        )
+        time.sleep(DOWN_TIME + INTERVAL)
+        for each in readers:
+            self.assertEqual(set(), each.down(0.0))
+        self.addCleanup(stack.start, 'compute1')
+        killed = time.monotonic()
+        stack.kill('compute1')
+        for each in readers:
+            process.wait_until(
+                lambda each=each: each.down_at('compute1', killed),
+                DOWN_TIME + 2 * INTERVAL + NOISE,
+            )
+            self.assertEqual({'compute1'}, each.down(0.0))
+
+    def _reader(self, stack: Any, offset: str) -> Reader:
+        directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        fake = clock.Clock(directory)
+        fake.set(offset)
+        self.assertGreater(abs(fake.read() - time.time()), 200)
+        made = Reader(stack, f'reader{offset}', fake.env)
+        self.addCleanup(made.process.kill)
+        made.process.start()
+        return made
 
 
 class StallTest(FleetTest):

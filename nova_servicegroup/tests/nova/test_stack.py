@@ -43,6 +43,7 @@ OUTAGE = 15.0
 SETTLED = 10.0
 SLOWEST = 3.0
 SOON = 30.0
+COLLECTED = 'a collector writes the heartbeats'
 
 _running: list[stack_.Stack] = []
 
@@ -120,6 +121,23 @@ class Contract:
             self.addCleanup(self.stack.delete, server.id)
         return server
 
+    def poll(self, seconds: float) -> None:
+        """Ask for the services; all must be up, and the answer quick."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            status, body, took = self.stack.request('GET', '/os-services')
+            self.assertEqual(200, status, body)
+            self.assertLess(took, SLOWEST)
+            self.assertEqual(
+                [],
+                [
+                    each['host']
+                    for each in body['services']
+                    if each['state'] != 'up'
+                ],
+            )
+            time.sleep(0.2)
+
     def test_every_service_is_up_and_has_reported(self) -> None:
         found = self.stack.services()
         self.assertEqual(
@@ -195,23 +213,6 @@ class OutageContract(Contract):
     def backend(self) -> server.Server:
         raise NotImplementedError
 
-    def poll(self, seconds: float) -> None:
-        """Ask for the services; all must be up, and the answer quick."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            status, body, took = self.stack.request('GET', '/os-services')
-            self.assertEqual(200, status, body)
-            self.assertLess(took, SLOWEST)
-            self.assertEqual(
-                [],
-                [
-                    each['host']
-                    for each in body['services']
-                    if each['state'] != 'up'
-                ],
-            )
-            time.sleep(0.2)
-
     def restore_backend(self) -> None:
         if not self.backend().running:
             self.backend().start()
@@ -269,6 +270,10 @@ class DatabaseContract(Contract):
     driver = 'db'
     down_within = SERVICE_DOWN_TIME + 2.0
 
+    def test_a_collector_writes_the_heartbeats(self) -> None:
+        text = self.stack.log('compute1').read_text()
+        self.assertIn(COLLECTED, text)
+
 
 class ZooKeeperThreadingTest(ZooKeeperContract, base.TestCase):
     mode = 'threading'
@@ -288,6 +293,18 @@ class MemcachedEventletTest(MemcachedContract, base.TestCase):
 
 class DatabaseThreadingTest(DatabaseContract, base.TestCase):
     mode = 'threading'
+
+    def test_a_conductor_that_is_killed_and_restarted(self) -> None:
+        log = self.stack.log('compute1')
+        before = log.read_text()
+        self.stack.kill('conductor')
+        self.stack.start('conductor')
+        self.poll(SERVICE_DOWN_TIME)
+        process.wait_until(
+            lambda: COLLECTED in log.read_text()[len(before) :],
+            SOON,
+            what='a collector is found again',
+        )
 
 
 class DatabaseEventletTest(DatabaseContract, base.TestCase):

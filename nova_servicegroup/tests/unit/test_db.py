@@ -12,6 +12,7 @@
 
 
 import datetime
+import types
 from typing import Any
 
 from oslo_utils import fixture
@@ -22,6 +23,14 @@ from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
 
 UTC = datetime.timezone.utc
+
+
+class Record(dict[str, Any]):
+    """A record that was read from a cell."""
+
+    def __init__(self, values: dict[str, Any], cell: str) -> None:
+        super().__init__(values)
+        self._context = types.SimpleNamespace(cell_uuid=cell)
 
 
 class DatabaseDriverTest(base.TestCase):
@@ -75,6 +84,49 @@ class DatabaseDriverTest(base.TestCase):
             self.assertFalse(
                 self.driver.is_up(self.record(0, last_seen_up=seen)), seen
             )
+
+    def fleet(self, *ages: float) -> list[dict[str, Any]]:
+        return [
+            self.record(age, host=f'host{number}')
+            for number, age in enumerate(ages)
+        ]
+
+    def up(self, records: list[dict[str, Any]]) -> list[bool]:
+        return [self.driver.is_up(each) for each in records]
+
+    def test_what_is_late_for_all_is_not_counted(self) -> None:
+        late = self.fleet(75, 78, 80, 300)
+        self.driver.records = lambda group: late
+        self.assertEqual([True, True, True, False], self.up(late))
+
+    def test_nor_where_this_clock_is_wrong(self) -> None:
+        for error in (-300, 300):
+            self.driver = db.DatabaseDriver(self.make_conf())
+            hosts = self.fleet(error, error + 5, error + 9, error + 70)
+            self.driver.records = lambda group, hosts=hosts: hosts
+            self.assertEqual([True, True, True, False], self.up(hosts))
+
+    def test_two_hosts_are_judged_by_this_clock(self) -> None:
+        late = self.fleet(75, 78)
+        self.driver.records = lambda group: late
+        self.assertEqual([False, False], self.up(late))
+
+    def test_so_are_those_of_a_cell_of_their_own(self) -> None:
+        late = self.fleet(75, 78, 80)
+        for number, each in enumerate(late):
+            late[number] = Record(each, f'cell{number}')
+        self.driver.records = lambda group: late
+        self.assertEqual([False, False, False], self.up(late))
+
+    def test_the_group_is_read_once_and_only_for_one_that_is_late(
+        self,
+    ) -> None:
+        reads: list[str] = []
+        self.driver.records = lambda group: reads.append(group) or []
+        self.up(self.fleet(5, 9))
+        self.assertEqual([], reads)
+        self.up(self.fleet(300, 300))
+        self.assertEqual(['compute'], reads)
 
     def test_updated_time_is_aware_or_none(self) -> None:
         record = self.record(0, updated_at=self.now)

@@ -340,6 +340,8 @@ class RecordsTestCase(base.BaseTestCase):
             'nova.objects', ServiceList=mock.Mock(get_all=self.get_all)
         )
         self.answers = {}
+        self.nova_object = python_types.SimpleNamespace(indirection_api=None)
+        self.nova.module('nova.objects.base', NovaObject=self.nova_object)
         self.nova.module(
             'nova.context',
             get_admin_context=lambda: 'admin',
@@ -349,6 +351,11 @@ class RecordsTestCase(base.BaseTestCase):
 
     def hosts(self):
         return [each['host'] for each in nova_adapter.records('compute')]
+
+    def test_nova_compute_reads_nothing_through_the_conductor(self):
+        self.nova_object.indirection_api = object()
+        self.assertRaises(exceptions.BackendError, self.hosts)
+        self.get_all.assert_not_called()
 
     def test_of_the_own_cell(self):
         self.assertEqual(['one'], self.hosts())
