@@ -89,18 +89,18 @@ class Programs:
             text=True,
         )
 
-    def python(self, name: str, module: str) -> process.Process:
-        """Return a module that runs as a process of Nova's.
-
-        :param name: what it is called, also in the settings' ``stock``
-        """
+    def python(self, name: str, module: str, stock: bool) -> process.Process:
+        """Return a module that runs as a process of Nova's."""
         argv = [self.venv.program('python'), '-m', module]
-        return self._nova(name, [*argv, str(self.files / 'nova.conf')])
+        argv.append(str(self.files / 'nova.conf'))
+        return self._nova(name, argv, stock)
 
-    def _nova(self, name: str, argv: list[str]) -> process.Process:
+    def _nova(
+        self, name: str, argv: list[str], stock: bool = False
+    ) -> process.Process:
         place = self.directory / 'nova' / name
         environment = self._environment()
-        if name in self.settings.stock:
+        if stock or name in self.settings.stock:
             environment['PYTHONPATH'] = str(_STOCK)
         return process.Process(argv, place, environment)
 

@@ -134,9 +134,14 @@ class Stack(nova.Nova):
         self._configure()
         self._start_nova()
 
-    def python(self, name: str, module: str) -> process.Process:
-        """Return a module that is to run as a process of Nova's."""
-        return self._programs().python(name, module)
+    def python(
+        self, name: str, module: str, stock: bool = False
+    ) -> process.Process:
+        """Return a module that is to run as a process of Nova's.
+
+        :param stock: without this package.
+        """
+        return self._programs().python(name, module, stock)
 
     def start(self, name: str, wait: bool = True) -> float:
         """Start one of Nova's processes again.

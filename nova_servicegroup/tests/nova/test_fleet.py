@@ -13,7 +13,7 @@
 
 """The db driver and stock Nova's, side by side in one fleet."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 import pathlib
 import signal
 import time
@@ -27,7 +27,6 @@ from nova_servicegroup.tests.harness import process
 from nova_servicegroup.tests.nova import test_stack
 
 COMPUTES = ['compute1', 'compute2', 'compute3']
-CONTROLLER = ['api', 'conductor', 'scheduler']
 INTERVAL = test_stack.REPORT_INTERVAL
 DOWN_TIME = test_stack.SERVICE_DOWN_TIME
 HOLD_TIME = test_stack.HOLD_TIME
@@ -40,14 +39,18 @@ NOISE = 3.0
 class Reader:
     """A process that asks who is up; see nova_servicegroup.tests.nova.reader.
 
-    :param name: ``reader``, or ``stock-reader`` for one with Nova's driver
+    :param stock: with Nova's own driver
     """
 
     def __init__(
-        self, stack: Any, name: str, env: Mapping[str, str] | None = None
+        self,
+        stack: Any,
+        name: str,
+        env: Mapping[str, str] | None = None,
+        stock: bool = False,
     ) -> None:
         self.process = stack.python(
-            name, 'nova_servicegroup.tests.nova.reader'
+            name, 'nova_servicegroup.tests.nova.reader', stock
         )
         self.process.env.update(env or {})
 
@@ -95,26 +98,20 @@ def _is_ours(words: list[str]) -> bool:
 
 class FleetTest(base.TestCase):
     mode = 'threading'
+    #: What runs without this package.
+    stock: tuple[str, ...] = ()
     stack: Any
 
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        cls.stack = test_stack.running('db', cls.mode)
+        cls.stack = test_stack.running('db', cls.mode, cls.stock)
 
-    def nova(self, stock: Iterable[str] = ()) -> Any:
-        """Return a Nova some of whose processes are stock."""
-        stack = self.stack
-        wanted = [*stock, 'stock-reader']
-        if list(stack.settings.stock) != wanted:
-            stack.restart_nova(stock=wanted)
-        return stack
-
-    def readers(self, stack: Any) -> tuple[Reader, Reader]:
+    def readers(self) -> tuple[Reader, Reader]:
         """Return our reader and a stock one, which see everybody up."""
         ours, stock = made = (
-            Reader(stack, 'reader'),
-            Reader(stack, 'stock-reader'),
+            Reader(self.stack, 'reader'),
+            Reader(self.stack, 'stock-reader', stock=True),
         )
         for each in made:
             each.process.log.unlink(missing_ok=True)
@@ -132,87 +129,59 @@ class FleetTest(base.TestCase):
         return made
 
 
-class MixedTest(FleetTest):
+class Mixed(FleetTest):
     """Whoever writes and whoever reads, all are up."""
 
-    def test_stock_computes_with_our_conductors(self) -> None:
-        self._mixed('compute1', 'compute2')
-
-    def test_our_computes_with_stock_conductors(self) -> None:
-        stack = self._mixed(*CONTROLLER)
-        self.assertIn(
-            'no collector answers', stack.log('compute2').read_text()
-        )
-
-    def _mixed(self, *stock: str) -> Any:
-        stack = self.nova(stock)
-        readers = self.readers(stack)
+    def check(self) -> None:
+        readers = self.readers()
         begun = time.monotonic()
         time.sleep(DOWN_TIME + 2 * INTERVAL)
         for reader in readers:
             self.assertEqual(set(), reader.down(begun))
-        self.addCleanup(stack.start, 'compute1')
+        self.addCleanup(self.stack.start, 'compute1')
         killed = time.monotonic()
-        stack.kill('compute1')
+        self.stack.kill('compute1')
         for reader in readers:
             process.wait_until(
                 lambda reader=reader: reader.down_at('compute1', killed),
                 DOWN_TIME + INTERVAL + NOISE,
             )
             self.assertEqual({'compute1'}, reader.down(begun))
-        return stack
 
 
-class ClockTest(FleetTest):
-    """The clock of a reader is wrong."""
+class StockComputesTest(Mixed):
+    stock = ('compute1', 'compute2')
 
-    def test_nobody_is_down_but_the_dead(self) -> None:
-        stack = self.nova()
-        readers = [self._reader(stack, offset) for offset in ('-5m', '+5m')]
-        process.wait_until(
-            lambda: all(each.looks() for each in readers), test_stack.SOON
-        )
-        time.sleep(DOWN_TIME + INTERVAL)
-        for each in readers:
-            self.assertEqual(set(), each.down(0.0))
-        self.addCleanup(stack.start, 'compute1')
-        killed = time.monotonic()
-        stack.kill('compute1')
-        for each in readers:
-            process.wait_until(
-                lambda each=each: each.down_at('compute1', killed),
-                DOWN_TIME + 2 * INTERVAL + NOISE,
-            )
-            self.assertEqual({'compute1'}, each.down(0.0))
-
-    def _reader(self, stack: Any, offset: str) -> Reader:
-        directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        fake = clock.Clock(directory)
-        fake.set(offset)
-        self.assertGreater(abs(fake.read() - time.time()), 200)
-        made = Reader(stack, f'reader{offset}', fake.env)
-        self.addCleanup(made.process.kill)
-        made.process.start()
-        return made
+    def test_stock_computes_with_our_conductors(self) -> None:
+        self.check()
 
 
-class StallTest(FleetTest):
-    """Conductor and message queue stand still."""
+class StockControllerTest(Mixed):
+    stock = ('api', 'conductor', 'scheduler')
+
+    def test_our_computes_with_stock_conductors(self) -> None:
+        self.check()
+        text = self.stack.log('compute2').read_text()
+        self.assertIn('no collector answers', text)
+
+
+class BadMinuteTest(FleetTest):
+    """What makes stock Nova call live hosts dead."""
 
     stall = DOWN_TIME + 20.0
 
-    def test_nobody_is_down_but_the_dead(self) -> None:
-        stack = self.nova()
-        ours, stock = self.readers(stack)
-        self.addCleanup(self._heal, stack)
+    def test_conductor_and_message_queue_stand_still(self) -> None:
+        ours, stock = self.readers()
+        self.addCleanup(self.stack.start, 'compute1')
+        self.addCleanup(self._thaw)
         begun = time.monotonic()
-        stack.kill('conductor', signal.SIGSTOP)
-        stack.rabbitmq.freeze()
+        self.stack.kill('conductor', signal.SIGSTOP)
+        self.stack.rabbitmq.freeze()
         time.sleep(INTERVAL)
         killed = time.monotonic()
-        stack.kill('compute1')
+        self.stack.kill('compute1')
         time.sleep(begun + self.stall - time.monotonic())
-        self._thaw(stack)
+        self._thaw()
         self.assertEqual(set(COMPUTES), stock.down(begun))
         self.assertEqual(set(), ours.down(begun) - {'compute1'})
         process.wait_until(
@@ -230,10 +199,34 @@ class StallTest(FleetTest):
             what='the living report again',
         )
 
-    def _thaw(self, stack: Any) -> None:
-        stack.rabbitmq.thaw()
-        stack.kill('conductor', signal.SIGCONT)
+    def _thaw(self) -> None:
+        self.stack.rabbitmq.thaw()
+        self.stack.kill('conductor', signal.SIGCONT)
 
-    def _heal(self, stack: Any) -> None:
-        self._thaw(stack)
-        stack.start('compute1')
+    def test_the_clock_of_a_reader_is_wrong(self) -> None:
+        readers = [self._reader(offset) for offset in ('-5m', '+5m')]
+        process.wait_until(
+            lambda: all(each.looks() for each in readers), test_stack.SOON
+        )
+        time.sleep(DOWN_TIME + INTERVAL)
+        for each in readers:
+            self.assertEqual(set(), each.down(0.0))
+        self.addCleanup(self.stack.start, 'compute1')
+        killed = time.monotonic()
+        self.stack.kill('compute1')
+        for each in readers:
+            process.wait_until(
+                lambda each=each: each.down_at('compute1', killed),
+                DOWN_TIME + 2 * INTERVAL + NOISE,
+            )
+            self.assertEqual({'compute1'}, each.down(0.0))
+
+    def _reader(self, offset: str) -> Reader:
+        directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        fake = clock.Clock(directory)
+        fake.set(offset)
+        self.assertGreater(abs(fake.read() - time.time()), 200)
+        made = Reader(self.stack, f'reader{offset}', fake.env)
+        self.addCleanup(made.process.kill)
+        made.process.start()
+        return made

@@ -14,6 +14,8 @@
 """A real Nova with each driver: services live, die and come back."""
 
 import atexit
+from collections.abc import Sequence
+import dataclasses
 import os
 import pathlib
 import re
@@ -48,16 +50,21 @@ COLLECTED = 'a collector writes the heartbeats'
 _running: list[stack_.Stack] = []
 
 
-def running(driver: str, mode: str) -> stack_.Stack:
+def running(driver: str, mode: str, stock: Sequence[str] = ()) -> stack_.Stack:
     """Return the one Nova of this process, on this driver and in this mode.
 
     Its servers start with the first driver, and stay.
+
+    :param stock: the names of processes that run without this package.
     """
     if not _running:
         _running.append(_bring_up(driver, mode))
     stack = _running[0]
-    if (stack.settings.driver, stack.settings.mode) != (driver, mode):
-        stack.restart_nova(driver=driver, mode=mode)
+    wanted = dataclasses.replace(
+        stack.settings, driver=driver, mode=mode, stock=tuple(stock)
+    )
+    if stack.settings != wanted:
+        stack.restart_nova(driver=driver, mode=mode, stock=tuple(stock))
     return stack
 
 

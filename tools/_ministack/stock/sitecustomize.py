@@ -11,8 +11,6 @@
 # under the License.
 
 
-
-
 """Hides this package from a Nova process, which then is a stock one."""
 
 import sys
