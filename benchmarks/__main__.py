@@ -23,7 +23,7 @@ from benchmarks import nova
 from benchmarks import report
 from tools._ministack import progress
 
-PARTS = ('is_up', 'refresh', 'construct')
+PARTS = ('is_up', 'refresh', 'construct', 'heartbeats')
 
 
 def main() -> None:
@@ -36,14 +36,22 @@ def main() -> None:
         nova.Stage(pathlib.Path(directory)) as stage,
     ):
         for part in args.parts or PARTS:
-            module = importlib.import_module(f'benchmarks.{part}')
             with say.step(part):
-                tables += module.run(stage, args.quick)
+                tables += _run(part, stage, args)
     command = ' '.join(['benchmarks/run', *sys.argv[1:]])
     text = report.text(command, args.quick, tables)
     print(text)
     if args.output:
         report.save(args.output, text, tables)
+
+
+def _run(
+    part: str, stage: nova.Stage, args: argparse.Namespace
+) -> list[report.Table]:
+    module = importlib.import_module(f'benchmarks.{part}')
+    sizes = {'sizes': args.hosts} if part == 'heartbeats' else {}
+    tables: list[report.Table] = module.run(stage, args.quick, **sizes)
+    return tables
 
 
 def _parse() -> argparse.Namespace:
@@ -53,6 +61,14 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument(
         '--quick', action='store_true', help='only prove that it runs'
+    )
+    parser.add_argument(
+        '--hosts',
+        action='append',
+        type=int,
+        default=[],
+        metavar='N',
+        help='for heartbeats; may be given more than once',
     )
     parser.add_argument(
         '--output', type=pathlib.Path, help='also write .md and .csv there'

@@ -51,8 +51,19 @@ class Attendance:
         """Beat on the service's timer; in a conductor, also collect."""
         self._reporter.start(self._service, self._service.report_interval)
         if self._collector is not None:
-            self._collector.start()
             self._service.on_stop(self._collector.stop)
+            self._collect(self._collector)
+
+    def _collect(self, made: collector.Collector) -> None:
+        """Start a collector; the service is more important than that."""
+        try:
+            made.start()
+        except Exception:
+            LOG.exception(
+                '%s: its collector does not start. Services without access '
+                'to the database have nova-conductor write their heartbeats.',
+                self.name,
+            )
 
     def stop(self) -> None:
         """Beat no more."""

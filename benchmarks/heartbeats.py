@@ -1,0 +1,181 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What a heartbeat of the db driver costs, also on a busy machine.
+
+The hosts of a cell send their heartbeats the stock way and ours in turn.
+"""
+
+from collections.abc import Sequence
+import os
+from typing import Any
+
+from benchmarks import beats
+from benchmarks import cell as cell_
+from benchmarks import nova
+from benchmarks import report
+
+_SIZES = (1000, 5000)
+_QUICK = beats.Plan(2, 5, 3.0, 4.0, 1, 8.0)
+
+# What one heartbeat costs: a meter, its name in the report, a factor, and
+# the ratio of ours to stock that is wanted.
+_COSTS = (
+    ('statements', 'SQL statements', 1.0, 0.01),
+    ('MariaDB CPU', 'CPU of MariaDB, us', 1e6, 0.1),
+    ('conductor CPU', 'CPU of nova-conductor, us', 1e6, 0.3),
+    ('RabbitMQ CPU', 'CPU of RabbitMQ, us', 1e6, None),
+    ('messages', 'messages through RabbitMQ', 1.0, None),
+    ('sender CPU', 'CPU of the senders, us', 1e6, None),
+)
+_COST_NOTES = """One nova-conductor with one worker, MariaDB and RabbitMQ, all
+real. Hollow computes send a heartbeat every {interval} s, each at a time of
+its own, by nova-conductor: the stock way is Service.save() over Nova's RPC, as
+in Nova's driver; ours is what our driver does in nova-compute. The conductor
+runs with this package and serves both: what it does for Service.save() is
+Nova's own. {rounds} rounds of {seconds} s for each way, in turn, after
+{warm} s to warm up. Statements are those that MariaDB counts as Questions,
+with COMMIT and ROLLBACK; CPU is user and system time of all processes;
+messages are those that RabbitMQ has received, a request and an answer each.
+What the idle cell spends in the same time, measured before and after, is
+subtracted. Costs are divided among the heartbeats that were answered, also
+those of such as were not.
+"""
+_ROUND_NOTES = """The rounds behind it. CPU is in cores, with what an idle cell
+spends. The time until a heartbeat is answered counts from the moment at which
+it was due. A conductor has one worker, so it can use little more than one
+core: where it does, or where all cores are used, fewer heartbeats are answered
+than are due. Failed ones were not written at all; fallbacks are those that our
+driver had to send the stock way.
+"""
+_DOWN_NOTES = """No host is down, so each of these verdicts is false. Meanwhile
+{loops} busy loops compete for {cores} cores with all else, at the same
+priority, for {seconds} s. A reader asks about all hosts, once a second or as
+often as it can: stock Nova's driver when they beat the stock way, ours when
+they beat ours. report_interval is {interval} s; service_down_time is {down} s
+instead of 60, so that it need not take long.
+"""
+_PROCESSES = ('conductor', 'MariaDB', 'RabbitMQ', 'sender')
+_BEATS = [
+    'answered a second',
+    'failed',
+    'fallbacks',
+    'median, ms',
+    '99 %, ms',
+]
+
+
+def run(
+    stage: nova.Stage, quick: bool, sizes: Sequence[int] = ()
+) -> list[report.Table]:
+    """Return the part's tables.
+
+    :param sizes: numbers of hosts
+    """
+    plan = _QUICK if quick else beats.Plan()
+    found: list[beats.Size] = []
+    with cell_.Cell(
+        stage.directory / 'cell', plan.interval, plan.down_time
+    ) as cell:
+        for hosts in sorted(sizes or ([100] if quick else _SIZES)):
+            found.append(beats.Size(cell, hosts, plan))
+            found[-1].measure()
+    return [_costs(found, plan), _rounds(found), _downs(found, plan)]
+
+
+def _costs(found: list[beats.Size], plan: beats.Plan) -> report.Table:
+    return report.Table(
+        'heartbeat_costs',
+        'One heartbeat of nova-compute',
+        ['hosts', 'per heartbeat', *beats.WAYS, 'ours / stock', 'wanted'],
+        [_cost_row(size, *cost) for size in found for cost in _COSTS],
+        _COST_NOTES.format(
+            interval=plan.interval,
+            rounds=plan.rounds,
+            seconds=f'{plan.window:g}',
+            warm=f'{plan.warm:g}',
+        ),
+    )
+
+
+def _cost_row(
+    size: beats.Size,
+    meter: str,
+    name: str,
+    factor: float,
+    wanted: float | None,
+) -> list[Any]:
+    stock, ours = (factor * size.cost(way, meter) for way in beats.WAYS)
+    ratio = ours / stock if stock else None
+    limit = None if wanted is None else f'<= {wanted:g}'
+    return [size.hosts, name, stock, ours, ratio, limit]
+
+
+def _rounds(found: list[beats.Size]) -> report.Table:
+    cpus = [f'{each} CPU' for each in _PROCESSES]
+    return report.Table(
+        'heartbeat_rounds',
+        'Heartbeats, round by round',
+        ['hosts', 'way', 'due a second', *_BEATS, *cpus],
+        [
+            [size.hosts, way, size.hosts / size.plan.interval, *_round(read)]
+            for size in found
+            for way, read in size.rounds
+        ],
+        _ROUND_NOTES,
+    )
+
+
+def _round(read: cell_.Reading) -> list[Any]:
+    seconds = read['seconds']
+    return [
+        *_beats(read, seconds),
+        *(read[f'{each} CPU'] / seconds for each in _PROCESSES),
+    ]
+
+
+def _beats(read: dict[str, Any], seconds: float) -> list[Any]:
+    return [
+        read['answered'] / seconds,
+        read['failed'],
+        read['saved'],
+        1e3 * read['median'],
+        1e3 * read['99 %'],
+    ]
+
+
+def _downs(found: list[beats.Size], plan: beats.Plan) -> report.Table:
+    verdicts = ['reads', 'verdicts', 'down', 'down, %', 'hosts called down']
+    return report.Table(
+        'heartbeat_false_downs',
+        'False verdicts while the machine is busy',
+        ['hosts', 'way', *verdicts, *_BEATS],
+        [
+            [size.hosts, way, *_down(read), *_beats(read, plan.busy)]
+            for size in found
+            for way, read in size.downs
+        ],
+        _DOWN_NOTES.format(
+            loops=beats.BUSY_LOOPS,
+            cores=os.cpu_count(),
+            seconds=f'{plan.busy:g}',
+            interval=plan.interval,
+            down=plan.down_time,
+        ),
+    )
+
+
+def _down(read: dict[str, Any]) -> list[Any]:
+    share = 100 * read['down'] / max(1, read['verdicts'])
+    numbers = [read[each] for each in ('reads', 'verdicts', 'down')]
+    return [*numbers, share, read['hosts']]
