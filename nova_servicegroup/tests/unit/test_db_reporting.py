@@ -56,11 +56,15 @@ class FakeClient:
 class FakeCollector:
     """Knows whether it runs."""
 
+    error: Exception | None = None
+
     def __init__(self, *args: Any) -> None:
         self.args = args
         self.started = self.stopped = 0
 
     def start(self) -> None:
+        if self.error is not None:
+            raise self.error
         self.started += 1
 
     def stop(self) -> None:
@@ -323,6 +327,15 @@ class CollectingTest(ReportingTest):
         self.service.collects = True
         self.join().stop()
         self.assertEqual(1, self.collectors[0].stopped)
+
+    def test_a_conductor_starts_also_if_its_collector_does_not(self) -> None:
+        self._patch(FakeCollector, 'error', OSError('no queue'))
+        self.give_database()
+        self.give_transport()
+        self.service.collects = True
+        self.join()
+        self.assertEqual(1, len(self.service.timers))
+        self.assertIn('its collector does not start', self.log.output)
 
     def test_a_short_interval_gathers_for_less(self) -> None:
         self.give_database()
