@@ -11,7 +11,10 @@
 # under the License.
 
 
-"""A group of ten thousand, and a thousand that join at once."""
+"""A group of ten thousand, and many that join at once.
+
+A thousand when NOVA_SERVICEGROUP_LONG is set; they all run on this machine.
+"""
 
 from collections.abc import Callable
 import pathlib
@@ -27,12 +30,13 @@ from tooz import utils
 from nova_servicegroup import api
 from nova_servicegroup.drivers import _memcached_keys
 from nova_servicegroup.tests import base
+from nova_servicegroup.tests.functional import faults
 from nova_servicegroup.tests.harness import joiners
 from nova_servicegroup.tests.harness import memcached
 from nova_servicegroup.tests.harness import process
 
 MEMBERS = 10000
-JOINING = 1000
+JOINING = 1000 if faults.LONG else 200
 LISTED_WITHIN = 10.0
 PREFIX = tooz_memcached.MemcachedDriver.MEMBER_PREFIX
 GROUP_PREFIX = tooz_memcached.MemcachedDriver.GROUP_PREFIX
@@ -65,7 +69,7 @@ class ScaleTest(base.TestCase):
             CONFIG.format(address=self.server.address, prefix=self.prefix)
         )
 
-    def test_a_thousand_join_ten_thousand_at_once(self) -> None:
+    def test_many_join_ten_thousand_at_once(self) -> None:
         hosts = [f'compute{number:05d}' for number in range(MEMBERS)]
         self.fill(hosts)
         observer = api.API(self.make_conf(self.config.read_text()))
@@ -74,7 +78,7 @@ class ScaleTest(base.TestCase):
         late = [f'late{number:04d}' for number in range(JOINING)]
         self.storm(late, lambda: self.up(observer) == sorted(hosts + late))
 
-    def test_a_thousand_join_an_empty_server_at_once(self) -> None:
+    def test_many_join_an_empty_server_at_once(self) -> None:
         observer = api.API(self.make_conf(self.config.read_text()))
         self.addCleanup(observer.close)
         late = [f'late{number:04d}' for number in range(JOINING)]
