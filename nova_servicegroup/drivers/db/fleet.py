@@ -75,6 +75,11 @@ class Fleet:
             self._error, self._age = wall - beat, 0.0
         elif self._error is not None:
             self._age = max(0.0, wall - beat - self._error)
+        elif 0 <= wall - beat <= 2 * self._interval:
+            # The clocks seem to agree.
+            self._age = wall - beat
+        else:
+            self._age = 0.0
         self._freshest, self._moved_at = beat, now
 
     def _late(self, wall: float, now: float) -> float:

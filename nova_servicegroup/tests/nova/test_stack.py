@@ -196,6 +196,10 @@ class Contract:
         self.addCleanup(self.stack.forced_down, 'compute2', False)
         self.assertEqual('down', self.stack.state('compute2'))
 
+
+class CommandContract:
+    """What Nova's commands must do; they run alike in both modes."""
+
     def test_novas_commands_take_the_driver(self) -> None:
         for words in (
             ('nova-manage', 'cell_v2', 'list_hosts'),
@@ -282,7 +286,9 @@ class DatabaseContract(Contract):
         self.assertIn(COLLECTED, text)
 
 
-class ZooKeeperThreadingTest(ZooKeeperContract, base.TestCase):
+class ZooKeeperThreadingTest(
+    CommandContract, ZooKeeperContract, base.TestCase
+):
     mode = 'threading'
 
 
@@ -290,7 +296,9 @@ class ZooKeeperEventletTest(ZooKeeperContract, base.TestCase):
     mode = 'eventlet'
 
 
-class MemcachedThreadingTest(MemcachedContract, base.TestCase):
+class MemcachedThreadingTest(
+    CommandContract, MemcachedContract, base.TestCase
+):
     mode = 'threading'
 
 
@@ -298,7 +306,7 @@ class MemcachedEventletTest(MemcachedContract, base.TestCase):
     mode = 'eventlet'
 
 
-class DatabaseThreadingTest(DatabaseContract, base.TestCase):
+class DatabaseThreadingTest(CommandContract, DatabaseContract, base.TestCase):
     mode = 'threading'
 
     def test_a_conductor_that_is_killed_and_restarted(self) -> None:

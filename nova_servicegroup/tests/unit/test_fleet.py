@@ -74,6 +74,17 @@ class HealthTest(FleetTest):
                 self.time - self.beats['a'], self.age(), delta=1
             )
 
+    def test_so_it_does_for_an_observer_that_has_just_started(self) -> None:
+        self.pass_time(30)
+        self.alive.remove('a')
+        for _ in range(100):
+            self.pass_time(1)
+            self.fleet = fleet.Fleet(INTERVAL, HOLD)
+            self.look()
+            self.assertAlmostEqual(
+                self.time - self.beats['a'], self.age(), delta=0.1
+            )
+
     def test_two_hosts_are_no_fleet(self) -> None:
         few = fleet.Fleet(INTERVAL, HOLD)
         for host in ('a', 'b'):
