@@ -181,12 +181,15 @@ class Stage(contextlib.ExitStack):
         client = coordinator.client
         client.set(keys.marker, b'marker')
         client.set_many({prefix + each: b'token' for each in ids})
-        listing = {
-            each: {b'capabilities': {'host': host}}
-            for each, host in zip(ids, names, strict=True)
+        shards: dict[bytes, dict[bytes, Any]] = {
+            shard: {} for shard in keys.shards(group)
         }
-        key = tooz.MemcachedDriver.GROUP_PREFIX + keys.group(group)
-        client.set(key, listing, noreply=False)
+        for each in ids:
+            shard = keys.shard(group, each.decode('ascii'))
+            shards[shard][each] = {b'capabilities': None}
+        for shard, members in shards.items():
+            key = tooz.MemcachedDriver.GROUP_PREFIX + shard
+            client.set(key, members, noreply=False)
         coordinator.stop()
 
     def _started(self, server: Any) -> Any:

@@ -125,7 +125,7 @@ def _zookeeper(stage: nova.Stage, group: str, size: int) -> Callable[[], int]:
 
 
 def _memcached(stage: nova.Stage, group: str, size: int) -> Callable[[], int]:
-    from nova_servicegroup.drivers import _memcached as memcached
+    from nova_servicegroup.drivers import _memcached_keys
     from tooz import coordination
     from tooz.drivers import memcached as tooz
 
@@ -135,7 +135,7 @@ def _memcached(stage: nova.Stage, group: str, size: int) -> Callable[[], int]:
     coordinator.start()
     stage.callback(coordinator.stop)
     prefix = tooz.MemcachedDriver.MEMBER_PREFIX
-    keys = memcached.Keys(stage.conf.memcached.key_prefix)
+    keys = _memcached_keys.Keys(stage.conf.memcached.key_prefix)
     wanted = [
         prefix + keys.member(group, host).encode('ascii')
         for host in nova.hosts(size)
