@@ -102,3 +102,8 @@ class RecordDeleted(ServiceGroupError):
         )
         self.binary = binary
         self.host = host
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, or else its name."""
+    return (str(error) or type(error).__name__).splitlines()[0]

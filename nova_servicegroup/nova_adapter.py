@@ -141,7 +141,9 @@ def records(group: str) -> 'list[services.ServiceRef]':
     except exceptions.BackendError:
         raise
     except Exception as error:
-        raise exceptions.BackendError(_TABLE, _first_line(error)) from error
+        raise exceptions.BackendError(
+            _TABLE, exceptions.first_line(error)
+        ) from error
 
 
 def _all_records() -> 'list[services.ServiceRef]':
@@ -282,11 +284,11 @@ class NovaService:
             ) from None
         except oslo_messaging.MessagingTimeout as error:
             raise exceptions.BackendTimeout(
-                _record_keeper(), _first_line(error)
+                _record_keeper(), exceptions.first_line(error)
             ) from error
         except Exception as error:
             raise exceptions.BackendError(
-                _record_keeper(), _first_line(error)
+                _record_keeper(), exceptions.first_line(error)
             ) from error
 
     def note_heartbeat(self) -> None:
@@ -341,10 +343,6 @@ def _is_indirect() -> bool:
 
 def _record_keeper() -> str:
     return 'nova-conductor' if _is_indirect() else _TABLE
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _log_errors(callback: Callable[[], None]) -> None:

@@ -97,8 +97,9 @@ class Client:
                 TOPIC, 'no answer in time'
             ) from error
         except Exception as error:
-            words = (str(error) or type(error).__name__).splitlines()
-            raise exceptions.BackendError(TOPIC, words[0]) from error
+            raise exceptions.BackendError(
+                TOPIC, exceptions.first_line(error)
+            ) from error
         return answer
 
 

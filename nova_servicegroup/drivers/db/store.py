@@ -105,8 +105,9 @@ class Store:
         try:
             return _retried(call)(*args)
         except (db_exc.DBError, sa_exc.SQLAlchemyError, OSError) as error:
-            words = (str(error) or type(error).__name__).splitlines()
-            raise exceptions.BackendError(BACKEND, words[0]) from error
+            raise exceptions.BackendError(
+                BACKEND, exceptions.first_line(error)
+            ) from error
 
     def _update(self, ids: list[int], at: float | None) -> int:
         seen: Any = utcnow() if at is None else _later(at)
