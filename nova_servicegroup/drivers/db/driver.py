@@ -83,34 +83,19 @@ class DatabaseDriver(base.Driver):
         beat, wall = _last_beat(service_ref), _now()
         if beat is None:
             return False
-        young = abs(wall - beat) <= self._down_time
-        return self._late(service_ref, beat, wall, young) <= self._down_time
-
-    def _late(
-        self,
-        service_ref: services.ServiceRef,
-        beat: float,
-        wall: float,
-        young: bool,
-    ) -> float:
-        """Return the seconds that count against a heartbeat.
-
-        :param young: they do not, by this process's own clock
-        """
-        group = service_ref.get('topic') or base.group_of(service_ref)
-        key = services.cell_of(service_ref), group
+        key = services.cell_of(service_ref), base.group_of(service_ref)
         members, now = self._fleet(key), time.monotonic()
         members.take(service_ref['host'], beat, wall, now)
-        if young:
-            return 0.0
+        if abs(wall - beat) <= self._down_time:
+            return True
         late = members.age(beat, wall, now)
-        if late < math.inf or key in self._met:
-            return late
-        # A process that has just started knows nobody else, and may have a
-        # wrong clock.
-        self._met.add(key)
-        self._meet(key, wall, now)
-        return members.age(beat, wall, now)
+        if late == math.inf and key not in self._met:
+            # A process that has just started knows nobody else, and may have
+            # a wrong clock.
+            self._met.add(key)
+            self._meet(key, wall, now)
+            late = members.age(beat, wall, now)
+        return late <= self._down_time
 
     def _fleet(self, key: _Key) -> fleet.Fleet:
         found = self._fleets.get(key)
