@@ -117,6 +117,21 @@ when its membership expires, as if it had been killed.
     ),
 ]
 
+#: What TLS takes alike with every backend.
+_CERT_FILE = cfg.StrOpt(
+    'cert_file',
+    help="""
+File with this host's certificate.
+""",
+)
+_KEY_PASSWORD = cfg.StrOpt(
+    'key_password',
+    secret=True,
+    help="""
+The password of ``key_file``.
+""",
+)
+
 zookeeper_opts = [
     cfg.StrOpt(
         'address',
@@ -187,25 +202,14 @@ Whether to connect with TLS.
 File with the certificates of the authorities that sign the servers'.
 """,
     ),
-    cfg.StrOpt(
-        'cert_file',
-        help="""
-File with this host's certificate.
-""",
-    ),
+    _CERT_FILE,
     cfg.StrOpt(
         'key_file',
         help="""
 File with the private key of ``cert_file``.
 """,
     ),
-    cfg.StrOpt(
-        'key_password',
-        secret=True,
-        help="""
-The password of ``key_file``.
-""",
-    ),
+    _KEY_PASSWORD,
     cfg.IntOpt(
         'recv_timeout',
         min=1000,
@@ -262,25 +266,14 @@ File with the certificates of the authorities that sign the servers'. Unset:
 those that the system trusts.
 """,
     ),
-    cfg.StrOpt(
-        'cert_file',
-        help="""
-File with this host's certificate.
-""",
-    ),
+    _CERT_FILE,
     cfg.StrOpt(
         'key_file',
         help="""
 File with the private key of ``cert_file``, unless that file has it, too.
 """,
     ),
-    cfg.StrOpt(
-        'key_password',
-        secret=True,
-        help="""
-The password of ``key_file``.
-""",
-    ),
+    _KEY_PASSWORD,
     cfg.BoolOpt(
         'check_hostname',
         default=True,
