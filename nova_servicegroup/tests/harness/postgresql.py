@@ -86,19 +86,22 @@ class PostgreSQL(server.Server):
         self._process.freeze()
         children = self._children()
         super().kill()
-        _send(children, signal.SIGKILL)
+        for pid in children:
+            process.send(pid, signal.SIGKILL)
         what = f'{self.directory.name} does not die'
         process.wait_until(
-            lambda: not any(map(_lives, children)), 10, 0.01, what
+            lambda: not any(map(process.lives, children)), 10, 0.01, what
         )
 
     def freeze(self) -> None:
         # Each of its processes is in a session of its own.
         super().freeze()
-        _send(self._children(), signal.SIGSTOP)
+        for pid in self._children():
+            process.send(pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        _send(self._children(), signal.SIGCONT)
+        for pid in self._children():
+            process.send(pid, signal.SIGCONT)
         super().thaw()
 
     def create_database(self, name: str) -> None:
@@ -177,19 +180,3 @@ def _as_user() -> list[str]:
     program = server.find_program('setpriv', 'util-linux')
     who = [f'--reuid={_SYSTEM_USER}', f'--regid={_SYSTEM_USER}']
     return [program, *who, '--clear-groups', '--']
-
-
-def _send(pids: list[int], signum: int) -> None:
-    for pid in pids:
-        try:
-            os.kill(pid, signum)
-        except ProcessLookupError:
-            continue
-
-
-def _lives(pid: int) -> bool:
-    try:
-        text = pathlib.Path(f'/proc/{pid}/stat').read_text()
-    except OSError:
-        return False
-    return text.rpartition(')')[2].split()[0] not in 'ZX'

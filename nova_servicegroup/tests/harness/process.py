@@ -157,7 +157,7 @@ class Process:
         """Send a signal to the process itself, if it runs."""
         pid = self.pid
         if pid is not None:
-            _send(pid, signum)
+            send(pid, signum)
 
     def tail(self, lines: int = 20) -> str:
         """Return the last lines of the log."""
@@ -168,7 +168,7 @@ class Process:
 
     def _signal_all(self, signum: int) -> None:
         for pid in self._members():
-            _send(pid, signum)
+            send(pid, signum)
 
     def _members(self) -> list[int]:
         """Return the living processes of the session, also without leader."""
@@ -199,9 +199,14 @@ class Process:
                 os.waitpid(leader, os.WNOHANG)
 
 
-def _send(pid: int, signum: int) -> None:
+def send(pid: int, signum: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signum)
+
+
+def lives(pid: int) -> bool:
+    """Return whether a process lives; a zombie does not."""
+    return bool(_start_time(pid))
 
 
 def _pids() -> list[int]:
