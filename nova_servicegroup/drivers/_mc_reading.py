@@ -14,6 +14,7 @@
 """The reading side of the mc driver: one process's view of the groups."""
 
 from collections.abc import Iterable, Sequence
+import functools
 import math
 from typing import Any
 
@@ -47,22 +48,14 @@ class Backend:
         keys: _memcached_keys.Keys,
         ttl: float,
     ) -> None:
-        self._conf = conf
         self._servers = servers
-        self._keys = keys
-        self._ttl = ttl
-        self._contact = observer.Contact()
+        self._read = functools.partial(
+            GroupReader, conf, servers, keys, ttl, observer.Contact()
+        )
 
     def reader(self, group: str) -> 'GroupReader':
         """Return a new reader of a group."""
-        return GroupReader(
-            self._conf,
-            self._servers,
-            self._keys,
-            self._ttl,
-            self._contact,
-            group,
-        )
+        return self._read(group)
 
     def close(self) -> None:
         """See base.Driver."""
