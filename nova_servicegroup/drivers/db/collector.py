@@ -275,10 +275,9 @@ class Collector:
     def _write(self, incoming: Sequence[Any], came_at: float) -> None:
         try:
             with self._writing:
-                if time.monotonic() - came_at < MAX_AGE:
-                    answers = self._write_batch(incoming)
-                else:
-                    answers = []
+                if time.monotonic() - came_at >= MAX_AGE:
+                    return
+                answers = self._write_batch(incoming)
         except exceptions.BackendError as error:
             self._log_lost(error)
         except Exception:
