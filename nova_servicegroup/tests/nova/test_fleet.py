@@ -13,7 +13,7 @@
 
 """The db driver and stock Nova's, side by side in one fleet."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 import pathlib
 import signal
 import time
@@ -128,6 +128,20 @@ class FleetTest(base.TestCase):
         self.assertEqual(STOCK, stock.driver())
         return made
 
+    def sees_death(
+        self, readers: Iterable[Reader], since: float, within: float
+    ) -> None:
+        """Kill a host; every reader finds it in time, and no other."""
+        self.addCleanup(self.stack.start, 'compute1')
+        killed = time.monotonic()
+        self.stack.kill('compute1')
+        for reader in readers:
+            process.wait_until(
+                lambda reader=reader: reader.down_at('compute1', killed),
+                within,
+            )
+            self.assertEqual({'compute1'}, reader.down(since))
+
 
 class Mixed(FleetTest):
     """Whoever writes and whoever reads, all are up."""
@@ -138,15 +152,7 @@ class Mixed(FleetTest):
         time.sleep(DOWN_TIME + 2 * INTERVAL)
         for reader in readers:
             self.assertEqual(set(), reader.down(begun))
-        self.addCleanup(self.stack.start, 'compute1')
-        killed = time.monotonic()
-        self.stack.kill('compute1')
-        for reader in readers:
-            process.wait_until(
-                lambda reader=reader: reader.down_at('compute1', killed),
-                DOWN_TIME + INTERVAL + NOISE,
-            )
-            self.assertEqual({'compute1'}, reader.down(begun))
+        self.sees_death(readers, begun, DOWN_TIME + INTERVAL + NOISE)
 
 
 class StockComputesTest(Mixed):
@@ -211,15 +217,7 @@ class BadMinuteTest(FleetTest):
         time.sleep(DOWN_TIME + INTERVAL)
         for each in readers:
             self.assertEqual(set(), each.down(0.0))
-        self.addCleanup(self.stack.start, 'compute1')
-        killed = time.monotonic()
-        self.stack.kill('compute1')
-        for each in readers:
-            process.wait_until(
-                lambda each=each: each.down_at('compute1', killed),
-                DOWN_TIME + 2 * INTERVAL + NOISE,
-            )
-            self.assertEqual({'compute1'}, each.down(0.0))
+        self.sees_death(readers, 0.0, DOWN_TIME + 2 * INTERVAL + NOISE)
 
     def _reader(self, offset: str) -> Reader:
         directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
