@@ -13,11 +13,7 @@
 
 """Gathers the heartbeats of those who have no access to the database.
 
-Both ends of one RPC call. It carries the number of a record and nothing of
-Nova's, and comes back when the heartbeat is written. Its timeout is also the
-message's time to live; and it says when it was sent, by the database's clock
-as the collector's last answer told it. So one that was stuck on its way, in a
-frozen message queue or process, cannot make a dead service look alive.
+The conductor's end of the call in relay.py.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,13 +26,12 @@ from oslo_log import log as logging
 import oslo_messaging as messaging
 from oslo_messaging.rpc import server as rpc_server
 
+from nova_servicegroup.drivers.db import clock
+from nova_servicegroup.drivers.db import relay
 from nova_servicegroup.drivers.db import store as store_
 from nova_servicegroup import exceptions
 
 LOG = logging.getLogger(__name__)
-
-TOPIC = 'nova_servicegroup_collector'
-VERSION = '1.0'
 
 #: One UPDATE takes so many heartbeats, and waits so long for them (seconds).
 BATCH = 1000
@@ -47,93 +42,7 @@ _EMPTY = 0.002
 _PENDING = 8
 _WRITERS = 4
 _ANSWERERS = 4
-#: Seconds for which the difference between two clocks is believed.
-_CLOCK_AGE = 60.0
-_CLOCK_ERROR = 1.0
 _STOP_TIMEOUT = 2.0
-#: A heartbeat that is on its way for longer than this is dropped (seconds).
-MAX_AGE = 10.0
-
-
-class Client:
-    """A service's end.
-
-    :param transport: oslo.messaging's RPC transport
-    :param timeout: seconds to wait for an answer
-    """
-
-    def __init__(self, transport: Any, timeout: float) -> None:
-        # Refused at once where nobody listens, and while nothing connects.
-        self._client = messaging.get_rpc_client(
-            transport,
-            messaging.Target(topic=TOPIC, version=VERSION),
-            timeout=timeout,
-            retry=0,
-        ).prepare(
-            transport_options=messaging.TransportOptions(at_least_once=True)
-        )
-        self._clock = Clock(lambda: None)
-
-    def beat(self, record_id: int) -> bool:
-        """Have a heartbeat written; tell whether the record is there.
-
-        :raises BackendTimeout: no answer
-        :raises BackendError: no collector took it
-        """
-        for _ in range(2):
-            answer = self._call(record_id)
-            self._clock.set(answer['now'])
-            if answer['taken']:
-                return not answer['gone']
-        raise exceptions.BackendError(TOPIC, 'takes it for too old')
-
-    def _call(self, record_id: int) -> dict[str, Any]:
-        try:
-            answer: dict[str, Any] = self._client.call(
-                {}, 'beat', record=record_id, sent=self._clock.read()
-            )
-        except messaging.MessagingTimeout as error:
-            raise exceptions.BackendTimeout(
-                TOPIC, 'no answer in time'
-            ) from error
-        except Exception as error:
-            raise exceptions.BackendError(
-                TOPIC, exceptions.first_line(error)
-            ) from error
-        return answer
-
-
-class Clock:
-    """Somebody else's clock, between two looks at it.
-
-    :param ask: returns its time in seconds, or None
-    """
-
-    def __init__(
-        self,
-        ask: Callable[[], float | None],
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._ask = ask
-        self._clock = clock
-        self._ahead: float | None = None
-        self._set_at = 0.0
-
-    def set(self, now: float | None) -> None:
-        """Note what it shows."""
-        self._set_at = self._clock()
-        self._ahead = None if now is None else now - self._set_at
-
-    def read(self) -> float | None:
-        """Return its time; None: it was never told."""
-        begun = self._clock()
-        if self._ahead is None or begun - self._set_at > _CLOCK_AGE:
-            now = self._ask()
-            # What has taken long is no longer true.
-            if now is not None and self._clock() - begun <= _CLOCK_ERROR:
-                self.set(now)
-        return None if self._ahead is None else self._clock() + self._ahead
 
 
 class _Drain:
@@ -227,7 +136,7 @@ class Collector:
         gather: float = GATHER,
     ) -> None:
         self._store = store
-        self._clock = Clock(store.now)
+        self._clock = clock.Clock(store.now)
         self._pending = threading.BoundedSemaphore(_PENDING)
         self._writing = threading.BoundedSemaphore(_WRITERS)
         self._lost = False
@@ -236,7 +145,9 @@ class Collector:
         )
         self._server = messaging.get_rpc_server(
             transport,
-            messaging.Target(topic=TOPIC, server=host, version=VERSION),
+            messaging.Target(
+                topic=relay.TOPIC, server=host, version=relay.VERSION
+            ),
             [],
             executor=executor,
             server_cls=functools.partial(
@@ -275,7 +186,7 @@ class Collector:
     def _write(self, incoming: Sequence[Any], came_at: float) -> None:
         try:
             with self._writing:
-                if time.monotonic() - came_at >= MAX_AGE:
+                if time.monotonic() - came_at >= relay.MAX_AGE:
                     return
                 answers = self._write_batch(incoming)
         except exceptions.BackendError as error:
@@ -318,17 +229,16 @@ class _Request:
 
     :param now: the database's time
     :ivar record: the number of a record; 0: it is no such call
-    :ivar young: it was not stuck anywhere, as far as can be told: the first
-        of a sender does not know the database's time
+    :ivar young: it was not stuck anywhere
     """
 
     def __init__(self, message: Any, now: float | None) -> None:
         self._message = message
         args = message.message.get('args') or {}
         self.record: int = args.get('record', 0)
-        sent = args.get('sent')
-        age = 0.0 if now is None or sent is None else abs(now - sent)
-        self.young = bool(self.record) and age <= MAX_AGE
+        self.young = bool(self.record) and relay.is_young(
+            args.get('sent'), now
+        )
 
     def answer(self, now: float | None, gone: bool) -> None:
         """Answer, if anybody waits."""

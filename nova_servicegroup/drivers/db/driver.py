@@ -26,6 +26,7 @@ from oslo_config import cfg
 from oslo_utils import timeutils
 
 from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers.db import cells
 from nova_servicegroup.drivers.db import fleet
 from nova_servicegroup.drivers.db import reporting
 from nova_servicegroup import exceptions
@@ -52,6 +53,13 @@ class DatabaseDriver(base.Driver):
         self._down_time = opts.service_down_time(conf)
         self._interval = float(conf.report_interval)
         self._hold_time = float(opts.hold_time(conf))
+        self._cells = process.PerProcess(
+            lambda: cells.Cells(
+                # Who has access to them gives it later.
+                lambda group: self.records(group),
+                conf.servicegroup.read_timeout,
+            )
+        )
         self._met: set[_Key] = set()
         self._fleets: dict[_Key, fleet.Fleet] = {}
         self._attendances: process.PerProcess[
@@ -83,7 +91,8 @@ class DatabaseDriver(base.Driver):
         beat, wall = _last_beat(service_ref), _now()
         if beat is None:
             return False
-        key = services.cell_of(service_ref), base.group_of(service_ref)
+        cell = self._cells.get().find(service_ref)
+        key = cell, base.group_of(service_ref)
         members, now = self._fleet(key), time.monotonic()
         members.take(service_ref['host'], beat, wall, now)
         if abs(wall - beat) <= self._down_time:
@@ -109,7 +118,7 @@ class DatabaseDriver(base.Driver):
         """Read a whole group once, where that is possible."""
         cell, group = key
         with contextlib.suppress(exceptions.BackendError):
-            for each in self.records(group):
+            for each in self._cells.get().read(group):
                 beat = _last_beat(each)
                 if beat is not None:
                     # A record of no known cell is compared with all.

@@ -22,6 +22,7 @@ from nova_servicegroup.drivers import _backoff
 from nova_servicegroup.drivers import _fanout
 from nova_servicegroup.drivers import _tooz
 from nova_servicegroup.drivers.db import collector
+from nova_servicegroup.drivers.db import relay
 from nova_servicegroup.drivers.db import store
 from nova_servicegroup import exceptions
 from nova_servicegroup import reporter
@@ -106,7 +107,7 @@ class _Relay:
     ) -> None:
         self._service = service
         self._name = name
-        self._client = collector.Client(
+        self._client = relay.Client(
             transport, max(1.0, 0.4 * service.report_interval)
         )
         self._rest = _backoff.Rest(_LONGEST_REST)
@@ -119,7 +120,7 @@ class _Relay:
         :raises BackendError: nobody wrote it
         """
         try:
-            with self._rest.guard(collector.TOPIC):
+            with self._rest.guard(relay.TOPIC):
                 there = self._client.beat(self._service.record_id)
         except exceptions.BackendError as error:
             self._tell(False, error)

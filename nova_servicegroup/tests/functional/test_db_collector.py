@@ -31,6 +31,7 @@ import oslo_messaging as messaging
 import sqlalchemy as sa
 
 from nova_servicegroup.drivers.db import collector
+from nova_servicegroup.drivers.db import relay
 from nova_servicegroup.drivers.db import store
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests.functional import contract
@@ -138,9 +139,9 @@ class Collected(contract.FunctionalTestCase):
         made.start()
         return made
 
-    def make_client(self, timeout: float = TIMEOUT) -> collector.Client:
+    def make_client(self, timeout: float = TIMEOUT) -> relay.Client:
         """Return a client with a transport of its own."""
-        return collector.Client(self.make_transport(), timeout)
+        return relay.Client(self.make_transport(), timeout)
 
     def stop(self, made: collector.Collector) -> None:
         """Stop a collector, which must not take long."""
@@ -159,7 +160,7 @@ class Collected(contract.FunctionalTestCase):
     def delete_queue(self) -> None:
         """Forget the collectors of the test before."""
         with self._channel() as channel:
-            channel.queue_delete(collector.TOPIC)
+            channel.queue_delete(relay.TOPIC)
 
     def waiting(self) -> int | None:
         """Return how many messages wait in the queue; None: it is not."""
@@ -167,7 +168,7 @@ class Collected(contract.FunctionalTestCase):
             try:
                 return int(
                     channel.queue_declare(
-                        collector.TOPIC, passive=True
+                        relay.TOPIC, passive=True
                     ).message_count
                 )
             except channel.connection.channel_errors:
@@ -195,7 +196,7 @@ class CollectorTest(Collected):
         self.make_collector()
         ids = self.table.add(200)
         transport = self.make_transport()
-        clients = [collector.Client(transport, TIMEOUT) for _ in ids]
+        clients = [relay.Client(transport, TIMEOUT) for _ in ids]
         begun = time.monotonic()
         with futures.ThreadPoolExecutor(len(ids)) as pool:
             beats = [
@@ -324,6 +325,22 @@ class CollectorTest(Collected):
         self.assertTrue(client.beat(dead))
         self.assert_fresh(dead)
 
+    def test_nor_the_first_heartbeat_of_a_service(self) -> None:
+        frozen = collectors.Collector(
+            self.root / uuid.uuid4().hex, self.queue.url, self.url
+        )
+        self.addCleanup(frozen.kill)
+        frozen.start()
+        frozen.wait()
+        frozen.freeze()
+        (dead,) = self.table.add(1)
+        client = self.make_client(1.0)
+        self.assertRaises(exceptions.BackendTimeout, client.beat, dead)
+        frozen.thaw()
+        (live,) = self.table.add(1)
+        self.assertTrue(self.make_client().beat(live))
+        self.assert_old(dead)
+
     def _wait_frozen(self, since: float) -> None:
         faults.sleep_until(since + (60 if faults.LONG else 15))
 
@@ -360,7 +377,7 @@ class OutageTest(Collected):
             beating.start()
             self._beating.append(beating)
 
-    def _beat_on(self, client: collector.Client, record: int) -> None:
+    def _beat_on(self, client: relay.Client, record: int) -> None:
         while not self._ended.wait(0.3):
             with contextlib.suppress(exceptions.BackendError):
                 client.beat(record)
@@ -383,10 +400,10 @@ class OutageTest(Collected):
         self._end_load()
         self._beat_all()
 
-    def _wait_beats(self, client: collector.Client, record: int) -> None:
+    def _wait_beats(self, client: relay.Client, record: int) -> None:
         process.wait_until(lambda: self._beats(client, record), BACK)
 
-    def _beats(self, client: collector.Client, record: int) -> bool:
+    def _beats(self, client: relay.Client, record: int) -> bool:
         with contextlib.suppress(exceptions.BackendError):
             return client.beat(record)
         return False

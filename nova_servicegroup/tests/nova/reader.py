@@ -13,7 +13,8 @@
 
 """A process of Nova that asks all the time who is up, by Nova's own classes.
 
-Prints a line for each look at all nova-compute: the hosts that are down.
+Prints a line for each look at all nova-compute: the hosts that are down. It
+asks with objects, as nova-api does, and with dicts, as nova-scheduler does.
 Argument: a configuration file. Whether the drivers are stock, the path
 decides.
 """
@@ -41,10 +42,15 @@ def main(config_file):
             for each in objects.ServiceList.get_all(
                 context.get_admin_context()
             )
-            if each.binary == 'nova-compute' and not api.service_is_up(each)
+            if each.binary == 'nova-compute' and not is_up(api, each)
         ]
         print(time.monotonic(), *sorted(down), flush=True)
         time.sleep(INTERVAL)
+
+
+def is_up(api, record):
+    """Tell whether a service is up, in either form of its record."""
+    return api.service_is_up(record) and api.service_is_up(dict(record))
 
 
 if __name__ == '__main__':

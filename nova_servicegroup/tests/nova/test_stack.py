@@ -32,6 +32,7 @@ from nova_servicegroup.tests.harness import server
 ROOT = pathlib.Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT))
 
+from tools._ministack import database  # noqa: E402
 from tools._ministack import settings  # noqa: E402
 from tools._ministack import stack as stack_  # noqa: E402
 
@@ -320,6 +321,32 @@ class DatabaseThreadingTest(CommandContract, DatabaseContract, base.TestCase):
             lambda: COLLECTED in log.read_text()[len(before) :],
             SOON,
             what='a collector is found again',
+        )
+
+
+    def test_a_record_that_is_deleted(self) -> None:
+        log = self.stack.log('compute3')
+        begun = len(log.read_text())
+        self.addCleanup(self._mark_record, 0)
+        self._mark_record('id')
+        process.wait_until(
+            lambda: log.read_text()[begun:].count('is gone. Either') >= 2,
+            SOON,
+            what='the service tells of it at each heartbeat',
+        )
+        hosts = {each['host'] for each in self.stack.services('nova-compute')}
+        self.assertEqual({'compute1', 'compute2'}, hosts)
+        self.poll(REPORT_INTERVAL)
+        self._mark_record(0)
+        self.stack.wait_state('compute3', 'up')
+        self.assertIn('recovered', log.read_text()[begun:])
+
+    def _mark_record(self, deleted: object) -> None:
+        """Delete the record of compute3 as Nova does, or bring it back."""
+        self.stack.mariadb.execute(
+            f'UPDATE services SET deleted = {deleted} '
+            "WHERE host = 'compute3' AND `binary` = 'nova-compute'",
+            database.CELL1,
         )
 
 

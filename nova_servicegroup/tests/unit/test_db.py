@@ -12,6 +12,8 @@
 
 
 import datetime
+import threading
+import time
 import types
 from typing import Any
 
@@ -117,6 +119,43 @@ class DatabaseDriverTest(base.TestCase):
             late[number] = Record(each, f'cell{number}')
         self.driver.records = lambda group: late
         self.assertEqual([False, False, False], self.up(late))
+
+    def two_cells(self) -> list[Record]:
+        """Return records of a cell whose heartbeats are late, and another."""
+        late, well = self.fleet(75, 78, 80, 150), self.fleet(1, 2, 3)
+        return [
+            Record({**each, 'uuid': f'{cell}-{each["host"]}'}, cell)
+            for cell, found in (('late', late), ('well', well))
+            for each in found
+        ]
+
+    def test_a_plain_dict_is_judged_with_its_cell(self) -> None:
+        records = self.two_cells()
+        self.driver.records = lambda group: records
+        plain = [dict(each) for each in records]
+        expected = [True, True, True, False, True, True, True]
+        self.assertEqual(expected, self.up(plain))
+
+    def test_cells_are_read_once_for_all_that_are_known(self) -> None:
+        reads: list[str] = []
+        records = self.two_cells()
+        self.driver.records = lambda group: reads.append(group) or records
+        plain = [dict(each) for each in records[-3:]]
+        for _ in range(3):
+            self.up(plain)
+        self.assertEqual(['compute'], reads)
+
+    def test_a_mute_database_delays_a_verdict_by_the_bound(self) -> None:
+        released = threading.Event()
+        self.addCleanup(released.set)
+        self.driver = db.DatabaseDriver(
+            self.make_conf('[servicegroup]\nread_timeout = 0.1\n')
+        )
+        self.driver.records = lambda group: released.wait(60) and []
+        begun = time.monotonic()
+        late = self.record(300, uuid='unknown')
+        self.assertFalse(self.driver.is_up(late))
+        self.assertLess(time.monotonic() - begun, 30)
 
     def test_the_group_is_read_once_and_only_for_one_that_is_late(
         self,

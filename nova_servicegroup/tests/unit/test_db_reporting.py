@@ -21,6 +21,7 @@ from sqlalchemy import pool
 
 from nova_servicegroup.drivers import _backoff
 from nova_servicegroup.drivers.db import collector
+from nova_servicegroup.drivers.db import relay
 from nova_servicegroup.drivers.db import reporting
 from nova_servicegroup import exceptions
 from nova_servicegroup import reporter
@@ -81,7 +82,7 @@ class ReportingTest(base.TestCase):
             self._patch(module, name, timed)
         self.client = FakeClient()
         self.addCleanup(self.client.release.set)
-        self._patch(collector, 'Client', self.client)
+        self._patch(relay, 'Client', self.client)
         self.collectors: list[FakeCollector] = []
         self._patch(collector, 'Collector', self._collector)
         self.service = base.FakeService()

@@ -1,0 +1,94 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The call by which a service without a database has a heartbeat written.
+
+It carries the number of a record and nothing of Nova's, and comes back when
+the heartbeat is written. Its timeout is also the message's time to live; and
+it says when it was sent, by the database's clock as the last answer told it.
+So one that was stuck on its way, in a frozen message queue or process, cannot
+make a dead service look alive.
+"""
+
+from typing import Any
+
+import oslo_messaging as messaging
+
+from nova_servicegroup.drivers.db import clock
+from nova_servicegroup import exceptions
+
+TOPIC = 'nova_servicegroup_collector'
+VERSION = '1.0'
+#: A heartbeat that is on its way for longer than this is dropped (seconds).
+MAX_AGE = 10.0
+
+
+def is_young(sent: float | None, now: float | None) -> bool:
+    """Tell whether a heartbeat was not stuck anywhere.
+
+    One whose sender has not yet heard of the database's time may have been:
+    it is answered with that time, and sent again.
+
+    :param sent: when it was sent, by the database's clock
+    :param now: the time of that clock; None: it cannot be told
+    """
+    if sent is None:
+        return False
+    return now is None or abs(now - sent) <= MAX_AGE
+
+
+class Client:
+    """A service's end.
+
+    :param transport: oslo.messaging's RPC transport
+    :param timeout: seconds to wait for an answer
+    """
+
+    def __init__(self, transport: Any, timeout: float) -> None:
+        # Refused at once where nobody listens, and while nothing connects.
+        self._client = messaging.get_rpc_client(
+            transport,
+            messaging.Target(topic=TOPIC, version=VERSION),
+            timeout=timeout,
+            retry=0,
+        ).prepare(
+            transport_options=messaging.TransportOptions(at_least_once=True)
+        )
+        self._clock = clock.Clock(lambda: None)
+
+    def beat(self, record_id: int) -> bool:
+        """Have a heartbeat written; tell whether the record is there.
+
+        :raises BackendTimeout: no answer
+        :raises BackendError: no collector took it
+        """
+        for _ in range(2):
+            answer = self._call(record_id)
+            self._clock.set(answer['now'])
+            if answer['taken']:
+                return not answer['gone']
+        raise exceptions.BackendError(TOPIC, 'takes it for too old')
+
+    def _call(self, record_id: int) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = self._client.call(
+                {}, 'beat', record=record_id, sent=self._clock.read()
+            )
+        except messaging.MessagingTimeout as error:
+            raise exceptions.BackendTimeout(
+                TOPIC, 'no answer in time'
+            ) from error
+        except Exception as error:
+            raise exceptions.BackendError(
+                TOPIC, exceptions.first_line(error)
+            ) from error
+        return answer
