@@ -78,13 +78,20 @@ class API:
         """Return the last proof of life, aware, in UTC, or None."""
         return self.driver.updated_time(service_ref)
 
+    def view(self, group: str, detailed: bool = False) -> base.View:
+        """Return group as this process sees it; see base.Driver.view."""
+        _check_name('group', group)
+        return self.driver.view(group, detailed)
+
     def get_all(self, group: str) -> list[base.Member]:
         """List the members of group as this process sees them, by host.
 
         :raises BackendError: the group cannot be read and was never seen
         """
-        _check_name('group', group)
-        return self.driver.get_all(group)
+        view = self.view(group)
+        if view.error is not None and not view.members:
+            raise view.error
+        return list(view.members)
 
     def close(self) -> None:
         """Leave every group and end this process's connections.

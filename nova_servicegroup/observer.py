@@ -116,6 +116,11 @@ class Observer:
         proof = self.members().proof(host)
         return None if proof is None else max(0.0, self._clock() - proof)
 
+    def age(self) -> float | None:
+        """Return the seconds since the group was confirmed; None: never."""
+        confirmed = self._members.confirmed
+        return None if confirmed is None else self._clock() - confirmed
+
     def _refresh(self) -> None:
         """Read the group, unless another thread just did."""
         wait = self._wait()

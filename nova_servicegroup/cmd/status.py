@@ -16,20 +16,17 @@
 from collections.abc import Callable
 import functools
 from importlib import metadata
-import os
-import re
 import sys
 import warnings
 
 from oslo_config import cfg
 from oslo_upgradecheck import upgradecheck
-from oslo_utils import strutils
 
 from nova_servicegroup import _nova_install
 from nova_servicegroup import api
+from nova_servicegroup.cmd import _startup
 from nova_servicegroup import exceptions
 from nova_servicegroup import nova_adapter
-from nova_servicegroup import opts
 
 _HOOKS = ('castellan.drivers', 'oslo.policy.rule_checks')
 
@@ -122,11 +119,7 @@ class Checks(upgradecheck.UpgradeCommands):
             return _failure(self._hide(f'{type(error).__name__}: {error}'))
 
     def _hide(self, text: str) -> str:
-        """Return text without anything that must stay secret."""
-        for secret in _secrets(self._conf):
-            text = text.replace(secret, '***')
-        text = re.sub(r'//[^/@\s]*@', '//***@', text)
-        return str(strutils.mask_password(text))
+        return _startup.hide(self._conf, text)
 
     _upgrade_checks = (
         ('Hook in Nova', hook),
@@ -167,34 +160,12 @@ def _hook_advice(problems: list[str]) -> str:
     )
 
 
-def _secrets(conf: cfg.ConfigOpts) -> list[str]:
-    values = [
-        conf[group][option.dest] if group else conf[option.dest]
-        for group, options in opts.list_opts()
-        for option in options
-        if option.secret
-    ]
-    return [value for value in values if value]
-
-
-def _configuration() -> tuple[cfg.ConfigOpts, str | None]:
-    # The checks start no service of Nova, so nothing needs to be patched.
-    os.environ.setdefault('OS_NOVA_DISABLE_EVENTLET_PATCHING', 'true')
-    conf, problem = cfg.ConfigOpts(), None
-    try:
-        conf = nova_adapter.load_nova()
-    except Exception as error:
-        problem = f'{type(error).__name__}: {error}'
-    opts.register_opts(conf)
-    return conf, problem
-
-
 def main() -> int:
     """Run the command line; its exit status is the gravest result."""
     with warnings.catch_warnings():
         # Libraries warn about each other here, which is no result.
         warnings.simplefilter('ignore')
-        conf, problem = _configuration()
+        conf, problem = _startup.load()
         checks = Checks(conf, problem)
         arguments = sys.argv[1:] or ['--help']
         return int(upgradecheck.main(conf, 'nova', checks, arguments))

@@ -74,7 +74,7 @@ class GroupReader(observer.Observer, abc.ABC):
         )
 
     @abc.abstractmethod
-    def get_all(self) -> list[base.Member]:
+    def view(self, detailed: bool) -> base.View:
         """See base.Driver."""
 
 
@@ -164,9 +164,9 @@ class CoordinatedDriver(base.Driver):
         reader = self._reading.get()[base.group_of(service_ref)]
         return base.newer(reader.proof_age(service_ref['host']), service_ref)
 
-    def get_all(self, group: str) -> list[base.Member]:
+    def view(self, group: str, detailed: bool = False) -> base.View:
         """See base.Driver."""
-        return self._reading.get()[group].get_all()
+        return self._reading.get()[group].view(detailed)
 
     def check(self) -> str:
         """See base.Driver."""

@@ -13,8 +13,9 @@
 
 """A store in the memory of one process, in the place of a server."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 import time
+from typing import Any
 
 from nova_servicegroup.drivers import _memcached
 
@@ -63,9 +64,13 @@ class LocalServer:
         if found != token:
             self._members[member_id] = found, time.monotonic() + ttl
 
-    def enlist(self, group: str, host: str) -> None:
+    def enlist(self, group: str, host: str, origin: Mapping[str, Any]) -> None:
         """See _memcached.Server."""
         self._groups.setdefault(group, set()).add(host)
+
+    def origins(self, ids: Collection[str]) -> dict[str, Any]:
+        """See _memcached.Server. There is only one process."""
+        return {}
 
     def listing(self, group: str) -> set[str]:
         """See _memcached.Server."""

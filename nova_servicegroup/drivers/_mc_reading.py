@@ -19,17 +19,22 @@ import math
 from typing import Any
 
 from oslo_config import cfg
+from oslo_log import log as logging
 
 from nova_servicegroup.drivers import _coordinated
 from nova_servicegroup.drivers import _fanout
 from nova_servicegroup.drivers import _memcached
 from nova_servicegroup.drivers import _memcached_keys
+from nova_servicegroup.drivers import _names
+from nova_servicegroup.drivers import _origin
 from nova_servicegroup.drivers import _witness
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
 from nova_servicegroup import membership
 from nova_servicegroup import observer
 from nova_servicegroup import opts
+
+LOG = logging.getLogger(__name__)
 
 #: The lists are read no more often than this (seconds).
 _LIST_INTERVAL = 2.0
@@ -101,6 +106,8 @@ class GroupReader(_coordinated.GroupReader):
             for server in servers
         }
         self._ids: dict[str, str] = {}
+        # Who last renewed each member, by server.
+        self._tokens: dict[str, dict[str, bytes]] = {}
         self._list_due = -math.inf
 
     def is_up(self, host: str) -> bool:
@@ -117,11 +124,47 @@ class GroupReader(_coordinated.GroupReader):
         # Not super(), which takes as long as the rest.
         return observer.Observer.recall(self, host)
 
-    def get_all(self) -> list[base.Member]:
+    def view(self, detailed: bool) -> base.View:
         """See base.Driver."""
         with self._lock:
             self._add_listed()
-        return base.members(self, self._group, lambda host: (self._ids[host],))
+        self.members()
+        origins = self._ask_origins() if detailed else {}
+        return base.view_of(
+            self,
+            self._group,
+            lambda host: self._incarnations(self._ids[host], origins),
+        )
+
+    def _ask_origins(self) -> dict[str, Any]:
+        """Return where the members run, as far as anybody knows."""
+        ids, found = list(self._ids.values()), {}
+        try:
+            for _, origins in self._servers.ask(
+                'origins', lambda server: server.origins(ids), self._wait()
+            ):
+                found.update(origins)
+        except exceptions.BackendError as error:
+            LOG.debug('Where members run cannot be told: %s', error)
+        return found
+
+    def _incarnations(
+        self, member_id: str, origins: dict[str, Any]
+    ) -> tuple[base.Incarnation, ...]:
+        """Return the processes that have renewed a member last.
+
+        Only of the last of all is known where it runs.
+        """
+        tokens = {
+            token
+            for tokens in self._tokens.values()
+            if (token := tokens.get(member_id)) is not None
+        }
+        origin = origins.get(member_id) if len(tokens) == 1 else None
+        return tuple(
+            _origin.incarnation(each.hex(), _names.since(each), origin)
+            for each in sorted(tokens)
+        )
 
     def _meet(self, host: str) -> None:
         """Begin to ask about a host, and about all that are listed.
@@ -199,7 +242,10 @@ class GroupReader(_coordinated.GroupReader):
             self._witnesses[name].take(answer, now)
             for name, answer in answers.items()
         ]
-        alive = set().union(*(each.tokens for each in answers.values()))
+        self._tokens = {
+            name: answer.tokens for name, answer in answers.items()
+        }
+        alive = set().union(*self._tokens.values())
         vouched = set().union(
             *(
                 witness.vouched(now, name in answers)

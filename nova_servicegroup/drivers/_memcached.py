@@ -16,7 +16,7 @@
 The only place that knows tooz's names of keys and tooz's client.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 import contextlib
 import functools
 import math
@@ -43,6 +43,8 @@ _PORTION = 5000
 _LISTS = 16
 #: Seconds. tooz tries again every second if others join at the same moment.
 _ENLIST_TIMEOUT = 10.0
+#: Longer than a member takes until it says it again (seconds).
+_ORIGIN_TTL = 300
 #: How often a member that looks whether it is listed has its shard rid of
 #: those that are gone.
 _PRUNE_CHANCE = 0.001
@@ -86,11 +88,16 @@ class Server(Protocol):
         If not, it expires in ttl seconds unless it is renewed again.
         """
 
-    def enlist(self, group: str, host: str) -> None:
+    def enlist(self, group: str, host: str, origin: Mapping[str, Any]) -> None:
         """Put the host on its group's list, if it is not on it.
 
         May take longer than the others where many join at once.
+
+        :param origin: where it runs; kept for a few minutes
         """
+
+    def origins(self, ids: Collection[str]) -> dict[str, Any]:
+        """Return where some members run, as the last of each has said."""
 
     def listing(self, group: str) -> set[str]:
         """Return the hosts on a group's list, alive or not."""
@@ -209,7 +216,20 @@ class ToozServer:
 
         self._ask(ask)
 
-    def enlist(self, group: str, host: str) -> None:
+    def origins(self, ids: Collection[str]) -> dict[str, Any]:
+        """See Server."""
+        keys = {self._keys.origin(each).encode(): each for each in ids}
+
+        def ask(client: Any) -> dict[str, Any]:
+            return {
+                keys[key]: found
+                for portion in _portions(list(keys))
+                for key, found in _get_many(client, portion).items()
+            }
+
+        return self._ask(ask)
+
+    def enlist(self, group: str, host: str, origin: Mapping[str, Any]) -> None:
         """See Server."""
         member_id = self._keys.member(group, host)
         shard = self._keys.shard(group, member_id)
@@ -239,6 +259,12 @@ class ToozServer:
                     coordination.MemberAlreadyExist,
                 ):
                     self._request.ask(coordinator, name, issue, deadline)
+            coordinator.client.set(
+                self._keys.origin(member_id),
+                dict(origin),
+                expire=_ORIGIN_TTL,
+                noreply=False,
+            )
 
     def listing(self, group: str) -> set[str]:
         """See Server."""

@@ -41,6 +41,10 @@ class Keys:
         """Return the id of a member; hashed where it would be too long."""
         return _shortened(f'{self._start(group)}{_names.escape(host)}')
 
+    def origin(self, member_id: str) -> str:
+        """Return the name of what a member says of where it runs."""
+        return _shortened(f'{self._prefix}:origin:{member_id}')
+
     def host(self, group: str, member_id: str) -> str:
         """Return the host of a member id that is not hashed.
 

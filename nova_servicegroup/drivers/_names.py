@@ -14,6 +14,7 @@
 """The names of hosts and groups, as every backend takes them."""
 
 import secrets
+import time
 import urllib.parse
 
 #: Separates the escaped host from the token of a member id.
@@ -39,9 +40,34 @@ def unescape(name: str) -> str:
     return host
 
 
+def token() -> bytes:
+    """Return a token that nobody else has; it tells when it was made."""
+    return int(time.time()).to_bytes(4, 'big') + secrets.token_bytes(4)
+
+
+def since(token: bytes) -> float | None:
+    """Return when a token was made, in seconds since the epoch.
+
+    None: it is none of ours.
+    """
+    return float(int.from_bytes(token[:4], 'big')) if len(token) == 8 else None
+
+
 def member_id(host: str) -> bytes:
     """Return an id of host's that no other coordinator has."""
-    return f'{escape(host)}{SEPARATOR}{secrets.token_hex(8)}'.encode('ascii')
+    return f'{escape(host)}{SEPARATOR}{token().hex()}'.encode('ascii')
+
+
+def joined(member: bytes) -> float | None:
+    """Return when a member id was made, in seconds since the epoch.
+
+    None: it cannot be told.
+    """
+    try:
+        text = member.decode('ascii').rpartition(SEPARATOR)[2]
+        return since(bytes.fromhex(text))
+    except ValueError:
+        return None
 
 
 def host_of(member: bytes) -> str:

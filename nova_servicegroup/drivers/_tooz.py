@@ -22,7 +22,11 @@ import sys
 import time
 from typing import Any
 
+from oslo_log import log as logging
+
 from nova_servicegroup import exceptions
+
+LOG = logging.getLogger(__name__)
 
 _POLL = 0.005
 
@@ -87,6 +91,32 @@ def reason(error: BaseException) -> str:
         if each is not None and str(each):
             return f'{type(each).__name__}: {each}'
     return type(error.__cause__ or error).__name__
+
+
+class Answers:
+    """The results of several questions, as one; those that failed are None.
+
+    :param results: tooz's async results, by what was asked about
+    """
+
+    def __init__(self, results: dict[bytes, Any]) -> None:
+        self._results = results
+
+    def done(self) -> bool:
+        """Tell whether get can be called."""
+        return all(each.done() for each in self._results.values())
+
+    def get(self) -> dict[bytes, Any]:
+        """Return what was answered."""
+        return {name: _get(each) for name, each in self._results.items()}
+
+
+def _get(result: Any) -> Any:
+    try:
+        return result.get()
+    except Exception as error:
+        LOG.debug('No answer: %s', reason(error))
+        return None
 
 
 class Deadline:

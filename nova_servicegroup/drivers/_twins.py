@@ -15,21 +15,17 @@
 
 from collections.abc import Callable
 import dataclasses
-import os
-import socket
 import time
 from typing import Any
 
 from oslo_log import log as logging
 
+from nova_servicegroup.drivers import _names
+from nova_servicegroup.drivers import _origin
 from nova_servicegroup.drivers import _zookeeper
+from nova_servicegroup.drivers import base
 
 LOG = logging.getLogger(__name__)
-
-
-def origin() -> dict[str, Any]:
-    """Return what tells two processes with one host name apart."""
-    return {'machine': socket.gethostname(), 'pid': os.getpid()}
 
 
 @dataclasses.dataclass
@@ -37,18 +33,10 @@ class _Double:
     """A host with more than one member id.
 
     :ivar since: when that was first seen
-    :ivar origins: what is known of its members
     """
 
     since: float
-    origins: dict[bytes, tuple[str, str] | None] = dataclasses.field(
-        default_factory=dict
-    )
     warned: bool = False
-
-    def machines(self) -> list[str]:
-        """Return where its members run."""
-        return sorted({each[0] for each in self.origins.values() if each})
 
 
 class Twins:
@@ -73,9 +61,16 @@ class Twins:
         self._patience = patience
         self._clock = clock
         self._doubles: dict[str, _Double] = {}
+        self._known: dict[bytes, base.Incarnation] = {}
 
-    def unknown(self) -> list[bytes]:
-        """Return the member ids of doubled hosts that nothing is known of."""
+    def unknown(self, everybody: bool = False) -> list[bytes]:
+        """Return the member ids that nothing is known of.
+
+        :param everybody: also those of hosts that are not doubled
+        """
+        self._update()
+        if everybody:
+            return sorted(self._roster.all_ids() - self._known.keys())
         return self._unknown(self._clock())
 
     def doubtful(self) -> list[bytes]:
@@ -84,17 +79,16 @@ class Twins:
 
     def tell(self, member_id: bytes, found: Any) -> None:
         """Take what a member said of its origin; anything is possible."""
+        self._known[member_id] = _incarnation(member_id, found)
         for host, double in self._doubles.items():
             if member_id in self._roster.ids(host):
-                double.origins[member_id] = _parsed(found)
                 self._warn(host, double)
 
-    def incarnations(self, host: str) -> tuple[str, ...]:
-        """Return the member ids of host, with their origins if known."""
-        double = self._doubles.get(host)
-        known = double.origins if double else {}
+    def incarnations(self, host: str) -> tuple[base.Incarnation, ...]:
+        """Return the processes of host, with their origins if known."""
         return tuple(
-            _shown(each, known.get(each)) for each in self._roster.ids(host)
+            self._known.get(each) or _incarnation(each, None)
+            for each in self._roster.ids(host)
         )
 
     def _unknown(self, before: float) -> list[bytes]:
@@ -104,11 +98,14 @@ class Twins:
             for host, double in self._doubles.items()
             if double.since <= before
             for each in self._roster.ids(host)
-            if each not in double.origins
+            if each not in self._known
         ]
 
     def _update(self) -> None:
         """Keep what is known of the hosts that are still doubled."""
+        if self._known:
+            for each in self._known.keys() - self._roster.all_ids():
+                del self._known[each]
         if not (self._doubles or self._roster.doubles):
             return
         now, old = self._clock(), self._doubles
@@ -117,13 +114,10 @@ class Twins:
             for host in self._roster.doubles
         }
         for host, double in self._doubles.items():
-            gone = double.origins.keys() - self._roster.ids(host)
-            for each in gone:
-                del double.origins[each]
             self._warn(host, double)
 
     def _warn(self, host: str, double: _Double) -> None:
-        machines = double.machines()
+        machines = self._machines(host)
         young = self._clock() - double.since < self._patience
         if len(machines) < 2 or young or double.warned:
             return
@@ -136,13 +130,17 @@ class Twins:
             ', '.join(machines),
         )
 
+    def _machines(self, host: str) -> list[str]:
+        """Return where the members of a host run, as far as is known."""
+        return sorted(
+            {
+                each.machine
+                for each in self.incarnations(host)
+                if each.machine is not None
+            }
+        )
 
-def _parsed(found: Any) -> tuple[str, str] | None:
-    if not isinstance(found, dict) or 'machine' not in found:
-        return None
-    return str(found['machine']), str(found.get('pid'))
 
-
-def _shown(member_id: bytes, where: tuple[str, str] | None) -> str:
+def _incarnation(member_id: bytes, found: Any) -> base.Incarnation:
     name = member_id.decode('ascii')
-    return f'{name} ({where[0]}, process {where[1]})' if where else name
+    return _origin.incarnation(name, _names.joined(member_id), found)

@@ -326,6 +326,10 @@ class Roster:
             self._hosts = frozenset(self._by_host)
         return self._hosts
 
+    def all_ids(self) -> Set[bytes]:
+        """Return the ids of all members."""
+        return frozenset().union(*self._by_host.values())
+
     def ids(self, host: str) -> list[bytes]:
         """Return the member ids of host, sorted."""
         return sorted(self._by_host.get(host, ()))

@@ -25,6 +25,28 @@ from nova_servicegroup import observer
 from nova_servicegroup import services
 
 
+#: The states of a member.
+UP, HELD, DOWN = 'up', 'held', 'down'
+
+
+@dataclasses.dataclass(frozen=True)
+class Incarnation:
+    """One process behind a member. None: it is not known, or was not asked.
+
+    :ivar name: what the backend calls it
+    :ivar since: when it joined, in seconds since the epoch by its own clock
+    :ivar machine: the name of the machine that it runs on
+    :ivar pid: of the process
+    :ivar reads: the driver by which its process asks who is up
+    """
+
+    name: str
+    since: float | None = None
+    machine: str | None = None
+    pid: int | None = None
+    reads: str | None = None
+
+
 @dataclasses.dataclass(frozen=True)
 class Member:
     """One member of a group, as an observer sees it.
@@ -34,7 +56,7 @@ class Member:
     :ivar up: the verdict
     :ivar held: up only because absence is not yet evidence
     :ivar proof_age: seconds since the last proof of life; None: never seen
-    :ivar incarnations: the backend's names of the processes behind it
+    :ivar incarnations: the processes behind it
     """
 
     host: str
@@ -42,7 +64,28 @@ class Member:
     up: bool
     held: bool = False
     proof_age: float | None = None
-    incarnations: tuple[str, ...] = ()
+    incarnations: tuple[Incarnation, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """UP, HELD or DOWN."""
+        if not self.up:
+            return DOWN
+        return HELD if self.held else UP
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """A group as an observer sees it.
+
+    :ivar members: sorted by host. Drivers other than db leave out who is down
+    :ivar age: seconds since the backend has confirmed it; None: it never has
+    :ivar error: why it could not be read just now; None: it could
+    """
+
+    members: tuple[Member, ...]
+    age: float | None
+    error: exceptions.BackendError | None = None
 
 
 class Driver(abc.ABC):
@@ -89,10 +132,11 @@ class Driver(abc.ABC):
         """
 
     @abc.abstractmethod
-    def get_all(self, group: str) -> list[Member]:
-        """List the members of a group, sorted by host.
+    def view(self, group: str, detailed: bool = False) -> View:
+        """Return a group as this process sees it. Never raises.
 
-        :raises BackendError: the group cannot be read and was never seen
+        :param detailed: also ask where the processes behind members run,
+            which may take a question for each of them
         """
 
     def close(self) -> None:  # noqa: B027
@@ -126,20 +170,17 @@ def group_of(service_ref: services.ServiceRef) -> str:
     return topic or service_ref['binary'].rpartition('nova-')[2]
 
 
-def members(
+def view_of(
     seen: observer.Observer,
     group: str,
-    incarnations: Callable[[str], tuple[str, ...]],
-) -> list[Member]:
-    """List what an observer sees of a group, sorted by host.
+    incarnations: Callable[[str], tuple[Incarnation, ...]],
+) -> View:
+    """Return what an observer sees of a group.
 
     :param incarnations: tells them of a host
-    :raises BackendError: nothing was ever seen
     """
     membership = seen.members()
-    if seen.error is not None and not len(membership):
-        raise seen.error
-    return [
+    members = tuple(
         Member(
             host,
             group,
@@ -149,7 +190,8 @@ def members(
             incarnations(host),
         )
         for host in sorted(membership)
-    ]
+    )
+    return View(members, seen.age(), seen.error)
 
 
 def aware(value: datetime.datetime | str | None) -> datetime.datetime | None:

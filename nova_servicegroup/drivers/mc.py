@@ -28,6 +28,8 @@ from nova_servicegroup.drivers import _local
 from nova_servicegroup.drivers import _mc_reading
 from nova_servicegroup.drivers import _memcached
 from nova_servicegroup.drivers import _memcached_keys
+from nova_servicegroup.drivers import _names
+from nova_servicegroup.drivers import _origin
 from nova_servicegroup.drivers import _tooz
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
@@ -140,7 +142,8 @@ class _Attendance:
         self._host = host
         self._group = group
         self._id = settings.keys.member(group, host)
-        self._token = secrets.token_bytes(8)
+        self._token = _names.token()
+        self._origin = _origin.origin(settings.conf.servicegroup_driver)
         self._servers = settings.servers(self._id)
         self._beats = _fanout.Fanout(self._servers)
         self._lists = _fanout.Fanout(self._servers)
@@ -202,7 +205,7 @@ class _Attendance:
     def _enlist_at(self, server: _memcached.Server) -> None:
         if self._is_due(server):
             marker = self._markers.get(server.name)
-            server.enlist(self._group, self._host)
+            server.enlist(self._group, self._host, self._origin)
             due = time.monotonic() + random.uniform(0.5, 1) * _LIST_INTERVAL
             self._listed[server.name] = marker, due
 

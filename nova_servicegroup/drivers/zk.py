@@ -12,7 +12,7 @@
 
 """ZooKeeper: a member is an ephemeral node."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import contextlib
 import functools
 import time
@@ -25,6 +25,7 @@ from oslo_utils import importutils
 from nova_servicegroup.drivers import _connection
 from nova_servicegroup.drivers import _coordinated
 from nova_servicegroup.drivers import _names
+from nova_servicegroup.drivers import _origin
 from nova_servicegroup.drivers import _tooz
 from nova_servicegroup.drivers import _twins
 from nova_servicegroup.drivers import _zookeeper
@@ -42,7 +43,7 @@ _RETRY_INTERVAL = 0.5
 #: Seconds between two questions when the first was answered by an error.
 _RETRY = 0.05
 
-#: So many members' origins are asked for to list a group.
+#: So many members are asked at once where they run.
 _ORIGINS = 100
 
 LOG = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ class _Attendance:
         )
         self._request = _tooz.Request(self._connection.backend)
         self._wait = float(conf.servicegroup.read_timeout)
+        self._reads = conf.servicegroup_driver
         name = f'Member {host} of group {group}'
         self._reporter = reporter.Reporter(name, self._beat, self._leave)
         self._gate = reporter.ProgressGate(
@@ -166,7 +168,9 @@ class _Attendance:
         ask(
             'join',
             functools.partial(
-                coordinator.join_group, self._group, _twins.origin()
+                coordinator.join_group,
+                self._group,
+                _origin.origin(self._reads),
             ),
             collect=False,
         )
@@ -234,47 +238,46 @@ class _GroupReader(_coordinated.GroupReader):
             group, self._roster, 1.5 * settings.session_timeout
         )
 
-    def get_all(self) -> list[base.Member]:
+    def view(self, detailed: bool) -> base.View:
         """See base.Driver."""
         self.members()
         with self._lock, contextlib.suppress(exceptions.BackendError):
-            self._ask_origins()
-        return base.members(self, self._group_name, self._twins.incarnations)
+            self._ask_origins(detailed)
+        return base.view_of(self, self._group_name, self._twins.incarnations)
 
-    def _ask_origins(self) -> None:
-        """Learn where the members of doubled hosts run."""
-        unknown = self._twins.unknown()[:_ORIGINS]
-        if not unknown or self._contact.lost:
-            return
-        deadline = _tooz.Deadline(self._read_timeout)
-        with self._connection.use(deadline) as connected:
-            for each in unknown:
-                self._ask_origin(connected, each, deadline)
+    def _ask_origins(self, everybody: bool) -> None:
+        """Learn where the members run, of doubled hosts or of all."""
+        unknown = self._twins.unknown(everybody)
+        last = len(unknown) if everybody else _ORIGINS
+        for start in range(0, min(len(unknown), last), _ORIGINS):
+            if self._contact.lost:
+                return
+            deadline = _tooz.Deadline(self._read_timeout)
+            with self._connection.use(deadline) as connected:
+                some = unknown[start : start + _ORIGINS]
+                self._ask_origins_of(connected, some, deadline)
 
-    def _ask_origin(
+    def _ask_origins_of(
         self,
         connected: _connection.Connected,
-        member_id: bytes,
+        member_ids: Sequence[bytes],
         deadline: _tooz.Deadline,
     ) -> None:
-        try:
-            origin = self._request.ask(
-                connected.coordinator,
-                f'origin of {member_id!r}',
-                functools.partial(
-                    connected.coordinator.get_member_capabilities,
-                    self._group,
-                    member_id,
-                ),
-                deadline,
-            )
-        except exceptions.BackendError:
-            raise
-        except Exception as error:
-            # It has just left, or somebody else has written its data.
-            LOG.debug('%r: no origin: %s', member_id, _tooz.reason(error))
-            origin = None
-        self._twins.tell(member_id, origin)
+        """Ask about some members at once.
+
+        One that has just left, or whose data is foreign, has no origin.
+        """
+        ask = connected.coordinator.get_member_capabilities
+        answers = self._request.ask(
+            connected.coordinator,
+            f'origins of {len(member_ids)} members, {member_ids[0]!r} first',
+            lambda: _tooz.Answers(
+                {each: ask(self._group, each) for each in member_ids}
+            ),
+            deadline,
+        )
+        for member_id, found in answers.items():
+            self._twins.tell(member_id, found)
 
     def _read_group(self, wait: float) -> membership.Reading:
         deadline = _tooz.Deadline(wait)
@@ -319,4 +322,4 @@ class _GroupReader(_coordinated.GroupReader):
         doubtful = self._twins.doubtful()
         if doubtful and deadline.left():
             with contextlib.suppress(exceptions.BackendTimeout):
-                self._ask_origin(connected, doubtful[0], deadline)
+                self._ask_origins_of(connected, doubtful[:1], deadline)

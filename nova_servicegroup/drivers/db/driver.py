@@ -29,6 +29,7 @@ from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.db import cells
 from nova_servicegroup.drivers.db import fleet
 from nova_servicegroup.drivers.db import reporting
+from nova_servicegroup.drivers.db import table
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
 from nova_servicegroup import process
@@ -58,6 +59,12 @@ class DatabaseDriver(base.Driver):
                 # Who has access to them gives it later.
                 lambda group: self.records(group),
                 conf.servicegroup.read_timeout,
+            )
+        )
+        self._tables = process.PerProcess(
+            lambda: table.Tables(
+                lambda group: self.records(group),
+                conf.servicegroup.refresh_interval,
             )
         )
         self._met: set[_Key] = set()
@@ -133,10 +140,16 @@ class DatabaseDriver(base.Driver):
         """See base.Driver."""
         return base.aware(service_ref['updated_at'])
 
-    def get_all(self, group: str) -> list[base.Member]:
-        """See base.Driver."""
-        members = [self._member(group, each) for each in self.records(group)]
-        return sorted(members, key=lambda member: member.host)
+    def view(self, group: str, detailed: bool = False) -> base.View:
+        """See base.Driver. Nothing is known of the processes."""
+        seen = self._tables.get()[group]
+        records = seen.read()
+        members = [self._member(group, each) for each in records]
+        return base.View(
+            tuple(sorted(members, key=lambda member: member.host)),
+            seen.age(),
+            seen.error,
+        )
 
     def close(self) -> None:
         """See base.Driver."""
@@ -151,11 +164,13 @@ class DatabaseDriver(base.Driver):
         self, group: str, service_ref: services.ServiceRef
     ) -> base.Member:
         beat = _last_beat(service_ref)
+        age = None if beat is None else _now() - beat
         return base.Member(
             service_ref['host'],
             group,
             self.is_up(service_ref),
-            proof_age=None if beat is None else max(0.0, _now() - beat),
+            held=age is None or abs(age) > self._down_time,
+            proof_age=None if age is None else max(0.0, age),
         )
 
 

@@ -22,6 +22,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import tempfile
 import time
 from typing import Any
@@ -285,6 +286,27 @@ class ObserverContract(Contract):
             ['host1', 'host2'], [each.host for each in members if each.up]
         )
         self.assertTrue(all(each.group == GROUP for each in members))
+
+    def test_a_view_tells_since_when_and_where(self) -> None:
+        begun = int(time.time())
+        member = self.running('host1')
+        view = self.api.view(GROUP, detailed=True)
+        self.assertEqual(['host1'], [each.host for each in view.members])
+        self.assertIsNone(view.error)
+        self.assertLess(view.age, 5.0)
+        self.assert_incarnation(member, begun, view.members[0].incarnations)
+
+    def assert_incarnation(
+        self, member: member.Member, begun: float, shown: tuple[Any, ...]
+    ) -> None:
+        """Check what is shown of the process of a member."""
+        (one,) = shown
+        self.assertGreaterEqual(one.since, begun)
+        self.assertLessEqual(one.since, time.time())
+        self.assertEqual(
+            (socket.gethostname(), member.pid, self.driver),
+            (one.machine, one.pid, one.reads),
+        )
 
     def test_an_observer_that_was_built_before_a_fork(self) -> None:
         self.running()

@@ -107,7 +107,7 @@ class DoubleTest(zk_faults.Faults, contract.FunctionalTestCase):
         shown = self.api.get_all('compute')[0].incarnations
         self.assertEqual(2, len(shown))
         for name in ('rack1', 'rack2'):
-            self.assertIn(name, ''.join(shown))
+            self.assertIn(name, [each.machine for each in shown])
         machines[0].kill()
         time.sleep(self.dead_within)
         self.assert_never_down(fault)

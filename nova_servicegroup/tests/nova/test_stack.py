@@ -323,7 +323,6 @@ class DatabaseThreadingTest(CommandContract, DatabaseContract, base.TestCase):
             what='a collector is found again',
         )
 
-
     def test_a_record_that_is_deleted(self) -> None:
         log = self.stack.log('compute3')
         begun = len(log.read_text())

@@ -153,8 +153,8 @@ class FakeDriver(base.Driver):
     def updated_time(self, service_ref):
         return service_ref['updated_at']
 
-    def get_all(self, group):
-        return []
+    def view(self, group, detailed=False):
+        return base.View((), 0.0)
 
     def check(self):
         return f'{len(self.records("compute"))} records'

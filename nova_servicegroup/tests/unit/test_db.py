@@ -212,18 +212,27 @@ class DatabaseDriverTest(base.TestCase):
         service.fire()
         self.assertEqual(0, service.saved)
 
-    def test_get_all_lists_what_the_table_has(self) -> None:
+    def test_a_view_has_what_the_table_has(self) -> None:
         self.driver.records = lambda group: [
             self.record(5, host='b'),
             self.record(99, host='a'),
         ]
-        members = self.driver.get_all('compute')
+        view = self.driver.view('compute')
         self.assertEqual(
-            [('a', False, 99.0), ('b', True, 5.0)],
-            [(each.host, each.up, each.proof_age) for each in members],
+            [('a', 'down', 99.0), ('b', 'up', 5.0)],
+            [(each.host, each.state, each.proof_age) for each in view.members],
         )
+        self.assertIsNone(view.error)
 
-    def test_without_access_get_all_says_so(self) -> None:
-        self.assertRaises(
-            exceptions.BackendError, self.driver.get_all, 'compute'
+    def test_a_view_without_access_says_so(self) -> None:
+        view = self.driver.view('compute')
+        self.assertEqual(((), None), (view.members, view.age))
+        self.assertIsInstance(view.error, exceptions.BackendError)
+
+    def test_who_is_late_with_all_others_is_held(self) -> None:
+        late = self.fleet(75, 78, 80, 300)
+        self.driver.records = lambda group: late
+        self.assertEqual(
+            ['held', 'held', 'held', 'down'],
+            [each.state for each in self.driver.view('compute').members],
         )

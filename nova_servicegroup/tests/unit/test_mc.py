@@ -12,6 +12,7 @@
 
 
 from collections.abc import Collection
+from typing import Any
 
 from oslo_config import cfg
 
@@ -144,7 +145,8 @@ class LocalTest(base.TestCase):
         self.assertTrue(self.driver.is_up(self.ref))
         self.assertFalse(self.driver.is_up({**self.ref, 'host': 'b'}))
         self.assertEqual(
-            ['a'], [each.host for each in self.driver.get_all(self.group)]
+            ['a'],
+            [each.host for each in self.driver.view(self.group).members],
         )
         service.stop()
         self.assertFalse(mc.MemcachedDriver(self.make_conf()).is_up(self.ref))
@@ -198,7 +200,7 @@ class Server:
     def withdraw(self, member_id: str, token: bytes, ttl: int) -> None:
         self.withdrawn.append(token)
 
-    def enlist(self, group: str, host: str) -> None:
+    def enlist(self, group: str, host: str, origin: Any) -> None:
         if self.crowded:
             raise exceptions.BackendError(self.name, 'no answer yet')
         self.listed.append(host)
@@ -266,11 +268,13 @@ class GroupReaderTest(base.TestCase):
         self.assertEqual([[100], [100]], [s.reads for s in self.servers])
 
     def test_get_all_asks_for_those_that_were_listed_later(self) -> None:
-        self.assertEqual([], self.reader.get_all())
+        self.assertEqual((), self.reader.view(False).members)
         self.alive('a')
         self.servers[1].listed = ['a', 'dead']
         self.clock.advance(3)
-        self.assertEqual(['a'], [each.host for each in self.reader.get_all()])
+        self.assertEqual(
+            ['a'], [each.host for each in self.reader.view(False).members]
+        )
 
     def test_one_server_is_enough_to_be_up(self) -> None:
         self.alive('a')

@@ -11,6 +11,8 @@
 # under the License.
 
 
+import time
+
 from nova_servicegroup.drivers import _names
 from nova_servicegroup.drivers import _twins
 from nova_servicegroup.drivers import _zookeeper
@@ -89,8 +91,29 @@ class TwinsTest(base.TestCase):
         self.take(self.one, self.two)
         self.twins.unknown()
         self.tell(one='x')
+        first, second = self.twins.incarnations('a')
         self.assertEqual(
-            (f'{self.one.decode()} (x, process 1)', self.two.decode()),
-            self.twins.incarnations('a'),
+            (self.one.decode(), 'x', 1), (first.name, first.machine, first.pid)
         )
+        self.assertEqual(
+            (self.two.decode(), None, None),
+            (second.name, second.machine, second.pid),
+        )
+        self.assertLess(abs(time.time() - second.since), 60)
         self.assertEqual((), self.twins.incarnations('b'))
+
+    def test_everybody_can_be_asked_for(self) -> None:
+        other = _names.member_id('b')
+        self.take(self.one, other)
+        self.assertEqual([], self.twins.unknown())
+        self.assertEqual([self.one, other], self.twins.unknown(True))
+        self.tell(one='x')
+        self.assertEqual([other], self.twins.unknown(True))
+
+    def test_what_was_said_is_forgotten_with_the_member(self) -> None:
+        self.take(self.one)
+        self.tell(one='x')
+        self.take()
+        self.twins.unknown()
+        self.take(self.one)
+        self.assertEqual([self.one], self.twins.unknown(True))

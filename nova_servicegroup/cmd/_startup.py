@@ -1,0 +1,71 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""How the commands read Nova's configuration and reach what it names."""
+
+import os
+import re
+
+from oslo_config import cfg
+from oslo_utils import strutils
+
+from nova_servicegroup import api
+from nova_servicegroup import nova_adapter
+from nova_servicegroup import opts
+
+
+def load() -> tuple[cfg.ConfigOpts, str | None]:
+    """Return the configuration, not yet parsed, with every option registered.
+
+    It is Nova's own where Nova is installed; else, why Nova could not be
+    imported comes with it.
+    """
+    # No command starts a service of Nova, so nothing needs to be patched.
+    os.environ.setdefault('OS_NOVA_DISABLE_EVENTLET_PATCHING', 'true')
+    conf, problem = cfg.ConfigOpts(), None
+    try:
+        conf = nova_adapter.load_nova()
+    except Exception as error:
+        problem = f'{type(error).__name__}: {error}'
+    opts.register_opts(conf)
+    return conf, problem
+
+
+def make_api(conf: cfg.ConfigOpts, problem: str | None) -> api.API:
+    """Return an API that reads Nova's services table, if it can be reached.
+
+    :param problem: why Nova could not be imported, if so
+    :raises: as api.API
+    """
+    if problem is not None:
+        return api.API(conf)
+    nova_adapter.open_database(conf)
+    return nova_adapter.make_api(conf)
+
+
+def hide(conf: cfg.ConfigOpts, text: str) -> str:
+    """Return text without anything that must stay secret."""
+    for secret in _secrets(conf):
+        text = text.replace(secret, '***')
+    text = re.sub(r'//[^/@\s]*@', '//***@', text)
+    return str(strutils.mask_password(text))
+
+
+def _secrets(conf: cfg.ConfigOpts) -> list[str]:
+    values = [
+        conf[group][option.dest] if group else conf[option.dest]
+        for group, options in opts.list_opts()
+        for option in options
+        if option.secret
+    ]
+    return [value for value in values if value]

@@ -1,0 +1,149 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""All services of a group: its members, and who is registered with Nova."""
+
+from collections.abc import Callable
+import dataclasses
+import math
+import time
+
+from nova_servicegroup import api
+from nova_servicegroup.drivers import base
+from nova_servicegroup import exceptions
+from nova_servicegroup import services
+
+#: The state of a service that an operator has declared down.
+FORCED_DOWN = 'forced down'
+STATES = (base.UP, base.HELD, base.DOWN, FORCED_DOWN)
+
+#: The records are read no more often than this (seconds), and to read them
+#: takes this share of the time, at most.
+_INTERVAL = 10.0
+_SHARE = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One service.
+
+    :ivar state: one of STATES
+    :ivar member: as the backend has it; None: it does not
+    :ivar record: as Nova's services table has it; None: it does not, or
+        cannot be read
+    """
+
+    host: str
+    group: str
+    state: str
+    member: base.Member | None = None
+    record: services.ServiceRef | None = None
+
+    @property
+    def since(self) -> float | None:
+        """When its oldest process joined, in seconds since the epoch.
+
+        None: it is down, or it cannot be told.
+        """
+        if self.member is None or not self.member.up:
+            return None
+        times = [each.since for each in self.member.incarnations]
+        return min((each for each in times if each is not None), default=None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Roll:
+    """All services of a group, as far as they can be seen.
+
+    :ivar entries: by host
+    :ivar view: what the driver sees
+    :ivar unregistered: why the records cannot be read; None: they can
+    """
+
+    entries: dict[str, Entry]
+    view: base.View
+    unregistered: exceptions.BackendError | None = None
+
+    def count(self) -> dict[str, int]:
+        """Return how many are in each of STATES."""
+        counts = dict.fromkeys(STATES, 0)
+        for each in self.entries.values():
+            counts[each.state] += 1
+        return counts
+
+
+class RollCall:
+    """Calls the roll of one group, again and again.
+
+    :param servicegroup: the API to ask
+    """
+
+    def __init__(
+        self,
+        servicegroup: api.API,
+        group: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.group = group
+        self._api = servicegroup
+        self._clock = clock
+        self._records: dict[str, services.ServiceRef] = {}
+        self._error: exceptions.BackendError | None = None
+        self._due = -math.inf
+
+    def call(self, detailed: bool = False) -> Roll:
+        """Return all services of the group. Never raises.
+
+        :param detailed: see base.Driver.view
+        """
+        self._read_records()
+        view = self._api.view(self.group, detailed)
+        members = {each.host: each for each in view.members}
+        hosts = sorted(members.keys() | self._records.keys())
+        entries = {
+            host: self._entry(host, members.get(host)) for host in hosts
+        }
+        return Roll(entries, view, self._error)
+
+    def _entry(self, host: str, member: base.Member | None) -> Entry:
+        record = self._records.get(host)
+        if record is not None and record.get('forced_down', None):
+            state = FORCED_DOWN
+        elif member is not None:
+            state = member.state
+        else:
+            state = self._absent(record)
+        return Entry(host, self.group, state, member, record)
+
+    def _absent(self, record: services.ServiceRef | None) -> str:
+        """Return the state of a service that the backend does not have.
+
+        An observer that is blind presumes it up.
+        """
+        up = record is not None and self._api.service_is_up(record)
+        return base.HELD if up else base.DOWN
+
+    def _read_records(self) -> None:
+        begun = self._clock()
+        if begun < self._due:
+            return
+        try:
+            found = self._api.driver.records(self.group)
+        except exceptions.BackendError as error:
+            self._error = error
+        else:
+            self._error = None
+            self._records = {each['host']: each for each in found}
+        taken = self._clock() - begun
+        self._due = begun + max(_INTERVAL, taken / _SHARE)

@@ -1,0 +1,250 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import datetime
+from typing import Any
+
+from nova_servicegroup import api
+from nova_servicegroup.drivers import base as drivers
+from nova_servicegroup import exceptions
+from nova_servicegroup import roll
+from nova_servicegroup.tests import base
+from nova_servicegroup import watcher
+
+WALL = 1_800_000_000.0
+JOINED = WALL - 500
+
+
+class Driver(drivers.Driver):
+    """A driver that sees what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.members: dict[str, drivers.Member] = {}
+        self.error: exceptions.BackendError | None = None
+        self.presumes = False
+
+    def tell(self, **states: str) -> None:
+        """Let hosts be in a state; who is down is on no list any more."""
+        for host, state in states.items():
+            self.members.pop(host, None)
+            if state != drivers.DOWN:
+                self.members[host] = drivers.Member(
+                    host,
+                    'compute',
+                    True,
+                    state == drivers.HELD,
+                    1.0,
+                    (
+                        drivers.Incarnation('old', JOINED),
+                        drivers.Incarnation('new', JOINED + 100),
+                        drivers.Incarnation('unknown'),
+                    ),
+                )
+
+    def view(self, group: str, detailed: bool = False) -> drivers.View:
+        found = sorted(self.members.values(), key=lambda each: each.host)
+        return drivers.View(tuple(found), 0.0, self.error)
+
+    def is_up(self, service_ref: Any) -> bool:
+        return self.presumes or service_ref['host'] in self.members
+
+    def join(self, member: str, group: str, service: Any) -> None:
+        raise NotImplementedError
+
+    def leave(self, member: str, group: str) -> None:
+        raise NotImplementedError
+
+    def updated_time(self, service_ref: Any) -> datetime.datetime | None:
+        raise NotImplementedError
+
+
+class WatchedTest(base.TestCase):
+    """A group with two hosts, registered or not."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.driver = Driver()
+        self.api = api.API.__new__(api.API)
+        self.api.driver = self.driver
+        self.records: dict[str, dict[str, Any]] | None = None
+        self.reads = 0
+        self.driver.records = self._read
+        self.driver.tell(a='up', b='up')
+
+    def _read(self, group: str) -> list[dict[str, Any]]:
+        self.reads += 1
+        if self.records is None:
+            raise exceptions.BackendError('services table', 'away')
+        return list(self.records.values())
+
+    def register(self, *hosts: str, **values: Any) -> None:
+        """Let Nova know hosts."""
+        self.records = self.records or {}
+        for host in hosts:
+            self.records[host] = {
+                'host': host,
+                'topic': 'compute',
+                'forced_down': False,
+                **values,
+            }
+
+
+class RollTest(WatchedTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.calls = roll.RollCall(self.api, 'compute', clock=self.clock)
+
+    def states(self) -> dict[str, str]:
+        entries = self.calls.call().entries
+        return {host: each.state for host, each in entries.items()}
+
+    def test_members_and_registered_services_are_called(self) -> None:
+        self.register('b', 'c')
+        self.driver.tell(a='held')
+        self.assertEqual({'a': 'held', 'b': 'up', 'c': 'down'}, self.states())
+        entries = self.calls.call().entries
+        self.assertEqual(
+            [(True, False), (True, True), (False, True)],
+            [
+                (each.member is not None, each.record is not None)
+                for each in entries.values()
+            ],
+        )
+
+    def test_without_the_services_table_members_are_called(self) -> None:
+        self.assertEqual({'a': 'up', 'b': 'up'}, self.states())
+        self.assertIn('away', str(self.calls.call().unregistered))
+
+    def test_forced_down_wins(self) -> None:
+        self.register('a', forced_down=True)
+        self.assertEqual('forced down', self.states()['a'])
+
+    def test_a_blind_driver_presumes_the_registered_up(self) -> None:
+        self.register('a', 'c')
+        self.driver.presumes = True
+        self.assertEqual('held', self.states()['c'])
+
+    def test_records_are_read_now_and_then(self) -> None:
+        self.register('a')
+        for _ in range(9):
+            self.calls.call()
+            self.clock.advance(1)
+        self.assertEqual(1, self.reads)
+        self.clock.advance(1)
+        self.calls.call()
+        self.assertEqual(2, self.reads)
+
+    def test_each_state_is_counted(self) -> None:
+        self.register('a', 'c')
+        self.register('d', forced_down=True)
+        self.assertEqual(
+            {'up': 2, 'held': 0, 'down': 1, 'forced down': 1},
+            self.calls.call().count(),
+        )
+
+    def test_it_is_as_old_as_its_oldest_process(self) -> None:
+        self.register('c')
+        entries = self.calls.call().entries
+        self.assertEqual(JOINED, entries['a'].since)
+        self.assertIsNone(entries['c'].since)
+
+
+class WatcherTest(WatchedTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.wall = base.Clock(WALL)
+        self.watcher = watcher.Watcher(
+            self.api, 'compute', clock=self.clock, wall=self.wall
+        )
+
+    def look(self, seconds: float = 1.0) -> list[tuple[str, str | None, str]]:
+        """Let time pass, and look."""
+        self.clock.advance(seconds)
+        self.wall.advance(seconds)
+        return [
+            (each.host, each.before, each.state)
+            for each in self.watcher.look()
+        ]
+
+    def test_the_first_look_is_no_transition(self) -> None:
+        self.assertEqual([], self.look())
+        self.assertEqual([], self.look())
+
+    def test_down_and_up_again(self) -> None:
+        self.look()
+        self.driver.tell(a='down')
+        self.assertEqual([('a', 'up', 'down')], self.look())
+        self.assertEqual([], self.look())
+        self.driver.tell(a='up')
+        self.assertEqual([('a', 'down', 'up')], self.look())
+
+    def test_a_transition_tells_when_and_why(self) -> None:
+        self.look()
+        self.driver.tell(a='down')
+        self.wall.advance(2)
+        (change,) = self.watcher.look()
+        self.assertEqual(WALL + 3, change.at)
+        self.assertEqual('compute', change.group)
+        self.assertIn('just confirmed', change.reason)
+        # The proof was a second old when it was seen last, 2 s ago.
+        self.assertEqual(3.0, change.proof_age)
+
+    def test_held_is_told_and_how_it_ends(self) -> None:
+        self.look()
+        self.driver.tell(a='held', b='held')
+        self.assertEqual(
+            [('a', 'up', 'held'), ('b', 'up', 'held')], self.look()
+        )
+        self.driver.tell(a='up', b='down')
+        self.assertEqual(
+            [('a', 'held', 'up'), ('b', 'held', 'down')], self.look()
+        )
+
+    def test_who_is_new_has_joined(self) -> None:
+        self.look()
+        self.driver.tell(c='up')
+        self.assertEqual([('c', None, 'up')], self.look())
+
+    def test_forced_down_by_an_operator(self) -> None:
+        self.register('a')
+        self.look()
+        self.register('a', forced_down=True)
+        self.assertEqual([('a', 'up', 'forced down')], self.look(10))
+        self.register('a')
+        self.assertEqual([('a', 'forced down', 'up')], self.look(10))
+
+    def test_who_is_down_is_known_until_nova_forgets_it(self) -> None:
+        self.register('a', 'b')
+        self.look()
+        self.driver.tell(a='down')
+        self.look()
+        self.assertEqual('down', self.watcher.roll.entries['a'].state)
+        del self.records['a']
+        self.assertEqual([], self.look(10))
+        self.assertEqual(['b'], list(self.watcher.roll.entries))
+
+    def test_without_the_services_table_it_is_known_for_ever(self) -> None:
+        self.look()
+        self.driver.tell(a='down')
+        for _ in range(3):
+            self.look(100)
+        self.assertEqual(1, self.watcher.roll.count()['down'])
+
+    def test_since_is_the_join_or_the_transition(self) -> None:
+        self.look()
+        self.assertEqual(JOINED, self.watcher.since('a'))
+        self.driver.tell(a='down')
+        self.look()
+        self.assertEqual(WALL + 2, self.watcher.since('a'))
+        self.assertIsNone(self.watcher.since('c'))

@@ -1,0 +1,152 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Tells what becomes of the services of a group, as it happens."""
+
+from collections.abc import Callable
+import dataclasses
+import time
+
+from nova_servicegroup import api
+from nova_servicegroup.drivers import base
+from nova_servicegroup import roll
+
+_REASONS = {
+    (base.UP, base.DOWN): 'missing from a group that was just confirmed',
+    (base.HELD, base.DOWN): 'not seen for the hold time',
+    (base.UP, base.HELD): 'not seen, but its absence is no evidence',
+    (base.DOWN, base.HELD): 'not seen, but its absence is no evidence',
+    (base.HELD, base.UP): 'seen again',
+    (base.DOWN, base.UP): 'joined',
+    (None, base.UP): 'joined',
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Transition:
+    """A service that has changed its state.
+
+    :ivar at: when that was seen, in seconds since the epoch
+    :ivar before: the state before, one of roll.STATES; None: it is new
+    :ivar state: the state now
+    :ivar proof_age: seconds since its last proof of life; None: unknown
+    """
+
+    at: float
+    group: str
+    host: str
+    before: str | None
+    state: str
+    reason: str
+    proof_age: float | None = None
+
+
+class Watcher:
+    """Watches one group.
+
+    The first look tells who is there and is no transition. A host that the
+    backend has no more is down for as long as Nova knows it, or, where the
+    services table cannot be read, for ever.
+
+    :ivar roll: what the last look saw; None: there was none
+    :param wall: the time of transitions
+    """
+
+    def __init__(
+        self,
+        servicegroup: api.API,
+        group: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.group = group
+        self.roll: roll.Roll | None = None
+        self._call = roll.RollCall(servicegroup, group, clock=clock)
+        self._wall = wall
+        self._known: dict[str, roll.Entry] = {}
+        self._since: dict[str, float] = {}
+        self._proofs: dict[str, float] = {}
+
+    def look(self) -> list[Transition]:
+        """Look at the group once; return what has changed. Never raises."""
+        seen, now, first = self._call.call(), self._wall(), self.roll is None
+        entries = {**self._missing(seen), **seen.entries}
+        self.roll = dataclasses.replace(
+            seen, entries=dict(sorted(entries.items()))
+        )
+        changed = [
+            self._change(each, now)
+            for each in self.roll.entries.values()
+            if self._is_new(each)
+        ]
+        self._known = self.roll.entries
+        self._note_proofs(seen, now)
+        return [] if first else changed
+
+    def since(self, host: str) -> float | None:
+        """Return since when a host is in its state, as far as is known."""
+        if host in self._since:
+            return self._since[host]
+        entry = self._known.get(host)
+        return None if entry is None else entry.since
+
+    def _missing(self, seen: roll.Roll) -> dict[str, roll.Entry]:
+        """Return those that were known and are on no list any more."""
+        if seen.unregistered is None:
+            # Nova has forgotten the others; the members it never knew stay.
+            known = {
+                host: each
+                for host, each in self._known.items()
+                if each.record is None
+            }
+        else:
+            known = self._known
+        return {
+            host: dataclasses.replace(each, state=base.DOWN, member=None)
+            for host, each in known.items()
+            if host not in seen.entries
+        }
+
+    def _is_new(self, entry: roll.Entry) -> bool:
+        before = self._known.get(entry.host)
+        return before is None or before.state != entry.state
+
+    def _change(self, entry: roll.Entry, now: float) -> Transition:
+        before = self._known.get(entry.host)
+        if before is not None:
+            self._since[entry.host] = now
+        was = None if before is None else before.state
+        proof = self._proofs.get(entry.host)
+        return Transition(
+            now,
+            self.group,
+            entry.host,
+            was,
+            entry.state,
+            _reason(was, entry.state),
+            None if proof is None else max(0.0, now - proof),
+        )
+
+    def _note_proofs(self, seen: roll.Roll, now: float) -> None:
+        for each in seen.view.members:
+            if each.proof_age is not None:
+                self._proofs[each.host] = now - each.proof_age
+
+
+def _reason(before: str | None, state: str) -> str:
+    if state == roll.FORCED_DOWN:
+        return 'forced down by an operator'
+    if before == roll.FORCED_DOWN:
+        return 'not forced down any more'
+    return _REASONS.get((before, state), 'registered, but not seen')
