@@ -117,7 +117,10 @@ class DatabaseDriver(base.Driver):
         found = self._fleets.get(key)
         if found is None:
             found = self._fleets.setdefault(
-                key, fleet.Fleet(self._interval, self._hold_time)
+                key,
+                fleet.Fleet(
+                    self._interval, float(self._down_time), self._hold_time
+                ),
             )
         return found
 

@@ -22,24 +22,37 @@ import math
 
 #: So many hosts make a fleet.
 SMALLEST = 3
+#: How far most are behind is found out no more often (seconds).
+_SORT_INTERVAL = 1.0
 
 
 class Fleet:
     """The hosts of one group in one cell.
 
-    Where no heartbeat at all arrives, it is the way of the heartbeats that is
-    slow: the database, the conductor, the message queue. Then the time for
-    which the freshest one has not changed is not counted, up to the hold time.
+    Where most hosts are late, it is the way of the heartbeats that is slow:
+    the database, the conductor, the message queue. Then the time by which more
+    than half of them are late, and three at least, is not counted, up to the
+    hold time. Where only some heartbeats get through, it is by chance that a
+    host is late for longer than most. So the time is multiplied by the number
+    of heartbeats that a host alone may miss.
 
     :param interval: seconds between two heartbeats of a host
+    :param down_time: seconds after which a host that is late alone is down
     :param hold_time: seconds
     """
 
-    def __init__(self, interval: float, hold_time: float) -> None:
+    def __init__(
+        self, interval: float, down_time: float, hold_time: float
+    ) -> None:
         self._interval = interval
+        self._down_time = down_time
         self._hold_time = hold_time
-        # The heartbeat of each host, and when it was last looked at.
-        self._seen: dict[str, tuple[float, float]] = {}
+        # Of each host: its heartbeat, when it was last looked at, and how far
+        # it was behind the freshest then.
+        self._seen: dict[str, tuple[float, float, float]] = {}
+        # How far most are behind, and when that was found out.
+        self._behind = 0.0
+        self._sorted_at = -math.inf
         self._freshest = -math.inf
         # When the freshest was first seen, and how old it was then.
         self._moved_at = 0.0
@@ -50,8 +63,9 @@ class Fleet:
     def take(self, host: str, beat: float, wall: float, now: float) -> None:
         """Take note of a host's heartbeat."""
         before = self._seen.get(host)
-        self._seen[host] = beat, now
-        if beat > self._freshest:
+        behind = self._freshest - beat
+        self._seen[host] = beat, now, behind if behind > 0 else 0.0
+        if behind < 0:
             watched = before and now - before[1] <= self._interval
             self._move(beat, wall, now, bool(watched))
 
@@ -63,9 +77,32 @@ class Fleet:
         if len(self._seen) < SMALLEST:
             return math.inf
         late = self._late(wall, now)
-        on_time = min(late, self._interval)
-        counted = max(0.0, late - self._interval - self._hold_time)
-        return max(0.0, self._freshest - beat) + on_time + counted
+        excess = max(0.0, late + self._most_behind(now) - self._interval)
+        missed = max(1.0, self._down_time / self._interval)
+        forgiven = min(missed * excess, self._hold_time)
+        behind = max(0.0, self._freshest - beat)
+        return max(0.0, behind + late - forgiven)
+
+    def _most_behind(self, now: float) -> float:
+        """Return the seconds by which most are behind the freshest."""
+        if now - self._sorted_at >= _SORT_INTERVAL:
+            self._sorted_at = now
+            self._behind = self._sort(now)
+        return self._behind
+
+    def _sort(self, now: float) -> float:
+        # Who is behind for longer is dead, whatever the others are.
+        oldest = self._down_time + self._hold_time
+        alive = sorted(
+            (
+                behind
+                for _, looked_at, behind in self._seen.values()
+                if behind <= oldest and now - looked_at <= oldest
+            ),
+            reverse=True,
+        )
+        most = max(SMALLEST, len(alive) // 2 + 1)
+        return alive[most - 1] if len(alive) >= most else 0.0
 
     def _move(
         self, beat: float, wall: float, now: float, watched: bool

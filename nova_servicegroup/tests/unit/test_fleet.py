@@ -26,7 +26,7 @@ class FleetTest(base.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.fleet = fleet.Fleet(INTERVAL, HOLD)
+        self.fleet = fleet.Fleet(INTERVAL, DOWN, HOLD)
         self.time = 1e9
         self.beats: dict[str, float] = {}
         self.alive = ['a', 'b', 'c', 'd']
@@ -79,14 +79,14 @@ class HealthTest(FleetTest):
         self.alive.remove('a')
         for _ in range(100):
             self.pass_time(1)
-            self.fleet = fleet.Fleet(INTERVAL, HOLD)
+            self.fleet = fleet.Fleet(INTERVAL, DOWN, HOLD)
             self.look()
             self.assertAlmostEqual(
                 self.time - self.beats['a'], self.age(), delta=0.1
             )
 
     def test_two_hosts_are_no_fleet(self) -> None:
-        few = fleet.Fleet(INTERVAL, HOLD)
+        few = fleet.Fleet(INTERVAL, DOWN, HOLD)
         for host in ('a', 'b'):
             few.take(host, self.time, self.time, self.clock())
         self.assertEqual(
@@ -132,7 +132,7 @@ class StallTest(FleetTest):
         self,
     ) -> None:
         self.pass_time(60)
-        self.fleet = fleet.Fleet(INTERVAL, HOLD)
+        self.fleet = fleet.Fleet(INTERVAL, DOWN, HOLD)
         for _ in range(40):
             self.look()
             self.assertLessEqual(self.age(), DOWN)
@@ -142,7 +142,7 @@ class StallTest(FleetTest):
 
     def test_long_dead_is_found_soon_by_an_observer_that_starts(self) -> None:
         self.pass_time(3600, look=False)
-        self.fleet = fleet.Fleet(INTERVAL, HOLD)
+        self.fleet = fleet.Fleet(INTERVAL, DOWN, HOLD)
         self.pass_time(int(2 * INTERVAL) + 2)
         self.assertGreater(self.age(), DOWN)
 
@@ -150,6 +150,79 @@ class StallTest(FleetTest):
         self.pass_time(300, look=False)
         self.look()
         self.assertGreater(self.age(), DOWN)
+
+
+class OverloadTest(base.TestCase):
+    """Of the heartbeats of twenty hosts only every eighth arrives."""
+
+    hosts = [f'host{number}' for number in range(20)]
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.fleet = fleet.Fleet(INTERVAL, DOWN, HOLD)
+        self.time = 1e9
+        self.beats = dict.fromkeys(self.hosts, self.time)
+        self.alive = set(self.hosts)
+
+    def pass_time(self, seconds: int, lost: int = 0) -> None:
+        """Let time pass; of a host so many heartbeats in a row are lost."""
+        for _ in range(seconds):
+            self.time += 1
+            self.clock.advance(1)
+            for number, host in enumerate(self.hosts):
+                turn, rest = divmod(self.time + number, INTERVAL)
+                arrives = (turn + number) % (lost + 1) == 0
+                if not rest and arrives and host in self.alive:
+                    self.beats[host] = self.time
+            for host, beat in self.beats.items():
+                self.fleet.take(host, beat, self.time, self.clock())
+
+    def late(self, allowed: float = DOWN) -> set[str]:
+        """Return those that count as late."""
+        return {
+            host
+            for host, beat in self.beats.items()
+            if self.fleet.age(beat, self.time, self.clock()) > allowed
+        }
+
+    def test_nobody_is_down_where_most_are_late(self) -> None:
+        self.pass_time(30)
+        oldest = 0.0
+        for _ in range(300):
+            self.pass_time(1, 7)
+            oldest = max(oldest, self.time - min(self.beats.values()))
+            self.assertEqual(set(), self.late())
+        self.assertGreater(oldest, DOWN + INTERVAL)
+
+    def test_who_dies_meanwhile_is_down_after_the_hold_time(self) -> None:
+        self.pass_time(30)
+        self.alive.remove('host7')
+        self.pass_time(int(DOWN + HOLD + INTERVAL) + 1, 7)
+        self.assertEqual({'host7'}, self.late())
+
+    def test_half_of_a_fleet_that_dies_is_found_as_one_is(self) -> None:
+        self.pass_time(30)
+        dead = set(self.hosts[:10])
+        self.alive -= dead
+        self.pass_time(int(DOWN + INTERVAL) + 1)
+        self.assertEqual(dead, self.late())
+
+    def test_more_than_half_is_held(self) -> None:
+        self.pass_time(30)
+        dead = set(self.hosts[:11])
+        self.alive -= dead
+        self.pass_time(int(DOWN + INTERVAL) + 1)
+        self.assertEqual(set(), self.late())
+        self.pass_time(int(HOLD) + 1)
+        self.assertEqual(dead, self.late())
+
+    def test_those_that_are_dead_for_long_do_not_count(self) -> None:
+        self.pass_time(30)
+        self.alive -= set(self.hosts[:11])
+        self.pass_time(600)
+        self.alive.remove('host19')
+        self.pass_time(int(DOWN + INTERVAL) + 1)
+        self.assertEqual({*self.hosts[:11], 'host19'}, self.late())
 
 
 class WrongClockTest(FleetTest):
