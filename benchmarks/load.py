@@ -36,7 +36,7 @@ from benchmarks import told
 STOCK, OURS = 'stock', 'ours'
 #: So many hosts share a process, which has so many threads at most.
 _SHARE = 1250
-_THREADS = 512
+_THREADS = 1250
 _DRAIN = 90.0
 
 
@@ -132,14 +132,18 @@ class _Host:
     tg = None
 
     def __init__(self, record: Any, interval: float, counts: _Counts) -> None:
-        from nova_servicegroup.drivers.db import reporting
+        import nova.conf
 
+        from nova_servicegroup.drivers.db import reporting
+        from nova_servicegroup import opts
+
+        patience = opts.service_down_time(nova.conf.CONF) / 2
         self.service_ref = record
         self.host, self.binary = record.host, record.binary
         self.report_interval = interval
         self.ways: dict[str, Callable[[], None]] = {
             STOCK: self._save,
-            OURS: reporting._way(_service(self, counts), record.host),
+            OURS: reporting.way(_service(self, counts), record.host, patience),
         }
         # When the beat that goes on was due, and the one after it.
         self.due: list[float] = []

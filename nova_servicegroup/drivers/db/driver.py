@@ -78,7 +78,9 @@ class DatabaseDriver(base.Driver):
         if not service.report_interval:
             return
         self.leave(member, group)
-        attendance = reporting.Attendance(member, group, service)
+        attendance = reporting.Attendance(
+            member, group, service, float(self._down_time)
+        )
         self._attendances.get()[member, group] = attendance
         attendance.start()
 

@@ -50,37 +50,38 @@ class Client:
     """A service's end.
 
     :param transport: oslo.messaging's RPC transport
-    :param timeout: seconds to wait for an answer
     """
 
-    def __init__(self, transport: Any, timeout: float) -> None:
+    def __init__(self, transport: Any) -> None:
         # Refused at once where nobody listens, and while nothing connects.
         self._client = messaging.get_rpc_client(
             transport,
             messaging.Target(topic=TOPIC, version=VERSION),
-            timeout=timeout,
             retry=0,
-        ).prepare(
-            transport_options=messaging.TransportOptions(at_least_once=True)
         )
+        self._options = messaging.TransportOptions(at_least_once=True)
         self._clock = clock.Clock(lambda: None)
 
-    def beat(self, record_id: int) -> bool:
+    def beat(self, record_id: int, timeout: float) -> bool:
         """Have a heartbeat written; tell whether the record is there.
 
-        :raises BackendTimeout: no answer
+        :param timeout: seconds to wait for an answer
+        :raises BackendTimeout: no answer; it may have been written
         :raises BackendError: no collector took it
         """
         for _ in range(2):
-            answer = self._call(record_id)
+            answer = self._call(record_id, timeout)
             self._clock.set(answer['now'])
             if answer['taken']:
                 return not answer['gone']
         raise exceptions.BackendError(TOPIC, 'takes it for too old')
 
-    def _call(self, record_id: int) -> dict[str, Any]:
+    def _call(self, record_id: int, timeout: float) -> dict[str, Any]:
+        client = self._client.prepare(
+            timeout=timeout, transport_options=self._options
+        )
         try:
-            answer: dict[str, Any] = self._client.call(
+            answer: dict[str, Any] = client.call(
                 {}, 'beat', record=record_id, sent=self._clock.read()
             )
         except messaging.MessagingTimeout as error:

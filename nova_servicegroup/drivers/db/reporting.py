@@ -15,6 +15,8 @@
 
 from collections.abc import Callable
 import functools
+import math
+import time
 
 from oslo_log import log as logging
 
@@ -32,17 +34,26 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds for which a collector that did not answer is left alone, at most.
 _LONGEST_REST = 300.0
+#: Nova is quick if it writes a heartbeat in this share of an interval.
+_QUICK = 0.1
 
 
 class Attendance:
-    """One member of one group, for as long as its service runs."""
+    """One member of one group, for as long as its service runs.
+
+    :param down_time: seconds without a heartbeat after which it is down
+    """
 
     def __init__(
-        self, host: str, group: str, service: services.Service
+        self,
+        host: str,
+        group: str,
+        service: services.Service,
+        down_time: float,
     ) -> None:
         self.name = f'Member {host} of group {group}'
         self._service = service
-        self._way = _way(service, self.name)
+        self._way = way(service, self.name, down_time / 2)
         # A beat that hangs is not repeated, only awaited.
         self._beats = _fanout.Fanout([self])
         self._reporter = reporter.Reporter(self.name, self._beat)
@@ -78,15 +89,22 @@ class Attendance:
         )
 
 
-def _way(service: services.Service, name: str) -> Callable[[], None]:
-    """Return what writes a heartbeat of a service, bounded or not."""
+def way(
+    service: services.Service, name: str, patience: float
+) -> Callable[[], None]:
+    """Return what writes a heartbeat of a service, bounded or not.
+
+    :param name: what to call the service in the log
+    :param patience: seconds without a heartbeat after which a costly way is
+        taken
+    """
     engine = service.engine()
     if engine is not None:
         return functools.partial(_write, store.Store(service.engine), service)
     transport = service.transport()
     if transport is None:
         return service.save_heartbeat
-    return _Relay(service, name, transport).beat
+    return _Relay(service, name, transport, patience).beat
 
 
 def _write(store: store.Store, service: services.Service) -> None:
@@ -100,18 +118,35 @@ def _write(store: store.Store, service: services.Service) -> None:
 
 
 class _Relay:
-    """Has a collector write heartbeats, or Nova, where none answers."""
+    """Has a collector write heartbeats, or Nova, where none answers.
+
+    Where a collector is there but late, what Nova does would cost more than
+    what is late already: if every service of a fleet did it, nothing would get
+    through any more. So then Nova writes one only when the last was written
+    long ago, or when it has written the one before at once.
+
+    :param patience: seconds that count as long ago
+    """
 
     def __init__(
-        self, service: services.Service, name: str, transport: object
+        self,
+        service: services.Service,
+        name: str,
+        transport: object,
+        patience: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._service = service
         self._name = name
-        self._client = relay.Client(
-            transport, max(1.0, 0.4 * service.report_interval)
-        )
+        self._interval = service.report_interval
+        self._patience = patience
+        self._clock = clock
+        self._client = relay.Client(transport)
         self._rest = _backoff.Rest(_LONGEST_REST)
         self._collected: bool | None = None
+        self._written_at = -math.inf
+        self._nova_is_quick = False
 
     def beat(self) -> None:
         """Write one heartbeat.
@@ -119,16 +154,55 @@ class _Relay:
         :raises RecordDeleted: the record is gone
         :raises BackendError: nobody wrote it
         """
+        may_save = self._may_save()
+        # Both ways are over before the next heartbeat.
+        wait = max(1.0, (0.4 if may_save else 0.7) * self._interval)
         try:
-            with self._rest.guard(relay.TOPIC):
-                there = self._client.beat(self._service.record_id)
+            there = self._ask_collector(wait)
+        except exceptions.BackendTimeout as error:
+            self._save(error, may_save)
         except exceptions.BackendError as error:
-            self._tell(False, error)
-            # It may have been written all the same.
-            self._service.note_heartbeat()
-            self._service.save_heartbeat()
-            return
+            self._save(error)
+        else:
+            self._note_collected(there)
+
+    def _ask_collector(self, wait: float) -> bool:
+        """Tell whether the record is there, which has then been written.
+
+        :raises BackendTimeout: it is there but late
+        :raises BackendError: there is none
+        """
+        late = None
+        with self._rest.guard(relay.TOPIC):
+            try:
+                return self._client.beat(self._service.record_id, wait)
+            except exceptions.BackendTimeout as error:
+                late = error
+        raise late
+
+    def _may_save(self) -> bool:
+        """Tell whether Nova may write a heartbeat that a collector has."""
+        age = self._clock() - self._written_at
+        return self._nova_is_quick or age >= self._patience
+
+    def _save(
+        self, error: exceptions.BackendError, allowed: bool = True
+    ) -> None:
+        # It may have been written all the same.
+        self._service.note_heartbeat()
+        if not allowed:
+            raise error
+        self._tell(False, error)
+        begun, self._nova_is_quick = self._clock(), False
+        self._service.save_heartbeat()
+        self._written_at = self._clock()
+        self._nova_is_quick = (
+            self._written_at - begun <= _QUICK * self._interval
+        )
+
+    def _note_collected(self, there: bool) -> None:
         self._tell(True)
+        self._written_at = self._clock()
         if not there:
             raise exceptions.RecordDeleted(
                 self._service.binary, self._service.host

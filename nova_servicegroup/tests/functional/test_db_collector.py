@@ -50,6 +50,18 @@ BACK = 30.0
 STOPPED = 2.5
 
 
+class Client:
+    """A client that always waits for as long."""
+
+    def __init__(self, transport: Any, timeout: float) -> None:
+        self._client = relay.Client(transport)
+        self._timeout = timeout
+
+    def beat(self, record: int) -> bool:
+        """Have a heartbeat written."""
+        return self._client.beat(record, self._timeout)
+
+
 class Collected(contract.FunctionalTestCase):
     """Two servers, and an empty table and queue for each test."""
 
@@ -139,9 +151,9 @@ class Collected(contract.FunctionalTestCase):
         made.start()
         return made
 
-    def make_client(self, timeout: float = TIMEOUT) -> relay.Client:
+    def make_client(self, timeout: float = TIMEOUT) -> Client:
         """Return a client with a transport of its own."""
-        return relay.Client(self.make_transport(), timeout)
+        return Client(self.make_transport(), timeout)
 
     def stop(self, made: collector.Collector) -> None:
         """Stop a collector, which must not take long."""
@@ -196,7 +208,7 @@ class CollectorTest(Collected):
         self.make_collector()
         ids = self.table.add(200)
         transport = self.make_transport()
-        clients = [relay.Client(transport, TIMEOUT) for _ in ids]
+        clients = [Client(transport, TIMEOUT) for _ in ids]
         begun = time.monotonic()
         with futures.ThreadPoolExecutor(len(ids)) as pool:
             beats = [
@@ -377,7 +389,7 @@ class OutageTest(Collected):
             beating.start()
             self._beating.append(beating)
 
-    def _beat_on(self, client: relay.Client, record: int) -> None:
+    def _beat_on(self, client: Client, record: int) -> None:
         while not self._ended.wait(0.3):
             with contextlib.suppress(exceptions.BackendError):
                 client.beat(record)
@@ -400,10 +412,10 @@ class OutageTest(Collected):
         self._end_load()
         self._beat_all()
 
-    def _wait_beats(self, client: relay.Client, record: int) -> None:
+    def _wait_beats(self, client: Client, record: int) -> None:
         process.wait_until(lambda: self._beats(client, record), BACK)
 
-    def _beats(self, client: relay.Client, record: int) -> bool:
+    def _beats(self, client: Client, record: int) -> bool:
         with contextlib.suppress(exceptions.BackendError):
             return client.beat(record)
         return False

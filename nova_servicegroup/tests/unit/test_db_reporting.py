@@ -29,25 +29,26 @@ from nova_servicegroup.tests import base
 from nova_servicegroup.tests.harness import services_table
 
 LONG = 20.0
+DOWN = 60.0
 
 
 class FakeClient:
     """A way to a collector that does as it is told."""
 
     def __init__(self) -> None:
-        self.timeout = 0.0
+        self.timeouts: list[float] = []
         self.asked: list[int] = []
         self.there = True
         self.error: Exception | None = None
         self.release = threading.Event()
         self.release.set()
 
-    def __call__(self, transport: Any, timeout: float) -> 'FakeClient':
-        self.timeout = timeout
+    def __call__(self, transport: Any) -> 'FakeClient':
         return self
 
-    def beat(self, record: int) -> bool:
+    def beat(self, record: int, timeout: float) -> bool:
         self.asked.append(record)
+        self.timeouts.append(timeout)
         self.release.wait(LONG)
         if self.error is not None:
             raise self.error
@@ -77,7 +78,11 @@ class ReportingTest(base.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        for module, name in ((_backoff, 'Rest'), (reporter, 'Reporter')):
+        for module, name in (
+            (_backoff, 'Rest'),
+            (reporter, 'Reporter'),
+            (reporting, '_Relay'),
+        ):
             timed = functools.partial(getattr(module, name), clock=self.clock)
             self._patch(module, name, timed)
         self.client = FakeClient()
@@ -96,7 +101,7 @@ class ReportingTest(base.TestCase):
 
     def join(self) -> reporting.Attendance:
         """Return the attendance of the service, started."""
-        made = reporting.Attendance('a', 'compute', self.service)
+        made = reporting.Attendance('a', 'compute', self.service, DOWN)
         made.start()
         return made
 
@@ -203,9 +208,11 @@ class RelayTest(ReportingTest):
         self.assertEqual([42, 42, 42], self.client.asked)
         self.assertEqual((0, 3), (self.service.saved, self.service.noted))
 
-    def test_it_is_asked_for_less_than_an_interval(self) -> None:
+    def test_all_ways_together_take_less_than_an_interval(self) -> None:
         self.join()
-        self.assertEqual(4.0, self.client.timeout)
+        self.beat(2)
+        # The first leaves time for Nova to write it.
+        self.assertEqual([4.0, 7.0], self.client.timeouts)
 
     def test_nova_writes_them_at_once_where_none_answers(self) -> None:
         self.client.error = exceptions.BackendError('collector', 'away')
@@ -217,11 +224,71 @@ class RelayTest(ReportingTest):
         self.assertEqual([1], self.notes_when_saving)
         self.assertEqual([], self.log_lines('WARNING'))
 
-    def test_so_it_does_where_no_answer_comes_in_time(self) -> None:
+    def test_so_it_does_where_none_has_ever_answered(self) -> None:
         self.client.error = exceptions.BackendTimeout('collector', 'late')
         self.join()
         self.beat()
         self.assertEqual([1], self.notes_when_saving)
+
+    def late(self) -> None:
+        """Have a collector be late that has been in time."""
+        self.join()
+        self.beat()
+        self.client.error = exceptions.BackendTimeout('collector', 'late')
+
+    def test_one_that_is_late_is_not_made_later_by_nova(self) -> None:
+        self.late()
+        self.beat(2)
+        self.assertEqual(0, self.service.saved)
+        # Each may have been written; so the next is a new one for Nova.
+        self.assertEqual(3, self.service.noted)
+        self.assertEqual(1, len(self.lines('lost contact', 'WARNING')))
+
+    def test_but_nova_writes_one_before_it_is_too_late(self) -> None:
+        self.late()
+        self.beat(3)
+        self.assertEqual(1, self.service.saved)
+
+    def slow_nova(self, seconds: float) -> None:
+        """Let Nova take so long to write a heartbeat."""
+        save = self.service.save_heartbeat
+
+        def slow() -> None:
+            self.clock.advance(seconds)
+            save()
+
+        self.service.save_heartbeat = slow
+
+    def test_a_slow_nova_writes_no_more_than_it_must(self) -> None:
+        self.slow_nova(2.0)
+        self.late()
+        begun = self.clock()
+        self.beat(60)
+        # Every DOWN / 2 seconds, at the next beat.
+        passed = self.clock() - begun
+        self.assertLessEqual(self.service.saved, passed / (DOWN / 2))
+        self.assertGreaterEqual(self.service.saved, passed / DOWN)
+
+    def test_a_quick_one_writes_all_where_nobody_collects_any_more(
+        self,
+    ) -> None:
+        self.late()
+        self.beat(60)
+        self.assertEqual(58, self.service.saved)
+
+    def test_a_late_one_is_asked_at_every_beat(self) -> None:
+        self.late()
+        self.beat(60)
+        self.assertEqual(61, len(self.client.asked))
+
+    def test_nova_that_fails_is_not_quick(self) -> None:
+        self.late()
+        self.service.error = exceptions.BackendError('Nova', 'away')
+        self.beat(3)
+        self.service.error = None
+        self.beat(1)
+        self.assertEqual(1, self.service.saved)
+        self.assertEqual(2, len(self.notes_when_saving))
 
     def test_one_that_does_not_answer_is_asked_now_and_then(self) -> None:
         self.client.error = exceptions.BackendError('collector', 'away')
