@@ -15,7 +15,7 @@
 
 from collections.abc import Callable
 import functools
-import math
+import random
 import time
 
 from oslo_log import log as logging
@@ -122,10 +122,10 @@ class _Relay:
 
     Where a collector is there but late, what Nova does would cost more than
     what is late already: if every service of a fleet did it, nothing would get
-    through any more. So then Nova writes one only when the last was written
-    long ago, or when it has written the one before at once.
+    through any more. So then Nova writes one only when none was written for
+    long, and less and less often unless it proves to be quick.
 
-    :param patience: seconds that count as long ago
+    :param patience: seconds that count as long
     """
 
     def __init__(
@@ -145,8 +145,8 @@ class _Relay:
         self._client = relay.Client(transport)
         self._rest = _backoff.Rest(_LONGEST_REST)
         self._collected: bool | None = None
-        self._written_at = -math.inf
-        self._nova_is_quick = False
+        self._slow_saves = 0
+        self._may_save_at = clock() + patience
 
     def beat(self) -> None:
         """Write one heartbeat.
@@ -154,7 +154,7 @@ class _Relay:
         :raises RecordDeleted: the record is gone
         :raises BackendError: nobody wrote it
         """
-        may_save = self._may_save()
+        may_save = self._clock() >= self._may_save_at
         # Both ways are over before the next heartbeat.
         wait = max(1.0, (0.4 if may_save else 0.7) * self._interval)
         try:
@@ -180,11 +180,6 @@ class _Relay:
                 late = error
         raise late
 
-    def _may_save(self) -> bool:
-        """Tell whether Nova may write a heartbeat that a collector has."""
-        age = self._clock() - self._written_at
-        return self._nova_is_quick or age >= self._patience
-
     def _save(
         self, error: exceptions.BackendError, allowed: bool = True
     ) -> None:
@@ -193,16 +188,22 @@ class _Relay:
         if not allowed:
             raise error
         self._tell(False, error)
-        begun, self._nova_is_quick = self._clock(), False
+        begun = self._clock()
+        self._wait_longer()
         self._service.save_heartbeat()
-        self._written_at = self._clock()
-        self._nova_is_quick = (
-            self._written_at - begun <= _QUICK * self._interval
-        )
+        if self._clock() - begun <= _QUICK * self._interval:
+            self._slow_saves, self._may_save_at = 0, begun
+
+    def _wait_longer(self) -> None:
+        """Take it that Nova will be slow."""
+        wait = min(self._patience * 2.0**self._slow_saves, _LONGEST_REST)
+        self._slow_saves += 1
+        self._may_save_at = self._clock() + wait * random.uniform(1, 1.5)
 
     def _note_collected(self, there: bool) -> None:
         self._tell(True)
-        self._written_at = self._clock()
+        self._slow_saves = 0
+        self._may_save_at = self._clock() + self._patience
         if not there:
             raise exceptions.RecordDeleted(
                 self._service.binary, self._service.host
