@@ -24,6 +24,8 @@ import math
 SMALLEST = 3
 #: How far most are behind is found out no more often (seconds).
 _SORT_INTERVAL = 1.0
+#: So long heartbeats may need to get through again, at least (seconds).
+_SETTLE_TIME = 10.0
 
 
 class Fleet:
@@ -53,6 +55,8 @@ class Fleet:
         # How far most are behind, and when that was found out.
         self._behind = 0.0
         self._sorted_at = -math.inf
+        self._forgiven = 0.0
+        self._forgiven_until = -math.inf
         self._freshest = -math.inf
         # When the freshest was first seen, and how old it was then.
         self._moved_at = 0.0
@@ -77,11 +81,23 @@ class Fleet:
         if len(self._seen) < SMALLEST:
             return math.inf
         late = self._late(wall, now)
-        excess = max(0.0, late + self._most_behind(now) - self._interval)
-        missed = max(1.0, self._down_time / self._interval)
-        forgiven = min(missed * excess, self._hold_time)
+        forgiven = self._forgive(late + self._most_behind(now), now)
         behind = max(0.0, self._freshest - beat)
         return max(0.0, behind + late - forgiven)
+
+    def _forgive(self, late: float, now: float) -> float:
+        """Return the seconds that do not count, where most are so late.
+
+        And for a while after that: when heartbeats get through again, not all
+        do so at once.
+        """
+        missed = max(1.0, self._down_time / self._interval)
+        excess = max(0.0, late - self._interval)
+        forgiven = min(missed * excess, self._hold_time)
+        if forgiven >= self._forgiven or now >= self._forgiven_until:
+            self._forgiven = forgiven
+            self._forgiven_until = now + max(2 * self._interval, _SETTLE_TIME)
+        return self._forgiven
 
     def _most_behind(self, now: float) -> float:
         """Return the seconds by which most are behind the freshest."""
@@ -108,6 +124,7 @@ class Fleet:
         self, beat: float, wall: float, now: float, watched: bool
     ) -> None:
         if watched:
+            self._forgive(self._late(wall, now), now)
             # It came since the last look, so it is as old as that at most.
             self._error, self._age = wall - beat, 0.0
         elif self._error is not None:

@@ -115,6 +115,20 @@ class StallTest(FleetTest):
         self.pass_time(20)
         self.assertLessEqual(self.age(), INTERVAL)
 
+    def test_those_that_come_back_last_are_not_late(self) -> None:
+        self.pass_time(79)
+        for host in 'dcba':
+            self.alive.append(host)
+            self.pass_time(4)
+            for each in 'abcd':
+                self.assertLessEqual(self.age(each), DOWN)
+
+    def test_but_for_no_longer_than_they_need(self) -> None:
+        self.pass_time(79)
+        self.alive = ['b', 'c', 'd']
+        self.pass_time(int(4 * INTERVAL))
+        self.assertGreater(self.age(), DOWN)
+
     def test_but_no_longer(self) -> None:
         while self.age() <= DOWN:
             self.pass_time(1)
@@ -125,7 +139,7 @@ class StallTest(FleetTest):
     def test_who_dies_meanwhile_is_down_when_the_others_are_back(self) -> None:
         self.pass_time(50)
         self.alive = ['b', 'c', 'd']
-        self.pass_time(20)
+        self.pass_time(int(3 * INTERVAL) + 1)
         self.assertGreater(self.age(), DOWN)
 
     def test_an_observer_that_starts_then_gives_them_the_time_too(
