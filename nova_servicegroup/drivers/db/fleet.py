@@ -24,8 +24,6 @@ import math
 SMALLEST = 3
 #: How far most are behind is found out no more often (seconds).
 _SORT_INTERVAL = 1.0
-#: So long heartbeats may need to get through again, at least (seconds).
-_SETTLE_TIME = 10.0
 
 
 class Fleet:
@@ -88,15 +86,16 @@ class Fleet:
     def _forgive(self, late: float, now: float) -> float:
         """Return the seconds that do not count, where most are so late.
 
-        And for a while after that: when heartbeats get through again, not all
-        do so at once.
+        And for as long after that: when heartbeats get through again, not all
+        do so at once, since connecting anew backs off.
         """
         missed = max(1.0, self._down_time / self._interval)
         excess = max(0.0, late - self._interval)
         forgiven = min(missed * excess, self._hold_time)
         if forgiven >= self._forgiven or now >= self._forgiven_until:
             self._forgiven = forgiven
-            self._forgiven_until = now + max(2 * self._interval, _SETTLE_TIME)
+            settle_time = max(2 * self._interval, min(late, self._hold_time))
+            self._forgiven_until = now + settle_time
         return self._forgiven
 
     def _most_behind(self, now: float) -> float:
