@@ -19,6 +19,7 @@ from oslo_config import cfg
 SERVICEGROUP = 'servicegroup'
 ZOOKEEPER = 'zookeeper'
 MEMCACHED = 'memcached'
+EXPORTER = 'servicegroup_exporter'
 
 _NAME = r'^[A-Za-z0-9._-]+$'
 #: The old driver's prefix began with a slash.
@@ -284,11 +285,80 @@ it stands in ``memcached_servers``.
     ),
 ]
 
+exporter_opts = [
+    cfg.ListOpt(
+        'groups',
+        default=['compute', 'conductor', 'scheduler'],
+        help="""
+The groups that the exporter watches. Each is read once in ``[servicegroup]
+refresh_interval``.
+""",
+    ),
+    cfg.HostAddressOpt(
+        'listen',
+        default='127.0.0.1',
+        help="""
+The address on which the exporter serves its metrics. Whoever reaches it can
+read them: the default lets this machine alone.
+
+Related options:
+
+* ``client_ca_file`` lets in who has a certificate
+""",
+    ),
+    cfg.PortOpt(
+        'port',
+        default=18774,
+        help="""
+The port on which the exporter serves its metrics.
+""",
+    ),
+    cfg.BoolOpt(
+        'canary',
+        default=True,
+        help="""
+Whether the exporter is a member itself, of the group
+``servicegroup-exporter``, which shows whether services of this host can
+report. It never is with a driver whose members need a record in Nova's
+services table, like ``db``.
+""",
+    ),
+    cfg.BoolOpt(
+        'per_host',
+        default=False,
+        help="""
+Whether there is a metric for each host. With thousands of hosts it takes
+thousands of time series.
+""",
+    ),
+    cfg.StrOpt(
+        'cert_file',
+        help="""
+File with the certificate of the exporter. With it, and ``key_file``, metrics
+are served with TLS only.
+""",
+    ),
+    cfg.StrOpt(
+        'key_file',
+        help="""
+File with the private key of ``cert_file``, without a password.
+""",
+    ),
+    cfg.StrOpt(
+        'client_ca_file',
+        help="""
+File with the certificates of the authorities that sign those of clients. With
+it, clients must show one. Needs ``cert_file``.
+""",
+    ),
+]
+
 _OPTS: tuple[tuple[str | None, list[cfg.Opt]], ...] = (
     (None, default_opts),
     (SERVICEGROUP, servicegroup_opts),
     (ZOOKEEPER, zookeeper_opts),
     (MEMCACHED, memcached_opts),
+    (EXPORTER, exporter_opts),
 )
 
 

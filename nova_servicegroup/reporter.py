@@ -13,6 +13,7 @@
 """The beat of one member, on the timer of the service itself."""
 
 from collections.abc import Callable
+import dataclasses
 import functools
 import math
 import threading
@@ -29,6 +30,25 @@ LOG = logging.getLogger(__name__)
 INITIAL_DELAY = 5
 
 
+@dataclasses.dataclass
+class Counts:
+    """What has become of the beats of one member.
+
+    :ivar beats: so many were run
+    :ivar failures: so many of them failed
+    :ivar lost: so many times contact was lost
+    :ivar recovered: so many times it came back
+    :ivar last_success: when a beat succeeded last, in seconds since the
+        epoch; None: none has
+    """
+
+    beats: int = 0
+    failures: int = 0
+    lost: int = 0
+    recovered: int = 0
+    last_success: float | None = None
+
+
 class Reporter:
     """Beats for one member and lets no exception out.
 
@@ -38,6 +58,8 @@ class Reporter:
     :param beat: renews and verifies the membership, in bounded time.
         :raises ServiceGroupError: it could not
     :param leave: ends the membership at the service's stop, in bounded time
+    :param wall: the time of the last success
+    :ivar counts: what has become of the beats so far
     """
 
     def __init__(
@@ -47,11 +69,14 @@ class Reporter:
         leave: Callable[[], None] | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
+        self.counts = Counts()
         self._name = name
         self._beat = beat
         self._leave = leave
         self._clock = clock
+        self._wall = wall
         self._lost_at: float | None = None
         self._stopped = False
         self._interval = 0.0
@@ -94,17 +119,19 @@ class Reporter:
             return
         self.last_run = self._clock()
         self._due = self.last_run + self._interval
+        self.counts.beats += 1
         try:
             self._beat()
         except exceptions.RecordDeleted as error:
             LOG.error('%s: %s', self._name, error)
-            self._lost_at = self._lost_at or self._clock()
+            self._failed()
         except exceptions.ServiceGroupError as error:
             self._lost(error)
         except Exception:
             LOG.exception('%s: unexpected error in the heartbeat', self._name)
-            self._lost_at = self._lost_at or self._clock()
+            self._failed()
         else:
+            self.counts.last_success = self._wall()
             self._recovered()
 
     def stop(self, leave: bool = True) -> None:
@@ -124,9 +151,17 @@ class Reporter:
         except Exception:
             LOG.exception('%s: unexpected error while leaving', self._name)
 
+    def _failed(self) -> bool:
+        """Count a failure; return whether it is the first of several."""
+        self.counts.failures += 1
+        if self._lost_at is not None:
+            return False
+        self._lost_at = self._clock()
+        self.counts.lost += 1
+        return True
+
     def _lost(self, error: Exception) -> None:
-        if self._lost_at is None:
-            self._lost_at = self._clock()
+        if self._failed():
             LOG.warning(
                 '%s: lost contact, the heartbeat failed (%s). It '
                 'will go on trying.',
@@ -136,6 +171,7 @@ class Reporter:
 
     def _recovered(self) -> None:
         if self._lost_at is not None:
+            self.counts.recovered += 1
             LOG.info(
                 '%s: recovered, the heartbeat works again after %.1f s.',
                 self._name,

@@ -50,6 +50,11 @@ class Entry:
     record: services.ServiceRef | None = None
 
     @property
+    def is_up(self) -> bool:
+        """Whether it counts as up, held or not."""
+        return self.state in (base.UP, base.HELD)
+
+    @property
     def since(self) -> float | None:
         """When its oldest process joined, in seconds since the epoch.
 

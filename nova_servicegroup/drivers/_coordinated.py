@@ -27,6 +27,7 @@ from nova_servicegroup import membership
 from nova_servicegroup import observer
 from nova_servicegroup import opts
 from nova_servicegroup import process
+from nova_servicegroup import reporter
 from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
@@ -34,6 +35,8 @@ LOG = logging.getLogger(__name__)
 
 class Attendance(Protocol):
     """One member of one group, for as long as its service runs."""
+
+    reporter: reporter.Reporter
 
     def start(self, service: services.Service) -> None:
         """Join, as far as it is possible at once, and go on beating."""
@@ -144,6 +147,11 @@ class CoordinatedDriver(base.Driver):
         attendance = self._attendances.get().pop((member, group), None)
         if attendance is not None:
             attendance.stop()
+
+    def reporters(self) -> dict[tuple[str, str], reporter.Reporter]:
+        """See base.Driver."""
+        joined = self._attendances.get().copy()
+        return {key: each.reporter for key, each in joined.items()}
 
     def is_up(self, service_ref: services.ServiceRef) -> bool:
         """See base.Driver."""

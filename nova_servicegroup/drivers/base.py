@@ -22,6 +22,7 @@ from oslo_utils import timeutils
 
 from nova_servicegroup import exceptions
 from nova_servicegroup import observer
+from nova_servicegroup import reporter
 from nova_servicegroup import services
 
 
@@ -96,6 +97,9 @@ class Driver(abc.ABC):
     for each process.
     """
 
+    #: Whether only a service with a record in Nova's table can join.
+    needs_record = False
+
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         """Check the options.
 
@@ -117,6 +121,10 @@ class Driver(abc.ABC):
     @abc.abstractmethod
     def leave(self, member: str, group: str) -> None:
         """End the membership that this process joined; bounded in time."""
+
+    def reporters(self) -> dict[tuple[str, str], reporter.Reporter]:
+        """Return what beats in this process, by member and group."""
+        return {}
 
     @abc.abstractmethod
     def is_up(self, service_ref: services.ServiceRef) -> bool:

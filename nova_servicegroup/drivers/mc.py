@@ -153,20 +153,20 @@ class _Attendance:
         self._markers: dict[str, bytes | None] = {}
         self._shared = False
         self._leave_on_stop = settings.conf.servicegroup.leave_on_stop
-        self._reporter = reporter.Reporter(
+        self.reporter = reporter.Reporter(
             f'Member {host} of group {group}', self._beat, self._leave
         )
 
     def start(self, service: services.Service) -> None:
         """Join, as far as it is possible at once, and go on beating."""
-        self._reporter.run()
-        self._reporter.start(
+        self.reporter.run()
+        self.reporter.start(
             service, service.report_interval, self._leave_on_stop
         )
 
     def stop(self) -> None:
         """Leave the group."""
-        self._reporter.stop()
+        self.reporter.stop()
 
     def _beat(self) -> None:
         """Renew the member on every server; one that takes it is enough."""

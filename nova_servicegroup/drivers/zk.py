@@ -89,9 +89,9 @@ class _Attendance:
         self._wait = float(conf.servicegroup.read_timeout)
         self._reads = conf.servicegroup_driver
         name = f'Member {host} of group {group}'
-        self._reporter = reporter.Reporter(name, self._beat, self._leave)
+        self.reporter = reporter.Reporter(name, self._beat, self._leave)
         self._gate = reporter.ProgressGate(
-            self._reporter,
+            self.reporter,
             self._connection.discard,
             opts.service_down_time(conf),
         )
@@ -102,8 +102,8 @@ class _Attendance:
             float(service.report_interval), self._settings.session_timeout / 3
         )
         self._wait = min(self._wait, interval / 2)
-        self._reporter.run()
-        self._reporter.start(
+        self.reporter.run()
+        self.reporter.start(
             service, interval, self._leave_on_stop, _RETRY_INTERVAL
         )
         service.on_stop(self._gate.stop)
@@ -112,7 +112,7 @@ class _Attendance:
     def stop(self) -> None:
         """Leave the group."""
         self._gate.stop()
-        self._reporter.stop()
+        self.reporter.stop()
 
     def _leave(self) -> None:
         self._connection.close(wait=1.0)

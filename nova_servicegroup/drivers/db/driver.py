@@ -33,6 +33,7 @@ from nova_servicegroup.drivers.db import table
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
 from nova_servicegroup import process
+from nova_servicegroup import reporter
 from nova_servicegroup import services
 
 BACKEND = 'services table'
@@ -48,6 +49,8 @@ class DatabaseDriver(base.Driver):
     ``[servicegroup] hold_time``. A service that joins in a conductor also
     writes the heartbeats of those that have no access to the database.
     """
+
+    needs_record = True
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         super().__init__(conf)
@@ -89,6 +92,11 @@ class DatabaseDriver(base.Driver):
         attendance = self._attendances.get().pop((member, group), None)
         if attendance is not None:
             attendance.stop()
+
+    def reporters(self) -> dict[tuple[str, str], reporter.Reporter]:
+        """See base.Driver."""
+        joined = self._attendances.get().copy()
+        return {key: each.reporter for key, each in joined.items()}
 
     def is_up(self, service_ref: services.ServiceRef) -> bool:
         """See base.Driver.

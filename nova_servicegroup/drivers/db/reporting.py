@@ -56,12 +56,12 @@ class Attendance:
         self._way = way(service, self.name, down_time / 2)
         # A beat that hangs is not repeated, only awaited.
         self._beats = _fanout.Fanout([self])
-        self._reporter = reporter.Reporter(self.name, self._beat)
+        self.reporter = reporter.Reporter(self.name, self._beat)
         self._collector = _collector(service, host)
 
     def start(self) -> None:
         """Beat on the service's timer; in a conductor, also collect."""
-        self._reporter.start(self._service, self._service.report_interval)
+        self.reporter.start(self._service, self._service.report_interval)
         if self._collector is not None:
             self._service.on_stop(self._collector.stop)
             self._collect(self._collector)
@@ -79,7 +79,7 @@ class Attendance:
 
     def stop(self) -> None:
         """Beat no more."""
-        self._reporter.stop()
+        self.reporter.stop()
         if self._collector is not None:
             self._collector.stop()
 

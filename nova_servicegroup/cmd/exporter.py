@@ -1,0 +1,95 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""nova-servicegroup-exporter: metrics for Prometheus, as a daemon."""
+
+from importlib import metadata
+import sys
+
+from oslo_config import cfg
+from oslo_log import log as logging
+from oslo_utils import importutils
+
+from nova_servicegroup.cmd import _startup
+from nova_servicegroup import exceptions
+
+PROGRAM = 'nova-servicegroup-exporter'
+
+#: The exit status of a program that could not do its work.
+ERROR = 2
+
+
+def main() -> int:
+    """Serve until a signal ends it; return the exit status."""
+    if importutils.try_import('prometheus_client') is None:
+        return _fail(
+            'it needs the library prometheus-client, which is not installed: '
+            'pip install nova-servicegroup[exporter]'
+        )
+    _choose_threads()
+    conf, problem = _startup.load()
+    try:
+        _read(conf)
+        _run(conf, problem)
+    except (exceptions.ServiceGroupError, cfg.Error, OSError) as error:
+        return _fail(_startup.hide(conf, _line(conf, error)))
+    return 0
+
+
+def _choose_threads() -> None:
+    """Have oslo.service run on native threads, where it has a choice."""
+    backend = importutils.try_import('oslo_service.backend')
+    if backend is not None:
+        backend.init_backend(backend.BackendType.THREADING)
+
+
+def _read(conf: cfg.ConfigOpts) -> None:
+    """Read the configuration and begin to log."""
+    logging.register_options(conf)
+    conf(
+        sys.argv[1:],
+        project='nova',
+        prog=PROGRAM,
+        version=metadata.version('nova-servicegroup'),
+    )
+    logging.setup(conf, PROGRAM)
+
+
+def _run(conf: cfg.ConfigOpts, problem: str | None) -> None:
+    """Serve until a signal ends it."""
+    # Only now: oslo.service must know how it runs before it is imported.
+    from oslo_service import service
+
+    from nova_servicegroup.exporter import service as exporter
+
+    made = exporter.Exporter(_startup.make_api(conf, problem))
+    made.serve()
+    # One process, so that what it sees is what it serves.
+    service.launch(conf, made, no_fork=True).wait()
+
+
+def _line(conf: cfg.ConfigOpts, error: Exception) -> str:
+    """Return what an error says, in a line."""
+    if isinstance(error, OSError):
+        options = conf.servicegroup_exporter
+        return (
+            f'metrics cannot be served on [servicegroup_exporter] listen = '
+            f'{options.listen}, port = {options.port}: '
+            f'{error.strerror or error}'
+        )
+    return exceptions.first_line(error)
+
+
+def _fail(text: str) -> int:
+    sys.stderr.write(f'{PROGRAM}: {text}\n')
+    return ERROR
