@@ -15,6 +15,7 @@
 
 from importlib import metadata
 import sys
+import warnings
 
 from oslo_config import cfg
 from oslo_log import log as logging
@@ -31,6 +32,8 @@ ERROR = 2
 
 def main() -> int:
     """Serve until a signal ends it; return the exit status."""
+    # Libraries warn about each other here, which is no news for a log.
+    warnings.simplefilter('ignore')
     if importutils.try_import('prometheus_client') is None:
         return _fail(
             'it needs the library prometheus-client, which is not installed: '

@@ -48,6 +48,8 @@ class Metrics:
     """
 
     def __init__(self, driver: str) -> None:
+        # Else every counter comes with the time of its start.
+        prometheus_client.disable_created_metrics()  # type: ignore
         self.registry = registry.CollectorRegistry()
         self._driver = driver
         prometheus_client.ProcessCollector(registry=self.registry)
@@ -154,13 +156,13 @@ class Metrics:
 class HostMetrics(registry.Collector):
     """One metric for each host, where that is wanted.
 
-    :param rolls: returns what the last looks saw, by group
+    :param seen: returns what the last looks saw, by group
     """
 
     def __init__(
-        self, rolls: Callable[[], Iterable[tuple[str, roll.Roll]]]
+        self, seen: Callable[[], Iterable[tuple[str, roll.Roll | None]]]
     ) -> None:
-        self._rolls = rolls
+        self._seen = seen
 
     def collect(self) -> Iterator[core.Metric]:
         """See Collector."""
@@ -170,8 +172,8 @@ class HostMetrics(registry.Collector):
             'forced down.',
             labels=('group', 'host'),
         )
-        for group, seen in self._rolls():
-            for host, entry in seen.entries.items():
+        for group, seen in self._seen():
+            for host, entry in seen.entries.items() if seen else ():
                 member.add_metric((group, host), float(entry.is_up))
         yield member
 

@@ -35,8 +35,6 @@ def start(conf: cfg.ConfigOpts, served: registry.Collector) -> int:
     """
     options = conf.servicegroup_exporter
     _check_tls(options)
-    # Else every counter comes with the time of its start.
-    prometheus_client.disable_created_metrics()  # type: ignore
     server, _ = prometheus_client.start_http_server(
         options.port,
         options.listen,

@@ -13,7 +13,6 @@
 
 """The exporter as a service of oslo.service."""
 
-from collections.abc import Iterator
 import socket
 import threading
 
@@ -27,7 +26,6 @@ from nova_servicegroup.exporter import canary
 from nova_servicegroup.exporter import metrics
 from nova_servicegroup.exporter import server
 from nova_servicegroup.exporter import watch
-from nova_servicegroup import roll
 
 LOG = logging.getLogger(__name__)
 
@@ -54,7 +52,11 @@ class Exporter(service.Service):  # type: ignore[misc]
             for group in _groups(conf)
         ]
         if conf.servicegroup_exporter.per_host:
-            self._metrics.registry.register(metrics.HostMetrics(self._rolls))
+            self._metrics.registry.register(
+                metrics.HostMetrics(
+                    lambda: [(each.group, each.seen) for each in self._watches]
+                )
+            )
         self._canary = self._make_canary()
 
     def serve(self) -> None:
@@ -97,11 +99,6 @@ class Exporter(service.Service):  # type: ignore[misc]
         # A fixed timer would come a moment before the next read is due, and
         # see the last one again.
         self.tg.add_dynamic_timer_args(look)
-
-    def _rolls(self) -> Iterator[tuple[str, roll.Roll]]:
-        for each in self._watches:
-            if each.seen is not None:
-                yield each.group, each.seen
 
     def _make_canary(self) -> canary.Canary | None:
         conf = self._conf

@@ -1,0 +1,263 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The exporter as a process, with real servers and members."""
+
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import time
+import urllib.request
+
+from prometheus_client import parser
+
+from nova_servicegroup.exporter import canary
+from nova_servicegroup.tests.functional import contract
+from nova_servicegroup.tests.functional import test_mc
+from nova_servicegroup.tests.functional import test_zk
+from nova_servicegroup.tests.harness import exporter
+from nova_servicegroup.tests.harness import pki
+from nova_servicegroup.tests.harness import process
+
+#: Seconds in which it ends, whatever happens; and what a busy machine adds.
+ENDS_WITHIN = 2.0
+NOISE = 0.5
+
+
+class Exported(contract.Contract):
+    """An exporter, and what it says. Give ``freeze`` and ``thaw``."""
+
+    def freeze(self) -> None:
+        raise NotImplementedError
+
+    def thaw(self) -> None:
+        raise NotImplementedError
+
+    def make_exporter(self, **options: object) -> exporter.Exporter:
+        """Return an exporter that has not been started."""
+        made = exporter.Exporter(
+            self.directory / 'exporter', self.config, options
+        )
+        self.addCleanup(made.kill)
+        return made
+
+    def exporting(self, **options: object) -> None:
+        """Start an exporter; wait until it has read the group."""
+        self.exporter = self.make_exporter(**options)
+        self.exporter.start()
+        self.wait(lambda: self.value('blind') == 0, contract.START)
+
+    def wait(self, check: object, within: float) -> float:
+        return process.wait_until(
+            lambda: self.answers() and check(), within, 0.05
+        )
+
+    def answers(self) -> bool:
+        """Scrape once; what was said is kept for value()."""
+        try:
+            text = self.exporter.scrape()
+        except OSError:
+            return False
+        self.samples = [
+            sample
+            for family in parser.text_string_to_metric_families(text)
+            for sample in family.samples
+        ]
+        return True
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """Return what the last scrape has said of group compute."""
+        for each in self.samples:
+            group = each.labels.get('group', contract.GROUP)
+            if (
+                each.name == f'nova_servicegroup_{name}'
+                and group == contract.GROUP
+                and labels.items() <= each.labels.items()
+            ):
+                return each.value
+        return None
+
+    def end(self) -> float:
+        """Send SIGTERM; return the seconds until it has ended."""
+        self.exporter.signal(signal.SIGTERM)
+        return process.wait_until(
+            lambda: not self.exporter.running, 20, 0.01, 'it ends'
+        )
+
+    def test_a_killed_member(self) -> None:
+        killed = self.running('host1')
+        self.running('host2')
+        self.exporting()
+        self.wait(
+            lambda: self.value('members', state='up') == 2, contract.START
+        )
+        self.assertEqual(self.driver, self.label('build_info', 'driver'))
+        killed.kill()
+        self.wait(
+            lambda: self.value('members', state='down') == 1,
+            self.down_within + contract.START,
+        )
+        self.assertEqual(1, self.value('members', state='up'))
+        change = {'from': 'up', 'to': 'down'}
+        self.assertEqual(1, self.value('transitions_total', **change))
+        self.assertEqual(1, self.value('detection_seconds_count'))
+        # A member is proven until the backend drops it.
+        took = self.value('detection_seconds_sum')
+        self.measured('from the last proof to the verdict', took)
+        self.assertGreater(took, 0.0)
+        self.assertLess(took, self.down_within)
+
+    def label(self, name: str, label: str) -> str:
+        return next(
+            each.labels[label]
+            for each in self.samples
+            if each.name == f'nova_servicegroup_{name}'
+        )
+
+    def test_the_canary_beats_and_leaves(self) -> None:
+        begun = time.time()
+        self.exporting()
+        self.wait(lambda: self.beats() > 1, contract.START)
+        self.assertEqual(0, self.value('canary_beat_failures_total'))
+        last = self.value('canary_last_success_timestamp_seconds')
+        self.assertGreater(last, begun)
+        self.assertLessEqual(last, time.time())
+        host = socket.gethostname()
+        self.wait_up(host, canary.GROUP)
+        self.assertLess(self.end(), ENDS_WITHIN + NOISE)
+        record = {
+            'host': host,
+            'topic': canary.GROUP,
+            'binary': 'any',
+            'updated_at': None,
+        }
+        process.wait_until(
+            lambda: not self.api.service_is_up(record),
+            self.leaves_within + NOISE,
+            what='the canary has left',
+        )
+
+    def beats(self) -> float:
+        return self.value('canary_beats_total') or 0.0
+
+    def test_a_frozen_backend(self) -> None:
+        self.running('host1')
+        self.exporting()
+        self.wait(lambda: self.beats() > 0, contract.START)
+        self.freeze()
+        self.addCleanup(self.thaw)
+        self.wait(lambda: self.value('blind') == 1, 10)
+        age = self.value('view_age_seconds')
+        self.wait(lambda: self.value('view_age_seconds') > age + 1, 5)
+        self.wait(lambda: self.value('canary_lost_total') == 1, 10)
+        begun = time.monotonic()
+        self.exporter.scrape()
+        self.measured('scrape while frozen', time.monotonic() - begun)
+        self.assertEqual(1, self.value('members', state='up'))
+        self.assertGreater(self.value('backend_errors_total'), 0)
+        self.assertGreater(self.value('canary_beat_failures_total'), 0)
+        self.thaw()
+        self.wait(lambda: self.value('blind') == 0, contract.START)
+        self.wait(
+            lambda: self.value('canary_recovered_total') == 1, contract.START
+        )
+        self.freeze()
+        self.wait(lambda: self.value('blind') == 1, 10)
+        took = self.end()
+        self.measured('SIGTERM to the end while frozen', took)
+        self.assertLess(took, ENDS_WITHIN + NOISE)
+
+
+class ZooKeeperTest(
+    test_zk.ZooKeeperBackend, Exported, contract.FunctionalTestCase
+):
+    def freeze(self) -> None:
+        self.server.freeze()
+
+    def thaw(self) -> None:
+        self.server.thaw()
+
+
+class MemcachedTest(
+    test_mc.MemcachedBackend, Exported, contract.FunctionalTestCase
+):
+    def freeze(self) -> None:
+        for server in self.servers:
+            server.freeze()
+
+    def thaw(self) -> None:
+        for server in self.servers:
+            server.thaw()
+
+
+class ServerTest(Exported, contract.FunctionalTestCase):
+    """How it serves, with members that are kept in its own memory."""
+
+    driver = 'mc'
+    # The tests of Exported need a backend.
+    test_a_killed_member = None
+    test_the_canary_beats_and_leaves = None
+    test_a_frozen_backend = None
+
+    @classmethod
+    def start_backend(cls) -> None:
+        pass
+
+    def options(self) -> tuple[str, str]:
+        return '', ''
+
+    def test_a_port_that_is_taken(self) -> None:
+        with socket.create_server(('127.0.0.1', 0)) as taken:
+            port = taken.getsockname()[1]
+            second = self.make_exporter(port=port)
+            done = subprocess.run(
+                second.argv,
+                capture_output=True,
+                text=True,
+                timeout=contract.START,
+                env={**os.environ, 'PYTHONWARNINGS': 'default'},
+            )
+        self.assertEqual(2, done.returncode, done.stderr)
+        (line,) = done.stderr.splitlines()
+        self.assertIn('Address already in use', line)
+        self.assertIn(f'port = {port}', line)
+
+    def test_a_client_with_a_certificate_is_served(self) -> None:
+        keys = pki.Pki(self.directory / 'pki')
+        self.exporter = self.make_exporter(
+            cert_file=keys.server,
+            key_file=keys.server_key,
+            client_ca_file=keys.ca,
+        )
+        self.exporter.start()
+        where = '127.0.0.1', self.exporter.port
+        process.wait_until(
+            lambda: not process.can_bind(where[1]), contract.START
+        )
+        context = ssl.create_default_context(cafile=str(keys.ca))
+        self.assertRaises(OSError, self.fetch, context)
+        context.load_cert_chain(keys.client, keys.client_key)
+        # One that says nothing keeps nobody waiting.
+        with socket.create_connection(where):
+            self.assertIn('nova_servicegroup_build_info', self.fetch(context))
+        self.assertNotIn('Traceback', self.exporter.log.read_text())
+
+    def fetch(self, context: ssl.SSLContext) -> str:
+        url = f'https://127.0.0.1:{self.exporter.port}/metrics'
+        with urllib.request.urlopen(url, timeout=5, context=context) as answer:
+            return answer.read().decode()
+
+
+del Exported

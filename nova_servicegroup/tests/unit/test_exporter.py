@@ -1,0 +1,334 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import io
+import sys
+from typing import Any
+from unittest import mock
+
+import prometheus_client
+from prometheus_client import parser
+
+from nova_servicegroup.cmd import exporter as program
+from nova_servicegroup.drivers import base as drivers
+from nova_servicegroup import exceptions
+from nova_servicegroup.exporter import canary
+from nova_servicegroup.exporter import metrics
+from nova_servicegroup.exporter import server
+from nova_servicegroup.exporter import service
+from nova_servicegroup.exporter import watch
+from nova_servicegroup import reporter
+from nova_servicegroup.tests import base
+from nova_servicegroup.tests.unit import test_watcher
+
+Labels = dict[str, str]
+
+
+def scrape(registry: Any) -> list[Any]:
+    """Return the samples that a scrape shows."""
+    text = prometheus_client.generate_latest(registry).decode()
+    return [
+        sample
+        for family in parser.text_string_to_metric_families(text)
+        for sample in family.samples
+    ]
+
+
+class Driver(test_watcher.Driver):
+    """A driver whose members beat when they are told."""
+
+    def __init__(self, conf: Any) -> None:
+        super().__init__()
+        self.conf = conf
+        self.beats: dict[tuple[str, str], reporter.Reporter] = {}
+        self.beat_error: Exception | None = None
+        self.views = 0
+
+    def view(self, group: str, detailed: bool = False) -> drivers.View:
+        self.views += 1
+        return super().view(group, detailed)
+
+    def join(self, member: str, group: str, service: Any) -> None:
+        made = reporter.Reporter(member, self._beat)
+        self.beats[member, group] = made
+        made.run()
+        service.on_stop(made.stop)
+
+    def reporters(self) -> dict[tuple[str, str], reporter.Reporter]:
+        return self.beats
+
+    def _beat(self) -> None:
+        if self.beat_error is not None:
+            raise self.beat_error
+
+
+class ExporterCase(test_watcher.WatchedTest):
+    """Everything that the exporter is made of, but its timers."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.driver = Driver(self.make_conf())
+        self.driver.records = self._read
+        self.driver.tell(a='up', b='up')
+        self.api.driver = self.driver
+        self.wall = base.Clock(test_watcher.WALL)
+        self.metrics = metrics.Metrics('zk')
+        self.watch = watch.Watch(
+            self.api,
+            'compute',
+            self.metrics,
+            clock=self.clock,
+            wall=self.wall,
+        )
+        self.metrics.registry.register(
+            metrics.HostMetrics(lambda: [('compute', self.watch.seen)])
+        )
+        self.canary = canary.Canary(self.api, 'here', self)
+        self.metrics.registry.register(
+            metrics.CanaryMetrics(self.canary.counts)
+        )
+
+    def look(self, seconds: float = 1.0) -> None:
+        """Let time pass, and look."""
+        self.clock.advance(seconds)
+        self.wall.advance(seconds)
+        self.watch.look()
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """Return what a scrape says; None: nothing."""
+        for sample in scrape(self.metrics.registry):
+            if sample.name == f'{metrics.PREFIX}_{name}' and (
+                labels.items() <= sample.labels.items()
+            ):
+                return sample.value
+        return None
+
+
+class WatchTest(ExporterCase):
+    def states(self) -> list[float | None]:
+        return [
+            self.value('members', group='compute', driver='zk', state=state)
+            for state in ('up', 'held', 'down', 'forced_down')
+        ]
+
+    def test_services_are_counted_by_state(self) -> None:
+        self.register('a', 'b', 'c')
+        self.register('d', forced_down=True)
+        self.driver.tell(b='held')
+        self.look()
+        self.assertEqual([1, 1, 1, 1], self.states())
+
+    def test_nothing_is_counted_before_the_first_look(self) -> None:
+        self.assertEqual([None] * 4, self.states())
+        self.assertEqual(1, self.value('blind', group='compute'))
+
+    def test_transitions_are_counted_from_zero(self) -> None:
+        change = {'from': 'up', 'to': 'down'}
+        self.assertEqual(0, self.value('transitions_total', **change))
+        self.look()
+        self.driver.tell(a='down', c='up')
+        self.look()
+        self.assertEqual(1, self.value('transitions_total', **change))
+        change = {'from': 'new', 'to': 'up'}
+        self.assertEqual(1, self.value('transitions_total', **change))
+
+    def test_the_time_from_the_last_proof_to_the_verdict(self) -> None:
+        self.look()
+        self.driver.tell(a='down')
+        self.look(4)
+        # The proof was a second old when it was seen last.
+        self.assertEqual(1, self.value('detection_seconds_count'))
+        self.assertEqual(5, self.value('detection_seconds_sum'))
+        self.assertEqual(0, self.value('detection_seconds_bucket', le='3.0'))
+        self.assertEqual(1, self.value('detection_seconds_bucket', le='5.0'))
+
+    def test_an_operator_who_changes_his_mind_detects_nothing(self) -> None:
+        self.register('a', forced_down=True)
+        self.driver.tell(a='down')
+        self.look()
+        self.register('a')
+        self.look(10)
+        change = {'from': 'forced_down', 'to': 'down'}
+        self.assertEqual(1, self.value('transitions_total', **change))
+        self.assertEqual(0, self.value('detection_seconds_count'))
+
+    def test_a_backend_that_is_away(self) -> None:
+        self.look()
+        self.assertEqual(0, self.value('blind'))
+        self.driver.error = exceptions.BackendTimeout('zk', 'no answer')
+        self.look()
+        self.look()
+        self.assertEqual(1, self.value('blind'))
+        self.assertEqual(2, self.value('backend_errors_total'))
+        self.driver.error = None
+        self.look()
+        self.assertEqual(0, self.value('blind'))
+        self.assertEqual(2, self.value('backend_errors_total'))
+
+    def test_the_view_grows_old_between_looks(self) -> None:
+        self.clock.advance(3)
+        self.assertEqual(3, self.value('view_age_seconds'))
+        self.look()
+        self.assertEqual(0, self.value('view_age_seconds'))
+        self.clock.advance(7)
+        self.assertEqual(7, self.value('view_age_seconds'))
+
+    def test_looks_are_timed(self) -> None:
+        slow = self.driver.view
+        self.driver.view = lambda *args: (self.clock.advance(2), slow(*args))[
+            1
+        ]
+        self.look()
+        self.assertEqual(1, self.value('refresh_seconds_count'))
+        self.assertEqual(2, self.value('refresh_seconds_sum'))
+
+    def test_it_is_told_whether_the_services_table_can_be_read(self) -> None:
+        self.look()
+        self.assertEqual(0, self.value('services_table_readable'))
+        self.register('a')
+        self.look(10)
+        self.assertEqual(1, self.value('services_table_readable'))
+
+    def test_each_host(self) -> None:
+        self.register('c')
+        self.driver.tell(b='held')
+        self.look()
+        self.assertEqual(
+            [1, 1, 0],
+            [self.value('member_up', host=host) for host in 'abc'],
+        )
+
+    def test_a_scrape_asks_nobody(self) -> None:
+        self.register('a')
+        self.look()
+        before = self.driver.views, self.reads
+        self.clock.advance(100)
+        scrape(self.metrics.registry)
+        self.assertEqual(before, (self.driver.views, self.reads))
+
+
+class CanaryTest(ExporterCase):
+    def counts(self) -> list[float | None]:
+        return [
+            self.value(f'canary_{name}_total')
+            for name in ('beats', 'beat_failures', 'lost', 'recovered')
+        ]
+
+    def beat(self, error: Exception | None = None) -> None:
+        self.driver.beat_error = error
+        self.driver.beats['here', canary.GROUP].run()
+
+    def test_nothing_is_said_without_a_canary(self) -> None:
+        self.assertEqual([None] * 4, self.counts())
+
+    def test_its_beats_are_counted(self) -> None:
+        self.canary.join()
+        self.beat()
+        self.assertEqual([2, 0, 0, 0], self.counts())
+        lost = exceptions.BackendError('zk', 'is away')
+        for error in (lost, lost, None):
+            self.beat(error)
+        self.assertEqual([5, 2, 1, 1], self.counts())
+
+    def test_the_last_success(self) -> None:
+        name = 'canary_last_success_timestamp_seconds'
+        self.driver.beat_error = exceptions.BackendError('zk', 'is away')
+        self.canary.join()
+        self.assertEqual(0, self.value(name))
+        self.beat()
+        found = self.driver.beats['here', canary.GROUP].counts.last_success
+        self.assertIsNotNone(found)
+        self.assertEqual(found, self.value(name))
+
+    def test_it_leaves_at_the_end(self) -> None:
+        self.canary.join()
+        self.canary.stop()
+        self.beat()
+        self.assertEqual(1, self.counts()[0])
+
+
+class ServiceTest(ExporterCase):
+    def make(self, text: str = '') -> service.Exporter:
+        self.driver.conf = self.make_conf(text)
+        return service.Exporter(self.api)
+
+    def names(self, made: service.Exporter) -> set[str]:
+        return {each.name for each in scrape(made._metrics.registry)}
+
+    def test_one_timer_for_each_group_at_the_refresh_interval(self) -> None:
+        made = self.make(
+            '[servicegroup]\nrefresh_interval = 0.5\n'
+            '[servicegroup_exporter]\ngroups = a, b, a\ncanary = false\n'
+        )
+        made.tg = mock.Mock()
+        made.start()
+        timers = made.tg.add_dynamic_timer_args.call_args_list
+        self.assertEqual([0.5, 0.5], [timer.args[0]() for timer in timers])
+        looks = {
+            sample.labels['group']: sample.value
+            for sample in scrape(made._metrics.registry)
+            if sample.name == 'nova_servicegroup_refresh_seconds_count'
+        }
+        self.assertEqual({'a': 1, 'b': 1}, looks)
+
+    def test_hosts_are_not_told_apart_unless_that_is_wanted(self) -> None:
+        name = 'nova_servicegroup_member_up'
+        wanted = '[servicegroup_exporter]\nper_host = true\n'
+        for text, expected in (('', False), (wanted, True)):
+            made = self.make(text)
+            for each in made._watches:
+                each.look()
+            self.assertEqual(expected, name in self.names(made))
+
+    def test_no_canary_where_members_need_a_record(self) -> None:
+        self.driver.needs_record = True
+        self.assertIsNone(self.make()._canary)
+        self.assertIn('There is no canary', self.log.output)
+
+    def test_no_canary_where_none_is_wanted(self) -> None:
+        text = '[servicegroup_exporter]\ncanary = false\n'
+        self.assertIsNone(self.make(text)._canary)
+        self.assertIsNone(self.make('[DEFAULT]\nreport_interval = 0')._canary)
+        self.assertIsNotNone(self.make()._canary)
+
+    def test_no_groups_are_refused(self) -> None:
+        error = self.assertRaises(
+            exceptions.ConfigurationError,
+            self.make,
+            '[servicegroup_exporter]\ngroups =\n',
+        )
+        self.assertIn('[servicegroup_exporter] groups', str(error))
+
+    def test_tls_by_halves_is_refused(self) -> None:
+        for given, missing in (
+            ('cert_file', 'key_file'),
+            ('key_file', 'cert_file'),
+            ('client_ca_file', 'cert_file'),
+        ):
+            conf = self.make_conf(f'[servicegroup_exporter]\n{given} = /x\n')
+            error = self.assertRaises(
+                exceptions.ConfigurationError, server.start, conf, None
+            )
+            self.assertIn(f'[servicegroup_exporter] {missing}', str(error))
+
+
+class ProgramTest(base.TestCase):
+    def test_a_missing_library_is_named_with_its_extra(self) -> None:
+        shown = io.StringIO()
+        with (
+            mock.patch.dict(sys.modules, prometheus_client=None),
+            mock.patch('sys.stderr', shown),
+        ):
+            self.assertEqual(program.ERROR, program.main())
+        self.assertEqual(1, len(shown.getvalue().splitlines()))
+        self.assertIn('nova-servicegroup[exporter]', shown.getvalue())
