@@ -37,13 +37,7 @@ NOISE = 0.5
 
 
 class Exported(contract.Contract):
-    """An exporter, and what it says. Give ``freeze`` and ``thaw``."""
-
-    def freeze(self) -> None:
-        raise NotImplementedError
-
-    def thaw(self) -> None:
-        raise NotImplementedError
+    """An exporter, and what it says."""
 
     def make_exporter(self, **options: object) -> exporter.Exporter:
         """Return an exporter that has not been started."""
@@ -80,14 +74,22 @@ class Exported(contract.Contract):
     def value(self, name: str, **labels: str) -> float | None:
         """Return what the last scrape has said of group compute."""
         for each in self.samples:
-            group = each.labels.get('group', contract.GROUP)
-            if (
-                each.name == f'nova_servicegroup_{name}'
-                and group == contract.GROUP
-                and labels.items() <= each.labels.items()
+            its = {'group': contract.GROUP, **each.labels}
+            if each.name == f'nova_servicegroup_{name}' and (
+                {'group': contract.GROUP, **labels}.items() <= its.items()
             ):
                 return each.value
         return None
+
+    def label(self, name: str, label: str) -> str:
+        return next(
+            each.labels[label]
+            for each in self.samples
+            if each.name == f'nova_servicegroup_{name}'
+        )
+
+    def beats(self) -> float:
+        return self.value('canary_beats_total') or 0.0
 
     def end(self) -> float:
         """Send SIGTERM; return the seconds until it has ended."""
@@ -95,6 +97,16 @@ class Exported(contract.Contract):
         return process.wait_until(
             lambda: not self.exporter.running, 20, 0.01, 'it ends'
         )
+
+
+class ExporterContract(Exported):
+    """What it must do with every backend. Give ``freeze`` and ``thaw``."""
+
+    def freeze(self) -> None:
+        raise NotImplementedError
+
+    def thaw(self) -> None:
+        raise NotImplementedError
 
     def test_a_killed_member(self) -> None:
         killed = self.running('host1')
@@ -119,13 +131,6 @@ class Exported(contract.Contract):
         self.assertGreater(took, 0.0)
         self.assertLess(took, self.down_within)
 
-    def label(self, name: str, label: str) -> str:
-        return next(
-            each.labels[label]
-            for each in self.samples
-            if each.name == f'nova_servicegroup_{name}'
-        )
-
     def test_the_canary_beats_and_leaves(self) -> None:
         begun = time.time()
         self.exporting()
@@ -148,9 +153,6 @@ class Exported(contract.Contract):
             self.leaves_within + NOISE,
             what='the canary has left',
         )
-
-    def beats(self) -> float:
-        return self.value('canary_beats_total') or 0.0
 
     def test_a_frozen_backend(self) -> None:
         self.running('host1')
@@ -181,7 +183,7 @@ class Exported(contract.Contract):
 
 
 class ZooKeeperTest(
-    test_zk.ZooKeeperBackend, Exported, contract.FunctionalTestCase
+    test_zk.ZooKeeperBackend, ExporterContract, contract.FunctionalTestCase
 ):
     def freeze(self) -> None:
         self.server.freeze()
@@ -191,7 +193,7 @@ class ZooKeeperTest(
 
 
 class MemcachedTest(
-    test_mc.MemcachedBackend, Exported, contract.FunctionalTestCase
+    test_mc.MemcachedBackend, ExporterContract, contract.FunctionalTestCase
 ):
     def freeze(self) -> None:
         for server in self.servers:
@@ -206,10 +208,6 @@ class ServerTest(Exported, contract.FunctionalTestCase):
     """How it serves, with members that are kept in its own memory."""
 
     driver = 'mc'
-    # The tests of Exported need a backend.
-    test_a_killed_member = None
-    test_the_canary_beats_and_leaves = None
-    test_a_frozen_backend = None
 
     @classmethod
     def start_backend(cls) -> None:
@@ -258,6 +256,3 @@ class ServerTest(Exported, contract.FunctionalTestCase):
         url = f'https://127.0.0.1:{self.exporter.port}/metrics'
         with urllib.request.urlopen(url, timeout=5, context=context) as answer:
             return answer.read().decode()
-
-
-del Exported

@@ -34,8 +34,13 @@ class ReporterTest(base.TestCase):
         super().setUp()
         self.beat = Beat()
         self.leave = Beat()
+        self.wall = base.Clock(1_800_000_000.0)
         self.reporter = reporter.Reporter(
-            'Member a', self.beat, self.leave, clock=self.clock
+            'Member a',
+            self.beat,
+            self.leave,
+            clock=self.clock,
+            wall=self.wall,
         )
         self.service = base.FakeService()
 
@@ -82,6 +87,31 @@ class ReporterTest(base.TestCase):
         self.beat.error = None
         self.reporter.run()
         self.assertIn('recovered', self.log.output)
+
+    def test_beats_and_what_became_of_them_are_counted(self) -> None:
+        for error in (
+            None,
+            exceptions.BackendError('zk', 'is away'),
+            exceptions.RecordDeleted('nova-compute', 'a'),
+            None,
+            ZeroDivisionError('a bug'),
+        ):
+            self.beat.error = error
+            self.reporter.run()
+            if error is None:
+                last = self.wall.advance(10)
+        self.reporter.stop()
+        self.reporter.run()
+        self.assertEqual(
+            reporter.Counts(
+                beats=5,
+                failures=3,
+                lost=2,
+                recovered=1,
+                last_success=last - 10,
+            ),
+            self.reporter.counts,
+        )
 
     def test_stop_leaves_once_and_ends_the_beat(self) -> None:
         self.reporter.start(self.service, 10)
