@@ -39,21 +39,27 @@ def main() -> int:
             'it needs the library prometheus-client, which is not installed: '
             'pip install nova-servicegroup[exporter]'
         )
-    _choose_threads()
+    launch_options = _choose_threads()
     conf, problem = _startup.load()
     try:
         _read(conf)
-        _run(conf, problem)
+        _run(conf, problem, launch_options)
     except (exceptions.ServiceGroupError, cfg.Error, OSError) as error:
         return _fail(_startup.hide(conf, _line(conf, error)))
     return 0
 
 
-def _choose_threads() -> None:
-    """Have oslo.service run on native threads, where it has a choice."""
+def _choose_threads() -> dict[str, bool]:
+    """Have oslo.service run on native threads, where it has a choice.
+
+    :returns: how to launch a service in this process itself, so that what
+        it sees is what is served. Without the choice, that is the default.
+    """
     backend = importutils.try_import('oslo_service.backend')
-    if backend is not None:
-        backend.init_backend(backend.BackendType.THREADING)
+    if backend is None:
+        return {}
+    backend.init_backend(backend.BackendType.THREADING)
+    return {'no_fork': True}
 
 
 def _read(conf: cfg.ConfigOpts) -> None:
@@ -68,7 +74,9 @@ def _read(conf: cfg.ConfigOpts) -> None:
     logging.setup(conf, PROGRAM)
 
 
-def _run(conf: cfg.ConfigOpts, problem: str | None) -> None:
+def _run(
+    conf: cfg.ConfigOpts, problem: str | None, options: dict[str, bool]
+) -> None:
     """Serve until a signal ends it."""
     # Only now: oslo.service must know how it runs before it is imported.
     from oslo_service import service
@@ -77,8 +85,7 @@ def _run(conf: cfg.ConfigOpts, problem: str | None) -> None:
 
     made = exporter.Exporter(_startup.make_api(conf, problem))
     made.serve()
-    # One process, so that what it sees is what it serves.
-    service.launch(conf, made, no_fork=True).wait()
+    service.launch(conf, made, **options).wait()
 
 
 def _line(conf: cfg.ConfigOpts, error: Exception) -> str:
