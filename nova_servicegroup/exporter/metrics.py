@@ -109,8 +109,8 @@ class Metrics:
         )
         self.blind = prometheus_client.Gauge(
             'blind',
-            '1 if the group could not be read at the last look, or was not '
-            'looked at yet, else 0.',
+            '1 if the group could not be read at the last look, if a look '
+            'hangs, or if there was none yet; else 0.',
             ('group',),
             namespace=PREFIX,
             registry=self.registry,
@@ -132,13 +132,19 @@ class Metrics:
             registry=self.registry,
         )
 
-    def prepare(self, group: str, age: Callable[[], float]) -> None:
+    def prepare(
+        self,
+        group: str,
+        age: Callable[[], float],
+        is_blind: Callable[[], bool],
+    ) -> None:
         """Have the series of a group, before anything happens to it.
 
         :param age: tells view_age_seconds, whenever that is asked for
+        :param is_blind: tells blind
         """
         self.view_age.labels(group).set_function(age)
-        self.blind.labels(group).set(1)
+        self.blind.labels(group).set_function(is_blind)
         for metric in (self.errors, self.looks, self.detection):
             metric.labels(group)
         for before, after in itertools.product(

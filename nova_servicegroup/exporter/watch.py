@@ -22,6 +22,9 @@ from nova_servicegroup.exporter import metrics
 from nova_servicegroup import roll
 from nova_servicegroup import watcher
 
+#: Seconds after which a look that has not ended sees nothing.
+_PATIENCE = 10.0
+
 _ALIVE = (base.UP, base.HELD)
 
 
@@ -47,7 +50,9 @@ class Watch:
         self._metrics = kept
         self._clock = clock
         self._confirmed = clock()
-        kept.prepare(group, self.age)
+        self._failed = True
+        self._begun: float | None = None
+        kept.prepare(group, self.age, self.is_blind)
 
     @property
     def seen(self) -> roll.Roll | None:
@@ -58,10 +63,17 @@ class Watch:
         """Return the seconds since the group was confirmed, or the start."""
         return self._clock() - self._confirmed
 
+    def is_blind(self) -> bool:
+        """Tell whether the last look saw nothing, or the present one hangs."""
+        begun = self._begun
+        hangs = begun is not None and self._clock() - begun > _PATIENCE
+        return self._failed or hangs
+
     def look(self) -> None:
         """Look at the group once. Never raises."""
-        begun = self._clock()
+        begun = self._begun = self._clock()
         changes = self._watcher.look()
+        self._begun = None
         self._metrics.looks.labels(self.group).observe(self._clock() - begun)
         if self.seen is not None:
             self._take(self.seen)
@@ -71,9 +83,8 @@ class Watch:
     def _take(self, seen: roll.Roll) -> None:
         if seen.view.age is not None:
             self._confirmed = self._clock() - seen.view.age
-        blind = seen.view.error is not None
-        self._metrics.blind.labels(self.group).set(blind)
-        self._metrics.errors.labels(self.group).inc(blind)
+        self._failed = seen.view.error is not None
+        self._metrics.errors.labels(self.group).inc(self._failed)
         self._metrics.table_readable.labels(self.group).set(
             seen.unregistered is None
         )

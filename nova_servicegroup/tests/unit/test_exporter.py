@@ -175,6 +175,21 @@ class WatchTest(ExporterCase):
         self.assertEqual(0, self.value('blind'))
         self.assertEqual(2, self.value('backend_errors_total'))
 
+    def test_a_look_that_hangs(self) -> None:
+        self.look()
+        shown = []
+        answer = self.driver.view
+
+        def hang(*args: Any) -> drivers.View:
+            for _ in range(2):
+                self.clock.advance(8)
+                shown.append(self.value('blind'))
+            return answer(*args)
+
+        self.driver.view = hang
+        self.look()
+        self.assertEqual([0, 1, 0], [*shown, self.value('blind')])
+
     def test_the_view_grows_old_between_looks(self) -> None:
         self.clock.advance(3)
         self.assertEqual(3, self.value('view_age_seconds'))
