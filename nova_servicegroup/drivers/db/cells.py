@@ -73,7 +73,11 @@ class Cells:
         :raises BackendError: they cannot be read in time
         """
         ((_, found),) = self._reads.ask(
-            group, lambda _: self._records(group), self._wait
+            group,
+            lambda _: self._records(group),
+            self._wait,
+            # What takes longer is there when it is asked for again.
+            max_age=_INTERVAL,
         )
         for each in found:
             number = each.get('uuid', None)

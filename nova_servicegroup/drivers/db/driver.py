@@ -66,7 +66,7 @@ class DatabaseDriver(base.Driver):
         )
         self._tables = process.PerProcess(
             lambda: table.Tables(
-                lambda group: self.records(group),
+                lambda group: self._cells.get().read(group),
                 conf.servicegroup.refresh_interval,
             )
         )

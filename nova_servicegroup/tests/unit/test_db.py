@@ -12,6 +12,7 @@
 
 
 import datetime
+import math
 import threading
 import time
 import types
@@ -228,6 +229,20 @@ class DatabaseDriverTest(base.TestCase):
         view = self.driver.view('compute')
         self.assertEqual(((), None), (view.members, view.age))
         self.assertIsInstance(view.error, exceptions.BackendError)
+
+    def test_a_view_of_a_mute_database_is_bounded(self) -> None:
+        self.driver = db.DatabaseDriver(
+            self.make_conf('[servicegroup]\nread_timeout = 0.1\n')
+        )
+        self.driver.records = lambda group: self.fleet(5)
+        self.driver.view('compute')
+        released = threading.Event()
+        self.addCleanup(released.set)
+        self.driver.records = lambda group: released.wait(60) and []
+        self.driver._tables.get()['compute']._due = -math.inf
+        view = self.driver.view('compute')
+        self.assertEqual(['host0'], [each.host for each in view.members])
+        self.assertIsInstance(view.error, exceptions.BackendTimeout)
 
     def test_who_is_late_with_all_others_is_held(self) -> None:
         late = self.fleet(75, 78, 80, 300)
