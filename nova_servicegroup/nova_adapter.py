@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 import contextlib
 import copy
 import datetime
+import functools
 from importlib import metadata
 
 # Not oslo.log, which those processes need not have; records go the same way.
@@ -45,6 +46,8 @@ LOG = logging.getLogger(__name__)
 _TABLE = 'services table'
 
 _apis: 'dict[tuple[int, str], api.API]' = {}
+_opened: set[int] = set()
+_opening = threading.Lock()
 
 
 class Hook:
@@ -92,19 +95,68 @@ def load_nova() -> 'cfg.ConfigOpts':
 def open_database(conf: 'cfg.ConfigOpts') -> bool:
     """Open Nova's databases, outside of Nova's own programs; once.
 
+    A command tells of a database that is away, and does not wait for it as
+    a service does.
+
     :returns: whether conf names a database
     """
+    with _opening:
+        if id(conf) not in _opened:
+            _open(conf)
+            _opened.add(id(conf))
+    return bool(conf.database.connection or conf.api_database.connection)
+
+
+def _open(conf: 'cfg.ConfigOpts') -> None:
     from nova.db.api import api as api_db
     from nova.db.main import api as main_db
     from nova import objects
     from nova import rpc
 
+    for group in ('database', 'api_database'):
+        conf.set_override('max_retries', 0, group)
     main_db.configure(conf)
     api_db.configure(conf)
     # To ask a cell's database is to make its transport; nothing connects.
     rpc.init(conf)
     objects.register_all()
-    return bool(conf.database.connection or conf.api_database.connection)
+
+
+def databases(conf: 'cfg.ConfigOpts') -> dict[str, Callable[[], Any]]:
+    """Return what makes the SQLAlchemy engine of each cell's database.
+
+    :returns: by a name for people; empty where no database is configured
+    :raises BackendError: the cells cannot be read
+    """
+    if not open_database(conf):
+        return {}
+    from nova import context
+    from nova.db.main import api as main_db
+    from nova import objects
+
+    if not conf.api_database.connection:
+        return {'the database': main_db.get_engine}
+    try:
+        cells = objects.CellMappingList.get_all(context.get_admin_context())
+    except Exception as error:
+        raise exceptions.BackendError(
+            'API database', exceptions.first_line(error)
+        ) from error
+    return {
+        f"cell {each.name or each.uuid}'s database": functools.partial(
+            _cell_engine, each
+        )
+        for each in cells
+        if not each.is_cell0()
+    }
+
+
+def _cell_engine(cell: Any) -> Any:
+    from nova import context
+    from nova.db.main import api as main_db
+
+    with context.target_cell(context.get_admin_context(), cell) as targeted:
+        return main_db.get_engine(context=targeted)
 
 
 def make_api(conf: 'cfg.ConfigOpts') -> 'api.API':

@@ -13,6 +13,7 @@
 """Every option, and the settings that several of them decide together."""
 
 import copy
+import math
 
 from oslo_config import cfg
 
@@ -390,6 +391,26 @@ def service_down_time(conf: cfg.ConfigOpts) -> int:
 def hold_time(conf: cfg.ConfigOpts) -> int:
     """Return the seconds for which a missing member may be held up."""
     return int(conf.servicegroup.hold_time or service_down_time(conf))
+
+
+def session_timeout(conf: cfg.ConfigOpts) -> int:
+    """Return ZooKeeper's session timeout in seconds, whole as tooz takes it.
+
+    The old driver had another option for it, in milliseconds.
+    """
+    group = conf.zookeeper
+    if group.recv_timeout and not is_set(conf, 'session_timeout', ZOOKEEPER):
+        return max(1, math.ceil(int(group.recv_timeout) / 1000))
+    timeout: int = group.session_timeout
+    return timeout
+
+
+def memcached_ttl(conf: cfg.ConfigOpts) -> int:
+    """Return the seconds for which memcached keeps a member.
+
+    Three heartbeats must fit in.
+    """
+    return max(service_down_time(conf), 3 * int(conf.report_interval))
 
 
 def is_set(conf: cfg.ConfigOpts, name: str, group: str) -> bool:

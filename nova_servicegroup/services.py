@@ -20,6 +20,9 @@ from typing import Any, Protocol
 #: the context of an object.
 ServiceRef = Mapping[str, Any]
 
+#: The groups that the services of today's Nova join.
+GROUPS = ('compute', 'conductor', 'scheduler')
+
 
 class Timers(Protocol):
     """What is used of oslo.service's ThreadGroup."""

@@ -13,6 +13,7 @@
 
 """How the commands read Nova's configuration and reach what it names."""
 
+import functools
 import os
 import re
 
@@ -20,6 +21,7 @@ from oslo_config import cfg
 from oslo_utils import strutils
 
 from nova_servicegroup import api
+from nova_servicegroup.doctor import finding
 from nova_servicegroup import nova_adapter
 from nova_servicegroup import opts
 
@@ -51,6 +53,33 @@ def make_api(conf: cfg.ConfigOpts, problem: str | None) -> api.API:
         return api.API(conf)
     nova_adapter.open_database(conf)
     return nova_adapter.make_api(conf)
+
+
+def make_patient(conf: cfg.ConfigOpts, problem: str | None) -> finding.Patient:
+    """Return what the doctor's checks look at.
+
+    :param problem: why Nova could not be imported, if so
+    """
+    here = problem is None
+    return finding.Patient(
+        conf,
+        problem,
+        lambda name: _make_api_by(conf, problem, name),
+        nova_adapter.installation.problems if here else list,
+        functools.partial(nova_adapter.databases, conf) if here else dict,
+    )
+
+
+def _make_api_by(
+    conf: cfg.ConfigOpts, problem: str | None, driver: str
+) -> api.API:
+    """Return an API that asks by any driver, not only the configured one."""
+    made = make_api(conf, problem)
+    if driver != conf.servicegroup_driver:
+        other = api.load_driver(conf, driver)
+        other.records = made.driver.records
+        made.driver = other
+    return made
 
 
 def hide(conf: cfg.ConfigOpts, text: str) -> str:

@@ -14,21 +14,22 @@
 """nova-servicegroup-status: is this package at work in this environment?"""
 
 from collections.abc import Callable
+import dataclasses
 import functools
-from importlib import metadata
 import sys
 import warnings
 
 from oslo_config import cfg
 from oslo_upgradecheck import upgradecheck
 
-from nova_servicegroup import _nova_install
 from nova_servicegroup import api
 from nova_servicegroup.cmd import _startup
+from nova_servicegroup.doctor import backend
+from nova_servicegroup.doctor import driver
+from nova_servicegroup.doctor import finding
+from nova_servicegroup.doctor import hook
 from nova_servicegroup import exceptions
 from nova_servicegroup import nova_adapter
-
-_HOOKS = ('castellan.drivers', 'oslo.policy.rule_checks')
 
 
 class Checks(upgradecheck.UpgradeCommands):
@@ -41,44 +42,21 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def hook(self) -> upgradecheck.Result:
         """Check that Nova, as installed here, uses our drivers."""
-        if self._nova_error is not None:
-            return _failure(
-                f'{sys.executable} cannot import Nova: {self._nova_error}. '
-                'Install nova-servicegroup into the environment in which '
-                'Nova runs, and run the command that is installed there.'
-            )
-        problems = nova_adapter.installation.problems()
-        if problems:
-            return _failure(_hook_advice(problems))
-        names = ', '.join(api.installed_drivers())
-        return _success(f'Nova {_nova_install.nova_version()} accepts {names}')
+        return _result(
+            hook.judge(self._nova_error, nova_adapter.installation.problems)
+        )
 
     def chosen(self) -> upgradecheck.Result:
         """Check that the chosen driver is one that is installed."""
-        try:
-            name = self._conf.servicegroup_driver
-        except ValueError as error:
-            return _failure(str(error))
-        installed = api.installed_drivers()
-        if name not in installed:
-            return _failure(str(exceptions.DriverNotFound(name, installed)))
-        files = ', '.join(self._conf.config_file or ())
-        if not files:
-            return _warning(
-                f'servicegroup_driver is {name}, but no nova.conf was '
-                'found: name it with --config-file.'
-            )
-        return _success(f'servicegroup_driver is {name}. Read: {files}')
+        return _result(driver.chosen(self._conf))
 
     def loads(self) -> upgradecheck.Result:
         """Check that the driver's library is there and its options hold."""
         return self._guarded(self._load)
 
     def _load(self) -> upgradecheck.Result:
-        return _success(
-            f'{type(self._api.driver).__name__} is ready: its libraries '
-            'are installed and its options can be used.'
-        )
+        found = driver.loads(lambda: self._api)
+        return _result(dataclasses.replace(found, what=self._hide(found.what)))
 
     def backend(self) -> upgradecheck.Result:
         """Check that the backend answers."""
@@ -88,11 +66,7 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def _ask(self) -> upgradecheck.Result:
         if self._lacks_database():
-            return _warning(
-                'Not asked: [database] connection is not set here, so the '
-                'services of this host report through nova-conductor. Run '
-                'this check where nova-conductor runs.'
-            )
+            return _warning(backend.NO_DATABASE)
         return _success(self._hide(self._api.driver.check()))
 
     def _lacks_database(self) -> bool:
@@ -141,23 +115,14 @@ def _failure(text: str) -> upgradecheck.Result:
     return upgradecheck.Result(upgradecheck.Code.FAILURE, text)
 
 
-def _hook_advice(problems: list[str]) -> str:
-    missing = [
-        group
-        for group in _HOOKS
-        if not metadata.entry_points(group=group, name='nova_servicegroup')
-    ]
-    if missing:
-        return (
-            f'The package is not registered under {" and ".join(missing)}. '
-            'Install nova-servicegroup again with the pip of the '
-            'environment in which Nova runs.'
-        )
-    return (
-        f'Nova {_nova_install.nova_version()} runs with its own drivers '
-        f'only: {"; ".join(problems)}. Install a release of '
-        'nova-servicegroup that knows this Nova.'
-    )
+def _result(found: finding.Finding) -> upgradecheck.Result:
+    text = ' '.join(filter(None, (found.what, found.advice)))
+    make = {
+        finding.Level.OK: _success,
+        finding.Level.WARNING: _warning,
+        finding.Level.ERROR: _failure,
+    }
+    return make[found.level](text)
 
 
 def main() -> int:

@@ -13,14 +13,19 @@
 
 """What a check finds, and what it may ask."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 import dataclasses
 import enum
-import functools
+import threading
+from typing import Any
 
 from oslo_config import cfg
 
 from nova_servicegroup import api
+from nova_servicegroup import exceptions
+
+#: So many hosts are named in one finding.
+_NAMED = 10
 
 
 class Level(enum.IntEnum):
@@ -49,9 +54,13 @@ class Finding:
 
 
 class Patient:
-    """What the checks look at.
+    """What the checks look at. Several threads may ask it at once.
 
     :ivar nova_error: why Nova could not be imported here; None: it could
+    :ivar hook_problems: tells why Nova does not use our drivers
+    :ivar databases: returns what makes the SQLAlchemy engine of the database
+        of each cell, by name; nothing where none is configured.
+        :raises BackendError: the cells cannot be read
     :param make_api: makes an API that asks by the driver of a name.
         :raises ServiceGroupError: see api.API
     """
@@ -61,12 +70,51 @@ class Patient:
         conf: cfg.ConfigOpts,
         nova_error: str | None,
         make_api: Callable[[str], api.API],
+        hook_problems: Callable[[], list[str]] = list,
+        databases: Callable[[], Mapping[str, Callable[[], Any]]] = dict,
     ) -> None:
         self.conf = conf
         self.nova_error = nova_error
-        self.api = functools.cache(make_api)
+        self.hook_problems = hook_problems
+        self.databases = databases
+        self._make_api = make_api
+        self._apis: dict[str, api.API] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def driver(self) -> str:
+        """The name of the driver that is configured.
+
+        :raises ServiceGroupError: Nova does not accept it
+        """
+        try:
+            return str(self.conf.servicegroup_driver)
+        except ValueError as error:
+            raise exceptions.ServiceGroupError(str(error)) from None
+
+    def api(self, driver: str) -> api.API:
+        """Return an API that asks by the driver of a name, made once.
+
+        :raises ServiceGroupError: see api.API
+        """
+        with self._lock:
+            if driver not in self._apis:
+                self._apis[driver] = self._make_api(driver)
+            return self._apis[driver]
+
+    def close(self) -> None:
+        """End the connections."""
+        for each in list(self._apis.values()):
+            each.close()
 
 
 #: Looks at a patient, in bounded time.
 #: :raises ServiceGroupError: what was looked at does not answer
 Check = Callable[[Patient], Iterable[Finding]]
+
+
+def names(hosts: Collection[str]) -> str:
+    """Return the names of some hosts, or of the first of many."""
+    more = len(hosts) - _NAMED
+    shown = ', '.join(sorted(hosts)[:_NAMED])
+    return f'{shown} and {more} more' if more > 0 else shown

@@ -76,5 +76,9 @@ class LocalServer:
         """See _memcached.Server."""
         return set(self._groups.get(group, ()))
 
+    def stats(self) -> dict[str, str]:
+        """See _memcached.Server."""
+        return {}
+
     def close(self) -> None:
         """See _memcached.Server."""

@@ -102,6 +102,9 @@ class Server(Protocol):
     def listing(self, group: str) -> set[str]:
         """Return the hosts on a group's list, alive or not."""
 
+    def stats(self) -> dict[str, str]:
+        """Return what the server says of itself, in memcached's words."""
+
     def close(self) -> None:
         """End the connection, without touching what is stored."""
 
@@ -292,6 +295,11 @@ class ToozServer:
                 else:
                     yield self._keys.host(group, member_id.decode('ascii'))
 
+    def stats(self) -> dict[str, str]:
+        """See Server."""
+        found = self._ask(lambda client: client.stats())
+        return {_text(name): _text(each) for name, each in found.items()}
+
     def close(self) -> None:
         """See Server."""
         self._connection.close(wait=self._timeout)
@@ -355,6 +363,10 @@ def _get_many(client: Any, keys: Sequence[bytes]) -> dict[bytes, Any]:
 def _token(value: Any) -> bytes:
     """Return a value as one of ours; what others have written is empty."""
     return value if isinstance(value, bytes) else b''
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _portions(

@@ -13,7 +13,7 @@
 
 """How the zk driver connects to ZooKeeper, and how it names members."""
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 import logging as std_logging
 import math
 import socket
@@ -43,12 +43,20 @@ _LONGEST_DELAY = 2.5
 class Settings:
     """What the options say about connections.
 
+    :param only: connect to these of the servers
+    :param granted: told the timeout of each session, in seconds, instead of
+        the log
     :raises ConfigurationError: an option cannot be used
     """
 
-    def __init__(self, conf: cfg.ConfigOpts) -> None:
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        only: Sequence[str] = (),
+        granted: Callable[[float], None] | None = None,
+    ) -> None:
         group = conf.zookeeper
-        self.hosts = addresses.parse(
+        self.hosts = list(only) or addresses.parse(
             '[zookeeper] address', group.address, 2181
         )
         if not self.hosts:
@@ -58,12 +66,13 @@ class Settings:
                 'host:port of each ZooKeeper server, separated by commas',
             )
         _check_credentials(group.username or '', group.password or '')
-        self.session_timeout = _session_timeout(conf)
+        self.session_timeout = opts.session_timeout(conf)
         self.namespace = group.namespace.strip('/')
         self.conf = conf
         self._warnings = _Warnings(
             self.hosts, self.session_timeout, opts.service_down_time(conf)
         )
+        self._granted = granted or self._warnings.granted
 
     def coordinator(self, member_id: bytes) -> Any:
         """Return a coordinator that has not been started."""
@@ -84,7 +93,7 @@ class Settings:
             keyfile=group.key_file,
             keyfile_password=group.key_password,
         )
-        on_session(coordinator, self._warnings.granted)
+        on_session(coordinator, self._granted)
         return coordinator
 
     def connection(
@@ -290,17 +299,6 @@ def _check_credentials(username: str, password: str) -> None:
         raise exceptions.ConfigurationError(
             '[zookeeper] password', None, 'no character of /?#[]'
         )
-
-
-def _session_timeout(conf: cfg.ConfigOpts) -> int:
-    """Return the session timeout in seconds, whole for tooz takes int()."""
-    group = conf.zookeeper
-    if group.recv_timeout and not opts.is_set(
-        conf, 'session_timeout', opts.ZOOKEEPER
-    ):
-        return max(1, math.ceil(int(group.recv_timeout) / 1000))
-    timeout: int = group.session_timeout
-    return timeout
 
 
 class Roster:

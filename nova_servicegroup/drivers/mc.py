@@ -38,6 +38,8 @@ from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
 
+Server = _memcached.Server
+
 #: Seconds after which a member looks whether it is still on its group's list.
 _LIST_INTERVAL = 60.0
 
@@ -73,9 +75,7 @@ class Settings:
         if self.addresses:
             _tooz.require('mc', 'pymemcache', 'mc')
             _check_tls(conf)
-        self.ttl = max(
-            opts.service_down_time(conf), 3 * int(conf.report_interval)
-        )
+        self.ttl = opts.memcached_ttl(conf)
         self.keys = _memcached_keys.Keys(conf.memcached.key_prefix)
 
     def servers(self, member_id: str) -> list[_memcached.Server]:

@@ -65,6 +65,28 @@ def _utcnow_postgresql(element: Any, compiler: Any, **how: Any) -> str:
     return "(CURRENT_TIMESTAMP AT TIME ZONE 'UTC')"
 
 
+class precise_utcnow(utcnow):
+    """The same with fractions of a second, to compare clocks."""
+
+    inherit_cache = True
+
+
+@compiler.compiles(precise_utcnow)
+def _precise_utcnow(element: Any, compiler: Any, **how: Any) -> str:
+    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+
+
+@compiler.compiles(precise_utcnow, 'mysql')
+@compiler.compiles(precise_utcnow, 'mariadb')
+def _precise_utcnow_mysql(element: Any, compiler: Any, **how: Any) -> str:
+    return 'UTC_TIMESTAMP(6)'
+
+
+@compiler.compiles(precise_utcnow, 'postgresql')
+def _precise_postgresql(element: Any, compiler: Any, **how: Any) -> str:
+    return _utcnow_postgresql(element, compiler, **how)
+
+
 class Store:
     """Writes heartbeats, and tells the database's time.
 
@@ -132,7 +154,7 @@ class Store:
 
     def _now(self) -> float:
         with self._engine().connect() as connection:
-            now: Any = connection.execute(sa.select(utcnow())).scalar()
+            now: Any = connection.execute(sa.select(precise_utcnow())).scalar()
         if isinstance(now, str):
             now = datetime.datetime.fromisoformat(now)
         return float(now.replace(tzinfo=datetime.timezone.utc).timestamp())

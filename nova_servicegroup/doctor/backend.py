@@ -1,0 +1,63 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Does the backend answer? For drivers that have no check of their own."""
+
+import time
+
+from nova_servicegroup.doctor import finding
+from nova_servicegroup import exceptions
+
+NAME = 'backend'
+
+#: Drivers whose servers are looked at one by one, each by its own check.
+_COVERED = ('zk', 'mc')
+
+NO_DATABASE = (
+    'Not asked: [database] connection is not set here, so the services of '
+    'this host report through nova-conductor. Run this check where '
+    'nova-conductor runs.'
+)
+
+
+def check(patient: finding.Patient) -> list[finding.Finding]:
+    """See finding.Check."""
+    name = patient.driver
+    if name in _COVERED:
+        return []
+    if name == 'db' and not patient.databases():
+        return [finding.Finding(finding.Level.OK, NAME, NO_DATABASE)]
+    return [_ask(patient, name)]
+
+
+def _ask(patient: finding.Patient, name: str) -> finding.Finding:
+    driver = patient.api(name).driver
+    begun = time.monotonic()
+    try:
+        answer = driver.check()
+    except NotImplementedError:
+        return finding.Finding(
+            finding.Level.OK, NAME, f'The driver {name} offers no check.'
+        )
+    except exceptions.BackendError as error:
+        return finding.Finding(
+            finding.Level.ERROR,
+            NAME,
+            str(error),
+            'Nobody can report or see who is alive.',
+            'See that the backend runs, and that this host may reach it.',
+        )
+    took = 1000 * (time.monotonic() - begun)
+    return finding.Finding(
+        finding.Level.OK, NAME, f'{answer} It took {took:.1f} ms.'
+    )

@@ -1,0 +1,38 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""All checks, in the order in which they are shown."""
+
+from nova_servicegroup.doctor import backend
+from nova_servicegroup.doctor import clock
+from nova_servicegroup.doctor import driver
+from nova_servicegroup.doctor import finding
+from nova_servicegroup.doctor import heartbeats
+from nova_servicegroup.doctor import hook
+from nova_servicegroup.doctor import mc
+from nova_servicegroup.doctor import members
+from nova_servicegroup.doctor import options
+from nova_servicegroup.doctor import zk
+
+#: By name. A check that is made for another driver finds nothing.
+CHECKS: dict[str, finding.Check] = {
+    hook.NAME: hook.check,
+    driver.NAME: driver.check,
+    options.NAME: options.check,
+    backend.NAME: backend.check,
+    zk.NAME: zk.check,
+    mc.NAME: mc.check,
+    clock.NAME: clock.check,
+    heartbeats.NAME: heartbeats.check,
+    members.NAME: members.check,
+}

@@ -1,0 +1,129 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Does the clock of this host agree with that of the database?"""
+
+from collections.abc import Callable
+import functools
+import time
+from typing import Any
+
+from nova_servicegroup.doctor import asking
+from nova_servicegroup.doctor import finding
+from nova_servicegroup.drivers.db import store
+from nova_servicegroup import exceptions
+from nova_servicegroup import opts
+
+NAME = 'clock'
+
+#: Seconds that the databases may take to answer, together.
+_WAIT = 6.0
+#: Seconds by which clocks may differ.
+_TOLERANCE = 1.0
+_TRIES = 3
+
+
+def check(patient: finding.Patient) -> list[finding.Finding]:
+    """See finding.Check."""
+    databases = patient.databases()
+    if not databases:
+        return [
+            finding.Finding(
+                finding.Level.OK,
+                NAME,
+                'Not compared: no database is configured here.',
+            )
+        ]
+    down_time = opts.service_down_time(patient.conf)
+    answers = asking.ask_all(
+        {
+            name: functools.partial(_measure, engine)
+            for name, engine in databases.items()
+        },
+        _WAIT,
+    )
+    return [
+        judge(name, answer.value, down_time)
+        if answer.value is not None
+        else _away(name, answer.error, patient.driver)
+        for name, answer in answers.items()
+    ]
+
+
+def _measure(
+    engine: Callable[[], Any], wall: Callable[[], float] = time.time
+) -> tuple[float, float]:
+    """Return the seconds by which this clock is ahead, and the error of that.
+
+    :raises BackendError: the database does not answer
+    """
+    asked = store.Store(engine)
+    # The first question also connects.
+    return min(
+        (_compare(asked, wall) for _ in range(_TRIES)),
+        key=lambda each: each[1],
+    )
+
+
+def _compare(
+    asked: store.Store, wall: Callable[[], float]
+) -> tuple[float, float]:
+    begun = wall()
+    now = asked.now()
+    ended = wall()
+    return (begun + ended) / 2 - now, abs(ended - begun) / 2
+
+
+def judge(
+    name: str, measured: tuple[float, float], down_time: int
+) -> finding.Finding:
+    """Judge the difference to one database.
+
+    :param name: of the database
+    :param measured: seconds by which the clock of this host is ahead, and
+        by which that may be wrong
+    """
+    ahead, error = measured
+    apart = max(0.0, abs(ahead) - error)
+    if apart < _TOLERANCE:
+        return finding.Finding(
+            finding.Level.OK,
+            NAME,
+            f'This clock and that of {name} agree to {abs(ahead):.2f} s.',
+        )
+    serious = apart >= down_time / 4
+    return finding.Finding(
+        finding.Level.ERROR if serious else finding.Level.WARNING,
+        NAME,
+        f'The clock of this host is {abs(ahead):.1f} s '
+        f'{"ahead of" if ahead > 0 else "behind"} that of {name}.',
+        'Heartbeats in the database look older or younger by as much: with '
+        f'service_down_time = {down_time}, Nova with its own driver calls '
+        'live services down, or dead ones up.',
+        'Let all hosts set their clocks by NTP.',
+    )
+
+
+def _away(name: str, error: Exception | None, driver: str) -> finding.Finding:
+    if isinstance(error, exceptions.BackendError):
+        reason = error.reason
+    else:
+        reason = exceptions.first_line(error or exceptions.ServiceGroupError())
+    return finding.Finding(
+        finding.Level.ERROR if driver == 'db' else finding.Level.WARNING,
+        NAME,
+        f'{name} does not answer: {reason}.',
+        'Nova cannot work without its database, whatever the driver.',
+        'See that it runs, that this host may reach it, and that '
+        '[database] connection and the cell mappings are right.',
+    )

@@ -1,0 +1,87 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Is the driver that was chosen there, and can it be used?"""
+
+from collections.abc import Callable
+
+from oslo_config import cfg
+
+from nova_servicegroup import api
+from nova_servicegroup.doctor import finding
+from nova_servicegroup import exceptions
+
+NAME = 'driver'
+
+_WHY = 'No service of Nova starts with a driver that cannot be used.'
+
+
+def check(patient: finding.Patient) -> list[finding.Finding]:
+    """See finding.Check."""
+    found = [chosen(patient.conf)]
+    if found[0].level < finding.Level.ERROR:
+        found.append(loads(lambda: patient.api(patient.driver)))
+    return found
+
+
+def chosen(conf: cfg.ConfigOpts) -> finding.Finding:
+    """Tell whether the chosen driver is one that is installed."""
+    try:
+        name = conf.servicegroup_driver
+    except ValueError as error:
+        return _error(str(error), 'Correct [DEFAULT] servicegroup_driver.')
+    installed = api.installed_drivers()
+    if name not in installed:
+        return _error(
+            str(exceptions.DriverNotFound(name, installed)),
+            'Correct the name, or install the package that has this driver.',
+        )
+    files = ', '.join(conf.config_file or ())
+    if not files:
+        return finding.Finding(
+            finding.Level.WARNING,
+            NAME,
+            f'servicegroup_driver is {name}, but no nova.conf was found.',
+            "These are the options' defaults, most likely not those of Nova.",
+            'Name it with --config-file.',
+        )
+    return finding.Finding(
+        finding.Level.OK, NAME, f'servicegroup_driver is {name}. Read: {files}'
+    )
+
+
+def loads(load: Callable[[], api.API]) -> finding.Finding:
+    """Tell whether the driver's library is there and its options hold.
+
+    :param load: see finding.Patient.api
+    """
+    try:
+        made = load()
+    except exceptions.ServiceGroupError as error:
+        return _error(str(error), _advice(error))
+    return finding.Finding(
+        finding.Level.OK,
+        NAME,
+        f'{type(made.driver).__name__} is ready: its libraries are installed '
+        'and its options can be used.',
+    )
+
+
+def _advice(error: exceptions.ServiceGroupError) -> str:
+    if isinstance(error, exceptions.LibraryMissing):
+        return 'Install it with the pip of the environment of Nova.'
+    return 'Correct the option in nova.conf.'
+
+
+def _error(what: str, advice: str) -> finding.Finding:
+    return finding.Finding(finding.Level.ERROR, NAME, what, _WHY, advice)

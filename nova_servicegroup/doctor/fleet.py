@@ -1,0 +1,132 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Are the hosts of a fleet told apart, and do they use the same driver?"""
+
+import collections
+from collections.abc import Iterator
+import datetime
+
+from oslo_config import cfg
+
+from nova_servicegroup.doctor import finding
+from nova_servicegroup.drivers import base
+from nova_servicegroup import opts
+from nova_servicegroup import roll
+from nova_servicegroup import services
+
+_CHECK = 'members'
+
+
+class Judge:
+    """Judges groups for an observer that asks by a driver.
+
+    :param driver: its name
+    :param now: aware
+    """
+
+    def __init__(
+        self, driver: str, conf: cfg.ConfigOpts, now: datetime.datetime
+    ) -> None:
+        self._driver = driver
+        self._down_time = opts.service_down_time(conf)
+        self._now = now
+
+    def __call__(
+        self, group: str, seen: roll.Roll
+    ) -> Iterator[finding.Finding]:
+        """Return what is wrong with the hosts of a group."""
+        if seen.view.error is not None:
+            return
+        yield from self._twins(group, seen)
+        yield from self._mixed(group, seen)
+        elsewhere = self.elsewhere(seen)
+        if elsewhere:
+            yield self._missed(group, elsewhere)
+
+    def elsewhere(self, seen: roll.Roll) -> set[str]:
+        """Return the hosts that report to the database, and not here."""
+        if self._driver == 'db':
+            return set()
+        return {
+            each.host
+            for each in seen.entries.values()
+            if each.record is not None
+            and (each.member is None or not each.member.up)
+            and each.state != roll.FORCED_DOWN
+            and self._is_fresh(each.record)
+        }
+
+    def _is_fresh(self, record: services.ServiceRef) -> bool:
+        beat = base.aware(record.get('last_seen_up', None))
+        if beat is None:
+            return False
+        return abs((self._now - beat).total_seconds()) <= self._down_time
+
+    def _missed(self, group: str, hosts: set[str]) -> finding.Finding:
+        return finding.Finding(
+            finding.Level.ERROR,
+            _CHECK,
+            f'{group}: {len(hosts)} report to the database, but not to the '
+            f'backend of {self._driver}: {finding.names(hosts)}.',
+            f'They are alive, and down for whoever asks by {self._driver}: '
+            'their servers may be evacuated.',
+            f'Install the package there and set servicegroup_driver = '
+            f'{self._driver}, or go back to db here until they report.',
+        )
+
+    def _twins(self, group: str, seen: roll.Roll) -> Iterator[finding.Finding]:
+        for host, entry in seen.entries.items():
+            shown = entry.member.incarnations if entry.member else ()
+            machines = {each.machine for each in shown} - {None}
+            if len(machines) > 1:
+                yield self._twin(group, host, shown)
+
+    def _twin(
+        self, group: str, host: str, shown: tuple[base.Incarnation, ...]
+    ) -> finding.Finding:
+        machines = sorted({each.machine for each in shown if each.machine})
+        youngest = max((each.since or 0.0 for each in shown), default=0.0)
+        # A service that moved shows its old machine for a while.
+        moved = self._now.timestamp() - youngest < self._down_time
+        return finding.Finding(
+            finding.Level.WARNING if moved else finding.Level.ERROR,
+            _CHECK,
+            f'{group}: {host} is the host name of several machines: '
+            f'{", ".join(machines)}.',
+            'It is up while one of them is, so the death of one is not seen, '
+            'and both take the work of the host.',
+            'Stop one, and give each a [DEFAULT] host of its own.'
+            + (
+                ' If it has just moved, look again in a minute.'
+                if moved
+                else ''
+            ),
+        )
+
+    def _mixed(self, group: str, seen: roll.Roll) -> Iterator[finding.Finding]:
+        readers: dict[str, set[str]] = collections.defaultdict(set)
+        for host, entry in seen.entries.items():
+            for each in entry.member.incarnations if entry.member else ():
+                if each.reads and each.reads != self._driver:
+                    readers[each.reads].add(host)
+        for driver, hosts in sorted(readers.items()):
+            yield finding.Finding(
+                finding.Level.WARNING,
+                _CHECK,
+                f'{group}: {len(hosts)} ask by {driver}, and this host by '
+                f'{self._driver}: {finding.names(hosts)}.',
+                'In a mixed fleet two services may differ on who is up.',
+                f'Set servicegroup_driver = {self._driver} there when the '
+                'fleet has moved.',
+            )

@@ -1,0 +1,93 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Do the heartbeats reach the database in time?"""
+
+from collections.abc import Sequence
+
+from nova_servicegroup.doctor import finding
+from nova_servicegroup.drivers import base
+from nova_servicegroup import exceptions
+from nova_servicegroup import opts
+from nova_servicegroup import services
+
+NAME = 'heartbeats'
+
+#: The share of a group that may be late, and be no more than late.
+_FEW = 0.05
+
+
+def check(patient: finding.Patient) -> list[finding.Finding]:
+    """See finding.Check. Only the db driver has heartbeats in the database."""
+    if patient.driver != 'db' or not patient.databases():
+        return []
+    return [
+        each
+        for group in services.GROUPS
+        for each in judge(
+            group,
+            _ages(patient, group),
+            patient.conf.report_interval,
+            opts.service_down_time(patient.conf),
+        )
+    ]
+
+
+def _ages(patient: finding.Patient, group: str) -> list[float]:
+    view = patient.api('db').view(group)
+    if view.error is not None:
+        raise exceptions.BackendError(view.error.backend, view.error.reason)
+    return ages(view.members)
+
+
+def ages(members: Sequence[base.Member]) -> list[float]:
+    """Return how old the heartbeats of those are who are up, in seconds."""
+    return sorted(
+        each.proof_age
+        for each in members
+        if each.up and each.proof_age is not None
+    )
+
+
+def judge(
+    group: str, ages: Sequence[float], interval: int, down_time: int
+) -> list[finding.Finding]:
+    """Judge how old the heartbeats of a group are.
+
+    :param ages: in seconds, sorted
+    :param interval: report_interval
+    """
+    if not ages:
+        return []
+    fresh = sum(age <= 2 * interval for age in ages)
+    median, oldest = ages[len(ages) // 2], ages[-1]
+    what = (
+        f'{group}: {fresh} of {len(ages)} services that are up have reported '
+        f'within {2 * interval} s; half of them within {median:.0f} s, all '
+        f'within {oldest:.0f} s.'
+    )
+    if len(ages) - fresh <= _FEW * len(ages):
+        return [finding.Finding(finding.Level.OK, NAME, what)]
+    most = fresh <= len(ages) / 2
+    return [
+        finding.Finding(
+            finding.Level.ERROR if most else finding.Level.WARNING,
+            NAME,
+            what,
+            f'Heartbeats come late. At {down_time} s a live service is down, '
+            'unless the whole group is late.',
+            'Look at the load of the database, nova-conductor and the '
+            'message queue, and at the clocks of the hosts. The log of '
+            'nova-compute tells whether a collector takes its heartbeats.',
+        )
+    ]

@@ -1,0 +1,83 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Does Nova, as it is installed here, use our drivers?"""
+
+from collections.abc import Callable
+from importlib import metadata
+import sys
+
+from nova_servicegroup import _nova_install
+from nova_servicegroup import api
+from nova_servicegroup.doctor import finding
+
+NAME = 'hook'
+
+_HOOKS = ('castellan.drivers', 'oslo.policy.rule_checks')
+_WHY = (
+    'Only a Nova that has loaded the hook accepts the names of our drivers '
+    'and asks them.'
+)
+
+
+def check(patient: finding.Patient) -> list[finding.Finding]:
+    """See finding.Check."""
+    return [judge(patient.nova_error, patient.hook_problems)]
+
+
+def judge(
+    nova_error: str | None, problems: Callable[[], list[str]]
+) -> finding.Finding:
+    """Tell whether the hook is live.
+
+    :param nova_error: see finding.Patient
+    :param problems: see finding.Patient.hook_problems
+    """
+    if nova_error is not None:
+        return _error(
+            f'{sys.executable} cannot import Nova: {nova_error}.',
+            'Install nova-servicegroup into the environment in which Nova '
+            'runs, and run the command that is installed there.',
+        )
+    found = problems()
+    if found:
+        return _not_live(found)
+    drivers = ', '.join(api.installed_drivers())
+    return finding.Finding(
+        finding.Level.OK,
+        NAME,
+        f'Nova {_nova_install.nova_version()} accepts {drivers}.',
+    )
+
+
+def _not_live(problems: list[str]) -> finding.Finding:
+    missing = [
+        group
+        for group in _HOOKS
+        if not metadata.entry_points(group=group, name='nova_servicegroup')
+    ]
+    if missing:
+        return _error(
+            f'The package is not registered under {" and ".join(missing)}.',
+            'Install nova-servicegroup again with the pip of the environment '
+            'in which Nova runs.',
+        )
+    return _error(
+        f'Nova {_nova_install.nova_version()} runs with its own drivers '
+        f'only: {"; ".join(problems)}.',
+        'Install a release of nova-servicegroup that knows this Nova.',
+    )
+
+
+def _error(what: str, advice: str) -> finding.Finding:
+    return finding.Finding(finding.Level.ERROR, NAME, what, _WHY, advice)

@@ -1,0 +1,229 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Are the memcached servers well, and do they hold the same members?"""
+
+from collections.abc import Collection, Mapping, Sequence
+import functools
+import ipaddress
+import secrets
+import time
+
+from nova_servicegroup.doctor import asking
+from nova_servicegroup.doctor import finding
+from nova_servicegroup.doctor import mc_stats
+from nova_servicegroup.drivers import mc
+from nova_servicegroup import exceptions
+from nova_servicegroup import services
+
+NAME = 'memcached'
+
+#: Seconds that the servers may take to answer, together.
+_WAIT = 3.0
+#: Seconds after which a member that expired has done so on every server.
+_SETTLED = 1.5
+
+_Members = frozenset[tuple[str, str]]
+
+
+def check(patient: finding.Patient) -> list[finding.Finding]:
+    """See finding.Check."""
+    if patient.driver != 'mc':
+        return []
+    # A driver that cannot be used says so here as everywhere.
+    patient.api('mc')
+    settings = mc.Settings(patient.conf)
+    if not settings.addresses:
+        return [_no_servers()]
+    look = _Look(settings)
+    try:
+        return [
+            *judge_addresses(settings.addresses),
+            *judge_servers(look.stats()),
+            *judge_members(look.missing()),
+        ]
+    finally:
+        look.close()
+
+
+class _Look:
+    """Asks all servers at once."""
+
+    def __init__(self, settings: mc.Settings) -> None:
+        self._keys = settings.keys
+        self._servers = {
+            each.name.removeprefix('memcached '): each
+            for each in settings.servers(f'reader:{secrets.token_hex(8)}')
+        }
+
+    def stats(self) -> dict[str, asking.Answer[mc_stats.Stats]]:
+        """Return what each says of itself."""
+        return asking.ask_all(
+            {
+                address: functools.partial(mc_stats.ask, server)
+                for address, server in self._servers.items()
+            },
+            _WAIT,
+        )
+
+    def missing(self) -> dict[str, _Members]:
+        """Return the members that each server misses and another has."""
+        listed = self._listed()
+        missing = self._missing(listed)
+        if not any(missing.values()):
+            return missing
+        # One that just joined or died is not on all of them for a moment.
+        time.sleep(_SETTLED)
+        again = self._missing(frozenset().union(*missing.values()))
+        return {
+            address: again[address] & missing[address]
+            for address in missing.keys() & again.keys()
+        }
+
+    def close(self) -> None:
+        """End the connections."""
+        for each in self._servers.values():
+            each.close()
+
+    def _listed(self) -> _Members:
+        answers = asking.ask_all(
+            {
+                address: functools.partial(_listing, server)
+                for address, server in self._servers.items()
+            },
+            _WAIT,
+        )
+        return frozenset().union(
+            *(answer.value or () for answer in answers.values())
+        )
+
+    def _missing(
+        self, members: Collection[tuple[str, str]]
+    ) -> dict[str, _Members]:
+        ids = {self._keys.member(*each): each for each in members}
+        answers = asking.ask_all(
+            {
+                address: functools.partial(server.read, list(ids))
+                for address, server in self._servers.items()
+            },
+            _WAIT,
+        )
+        held = {
+            address: frozenset(ids[each] for each in answer.value.tokens)
+            for address, answer in answers.items()
+            if answer.value is not None
+        }
+        alive = frozenset[tuple[str, str]]().union(*held.values())
+        return {address: alive - has for address, has in held.items()}
+
+
+def _listing(server: mc.Server) -> _Members:
+    """Return the members on the lists of one server, alive or not."""
+    # One after the other: they share a connection.
+    return frozenset(
+        (group, host)
+        for group in services.GROUPS
+        for host in server.listing(group)
+    )
+
+
+def _no_servers() -> finding.Finding:
+    return finding.Finding(
+        finding.Level.ERROR,
+        NAME,
+        'The mc driver has no servers: [DEFAULT] memcached_servers and '
+        '[cache] memcache_servers are unset.',
+        'Every process sees only itself: all other services are down.',
+        'Name the servers in [DEFAULT] memcached_servers, on every host.',
+    )
+
+
+def judge_addresses(addresses: Sequence[str]) -> list[finding.Finding]:
+    """Judge the list of servers, each host:port."""
+    local = [each for each in addresses if _is_local(each)]
+    if not local or len(local) == len(addresses):
+        return []
+    return [
+        finding.Finding(
+            finding.Level.WARNING,
+            NAME,
+            f'{", ".join(local)} is one of several servers, and is another '
+            'one on each host.',
+            'Members that report to it are seen by their own host only.',
+            'Name it by an address that is the same for all hosts.',
+        )
+    ]
+
+
+def _is_local(address: str) -> bool:
+    host = address.rpartition(':')[0].strip('[]')
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.partition('.')[0] == 'localhost'
+
+
+def judge_servers(
+    answers: Mapping[str, asking.Answer[mc_stats.Stats]],
+) -> list[finding.Finding]:
+    """Judge each server by what it said of itself."""
+    stats = {
+        address: answer.value
+        for address, answer in answers.items()
+        if answer.value is not None
+    }
+    away = [
+        _away(address, answer.error, bool(stats))
+        for address, answer in answers.items()
+        if answer.error is not None
+    ]
+    return [*away, *mc_stats.judge(NAME, stats)]
+
+
+def _away(address: str, error: Exception, others: bool) -> finding.Finding:
+    reason = getattr(error, 'reason', exceptions.first_line(error))
+    why = (
+        'The other servers have all members; who dies is seen by them.'
+        if others
+        else 'Nobody can report or see who is alive: everybody is held up '
+        'until hold_time is over, and down then.'
+    )
+    return finding.Finding(
+        finding.Level.WARNING if others else finding.Level.ERROR,
+        NAME,
+        f'{address} does not answer: {reason}.',
+        why,
+        'See that the server runs, that this host may reach it, and that '
+        'memcached_servers is right.',
+    )
+
+
+def judge_members(missing: Mapping[str, _Members]) -> list[finding.Finding]:
+    """Judge whether the servers hold the same members.
+
+    :param missing: the members, group and host, that a server misses
+    """
+    return [
+        finding.Finding(
+            finding.Level.WARNING,
+            NAME,
+            f'{address} misses {len(members)} members that another server '
+            f'has: {finding.names({host for _, host in members})}.',
+            'These hosts cannot reach it, or their memcached_servers do not '
+            'name it. They are up for as long as the other server is there.',
+            'Compare memcached_servers on these hosts and here, and see that '
+            'they reach the server.',
+        )
+        for address, members in missing.items()
+        if members
+    ]

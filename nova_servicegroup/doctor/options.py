@@ -1,0 +1,233 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Are the options sane together? Looks at nothing but the configuration."""
+
+from collections.abc import Callable, Iterator
+import dataclasses
+import pathlib
+
+from oslo_config import cfg
+
+from nova_servicegroup.doctor import finding
+from nova_servicegroup import opts
+
+NAME = 'options'
+
+#: Sessions shorter than this (seconds) have not been tested.
+_SHORTEST_SESSION = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class _Advice:
+    """A warning, without its level and its check."""
+
+    what: str
+    why: str
+    advice: str
+
+
+def check(patient: finding.Patient) -> list[finding.Finding]:
+    """See finding.Check."""
+    return judge(patient.conf, patient.driver)
+
+
+def judge(conf: cfg.ConfigOpts, driver: str) -> list[finding.Finding]:
+    """Return what is wrong with the options of a driver.
+
+    :param driver: its name
+    """
+    judges = [*_COMMON, *_OF_DRIVER.get(driver, ())]
+    found = [
+        finding.Finding(
+            finding.Level.WARNING, NAME, each.what, each.why, each.advice
+        )
+        for look in judges
+        for each in look(conf)
+    ]
+    return [*(found or [_ok(_summary(conf))]), *_notes(conf)]
+
+
+def _summary(conf: cfg.ConfigOpts) -> str:
+    return (
+        f'report_interval {conf.report_interval} s, service_down_time '
+        f'{opts.service_down_time(conf)} s, hold_time {opts.hold_time(conf)} '
+        's: they go together.'
+    )
+
+
+def _notes(conf: cfg.ConfigOpts) -> Iterator[finding.Finding]:
+    """Say what was chosen, is not wrong, and is easily forgotten."""
+    if not conf.servicegroup.leave_on_stop:
+        yield _ok(
+            '[servicegroup] leave_on_stop is false: a service that is stopped '
+            'stays up until its membership expires.'
+        )
+
+
+def _ok(what: str) -> finding.Finding:
+    return finding.Finding(finding.Level.OK, NAME, what)
+
+
+def _down_time(conf: cfg.ConfigOpts) -> Iterator[_Advice]:
+    interval, configured = conf.report_interval, conf.service_down_time
+    if not interval:
+        yield _Advice(
+            'report_interval is 0.',
+            'No service reports, and every service is down.',
+            'Set it to 10.',
+        )
+    elif configured <= interval:
+        yield _Advice(
+            f'service_down_time = {configured} is not above report_interval '
+            f'= {interval}: Nova takes {opts.service_down_time(conf)} s '
+            'instead.',
+            'A dead service is found later than the file says.',
+            'Set service_down_time to three times report_interval, at least.',
+        )
+    elif configured < 3 * interval:
+        yield _Advice(
+            f'service_down_time = {configured} is less than three times '
+            f'report_interval = {interval}.',
+            'One heartbeat that is lost or late makes a live service down.',
+            'Set service_down_time to three times report_interval, at least.',
+        )
+
+
+def _hold_time(conf: cfg.ConfigOpts) -> Iterator[_Advice]:
+    hold, down = opts.hold_time(conf), opts.service_down_time(conf)
+    if hold < down:
+        yield _Advice(
+            f'[servicegroup] hold_time = {hold} is less than '
+            f'service_down_time = {down}.',
+            'An outage of the backend makes live services down sooner than '
+            'with the db driver of Nova.',
+            'Leave hold_time unset, or raise it.',
+        )
+
+
+def _refresh_interval(conf: cfg.ConfigOpts) -> Iterator[_Advice]:
+    refresh, down = conf.servicegroup.refresh_interval, conf.service_down_time
+    if refresh > down / 4:
+        yield _Advice(
+            f'[servicegroup] refresh_interval = {refresh:g} is more than a '
+            f'quarter of service_down_time = {down}.',
+            'A verdict may be as old as that, on top of service_down_time.',
+            'Leave refresh_interval unset: it is 1 s.',
+        )
+
+
+def _session_timeout(conf: cfg.ConfigOpts) -> Iterator[_Advice]:
+    session = opts.session_timeout(conf)
+    down = opts.service_down_time(conf)
+    if session > down:
+        yield _Advice(
+            f'[zookeeper] session_timeout = {session} is more than '
+            f'service_down_time = {down}.',
+            'Dead services cannot be found within service_down_time.',
+            'Lower session_timeout, or raise service_down_time.',
+        )
+    if session < _SHORTEST_SESSION:
+        yield _Advice(
+            f'[zookeeper] session_timeout = {session} is less than '
+            f'{_SHORTEST_SESSION} s.',
+            'A busy host or a new election takes as long, and live services '
+            'are down for a moment.',
+            f'Set it to {_SHORTEST_SESSION}, at least.',
+        )
+
+
+def _servers(conf: cfg.ConfigOpts) -> Iterator[_Advice]:
+    count = len([each for each in conf.zookeeper.address.split(',') if each])
+    if count and count % 2 == 0:
+        yield _Advice(
+            f'[zookeeper] address has {count} servers, an even number.',
+            f'{count} servers outlive the failure of {(count - 1) // 2}, as '
+            f'{count - 1} would do.',
+            f'Run {count + 1} servers, or {count - 1}; or name the rest of '
+            'them.',
+        )
+
+
+def _ttl(conf: cfg.ConfigOpts) -> Iterator[_Advice]:
+    ttl, down = opts.memcached_ttl(conf), opts.service_down_time(conf)
+    if ttl > down:
+        yield _Advice(
+            f'A key on memcached lasts for three heartbeats, {ttl} s, which '
+            f'is more than service_down_time = {down}.',
+            'Dead services cannot be found within service_down_time.',
+            'Lower report_interval, or raise service_down_time.',
+        )
+
+
+def _wait(conf: cfg.ConfigOpts) -> Iterator[_Advice]:
+    wait = 2 * conf.memcached.timeout
+    if conf.report_interval and wait >= conf.report_interval:
+        yield _Advice(
+            f'[memcached] timeout = {conf.memcached.timeout} is half of '
+            f'report_interval = {conf.report_interval}, or more.',
+            'A server that is mute makes the heartbeats to the others late.',
+            'Lower timeout, or raise report_interval.',
+        )
+
+
+def _deprecated(conf: cfg.ConfigOpts) -> Iterator[_Advice]:
+    for group, option, name, instead in _deprecated_names():
+        if _is_written(conf, group, name):
+            yield _Advice(
+                f'[{group or "DEFAULT"}] {name} is deprecated.',
+                'A later release will not know it.',
+                instead or f'Call it {option}.',
+            )
+
+
+def _deprecated_names() -> Iterator[tuple[str | None, str, str, str]]:
+    """Return group, option, old name and what to do, of each."""
+    for group, options in opts.list_opts():
+        for option in options:
+            for old in option.deprecated_opts:
+                yield group, option.name, str(old.name), ''
+            if option.deprecated_for_removal:
+                reason = option.deprecated_reason or ''
+                yield group, option.name, option.name, reason
+
+
+def _is_written(conf: cfg.ConfigOpts, group: str | None, name: str) -> bool:
+    """Tell whether a file has the name; oslo.config hides which it took."""
+    return any(
+        name in file.get(group or 'DEFAULT', {}) for file in _files(conf)
+    )
+
+
+def _files(conf: cfg.ConfigOpts) -> Iterator[dict[str, dict[str, list[str]]]]:
+    paths = list(conf.config_file or ())
+    for directory in conf.config_dir or ():
+        paths.extend(map(str, sorted(pathlib.Path(directory).glob('*.conf'))))
+    for path in paths:
+        sections: dict[str, dict[str, list[str]]] = {}
+        cfg.ConfigParser(path, sections).parse()
+        yield sections
+
+
+_Look = Callable[[cfg.ConfigOpts], Iterator[_Advice]]
+
+_COMMON: tuple[_Look, ...] = (
+    _down_time,
+    _hold_time,
+    _refresh_interval,
+    _deprecated,
+)
+_OF_DRIVER: dict[str, tuple[_Look, ...]] = {
+    'zk': (_session_timeout, _servers),
+    'mc': (_ttl, _wait),
+}
