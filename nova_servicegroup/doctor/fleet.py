@@ -46,8 +46,6 @@ class Judge:
         self, group: str, seen: roll.Roll
     ) -> Iterator[finding.Finding]:
         """Return what is wrong with the hosts of a group."""
-        if seen.view.error is not None:
-            return
         yield from self._twins(group, seen)
         yield from self._mixed(group, seen)
         elsewhere = self.elsewhere(seen)
@@ -77,7 +75,7 @@ class Judge:
         return finding.Finding(
             finding.Level.ERROR,
             _CHECK,
-            f'{group}: {len(hosts)} report to the database, but not to the '
+            f'{group}: {len(hosts)} reporting to the database, but not to the '
             f'backend of {self._driver}: {finding.names(hosts)}.',
             f'They are alive, and down for whoever asks by {self._driver}: '
             'their servers may be evacuated.',
@@ -124,8 +122,8 @@ class Judge:
             yield finding.Finding(
                 finding.Level.WARNING,
                 _CHECK,
-                f'{group}: {len(hosts)} ask by {driver}, and this host by '
-                f'{self._driver}: {finding.names(hosts)}.',
+                f'{group}: {len(hosts)} asking by {driver}, while this host '
+                f'asks by {self._driver}: {finding.names(hosts)}.',
                 'In a mixed fleet two services may differ on who is up.',
                 f'Set servicegroup_driver = {self._driver} there when the '
                 'fleet has moved.',

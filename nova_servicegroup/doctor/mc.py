@@ -217,8 +217,8 @@ def judge_members(missing: Mapping[str, _Members]) -> list[finding.Finding]:
         finding.Finding(
             finding.Level.WARNING,
             NAME,
-            f'{address} misses {len(members)} members that another server '
-            f'has: {finding.names({host for _, host in members})}.',
+            f'{address} misses members that another server has: '
+            f'{finding.names({host for _, host in members})}.',
             'These hosts cannot reach it, or their memcached_servers do not '
             'name it. They are up for as long as the other server is there.',
             'Compare memcached_servers on these hosts and here, and see that '

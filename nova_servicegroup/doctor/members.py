@@ -46,9 +46,11 @@ def check(patient: finding.Patient) -> list[finding.Finding]:
     judge = fleet.Judge(driver, patient.conf, now)
     return [
         *judge_registration(rolls, bool(patient.databases()), driver),
+        *judge_reading(rolls),
         *(
             each
             for group, seen in rolls.items()
+            if seen.view.error is None
             for each in [*judge_roll(group, seen, judge), *judge(group, seen)]
         ),
     ]
@@ -84,6 +86,27 @@ def judge_registration(
     ]
 
 
+def judge_reading(rolls: dict[str, roll.Roll]) -> list[finding.Finding]:
+    """Judge whether the groups themselves can be read."""
+    errors = {
+        group: seen.view.error
+        for group, seen in rolls.items()
+        if seen.view.error is not None
+    }
+    if not errors:
+        return []
+    reason = next(iter(errors.values()))
+    return [
+        finding.Finding(
+            finding.Level.ERROR,
+            NAME,
+            f'{", ".join(errors)} cannot be read: {reason}.',
+            'It cannot be told who is alive.',
+            'See what the check of the backend says.',
+        )
+    ]
+
+
 def judge_roll(
     group: str, seen: roll.Roll, judge: fleet.Judge
 ) -> list[finding.Finding]:
@@ -91,8 +114,6 @@ def judge_roll(
 
     :param judge: knows who reports by another driver
     """
-    if seen.view.error is not None:
-        return [_unreadable(group, seen)]
     if not seen.entries:
         return []
     counts = [f'{n} {state}' for state, n in seen.count().items() if n]
@@ -126,18 +147,6 @@ def _is_absent(entry: roll.Entry) -> bool:
         entry.state == base.DOWN
         and entry.record is not None
         and not entry.record.get('disabled', False)
-    )
-
-
-def _unreadable(group: str, seen: roll.Roll) -> finding.Finding:
-    age = seen.view.age
-    since = 'never was' if age is None else f'was not for {age:.0f} s'
-    return finding.Finding(
-        finding.Level.ERROR,
-        NAME,
-        f'{group} cannot be read, and {since}: {seen.view.error}.',
-        'It cannot be told who is alive.',
-        'See what the check of the backend says.',
     )
 
 

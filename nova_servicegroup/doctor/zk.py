@@ -16,7 +16,6 @@
 from collections.abc import Sequence
 import dataclasses
 import functools
-from typing import Any
 
 from oslo_config import cfg
 
@@ -30,7 +29,7 @@ from nova_servicegroup import opts
 NAME = 'zookeeper'
 
 #: Seconds that a server may take to grant a session, and to answer a word.
-_SESSION_WAIT = 6.0
+_SESSION_WAIT = 4.0
 _WORD_WAIT = 2.0
 
 _OK = functools.partial(finding.Finding, finding.Level.OK, NAME)
@@ -49,7 +48,7 @@ class Server:
     address: str
     session: zk_servers.Session | None = None
     words: zk_servers.Words | None = None
-    trouble: exceptions.ServiceGroupError | None = None
+    trouble: Exception | None = None
 
     @property
     def mode(self) -> str | None:
@@ -89,37 +88,42 @@ def look(conf: cfg.ConfigOpts) -> list[Server]:
 
     :raises ConfigurationError: an option cannot be used
     """
-    addresses = zk_servers.addresses(conf)
-    calls: dict[tuple[str, str], Any] = {
-        (address, 'a session'): functools.partial(
-            zk_servers.session, conf, address, _SESSION_WAIT
-        )
-        for address in addresses
-    }
-    if not conf.zookeeper.use_tls:
-        for address in addresses:
-            calls[address, 'words'] = functools.partial(
-                zk_servers.words, address, _WORD_WAIT
-            )
-    answers = asking.ask_all(calls, _SESSION_WAIT + 1)
+    answers = asking.ask_all(
+        {
+            address: functools.partial(_look_at, conf, address)
+            for address in zk_servers.addresses(conf)
+        },
+        _WORD_WAIT + _SESSION_WAIT + 1.0,
+    )
     return [
-        _server(
-            address,
-            answers[address, 'a session'],
-            answers.get((address, 'words'), asking.Answer()),
-        )
-        for address in addresses
+        answer.value or Server(address, trouble=answer.error)
+        for address, answer in answers.items()
     ]
 
 
-def _server(
-    address: str, session: asking.Answer[Any], words: asking.Answer[Any]
-) -> Server:
-    """Of two errors, the one of the words is the plainer."""
-    trouble: Any = None
-    if session.error is not None:
-        trouble = words.error or session.error
-    return Server(address, session.value, words.value, trouble)
+def _look_at(conf: cfg.ConfigOpts, address: str) -> Server:
+    """Ask one server. Of two errors, the one of the words is the plainer."""
+    words, trouble = _words(conf, address)
+    if trouble is not None and not isinstance(
+        trouble, exceptions.BackendTimeout
+    ):
+        return Server(address, trouble=trouble)
+    try:
+        session = zk_servers.session(conf, address, _SESSION_WAIT)
+    except exceptions.BackendError as error:
+        return Server(address, None, words, trouble or error)
+    return Server(address, session, words)
+
+
+def _words(
+    conf: cfg.ConfigOpts, address: str
+) -> tuple[zk_servers.Words | None, exceptions.BackendError | None]:
+    if conf.zookeeper.use_tls:
+        return None, None
+    try:
+        return zk_servers.words(address, _WORD_WAIT), None
+    except exceptions.BackendError as error:
+        return None, error
 
 
 def granted(servers: Sequence[Server]) -> dict[str, float]:
@@ -193,12 +197,15 @@ def _trouble(server: Server) -> tuple[str, str]:
 def judge_ensemble(servers: Sequence[Server]) -> list[finding.Finding]:
     """Judge whether the servers are one ensemble."""
     modes = {each.address: each.mode for each in servers if each.mode}
-    counts = {mode: _of(modes, mode) for mode in sorted(set(modes.values()))}
+    counts = {mode: _of(modes, mode) for mode in _sorted(modes)}
     strangers = _strangers(servers, counts)
     if strangers:
         return [strangers]
     if 'leader' in counts:
-        said = ', '.join(f'{len(each)} {m}' for m, each in counts.items())
+        said = ', '.join(
+            f'{len(each)} {mode}{"s" if len(each) > 1 else ""}'
+            for mode, each in counts.items()
+        )
         return [_OK(f'They are one ensemble: {said}.')]
     if len(modes) == len(servers) and 'follower' in counts:
         return [
@@ -212,6 +219,10 @@ def judge_ensemble(servers: Sequence[Server]) -> list[finding.Finding]:
             )
         ]
     return []
+
+
+def _sorted(modes: dict[str, str]) -> list[str]:
+    return sorted(set(modes.values()), key=lambda mode: mode != 'leader')
 
 
 def _of(modes: dict[str, str], mode: str) -> list[str]:
