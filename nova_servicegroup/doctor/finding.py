@@ -24,6 +24,9 @@ from oslo_config import cfg
 from nova_servicegroup import api
 from nova_servicegroup import exceptions
 
+#: A server that takes as long to answer (seconds) is slow.
+SLOW = 0.5
+
 #: So many hosts are named in one finding.
 _NAMED = 10
 

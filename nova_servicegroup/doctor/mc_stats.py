@@ -97,6 +97,7 @@ def judge(check: str, servers: Mapping[str, Stats]) -> list[finding.Finding]:
                 finding.Level.WARNING, check, f'{address} {what}', why, advice
             )
             for what, why, advice in (
+                *_latency(stats),
                 *_memory(stats),
                 *_connections(stats),
                 *_restart(stats.uptime, others),
@@ -127,6 +128,19 @@ def _period(seconds: int) -> str:
 
 
 _Trouble = tuple[str, str, str]
+
+
+def _latency(stats: Stats) -> list[_Trouble]:
+    if stats.latency < finding.SLOW:
+        return []
+    return [
+        (
+            f'answers slowly, in {1000 * stats.latency:.0f} ms.',
+            'Heartbeats and verdicts wait for it.',
+            'Look at the load of the server and of this host, and at the '
+            'network.',
+        )
+    ]
 
 
 def _memory(stats: Stats) -> list[_Trouble]:

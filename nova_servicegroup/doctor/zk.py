@@ -143,15 +143,26 @@ def judge_servers(servers: Sequence[Server]) -> list[finding.Finding]:
 
 def _judge_server(server: Server, serving: int, all_: int) -> finding.Finding:
     if server.session is not None:
-        words = server.words or zk_servers.Words()
-        said = ', '.join(filter(None, (words.mode, words.version)))
-        took = 1000 * server.session.latency
-        return _OK(
-            f'{server.address}: {said or "serves"}, answered in {took:.1f} ms.'
-        )
+        return _judge_latency(server, server.session.latency)
     level = finding.Level.WARNING if serving else finding.Level.ERROR
     what, advice = _trouble(server)
     return finding.Finding(level, NAME, what, _loss(serving, all_), advice)
+
+
+def _judge_latency(server: Server, latency: float) -> finding.Finding:
+    words = server.words or zk_servers.Words()
+    said = ', '.join(filter(None, (words.mode, words.version))) or 'serves'
+    what = f'{server.address}: {said}, answered in {1000 * latency:.1f} ms.'
+    if latency < finding.SLOW:
+        return _OK(what)
+    return finding.Finding(
+        finding.Level.WARNING,
+        NAME,
+        what,
+        'That is slow: heartbeats and verdicts wait for it.',
+        'Look at the load of the server and of this host, at the disk of its '
+        'transaction log, and at the network.',
+    )
 
 
 def _loss(serving: int, all_: int) -> str:

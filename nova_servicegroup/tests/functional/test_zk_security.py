@@ -16,6 +16,7 @@
 from kazoo import client
 from kazoo import exceptions as kazoo_exceptions
 
+from nova_servicegroup.doctor import zk
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import test_zk
@@ -124,6 +125,11 @@ class TlsTest(
         killed = self.running()
         killed.kill()
         self.wait_down('host1', self.down_within)
+
+    def test_the_doctor_looks_by_a_session_alone(self) -> None:
+        (seen,) = zk.look(self.api.driver.conf)
+        self.assertEqual(test_zk.SESSION_TIMEOUT, seen.session.granted)
+        self.assertIsNone(seen.words)
 
     def test_a_client_without_certificate_is_refused(self) -> None:
         lines = self.config.read_text().splitlines()

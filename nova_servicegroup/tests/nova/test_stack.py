@@ -16,6 +16,7 @@
 import atexit
 from collections.abc import Sequence
 import dataclasses
+import json
 import os
 import pathlib
 import re
@@ -216,6 +217,13 @@ class CommandContract:
             self.assertNotIn('not a valid', shown.lower())
         self.assertEqual(0, done.returncode, shown)
         self.assertIn(f'servicegroup_driver is {self.driver}', shown)
+
+    def test_the_doctor_finds_no_error(self) -> None:
+        done = self.stack.command('nova-servicegroup', 'doctor', '--json')
+        self.assertIn(done.returncode, (0, 1), done.stdout + done.stderr)
+        what = {each['what'] for each in json.loads(done.stdout)}
+        for part in ('compute: 3 up.', "cell1's database agree to"):
+            self.assertTrue(any(part in each for each in what), what)
 
 
 class OutageContract(Contract):

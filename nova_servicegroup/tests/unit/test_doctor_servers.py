@@ -58,10 +58,10 @@ class WordsTest(base.TestCase):
         self.assertIsNone(zk_servers.busiest(REFUSED))
 
 
-def serving(address, mode=None, groups=(), granted=10.0):
+def serving(address, mode=None, groups=(), granted=10.0, latency=0.002):
     return zk.Server(
         address,
-        zk_servers.Session(0.002, granted, frozenset(groups)),
+        zk_servers.Session(latency, granted, frozenset(groups)),
         zk_servers.Words(mode, '3.8.0'),
     )
 
@@ -85,6 +85,11 @@ class EnsembleTest(base.TestCase):
         self.assertEqual({OK}, {each.level for each in found})
         self.assertIn('a: follower, 3.8.0, answered in 2.0 ms', found[0].what)
         self.assertIn('1 leader, 2 followers', found[3].what)
+
+    def test_a_slow_server(self):
+        (found,) = zk.judge_servers([serving('a', latency=finding.SLOW)])
+        self.assertEqual(WARNING, found.level)
+        self.assertIn('answered in 500.0 ms', found.what)
 
     def test_one_is_away(self):
         servers = [serving('a', 'leader'), away('b'), serving('c', 'follower')]
@@ -197,7 +202,12 @@ class StatsTest(base.TestCase):
     def judge(self, *servers, uptime=5000, **more):
         stats = {
             f'server{n}': mc_stats.Stats(
-                0.001, **{'uptime': uptime, 'memory': 100, **each}
+                **{
+                    'latency': 0.001,
+                    'uptime': uptime,
+                    'memory': 100,
+                    **each,
+                }
             )
             for n, each in enumerate(servers)
         }
@@ -230,6 +240,7 @@ class StatsTest(base.TestCase):
 
     def test_troubles(self):
         for stats, what in (
+            ({'latency': finding.SLOW}, 'server0 answers slowly'),
             ({'evictions': 3}, 'server0 has evicted 3 items'),
             ({'used': 90}, 'server0 uses 90 % of its memory'),
             (
