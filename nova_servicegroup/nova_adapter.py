@@ -125,11 +125,12 @@ def _open(conf: 'cfg.ConfigOpts') -> None:
 def databases(conf: 'cfg.ConfigOpts') -> dict[str, Callable[[], Any]]:
     """Return what makes the SQLAlchemy engine of each cell's database.
 
-    :returns: by a name for people; empty where no database is configured
+    Some database must be configured.
+
+    :returns: by a name for people
     :raises BackendError: the cells cannot be read
     """
-    if not open_database(conf):
-        return {}
+    open_database(conf)
     from nova import context
     from nova.db.main import api as main_db
     from nova import objects
@@ -143,7 +144,7 @@ def databases(conf: 'cfg.ConfigOpts') -> dict[str, Callable[[], Any]]:
             'API database', exceptions.first_line(error)
         ) from error
     return {
-        f"cell {each.name or each.uuid}'s database": functools.partial(
+        f'the database of {each.name or each.uuid}': functools.partial(
             _cell_engine, each
         )
         for each in cells

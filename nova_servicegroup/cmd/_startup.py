@@ -13,6 +13,7 @@
 
 """How the commands read Nova's configuration and reach what it names."""
 
+import contextlib
 import functools
 import os
 import re
@@ -60,14 +61,21 @@ def make_patient(conf: cfg.ConfigOpts, problem: str | None) -> finding.Patient:
 
     :param problem: why Nova could not be imported, if so
     """
-    here = problem is None
     return finding.Patient(
         conf,
         problem,
         lambda name: _make_api_by(conf, problem, name),
-        nova_adapter.installation.problems if here else list,
-        functools.partial(nova_adapter.databases, conf) if here else dict,
+        nova_adapter.installation.problems,
+        _databases(conf) if problem is None else None,
     )
+
+
+def _databases(conf: cfg.ConfigOpts) -> finding.Databases | None:
+    with contextlib.suppress(Exception):
+        if not nova_adapter.open_database(conf):
+            return None
+    # What is in the way is told to whoever asks.
+    return functools.partial(nova_adapter.databases, conf)
 
 
 def _make_api_by(

@@ -35,7 +35,7 @@ def check(patient: finding.Patient) -> list[finding.Finding]:
     name = patient.driver
     if name in _COVERED:
         return []
-    if name == 'db' and not patient.databases():
+    if name == 'db' and patient.databases is None:
         return [finding.Finding(finding.Level.OK, NAME, NO_DATABASE)]
     return [_ask(patient, name)]
 

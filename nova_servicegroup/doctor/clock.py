@@ -13,7 +13,7 @@
 
 """Does the clock of this host agree with that of the database?"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import functools
 import time
 from typing import Any
@@ -26,8 +26,10 @@ from nova_servicegroup import opts
 
 NAME = 'clock'
 
-#: Seconds that the databases may take to answer, together.
-_WAIT = 6.0
+#: Seconds that the databases may take to answer, together; and the one that
+#: tells which there are.
+_WAIT = 5.0
+_CELLS_WAIT = 4.0
 #: Seconds by which clocks may differ.
 _TOLERANCE = 1.0
 _TRIES = 3
@@ -35,8 +37,7 @@ _TRIES = 3
 
 def check(patient: finding.Patient) -> list[finding.Finding]:
     """See finding.Check."""
-    databases = patient.databases()
-    if not databases:
+    if patient.databases is None:
         return [
             finding.Finding(
                 finding.Level.OK,
@@ -44,6 +45,7 @@ def check(patient: finding.Patient) -> list[finding.Finding]:
                 'Not compared: no database is configured here.',
             )
         ]
+    databases = _databases(patient.databases)
     down_time = opts.service_down_time(patient.conf)
     answers = asking.ask_all(
         {
@@ -58,6 +60,19 @@ def check(patient: finding.Patient) -> list[finding.Finding]:
         else _away(name, answer.error, patient.driver)
         for name, answer in answers.items()
     ]
+
+
+def _databases(
+    find: finding.Databases,
+) -> Mapping[str, Callable[[], Any]]:
+    """Return the databases.
+
+    :raises BackendError: they are not known, or not in time
+    """
+    (answer,) = asking.ask_all({'API database': find}, _CELLS_WAIT).values()
+    if answer.error is not None:
+        raise answer.error
+    return answer.value or {}
 
 
 def _measure(
@@ -122,7 +137,7 @@ def _away(name: str, error: Exception | None, driver: str) -> finding.Finding:
     return finding.Finding(
         finding.Level.ERROR if driver == 'db' else finding.Level.WARNING,
         NAME,
-        f'{name} does not answer: {reason}.',
+        f'{name[:1].upper()}{name[1:]} does not answer: {reason}.',
         'Nova cannot work without its database, whatever the driver.',
         'See that it runs, that this host may reach it, and that '
         '[database] connection and the cell mappings are right.',

@@ -69,7 +69,7 @@ def _broken(name: str, error: Exception, bound: float) -> finding.Finding:
     broken = functools.partial(finding.Finding, finding.Level.ERROR, name)
     if isinstance(error, exceptions.BackendTimeout) and error.backend == name:
         return broken(
-            f'The check did not come to an end in {bound:g} s.',
+            f'The check {name} did not come to an end in {bound:g} s.',
             'Something that it asks is mute, or very slow.',
             'See what the other checks say of the backend and the database.',
         )

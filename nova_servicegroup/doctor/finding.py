@@ -56,14 +56,18 @@ class Finding:
     advice: str = ''
 
 
+#: See Patient.
+Databases = Callable[[], Mapping[str, Callable[[], Any]]]
+
+
 class Patient:
     """What the checks look at. Several threads may ask it at once.
 
     :ivar nova_error: why Nova could not be imported here; None: it could
     :ivar hook_problems: tells why Nova does not use our drivers
     :ivar databases: returns what makes the SQLAlchemy engine of the database
-        of each cell, by name; nothing where none is configured.
-        :raises BackendError: the cells cannot be read
+        of each cell, by name. :raises BackendError: the cells cannot be read.
+        None: no database is configured
     :param make_api: makes an API that asks by the driver of a name.
         :raises ServiceGroupError: see api.API
     """
@@ -74,7 +78,7 @@ class Patient:
         nova_error: str | None,
         make_api: Callable[[str], api.API],
         hook_problems: Callable[[], list[str]] = list,
-        databases: Callable[[], Mapping[str, Callable[[], Any]]] = dict,
+        databases: Databases | None = None,
     ) -> None:
         self.conf = conf
         self.nova_error = nova_error

@@ -29,7 +29,7 @@ _FEW = 0.05
 
 def check(patient: finding.Patient) -> list[finding.Finding]:
     """See finding.Check. Only the db driver has heartbeats in the database."""
-    if patient.driver != 'db' or not patient.databases():
+    if patient.driver != 'db' or patient.databases is None:
         return []
     return [
         each

@@ -32,7 +32,7 @@ _SECOND_LOOK = 2.0
 def check(patient: finding.Patient) -> list[finding.Finding]:
     """See finding.Check."""
     driver = patient.driver
-    if driver == 'db' and not patient.databases():
+    if driver == 'db' and patient.databases is None:
         return [_ok(backend.NO_DATABASE)]
     asked = patient.api(driver)
     calls = [roll.RollCall(asked, group) for group in services.GROUPS]
@@ -45,7 +45,7 @@ def check(patient: finding.Patient) -> list[finding.Finding]:
     now = datetime.datetime.now(datetime.timezone.utc)
     judge = fleet.Judge(driver, patient.conf, now)
     return [
-        *judge_registration(rolls, bool(patient.databases()), driver),
+        *judge_registration(rolls, patient.databases is not None, driver),
         *judge_reading(rolls),
         *(
             each

@@ -78,7 +78,7 @@ class ExaminationTest(base.TestCase):
         self.addCleanup(ended.set)
         (found,) = self.examine(one=lambda patient: [ended.wait()])
         self.assertEqual(
-            (ERROR, 'The check did not come to an end in 0.2 s.'),
+            (ERROR, 'The check one did not come to an end in 0.2 s.'),
             found_as(found),
         )
 
@@ -128,7 +128,7 @@ class PatientTest(base.TestCase):
 
 
 class BackendTest(base.TestCase):
-    def check(self, check=None, driver='db', databases=('the database',)):
+    def check(self, check=None, driver='db', databases=dict):
         conf = self.make_conf(f'[DEFAULT]\nservicegroup_driver = {driver}\n')
         asked = types.SimpleNamespace(
             driver=types.SimpleNamespace(check=check)
@@ -138,7 +138,7 @@ class BackendTest(base.TestCase):
                 conf,
                 None,
                 lambda name: asked,
-                databases=lambda: dict.fromkeys(databases),
+                databases=databases,
             )
         )
 
@@ -155,7 +155,7 @@ class BackendTest(base.TestCase):
         self.assertEqual((ERROR, 'table: refused'), found_as(found))
 
     def test_a_host_without_a_database(self):
-        (found,) = self.check(databases=())
+        (found,) = self.check(databases=None)
         self.assertEqual((OK, backend.NO_DATABASE), found_as(found))
 
     def test_a_driver_that_cannot_be_asked(self):
