@@ -21,6 +21,7 @@ SERVICEGROUP = 'servicegroup'
 ZOOKEEPER = 'zookeeper'
 MEMCACHED = 'memcached'
 EXPORTER = 'servicegroup_exporter'
+MONITOR = 'servicegroup_monitor'
 
 _NAME = r'^[A-Za-z0-9._-]+$'
 #: The old driver's prefix began with a slash.
@@ -354,12 +355,53 @@ it, clients must show one. Needs ``cert_file``.
     ),
 ]
 
+monitor_opts = [
+    cfg.ListOpt(
+        'groups',
+        default=['compute'],
+        help="""
+The groups that nova-servicegroup-monitor watches, every ``[servicegroup]
+refresh_interval``.
+""",
+    ),
+    cfg.ListOpt(
+        'topics',
+        default=['servicegroup_notifications'],
+        help="""
+The topics to which nova-servicegroup-monitor sends its notifications.
+
+A topic is two queues, ``<topic>.warn`` for members that go down and
+``<topic>.info`` for those that come up. Without a consumer they grow.
+
+Related options:
+
+* ``[oslo_messaging_notifications] transport_url``, or else ``[DEFAULT]
+  transport_url``, names the message queue
+""",
+    ),
+    cfg.StrOpt(
+        'backend_url',
+        secret=True,
+        help="""
+Where several nova-servicegroup-monitor meet to agree on the one that sends.
+
+Possible values:
+
+* A URL of tooz, for example ``etcd3+http://etcd1:2379``.
+* Unset: with the driver ``zk`` the same ZooKeeper servers are used, with
+  ``mc`` the first of the memcached servers. With ``db`` there may be one
+  monitor only.
+""",
+    ),
+]
+
 _OPTS: tuple[tuple[str | None, list[cfg.Opt]], ...] = (
     (None, default_opts),
     (SERVICEGROUP, servicegroup_opts),
     (ZOOKEEPER, zookeeper_opts),
     (MEMCACHED, memcached_opts),
     (EXPORTER, exporter_opts),
+    (MONITOR, monitor_opts),
 )
 
 

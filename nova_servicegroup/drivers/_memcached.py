@@ -135,7 +135,7 @@ class ToozServer:
         # processes of the host may still be renewing.
         self._connection = _connection.Connection(
             self.name,
-            functools.partial(self._coordinator, address, conf.memcached),
+            functools.partial(new_coordinator, address, conf.memcached, ttl),
             lambda: member_id.encode('ascii'),
             patience=math.inf,
             max_backoff=patience,
@@ -320,23 +320,29 @@ class ToozServer:
             except (ConnectionError, pymemcache.MemcacheUnexpectedCloseError):
                 return call(client)
 
-    def _coordinator(
-        self, address: str, options: Any, member_id: bytes
-    ) -> Any:
-        return coordination.get_coordinator(
-            f'memcached://{address}',
-            member_id,
-            timeout=self._timeout,
-            membership_timeout=self._ttl,
-            leader_timeout=self._ttl,
-            lock_timeout=self._ttl,
-            use_ssl=options.use_tls,
-            ca_cert=options.ca_file,
-            ssl_cert=options.cert_file,
-            ssl_key=options.key_file,
-            ssl_key_password=options.key_password,
-            ssl_check_hostname=options.check_hostname,
-        )
+
+def new_coordinator(
+    address: str, options: Any, ttl: int, member_id: bytes
+) -> Any:
+    """Return a coordinator that has not been started.
+
+    :param options: those of [memcached]
+    :param ttl: seconds after which a member that is not renewed is gone
+    """
+    return coordination.get_coordinator(
+        f'memcached://{address}',
+        member_id,
+        timeout=int(options.timeout),
+        membership_timeout=ttl,
+        leader_timeout=ttl,
+        lock_timeout=ttl,
+        use_ssl=options.use_tls,
+        ca_cert=options.ca_file,
+        ssl_cert=options.cert_file,
+        ssl_key=options.key_file,
+        ssl_key_password=options.key_password,
+        ssl_check_hostname=options.check_hostname,
+    )
 
 
 def _member_key(member_id: str) -> bytes:

@@ -1,0 +1,87 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""nova-servicegroup-monitor: notifications of members that go down or up."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from oslo_config import cfg
+from oslo_log import log as logging
+
+from nova_servicegroup.cmd import _startup
+from nova_servicegroup import exceptions
+
+if TYPE_CHECKING:
+    from nova_servicegroup.monitor import daemon
+
+ERROR = 2
+PROGRAM = 'nova-servicegroup-monitor'
+
+
+def main() -> int:
+    """Run the monitor until a signal ends it; return the exit status."""
+    if not _choose_threads():
+        return _fail(
+            f'{PROGRAM} needs oslo.service 4.5 or later with threads: pip '
+            'install nova-servicegroup[monitor], next to an older Nova in an '
+            'environment of its own'
+        )
+    conf, problem = _startup.load()
+    try:
+        monitor = _make(conf, problem)
+    except exceptions.ServiceGroupError as error:
+        return _fail(_startup.hide(conf, str(error)))
+    except (cfg.Error, ValueError) as error:
+        return _fail(_startup.hide(conf, exceptions.first_line(error)))
+    _serve(conf, monitor)
+    return 0
+
+
+def _choose_threads() -> bool:
+    """Have oslo.service use threads; oslo.messaging asks it when imported."""
+    try:
+        from oslo_service import backend
+
+        backend.init_backend(backend.BackendType.THREADING)
+    except (ImportError, ValueError):
+        return False
+    return True
+
+
+def _make(conf: cfg.ConfigOpts, problem: str | None) -> daemon.Monitor:
+    from nova_servicegroup.monitor import daemon
+
+    if 'log_file' not in conf:
+        logging.register_options(conf)
+    conf(sys.argv[1:], project='nova', prog=PROGRAM)
+    logging.setup(conf, 'nova')
+    return daemon.Monitor(conf, _startup.make_api(conf, problem))
+
+
+def _serve(conf: cfg.ConfigOpts, monitor: daemon.Monitor) -> None:
+    from oslo_service import service
+
+    service.ServiceBase.register(type(monitor))
+    launcher = service.ProcessLauncher(conf, no_fork=True)
+    # oslo.service would end the process on it.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    launcher.launch_service(monitor)
+
+
+def _fail(line: str) -> int:
+    sys.stderr.write(f'{line}\n')
+    return ERROR

@@ -1,0 +1,101 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Sends notifications with oslo.messaging, and knows whether they went."""
+
+import logging as std_logging
+from typing import Any
+
+from oslo_config import cfg
+import oslo_messaging as messaging
+from oslo_utils import timeutils
+
+from nova_servicegroup import exceptions
+from nova_servicegroup.monitor import ledger
+from nova_servicegroup.monitor import payload
+
+#: What logs each failed attempt at the level of errors.
+_LOUD = 'oslo_messaging._drivers.impl_rabbit'
+
+
+class Sender:
+    """Sends as oslo.messaging's driver ``messagingv2`` does.
+
+    oslo.messaging's own Notifier logs an error of its driver and goes on: the
+    notification is lost, and nobody is told. So its transport is used without
+    it.
+
+    :param conf: as get_notification_transport takes it
+    :param publisher_id: says who sends
+    :raises oslo_messaging.InvalidTransportURL: transport_url cannot be used
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, publisher_id: str) -> None:
+        # As Nova's own notifications, unless nova.conf says otherwise.
+        messaging.set_transport_defaults('nova')
+        self._transport = messaging.get_notification_transport(conf)
+        self._topics = list(conf.servicegroup_monitor.topics)
+        self._driver = conf.servicegroup_driver
+        self._publisher_id = publisher_id
+        self._sent: set[tuple[str, str]] = set()
+        quieten(conf)
+
+    def send(self, entry: ledger.Entry) -> None:
+        """Send one notification to every topic; return when it is there.
+
+        Where it fails it may be called again: no topic gets it twice, unless
+        the message queue took it and could not say so.
+
+        :raises BackendError: it was not taken, or nobody knows
+        """
+        event_type, priority = payload.event_type(entry.state)
+        for topic in self._topics:
+            if (entry.message_id, topic) in self._sent:
+                continue
+            message = {
+                'message_id': entry.message_id,
+                'publisher_id': self._publisher_id,
+                'event_type': event_type,
+                'priority': priority,
+                'payload': payload.payload(entry, self._driver),
+                'timestamp': str(timeutils.utcnow()),
+            }
+            self._send(f'{topic}.{priority.lower()}', message)
+            self._sent.add((entry.message_id, topic))
+        self._sent.clear()
+
+    def _send(self, topic: str, message: dict[str, Any]) -> None:
+        try:
+            self._transport._send_notification(
+                messaging.Target(topic=topic),
+                {},
+                message,
+                version=2.0,
+                retry=0,
+            )
+        except Exception as error:
+            raise exceptions.BackendError(
+                f'topic {topic}', exceptions.first_line(error)
+            ) from error
+
+
+def quieten(conf: cfg.ConfigOpts) -> None:
+    """Keep oslo.messaging from logging every attempt to reconnect.
+
+    The announcer says it once. The level stays where somebody has set one, or
+    debugs.
+    """
+    logger = std_logging.getLogger(_LOUD)
+    debug = 'debug' in conf and conf.debug
+    if logger.level == std_logging.NOTSET and not debug:
+        logger.setLevel(std_logging.CRITICAL)

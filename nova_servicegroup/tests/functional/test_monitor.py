@@ -1,0 +1,329 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""nova-servicegroup-monitor with a real message queue and real consumers."""
+
+import random
+import time
+from typing import Any
+
+from nova_servicegroup.tests.functional import contract
+from nova_servicegroup.tests.functional import faults
+from nova_servicegroup.tests.harness import hollow
+from nova_servicegroup.tests.harness import memcached
+from nova_servicegroup.tests.harness import monitor
+from nova_servicegroup.tests.harness import process
+from nova_servicegroup.tests.harness import rabbitmq
+from nova_servicegroup.tests.harness import zookeeper
+
+TICK = 0.5
+SESSION_TIMEOUT = 3
+REFRESH = 0.2
+#: What monitors may take to hand over: the session of the leader expires,
+#: and the next one looks who is there.
+TAKEOVER = SESSION_TIMEOUT + 1.5 * TICK + 1.0
+#: What a clean stop may take: to deliver, to leave, to close.
+STOP = 2.0 + 1.0 + 1.0
+#: From the verdict to the consumer.
+DELIVERY = 0.3
+#: The message queue is back: the longest pause between two attempts.
+RETRY = 5.0
+
+_TEXT = """
+[DEFAULT]
+transport_url = {transport_url}
+[servicegroup_monitor]
+topics = {topic}
+"""
+
+
+class Monitored:
+    """A message queue, and a topic of its own for each test."""
+
+    queue: rabbitmq.RabbitMQ
+
+    @classmethod
+    def start_backend(cls) -> None:
+        cls.queue = rabbitmq.RabbitMQ(cls.root / 'rabbitmq')
+        cls.addClassCleanup(cls.queue.kill)
+        cls.queue.launch()
+        cls.start_servers()
+        cls.queue.wait()
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.monitors: list[monitor.Monitor] = []
+        self.addCleanup(self.restore)
+        topic = f'servicegroup_{self.unique}'
+        with self.config.open('a') as file:
+            file.write(_TEXT.format(transport_url=self.queue.url, topic=topic))
+        self.consumer = monitor.Consumer(self.queue.url, topic)
+        self.addCleanup(self.consumer.stop)
+        self.consumer.start()
+
+    def restore(self) -> None:
+        self.queue.thaw()
+        if not self.queue.running:
+            self.queue.start()
+
+    def start_monitors(self, count: int) -> None:
+        """Start monitors, and wait until one announces and all look."""
+        for number in range(count):
+            made = monitor.Monitor(
+                self.directory / f'monitor{number}', self.config
+            )
+            self.monitors.append(made)
+            self.addCleanup(made.kill)
+            made.start()
+        self.leader()
+        for each in self.monitors:
+            self.wait_for(lambda e=each: e.count('Watching group'), 'it looks')
+            self.wait_for(
+                lambda e=each: (
+                    e.count(monitor.LEADS) + e.count(monitor.STANDS_BY)
+                ),
+                'it has met the others',
+            )
+
+    def leader(self, *others: monitor.Monitor) -> monitor.Monitor:
+        """Return the monitor that leads, none of others; wait for it."""
+
+        def leading() -> list[monitor.Monitor]:
+            return [
+                each
+                for each in self.monitors
+                if each not in others and each.count(monitor.LEADS)
+            ]
+
+        self.wait_for(leading, 'a monitor leads')
+        (leader,) = leading()
+        return leader
+
+    def wait_for(
+        self, check: Any, what: str, timeout: float = contract.START
+    ) -> float:
+        try:
+            return process.wait_until(check, timeout, 0.02, what)
+        except TimeoutError:
+            logs = '\n'.join(each.tail(30) for each in self.monitors)
+            raise AssertionError(f'{what}:\n{logs}') from None
+
+    def wait_told(self, state: str, hosts: set[str], timeout: float) -> float:
+        """Wait until the consumer was told of hosts."""
+        return self.wait_for(
+            lambda: hosts <= set(self.consumer.hosts(state)),
+            f'told {state}: {len(hosts)} hosts',
+            timeout,
+        )
+
+    def assert_once(self, state: str, hosts: list[str]) -> None:
+        """Check that each was told once, and nobody else."""
+        self.assertEqual(sorted(hosts), sorted(self.consumer.hosts(state)))
+
+    def stop_in_time(self, stopped: monitor.Monitor) -> None:
+        begun = time.monotonic()
+        stopped.signal(15)
+        self.wait_for(lambda: not stopped.running, 'it ends', STOP + 10)
+        taken = time.monotonic() - begun
+        self.measured('stop', taken)
+        self.assertLess(taken, STOP + faults.NOISE)
+
+
+class ZooKeeperTest(Monitored, contract.Contract, contract.FunctionalTestCase):
+    driver = 'zk'
+
+    @classmethod
+    def start_servers(cls) -> None:
+        cls.server = zookeeper.ZooKeeper(
+            cls.root / 'zookeeper', tick_ms=int(1000 * TICK)
+        )
+        cls.addClassCleanup(cls.server.kill)
+        cls.server.start()
+
+    def options(self) -> tuple[str, str]:
+        return '', (
+            f'[zookeeper]\naddress = "{self.server.address}"\n'
+            f'session_timeout = {SESSION_TIMEOUT}\n'
+            f'namespace = {self.unique}\n'
+        )
+
+    def restore(self) -> None:
+        self.server.thaw()
+        super().restore()
+
+    def join(self, count: int) -> list[str]:
+        """Have hollow members join before the monitors start."""
+        self.hosts = [f'host{number:03}' for number in range(count)]
+        self.hollow = hollow.Hollow(
+            self.server.address, self.unique, 'compute', SESSION_TIMEOUT
+        )
+        self.addCleanup(self.hollow.close)
+        self.hollow.join(self.hosts)
+        return list(self.hosts)
+
+    def leave_one_by_one(self, seconds: float, pause: float) -> list[str]:
+        """Have members leave for a while, at random moments."""
+        gone, end = [], time.monotonic() + seconds
+        while time.monotonic() < end:
+            gone.append(self.hosts.pop())
+            self.hollow.leave([gone[-1]])
+            time.sleep(random.uniform(0.5, 1.5) * pause)
+        return gone
+
+    def test_killed_and_started_again(self) -> None:
+        self.join(3)
+        killed = self.running('host')
+        self.start_monitors(3)
+        for _ in range(3 if faults.LONG else 1):
+            del self.consumer._received[:]
+            time.sleep(random.uniform(0, 1))
+            begun = time.monotonic()
+            killed.kill()
+            bound = SESSION_TIMEOUT + 1.5 * TICK + REFRESH + DELIVERY
+            self.wait_told('down', {'host'}, 2 * bound)
+            (down,) = self.consumer.received()
+            self.measured('from SIGKILL to the consumer', down.at - begun)
+            self.assertLess(down.at - begun, bound + faults.NOISE)
+            killed.start()
+            self.wait_told('up', {'host'}, contract.START)
+            time.sleep(1.0)
+            self.assert_once('down', ['host'])
+            self.assert_once('up', ['host'])
+        self.assert_well_formed(down)
+
+    def assert_well_formed(self, down: monitor.Received) -> None:
+        self.assertEqual(
+            ('servicegroup.member.down', 'WARN', 'zk', 'compute'),
+            (
+                down.event_type,
+                down.priority,
+                down.data['driver'],
+                down.data['group'],
+            ),
+        )
+        self.assertIn(':', down.publisher_id)
+
+    def test_the_leader_is_killed_while_members_leave(self) -> None:
+        self.join(300)
+        self.start_monitors(3)
+        gone, dead = [], []
+        for _ in range(2 if faults.LONG else 1):
+            leader = self.leader(*dead)
+            gone += self.leave_one_by_one(random.uniform(1.0, 2.0), 0.06)
+            killed = time.monotonic()
+            leader.kill()
+            dead.append(leader)
+            gone += self.leave_one_by_one(TAKEOVER, 0.06)
+            self.leader(*dead)
+            self.wait_told('down', set(gone), TAKEOVER)
+            self.measured(
+                'from SIGKILL to the next leader',
+                time.monotonic() - killed,
+            )
+            self.assert_repeats(killed)
+        self.assertEqual(set(gone), set(self.consumer.hosts('down')))
+        self.assertEqual([], self.consumer.hosts('up'))
+
+    def assert_repeats(self, killed: float) -> None:
+        """Check that only what was new at the end of a leader is repeated."""
+        first: dict[str, float] = {}
+        ages = []
+        for each in self.consumer.received('down'):
+            host = each.data['host']
+            if host in first and each.at > killed:
+                ages.append(killed - first[host])
+            first.setdefault(host, each.at)
+        self.measured('repeated', len(ages), unit='')
+        if ages:
+            self.measured('the oldest of them', max(ages))
+            self.assertLess(max(ages), 1.0)
+
+    def test_a_frozen_leader_is_no_second_one(self) -> None:
+        self.join(100)
+        self.start_monitors(3)
+        gone = self.leave_one_by_one(1.0, 0.1)
+        self.wait_told('down', set(gone), TAKEOVER)
+        time.sleep(1.0)
+        frozen = self.leader()
+        frozen.freeze()
+        gone += self.leave_one_by_one(0.5, 0.1)
+        self.leader(frozen)
+        gone += self.leave_one_by_one(0.5, 0.1)
+        frozen.thaw()
+        gone += self.leave_one_by_one(2.0, 0.1)
+        self.wait_for(
+            lambda: frozen.count('announces no more'), 'it stands back'
+        )
+        gone += self.leave_one_by_one(0.5, 0.1)
+        self.wait_told('down', set(gone), TAKEOVER)
+        time.sleep(1.0)
+        self.assert_once('down', gone)
+
+    def test_the_message_queue_is_killed(self) -> None:
+        self.join(50)
+        self.start_monitors(2)
+        gone = self.leave_one_by_one(0.5, 0.1)
+        self.wait_told('down', set(gone), TAKEOVER)
+        self.queue.kill()
+        gone += self.leave_one_by_one(6.0 if faults.LONG else 2.0, 0.3)
+        self.queue.start()
+        self.wait_told('down', set(gone), RETRY + contract.START)
+        self.assertEqual(gone, self.consumer.hosts('down'))
+        leader = self.leader()
+        self.assertEqual(1, leader.count('cannot be delivered'))
+        self.assertEqual(1, leader.count('are delivered again'))
+        self.assertEqual(0, leader.count('ERROR'))
+
+    def test_stop(self) -> None:
+        self.join(50)
+        self.start_monitors(3)
+        first = self.leader()
+        gone = self.leave_one_by_one(0.5, 0.05)
+        self.stop_in_time(first)
+        gone += self.leave_one_by_one(0.5, 0.05)
+        second = self.leader(first)
+        self.wait_told('down', set(gone), 2.0)
+        self.assert_once('down', gone)
+        self.queue.freeze()
+        self.server.freeze()
+        self.stop_in_time(second)
+
+
+class MemcachedTest(Monitored, contract.Contract, contract.FunctionalTestCase):
+    driver = 'mc'
+
+    @classmethod
+    def start_servers(cls) -> None:
+        cls.server = memcached.Memcached(cls.root / 'memcached')
+        cls.addClassCleanup(cls.server.kill)
+        cls.server.start()
+
+    def options(self) -> tuple[str, str]:
+        return (
+            f'memcached_servers = {self.server.address}',
+            f'[memcached]\nkey_prefix = {self.unique}\n',
+        )
+
+    def test_one_of_two_announces(self) -> None:
+        stopped = self.running('host')
+        self.running('other')
+        self.start_monitors(2)
+        first = self.leader()
+        stopped.stop()
+        self.wait_told('down', {'host'}, contract.START)
+        self.stop_in_time(first)
+        stopped.start()
+        self.leader(first)
+        self.wait_told('up', {'host'}, contract.START)
+        self.assert_once('down', ['host'])
+        self.assert_once('up', ['host'])

@@ -1,0 +1,146 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Monitors, and a consumer of what they announce."""
+
+import dataclasses
+import pathlib
+import sys
+import threading
+import time
+from typing import Any
+
+from nova_servicegroup.tests.harness import process
+
+_PROGRAM = (
+    'import sys; from nova_servicegroup.cmd import monitor; '
+    'sys.exit(monitor.main())'
+)
+#: What a monitor logs when it begins to announce, and when it stands by.
+LEADS = 'This monitor announces now'
+STANDS_BY = 'This monitor stands by'
+
+
+class Monitor(process.Process):
+    """One nova-servicegroup-monitor.
+
+    :param config: the configuration file
+    """
+
+    def __init__(self, directory: pathlib.Path, config: pathlib.Path) -> None:
+        root = pathlib.Path(__file__).parents[3]
+        super().__init__(
+            [sys.executable, '-c', _PROGRAM, f'--config-file={config}'],
+            directory,
+            {'PYTHONPATH': str(root), 'PYTHONWARNINGS': 'ignore'},
+        )
+
+    def count(self, words: str) -> int:
+        """Return in how many lines it has logged these words."""
+        if not self.log.exists():
+            return 0
+        return self.log.read_text().count(words)
+
+
+@dataclasses.dataclass(frozen=True)
+class Received:
+    """A notification.
+
+    :ivar at: when it came, by the monotonic clock
+    :ivar data: of its payload
+    """
+
+    at: float
+    event_type: str
+    priority: str
+    publisher_id: str
+    message_id: str
+    payload: dict[str, Any]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        data: dict[str, Any] = self.payload['nova_servicegroup_object.data']
+        return data
+
+
+class Consumer:
+    """A listener of oslo.messaging that keeps what it gets."""
+
+    def __init__(self, url: str, topic: str) -> None:
+        from oslo_config import cfg
+        import oslo_messaging as messaging
+
+        # Parts of oslo.messaging know only the global one.
+        cfg.CONF([], default_config_files=[])
+        self._lock = threading.Lock()
+        self._received: list[Received] = []
+        self._transport = messaging.get_notification_transport(cfg.CONF, url)
+        self._listener = messaging.get_notification_listener(
+            self._transport,
+            [messaging.Target(topic=topic, exchange='nova')],
+            [self],
+            executor='threading',
+        )
+
+    def start(self) -> None:
+        self._listener.start()
+
+    def stop(self) -> None:
+        """End it; bounded, also while the message queue is away."""
+        ending = threading.Thread(target=self._stop, daemon=True)
+        ending.start()
+        ending.join(10)
+
+    def _stop(self) -> None:
+        self._listener.stop()
+        self._listener.wait()
+        self._transport.cleanup()
+
+    def warn(self, *message: Any) -> None:
+        self._take('WARN', *message)
+
+    def info(self, *message: Any) -> None:
+        self._take('INFO', *message)
+
+    def _take(
+        self,
+        priority: str,
+        context: Any,
+        publisher_id: str,
+        event_type: str,
+        payload: Any,
+        metadata: Any,
+    ) -> None:
+        received = Received(
+            time.monotonic(),
+            event_type,
+            priority,
+            publisher_id,
+            metadata['message_id'],
+            payload,
+        )
+        with self._lock:
+            self._received.append(received)
+
+    def received(self, state: str = '') -> list[Received]:
+        """Return what came, or only what tells of a state."""
+        with self._lock:
+            return [
+                each
+                for each in self._received
+                if state in ('', each.data['state'])
+            ]
+
+    def hosts(self, state: str) -> list[str]:
+        """Return of whom it was told that they are in a state, in order."""
+        return [each.data['host'] for each in self.received(state)]
