@@ -94,8 +94,9 @@ class Monitor:
         self._announcing.stop(max(0.0, end - time.monotonic()))
         self._linger(end)
         self._attending.stop(0.0)
+        closing = _in_background(self._api.close, 'close')
         self._election.leave(_LEAVE)
-        _in_background(self._api.close, 'close').join(_LEAVE)
+        closing.join(_LEAVE)
         self._ended.set()
 
     def wait(self) -> None:

@@ -261,7 +261,10 @@ class _Pending:
     """Entries in order, of all members and of each."""
 
     def __init__(self) -> None:
-        self._all: dict[str, Entry] = {}
+        # Unlike a dict's, its first one is found at once.
+        self._all: collections.OrderedDict[str, Entry] = (
+            collections.OrderedDict()
+        )
         self._by_key: dict[Key, list[Entry]] = {}
 
     def first(self) -> Entry | None:

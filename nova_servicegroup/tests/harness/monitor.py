@@ -85,6 +85,10 @@ class Consumer:
         self._lock = threading.Lock()
         self._received: list[Received] = []
         self._transport = messaging.get_notification_transport(cfg.CONF, url)
+        # Back soon after an outage.
+        cfg.CONF.set_override(
+            'rabbit_interval_max', 1, 'oslo_messaging_rabbit'
+        )
         self._listener = messaging.get_notification_listener(
             self._transport,
             [messaging.Target(topic=topic, exchange='nova')],

@@ -1,0 +1,93 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Tell which hosts go down: consumer.py --config-file nova.conf."""
+
+import threading
+import time
+
+from oslo_config import cfg
+import oslo_messaging as messaging
+
+#: Seconds for which a host must be down before anything is done about it.
+GRACE = 2.0
+
+
+class Hosts:
+    """What became of each host last, and whether it was dealt with."""
+
+    filter_rule = messaging.NotificationFilter(
+        event_type=r'^servicegroup\.member\.'
+    )
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._last = {}
+        self._waiting = {}
+
+    def warn(self, context, publisher_id, event_type, payload, metadata):
+        """Take a notification of a member that went down."""
+        self._take(payload['nova_servicegroup_object.data'])
+
+    # Those that come up have another priority.
+    info = warn
+
+    def _take(self, member):
+        key = member['group'], member['host']
+        with self._lock:
+            last = self._last.get(key)
+            # The two priorities are two queues, and a monitor that takes over
+            # may repeat the last second: what is older, or nothing new, is
+            # dropped.
+            if last and (
+                member['since'] <= last['since']
+                or member['state'] == last['state']
+            ):
+                return
+            self._last[key] = member
+            self._waiting.pop(key, None)
+            if member['state'] == 'down':
+                self._waiting[key] = time.monotonic() + GRACE
+
+    def run(self):
+        """Deal with the hosts that stay down, for ever."""
+        while True:
+            for member in self._due():
+                # Here ask Nova once more before you evacuate anything.
+                print('down:', member['host'], member['reason'], flush=True)
+            time.sleep(0.1)
+
+    def _due(self):
+        now = time.monotonic()
+        with self._lock:
+            due = [key for key, at in self._waiting.items() if at <= now]
+            for key in due:
+                del self._waiting[key]
+            return [self._last[key] for key in due]
+
+
+def main():
+    conf = cfg.CONF
+    conf(project='nova')
+    hosts = Hosts()
+    listener = messaging.get_notification_listener(
+        messaging.get_notification_transport(conf),
+        [messaging.Target(topic='servicegroup_notifications')],
+        [hosts],
+        executor='threading',
+    )
+    listener.start()
+    hosts.run()
+
+
+if __name__ == '__main__':
+    main()
