@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import logging as std_logging
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 ERROR = 2
 PROGRAM = 'nova-servicegroup-monitor'
+
+_LAUNCHER = 'oslo_service.backend._threading.service'
 
 
 def main() -> int:
@@ -75,6 +78,8 @@ def _make(conf: cfg.ConfigOpts, problem: str | None) -> daemon.Monitor:
 def _serve(conf: cfg.ConfigOpts, monitor: daemon.Monitor) -> None:
     from oslo_service import service
 
+    # It warns of what is meant here: that nothing is forked.
+    std_logging.getLogger(_LAUNCHER).setLevel(std_logging.ERROR)
     service.ServiceBase.register(type(monitor))
     launcher = service.ProcessLauncher(conf, no_fork=True)
     # oslo.service would end the process on it.

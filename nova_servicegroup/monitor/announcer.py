@@ -58,13 +58,19 @@ class Announcer:
             entry = self._ledger.due()
             if entry is None:
                 return
-            try:
-                self._send(entry)
-            except exceptions.BackendError as error:
-                self._failed(error)
-            else:
+            error = self._try(entry)
+            if error is None:
                 self._ledger.told(entry)
                 self._delivered()
+            else:
+                self._failed(error)
+
+    def _try(self, entry: ledger.Entry) -> exceptions.BackendError | None:
+        try:
+            self._send(entry)
+        except exceptions.BackendError as error:
+            return error
+        return None
 
     def _failed(self, error: exceptions.BackendError) -> None:
         now = self._clock()

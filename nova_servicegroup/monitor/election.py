@@ -77,7 +77,7 @@ class Election:
         self._led = False
         self._failing_since: float | None = None
         self._lost_told = False
-        self._joined = False
+        self._stands_by = False
 
     def leads(self) -> bool:
         """See Alone."""
@@ -85,17 +85,23 @@ class Election:
 
     def attend(self) -> None:
         """See Alone. Never raises."""
-        try:
-            self._attend()
-        except exceptions.BackendError as error:
-            self._lost(error)
-        else:
+        error = self._try()
+        if error is None:
             self._recovered()
+        else:
+            self._lost(error)
 
     def leave(self, wait: float) -> None:
         """See Alone."""
         self._until = -math.inf
         self._gathering.close(wait)
+
+    def _try(self) -> exceptions.BackendError | None:
+        try:
+            self._attend()
+        except exceptions.BackendError as error:
+            return error
+        return None
 
     def _attend(self) -> None:
         meeting = self._gathering.meet()
@@ -138,12 +144,10 @@ class Election:
         self._until = -math.inf
         if self._led:
             LOG.warning('This monitor announces no more: another one does.')
-        elif not self._joined:
-            LOG.info(
-                'This monitor stands by; %d others have joined.',
-                len(meeting.others),
-            )
-        self._led, self._joined = False, True
+        elif not self._stands_by and not meeting.am_oldest():
+            self._stands_by = True
+            LOG.info('This monitor stands by; another one announces.')
+        self._led = False
 
     def _lost(self, error: exceptions.BackendError) -> None:
         now = self._clock()

@@ -25,7 +25,7 @@ from nova_servicegroup.monitor import ledger
 from nova_servicegroup.monitor import payload
 
 #: What logs each failed attempt at the level of errors.
-_LOUD = 'oslo_messaging._drivers.impl_rabbit'
+_LOUD = 'oslo.messaging._drivers.impl_rabbit'
 
 
 class Sender:

@@ -13,10 +13,18 @@
 
 """nova-servicegroup-monitor with a real message queue and real consumers."""
 
+import pathlib
 import random
+import sys
 import time
 from typing import Any
 
+from oslo_config import cfg
+
+import nova_servicegroup
+from nova_servicegroup.monitor import ledger
+from nova_servicegroup.monitor import sender
+from nova_servicegroup import opts
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import faults
 from nova_servicegroup.tests.harness import hollow
@@ -25,7 +33,12 @@ from nova_servicegroup.tests.harness import monitor
 from nova_servicegroup.tests.harness import process
 from nova_servicegroup.tests.harness import rabbitmq
 from nova_servicegroup.tests.harness import zookeeper
+from nova_servicegroup import watcher
 
+EXAMPLE = (
+    pathlib.Path(nova_servicegroup.__file__).parents[1]
+    / 'doc/source/admin/consumer.py'
+)
 TICK = 0.5
 SESSION_TIMEOUT = 3
 REFRESH = 0.2
@@ -200,6 +213,10 @@ class ZooKeeperTest(Monitored, contract.Contract, contract.FunctionalTestCase):
             self.assert_once('down', ['host'])
             self.assert_once('up', ['host'])
         self.assert_well_formed(down)
+        import json
+
+            json.dumps(down.__dict__, indent=4)
+        )
 
     def assert_well_formed(self, down: monitor.Received) -> None:
         self.assertEqual(
@@ -284,7 +301,39 @@ class ZooKeeperTest(Monitored, contract.Contract, contract.FunctionalTestCase):
         leader = self.leader()
         self.assertEqual(1, leader.count('cannot be delivered'))
         self.assertEqual(1, leader.count('are delivered again'))
-        self.assertEqual(0, leader.count('ERROR'))
+        self.assertEqual(0, leader.count('ERROR'), leader.tail(60))
+
+    def test_the_example_of_the_documentation(self) -> None:
+        config = self.directory / 'consumer.conf'
+        config.write_text(f'[DEFAULT]\ntransport_url = {self.queue.url}\n')
+        example = process.Process(
+            [sys.executable, str(EXAMPLE), f'--config-file={config}'],
+            self.directory / 'example',
+            {'PYTHONWARNINGS': 'ignore'},
+        )
+        self.addCleanup(example.kill)
+        example.start()
+        conf = cfg.ConfigOpts()
+        opts.register_opts(conf)
+        conf(['--config-file', str(config)], project='nova')
+        send = sender.Sender(conf, 'test:host').send
+        for host, state in (
+            ('back', 'down'),
+            ('dead', 'down'),
+            ('back', 'up'),
+            ('dead', 'down'),
+        ):
+            send(self._entry(host, state))
+        self.wait_for(lambda: 'down: dead' in example.tail(), example.tail())
+        time.sleep(0.5)
+        self.assertNotIn('back', example.tail())
+        self.assertEqual(1, example.tail().count('dead'))
+
+    def _entry(self, host: str, state: str) -> ledger.Entry:
+        change = watcher.Transition(
+            time.time(), 'compute', host, None, state, 'because'
+        )
+        return ledger.Entry(change, state, 0.0)
 
     def test_stop(self) -> None:
         self.join(50)

@@ -212,7 +212,8 @@ class ElectionTest(base.TestCase):
         self.attend(times=8)
         self.assertEqual([True, False, False], self.leaders())
         self.assertEqual(
-            1, len([x for x in self.log_lines('INFO') if 'announces' in x])
+            1,
+            len([x for x in self.log_lines('INFO') if 'announces now' in x]),
         )
 
     def test_who_has_just_joined_waits_for_the_lease_of_others(self) -> None:
