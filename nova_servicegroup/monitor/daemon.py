@@ -65,6 +65,7 @@ class Monitor:
             watcher.Watcher(servicegroup, group)
             for group in conf.servicegroup_monitor.groups
         ]
+        self._unregistered: set[str] = set()
         host = conf.host if 'host' in conf else socket.gethostname()
         self._election = _election(conf, self._ledger, host)
         self._announcer = announcer.Announcer(
@@ -121,6 +122,22 @@ class Monitor:
                 )
             self._ledger.note(changes)
             self._ledger.keep(each.group, entries)
+            self._tell_records(each)
+
+    def _tell_records(self, watched: watcher.Watcher) -> None:
+        """Say once that Nova's records cannot be read, and that they can."""
+        error = None if watched.roll is None else watched.roll.unregistered
+        if error is not None and watched.group not in self._unregistered:
+            self._unregistered.add(watched.group)
+            LOG.warning(
+                'Group %s: it cannot be told who is registered or forced '
+                'down: %s',
+                watched.group,
+                error,
+            )
+        elif error is None and watched.group in self._unregistered:
+            self._unregistered.discard(watched.group)
+            LOG.info('Group %s: its records can be read.', watched.group)
 
     def _flush(self, end: float) -> None:
         while (

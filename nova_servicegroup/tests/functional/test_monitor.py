@@ -213,10 +213,6 @@ class ZooKeeperTest(Monitored, contract.Contract, contract.FunctionalTestCase):
             self.assert_once('down', ['host'])
             self.assert_once('up', ['host'])
         self.assert_well_formed(down)
-        import json
-
-            json.dumps(down.__dict__, indent=4)
-        )
 
     def assert_well_formed(self, down: monitor.Received) -> None:
         self.assertEqual(

@@ -12,8 +12,10 @@
 
 
 import json
+import pathlib
 from typing import Any
 
+import nova_servicegroup
 from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup.drivers import gathering
 from nova_servicegroup import exceptions
@@ -24,6 +26,8 @@ from nova_servicegroup.monitor import payload
 from nova_servicegroup import roll
 from nova_servicegroup.tests import base
 from nova_servicegroup import watcher
+
+ROOT = pathlib.Path(nova_servicegroup.__file__).parents[1]
 
 
 def entry(state: str = drivers.DOWN, **how: Any) -> ledger.Entry:
@@ -54,6 +58,19 @@ class PayloadTest(base.TestCase):
                 },
             },
             json.loads(json.dumps(said)),
+        )
+
+    def test_the_example_of_the_documentation_is_of_this_version(self) -> None:
+        path = ROOT / 'doc/source/admin/notification.json'
+        shown = json.loads(path.read_text())
+        said = payload.payload(entry(), 'zk')
+        data = 'nova_servicegroup_object.data'
+        self.assertEqual(said[data].keys(), shown['payload'].pop(data).keys())
+        del said[data]
+        self.assertEqual(said, shown['payload'])
+        self.assertEqual(
+            payload.event_type('down'),
+            (shown['event_type'], shown['priority']),
         )
 
     def test_forced_down(self) -> None:
