@@ -50,7 +50,6 @@ class Monitor:
     """A service of oslo.service.
 
     :raises ServiceGroupError: an option cannot be used
-    :raises oslo_messaging.InvalidTransportURL: transport_url cannot be used
     """
 
     def __init__(self, conf: cfg.ConfigOpts, servicegroup: api.API) -> None:

@@ -37,13 +37,13 @@ class Sender:
 
     :param conf: as get_notification_transport takes it
     :param publisher_id: says who sends
-    :raises oslo_messaging.InvalidTransportURL: transport_url cannot be used
+    :raises ConfigurationError: transport_url cannot be used
     """
 
     def __init__(self, conf: cfg.ConfigOpts, publisher_id: str) -> None:
         # As Nova's own notifications, unless nova.conf says otherwise.
         messaging.set_transport_defaults('nova')
-        self._transport = messaging.get_notification_transport(conf)
+        self._transport = _transport(conf)
         self._topics = list(conf.servicegroup_monitor.topics)
         self._driver = conf.servicegroup_driver
         self._publisher_id = publisher_id
@@ -87,6 +87,22 @@ class Sender:
             raise exceptions.BackendError(
                 f'topic {topic}', exceptions.first_line(error)
             ) from error
+
+
+def _transport(conf: cfg.ConfigOpts) -> Any:
+    try:
+        return messaging.get_notification_transport(conf)
+    except (
+        messaging.InvalidTransportURL,
+        messaging.DriverLoadFailure,
+    ) as error:
+        # The URL has a password.
+        raise exceptions.ConfigurationError(
+            '[oslo_messaging_notifications] transport_url, or else '
+            '[DEFAULT] transport_url',
+            None,
+            'a URL of oslo.messaging, as rabbit://host:5672/',
+        ) from error
 
 
 def quieten(conf: cfg.ConfigOpts) -> None:

@@ -23,6 +23,7 @@ from nova_servicegroup.monitor import announcer
 from nova_servicegroup.monitor import election
 from nova_servicegroup.monitor import ledger
 from nova_servicegroup.monitor import payload
+from nova_servicegroup.monitor import sender
 from nova_servicegroup import roll
 from nova_servicegroup.tests import base
 from nova_servicegroup import watcher
@@ -141,6 +142,19 @@ class AnnouncerTest(base.TestCase):
         self.clock.advance(5)
         self.announcer.announce()
         self.assertEqual(['a', 'b'], self.sent)
+
+
+class SenderTest(base.TestCase):
+    def test_a_url_that_cannot_be_used_is_told_without_its_password(
+        self,
+    ) -> None:
+        for url in ('what://user:hush@host/', 'user:hush'):
+            conf = self.make_conf(f'[DEFAULT]\ntransport_url = {url}\n')
+            error = self.assertRaises(
+                exceptions.ConfigurationError, sender.Sender, conf, 'me'
+            )
+            self.assertIn('[DEFAULT] transport_url', str(error))
+            self.assertNotIn('hush', str(error))
 
 
 class Backend:
