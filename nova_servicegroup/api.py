@@ -78,7 +78,7 @@ class API:
         """Return the last proof of life, aware, in UTC, or None."""
         return self.driver.updated_time(service_ref)
 
-    def view(self, group: str, detailed: bool = False) -> base.View:
+    def view(self, group: str, detailed: base.Detailed = False) -> base.View:
         """Return group as this process sees it; see base.Driver.view."""
         _check_name('group', group)
         return self.driver.view(group, detailed)

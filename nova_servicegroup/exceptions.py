@@ -35,6 +35,10 @@ class ConfigurationError(ServiceGroupError):
         self.value = value
 
 
+class ConfigurationFileError(ServiceGroupError):
+    """A configuration file cannot be read."""
+
+
 class ArgumentError(ServiceGroupError, ValueError):
     """A caller passed an argument that cannot be used."""
 
@@ -89,6 +93,10 @@ class BackendError(ServiceGroupError):
 
 class BackendTimeout(BackendError):
     """The backend did not answer within the bound of the call."""
+
+
+class NoAccess(BackendError):
+    """This process was given no access to the backend, and will have none."""
 
 
 class RecordDeleted(ServiceGroupError):

@@ -107,7 +107,7 @@ class RollCall:
         self._error: exceptions.BackendError | None = None
         self._due = -math.inf
 
-    def call(self, detailed: bool = False) -> Roll:
+    def call(self, detailed: base.Detailed = False) -> Roll:
         """Return all services of the group. Never raises.
 
         :param detailed: see base.Driver.view

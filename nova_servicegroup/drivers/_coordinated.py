@@ -77,7 +77,7 @@ class GroupReader(observer.Observer, abc.ABC):
         )
 
     @abc.abstractmethod
-    def view(self, detailed: bool) -> base.View:
+    def view(self, detailed: base.Detailed) -> base.View:
         """See base.Driver."""
 
 
@@ -172,7 +172,7 @@ class CoordinatedDriver(base.Driver):
         reader = self._reading.get()[base.group_of(service_ref)]
         return base.newer(reader.proof_age(service_ref['host']), service_ref)
 
-    def view(self, group: str, detailed: bool = False) -> base.View:
+    def view(self, group: str, detailed: base.Detailed = False) -> base.View:
         """See base.Driver."""
         return self._reading.get()[group].view(detailed)
 

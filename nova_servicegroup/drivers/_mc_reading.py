@@ -124,21 +124,26 @@ class GroupReader(_coordinated.GroupReader):
         # Not super(), which takes as long as the rest.
         return observer.Observer.recall(self, host)
 
-    def view(self, detailed: bool) -> base.View:
+    def view(self, detailed: base.Detailed) -> base.View:
         """See base.Driver."""
         with self._lock:
             self._add_listed()
         self.members()
-        origins = self._ask_origins() if detailed else {}
+        origins = self._ask_origins(detailed) if detailed else {}
         return base.view_of(
             self,
             self._group,
             lambda host: self._incarnations(self._ids[host], origins),
         )
 
-    def _ask_origins(self) -> dict[str, Any]:
-        """Return where the members run, as far as anybody knows."""
-        ids, found = list(self._ids.values()), {}
+    def _ask_origins(self, detailed: base.Detailed) -> dict[str, Any]:
+        """Return where members run, as far as anybody knows."""
+        ids = [
+            each
+            for host, each in self._ids.copy().items()
+            if base.is_wanted(detailed, host)
+        ]
+        found: dict[str, Any] = {}
         try:
             for _, origins in self._servers.ask(
                 'origins', lambda server: server.origins(ids), self._wait()

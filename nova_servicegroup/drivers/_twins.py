@@ -63,15 +63,20 @@ class Twins:
         self._doubles: dict[str, _Double] = {}
         self._known: dict[bytes, base.Incarnation] = {}
 
-    def unknown(self, everybody: bool = False) -> list[bytes]:
+    def unknown(self, detailed: base.Detailed = False) -> list[bytes]:
         """Return the member ids that nothing is known of.
 
-        :param everybody: also those of hosts that are not doubled
+        :param detailed: whose; of no host in particular: of those doubled
         """
         self._update()
-        if everybody:
-            return sorted(self._roster.all_ids() - self._known.keys())
-        return self._unknown(self._clock())
+        if not detailed:
+            return self._unknown(self._clock())
+        ids = (
+            self._roster.all_ids()
+            if isinstance(detailed, bool)
+            else {each for host in detailed for each in self._roster.ids(host)}
+        )
+        return sorted(ids - self._known.keys())
 
     def doubtful(self) -> list[bytes]:
         """Return those of them that have been doubled for too long."""

@@ -13,7 +13,7 @@
 """The contract between the API and its drivers."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 import dataclasses
 import datetime
 
@@ -89,6 +89,11 @@ class View:
     error: exceptions.BackendError | None = None
 
 
+#: Whether to also ask where the processes behind members run: of all, or only
+#: of some hosts.
+Detailed = bool | Collection[str]
+
+
 class Driver(abc.ABC):
     """A way of telling which services are alive.
 
@@ -140,11 +145,10 @@ class Driver(abc.ABC):
         """
 
     @abc.abstractmethod
-    def view(self, group: str, detailed: bool = False) -> View:
+    def view(self, group: str, detailed: Detailed = False) -> View:
         """Return a group as this process sees it. Never raises.
 
-        :param detailed: also ask where the processes behind members run,
-            which may take a question for each of them
+        :param detailed: see Detailed; it may take a question for each process
         """
 
     def close(self) -> None:  # noqa: B027
@@ -162,12 +166,17 @@ class Driver(abc.ABC):
         raise NotImplementedError
 
 
+def is_wanted(detailed: Detailed, host: str) -> bool:
+    """Tell whether to ask where the processes of a host run."""
+    return detailed if isinstance(detailed, bool) else host in detailed
+
+
 def no_records(group: str) -> list[services.ServiceRef]:
     """Stand for access to the services table where there is none.
 
-    :raises BackendError: always
+    :raises NoAccess: always
     """
-    raise exceptions.BackendError(
+    raise exceptions.NoAccess(
         'services table', 'this process was given no access to it'
     )
 

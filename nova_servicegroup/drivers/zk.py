@@ -238,17 +238,17 @@ class _GroupReader(_coordinated.GroupReader):
             group, self._roster, 1.5 * settings.session_timeout
         )
 
-    def view(self, detailed: bool) -> base.View:
+    def view(self, detailed: base.Detailed) -> base.View:
         """See base.Driver."""
         self.members()
         with self._lock, contextlib.suppress(exceptions.BackendError):
             self._ask_origins(detailed)
         return base.view_of(self, self._group_name, self._twins.incarnations)
 
-    def _ask_origins(self, everybody: bool) -> None:
-        """Learn where the members run, of doubled hosts or of all."""
-        unknown = self._twins.unknown(everybody)
-        last = len(unknown) if everybody else _ORIGINS
+    def _ask_origins(self, detailed: base.Detailed) -> None:
+        """Learn where members run; of doubled hosts, if none is named."""
+        unknown = self._twins.unknown(detailed)
+        last = len(unknown) if detailed else _ORIGINS
         for start in range(0, min(len(unknown), last), _ORIGINS):
             if self._contact.lost:
                 return

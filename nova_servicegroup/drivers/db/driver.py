@@ -153,7 +153,7 @@ class DatabaseDriver(base.Driver):
         """See base.Driver."""
         return base.aware(service_ref['updated_at'])
 
-    def view(self, group: str, detailed: bool = False) -> base.View:
+    def view(self, group: str, detailed: base.Detailed = False) -> base.View:
         """See base.Driver. Nothing is known of the processes."""
         seen = self._tables.get()[group]
         records = seen.read()

@@ -107,6 +107,7 @@ class TwinsTest(base.TestCase):
         self.take(self.one, other)
         self.assertEqual([], self.twins.unknown())
         self.assertEqual([self.one, other], self.twins.unknown(True))
+        self.assertEqual([self.one], self.twins.unknown({'a'}))
         self.tell(one='x')
         self.assertEqual([other], self.twins.unknown(True))
 
