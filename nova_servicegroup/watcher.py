@@ -54,9 +54,10 @@ class Transition:
 class Watcher:
     """Watches one group.
 
-    The first look tells who is there and is no transition. A host that the
-    backend has no more is down for as long as Nova knows it, or, where the
-    services table cannot be read, for ever.
+    The first look that the backend answers tells who is there; that somebody
+    is up then is no transition. A host that the backend has no more is down
+    for as long as Nova knows it, or, where the services table cannot be read,
+    for ever.
 
     :ivar roll: what the last look saw; None: there was none
     :param wall: the time of transitions
@@ -80,7 +81,7 @@ class Watcher:
 
     def look(self) -> list[Transition]:
         """Look at the group once; return what has changed. Never raises."""
-        seen, now, first = self._call.call(), self._wall(), self.roll is None
+        seen, now, known = self._call.call(), self._wall(), self._is_known()
         entries = {**self._missing(seen), **seen.entries}
         self.roll = dataclasses.replace(
             seen, entries=dict(sorted(entries.items()))
@@ -92,7 +93,11 @@ class Watcher:
         ]
         self._known = self.roll.entries
         self._note_proofs(seen, now)
-        return [] if first else changed
+        return [each for each in changed if known or _is_news(each)]
+
+    def _is_known(self) -> bool:
+        """Tell whether the backend has said who is there."""
+        return self.roll is not None and self.roll.view.age is not None
 
     def since(self, host: str) -> float | None:
         """Return since when a host is in its state, as far as is known."""
@@ -142,6 +147,11 @@ class Watcher:
         for each in seen.view.members:
             if each.proof_age is not None:
                 self._proofs[each.host] = now - each.proof_age
+
+
+def _is_news(change: Transition) -> bool:
+    """Tell whether a change is one, though nobody was known before it."""
+    return change.before is not None and change.state != base.UP
 
 
 def _reason(before: str | None, state: str) -> str:

@@ -32,7 +32,23 @@ class Driver(drivers.Driver):
         super().__init__(None)
         self.members: dict[str, drivers.Member] = {}
         self.error: exceptions.BackendError | None = None
+        self.age: float | None = 0.0
         self.presumes = False
+        self.group = ''
+        self.detailed: drivers.Detailed = False
+
+    def lose(
+        self,
+        age: float | None,
+        error: exceptions.BackendError | None = None,
+    ) -> None:
+        """Let the backend be away."""
+        self.age = age
+        self.error = error or exceptions.BackendError('ZooKeeper', 'mute')
+
+    def find(self) -> None:
+        """Let the backend answer."""
+        self.age, self.error = 0.0, None
 
     def tell(self, **states: str) -> None:
         """Let hosts be in a state; who is down is on no list any more."""
@@ -52,9 +68,12 @@ class Driver(drivers.Driver):
                     ),
                 )
 
-    def view(self, group: str, detailed: bool = False) -> drivers.View:
+    def view(
+        self, group: str, detailed: drivers.Detailed = False
+    ) -> drivers.View:
+        self.group, self.detailed = group, detailed
         found = sorted(self.members.values(), key=lambda each: each.host)
-        return drivers.View(tuple(found), 0.0, self.error)
+        return drivers.View(tuple(found), self.age, self.error)
 
     def is_up(self, service_ref: Any) -> bool:
         return self.presumes or service_ref['host'] in self.members
