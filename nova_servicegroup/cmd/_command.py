@@ -13,6 +13,9 @@
 
 """What our commands have in common."""
 
+import argparse
+import math
+import traceback
 from typing import Any
 
 from cliff import command
@@ -28,23 +31,47 @@ ERROR = 2
 class Command(command.Command):
     """A command whose errors are told in a line, without secrets.
 
+    One that shows something is also one of cliff's, named after this one.
+
     :ivar app: a cli.Cli
+    :ivar status: the exit status, where nothing went wrong
+    :ivar exit_statuses: what they are, for the help
     """
 
     app: Any
+    exit_statuses = ''
+    status = 0
 
     def run(self, parsed_args: Any) -> int:
         """Run the command; return its exit status."""
         try:
-            return int(super().run(parsed_args))
+            # Nothing is told before it is known what is secret.
+            _ = self.app.conf
         except exceptions.ServiceGroupError as error:
-            line = _startup.hide(self.app.conf, str(error))
-            self.app.stderr.write(f'{line}\n')
+            self.app.stderr.write(f'{exceptions.first_line(error)}\n')
+            return ERROR
+        try:
+            return int(super().run(parsed_args)) or self.status
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            if self.app.options.debug:
+                self.tell(traceback.format_exc())
+            self.tell(exceptions.first_line(error))
             return ERROR
 
     def take_action(self, parsed_args: Any) -> Any:
         """See cliff."""
         raise NotImplementedError
+
+    def get_epilog(self) -> str:
+        """See cliff, which looks through all packages for ours."""
+        return self.exit_statuses
+
+    def tell(self, text: str) -> None:
+        """Write a line to who sits there, without secrets."""
+        self.app.stderr.write(f'{_startup.hide(self.app.conf, text)}\n')
+        self.app.stderr.flush()
 
     @property
     def servicegroup(self) -> api.API:
@@ -54,3 +81,19 @@ class Command(command.Command):
         """
         made: api.API = self.app.servicegroup
         return made
+
+
+def seconds(text: str) -> float:
+    """Return a number of seconds, as an option takes it.
+
+    :raises ArgumentTypeError: it is none
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} cannot be used. Accepted: a number of seconds'
+        )
+    return value

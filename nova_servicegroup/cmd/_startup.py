@@ -13,6 +13,7 @@
 
 """How the commands read Nova's configuration and reach what it names."""
 
+from collections.abc import Sequence
 import contextlib
 import functools
 import os
@@ -22,7 +23,9 @@ from oslo_config import cfg
 from oslo_utils import strutils
 
 from nova_servicegroup import api
+from nova_servicegroup.cmd import _records
 from nova_servicegroup.doctor import finding
+from nova_servicegroup import exceptions
 from nova_servicegroup import nova_adapter
 from nova_servicegroup import opts
 
@@ -44,6 +47,38 @@ def load() -> tuple[cfg.ConfigOpts, str | None]:
     return conf, problem
 
 
+def read(
+    conf: cfg.ConfigOpts,
+    files: Sequence[str] | None,
+    directories: Sequence[str] | None,
+) -> None:
+    """Read configuration files; None: those that Nova reads.
+
+    :raises ConfigurationFileError: one cannot be read
+    """
+    words = [
+        word
+        for option, values in (
+            ('--config-file', files),
+            ('--config-dir', directories),
+        )
+        for value in values or ()
+        for word in (option, value)
+    ]
+    try:
+        # The words of a command are not for Nova's parser.
+        conf(words, project='nova', prog='nova-servicegroup')
+    except cfg.ConfigFileParseError as error:
+        # What follows is the line itself, which may hold a password.
+        place = re.match(r'at .*?:\d+', error.msg or '')
+        raise exceptions.ConfigurationFileError(
+            f'{place[0] if place else error.config_file}: neither a [group] '
+            'nor name = value'
+        ) from None
+    except (cfg.Error, OSError, ValueError) as error:
+        raise exceptions.ConfigurationFileError(str(error)) from None
+
+
 def make_api(conf: cfg.ConfigOpts, problem: str | None) -> api.API:
     """Return an API that reads Nova's services table, if it can be reached.
 
@@ -51,9 +86,27 @@ def make_api(conf: cfg.ConfigOpts, problem: str | None) -> api.API:
     :raises: as api.API
     """
     if problem is not None:
-        return api.API(conf)
-    nova_adapter.open_database(conf)
-    return nova_adapter.make_api(conf)
+        made = api.API(conf)
+        problem = f'Nova cannot be imported here ({problem})'
+    else:
+        made = nova_adapter.make_api(conf)
+        problem = _open_database(conf)
+    if problem is None:
+        made.driver.records = _records.Records(made.driver.records)
+    else:
+        made.driver.records = _records.NoRecords(problem)
+    return made
+
+
+def _open_database(conf: cfg.ConfigOpts) -> str | None:
+    """Open Nova's databases; return why they cannot be used, if so."""
+    try:
+        if nova_adapter.open_database(conf):
+            return None
+    except Exception as error:
+        return exceptions.first_line(error)
+    files = ', '.join(conf.config_file or ()) or 'no file'
+    return f'[database] connection is not set in what was read: {files}'
 
 
 def make_patient(conf: cfg.ConfigOpts, problem: str | None) -> finding.Patient:

@@ -17,32 +17,53 @@ Every command reads nova.conf and asks through the same driver as Nova does.
 """
 
 import argparse
+import contextlib
 import functools
 from importlib import metadata
+import logging
+import os
 import sys
+import threading
 from typing import Any
 import warnings
 
 from cliff import app
 from cliff import commandmanager
+from cliff import help as cliff_help
+from oslo_config import cfg
 
 from nova_servicegroup import api
+from nova_servicegroup.cmd import _command
 from nova_servicegroup.cmd import _startup
+from nova_servicegroup import exceptions
 
 NAMESPACE = 'nova_servicegroup.cli'
+
+#: What the libraries log is shown from here on, by the number of -v.
+_LEVELS = (logging.ERROR, logging.INFO)
+
+#: Seconds that the backend has for a goodbye.
+_GOODBYE = 0.3
 
 
 class Cli(app.App):
     """The application; its commands are found with stevedore."""
 
-    def __init__(self) -> None:
+    NAME = 'nova-servicegroup'
+    LOG = logging.getLogger(NAME)
+    DEFAULT_VERBOSE_LEVEL = 0
+
+    def __init__(self, **streams: Any) -> None:
+        """Take other streams than those of the process, as cliff does."""
         super().__init__(
             description='See which services of Nova are alive, and why.',
             version=metadata.version('nova-servicegroup'),
             command_manager=commandmanager.CommandManager(NAMESPACE),
             deferred_help=True,
+            **streams,
         )
-        self.conf, self.nova_error = _startup.load()
+        #: Whether the backend was too mute to end the connections.
+        self.unclosed = False
 
     def build_option_parser(
         self,
@@ -52,7 +73,9 @@ class Cli(app.App):
     ) -> argparse.ArgumentParser:
         """Add our options to those of cliff."""
         parser = super().build_option_parser(
-            description, version, argparse_kwargs
+            description,
+            version,
+            {'prog': self.NAME, **(argparse_kwargs or {})},
         )
         parser.add_argument(
             '--config-file',
@@ -74,21 +97,50 @@ class Cli(app.App):
         )
         return parser
 
-    def initialize_app(self, argv: list[str]) -> None:
-        """Read the configuration."""
-        words = [
-            word
-            for option, values in (
-                ('--config-file', self.options.config_file),
-                ('--config-dir', self.options.config_dir),
-            )
-            for value in values or ()
-            for word in (option, value)
-        ]
-        # cliff's own words are not for Nova's parser.
-        self.conf(words, project='nova', prog='nova-servicegroup')
-        if self.options.driver:
-            self.conf.set_override('servicegroup_driver', self.options.driver)
+    def configure_logging(self) -> None:
+        """Show what the libraries log only to who wants it.
+
+        A command says itself what its user must know.
+        """
+        handlers = set(logging.root.handlers)
+        try:
+            super().configure_logging()
+        except OSError as error:
+            self.parser.exit(_command.ERROR, f'--log-file: {error}\n')
+        levels = dict(enumerate(_LEVELS))
+        level = levels.get(self.options.verbose_level, logging.DEBUG)
+        for handler in set(logging.root.handlers) - handlers:
+            if not isinstance(handler, logging.FileHandler):
+                handler.setLevel(level)
+        if not self.options.log_file:
+            logging.root.setLevel(level)
+
+    def interact(self) -> None:
+        """Show what there is, in place of cliff's own shell."""
+        show = cliff_help.HelpAction([], argparse.SUPPRESS, default=self)
+        show(self.parser, self.options, None)
+
+    @functools.cached_property
+    def _loaded(self) -> tuple[cfg.ConfigOpts, str | None]:
+        return _startup.load()
+
+    @property
+    def nova_error(self) -> str | None:
+        """Why Nova could not be imported; None: it could."""
+        return self._loaded[1]
+
+    @functools.cached_property
+    def conf(self) -> cfg.ConfigOpts:
+        """Nova's configuration, read when a command wants it.
+
+        :raises ConfigurationFileError: it cannot be read
+        :raises ArgumentError: there is no such driver
+        """
+        conf, options = self._loaded[0], self.options
+        _startup.read(conf, options.config_file, options.config_dir)
+        if options.driver is not None:
+            _choose(conf, options.driver)
+        return conf
 
     @functools.cached_property
     def servicegroup(self) -> api.API:
@@ -101,14 +153,56 @@ class Cli(app.App):
     def clean_up(
         self, cmd: Any, result: int, err: BaseException | None
     ) -> None:
-        """End the connections."""
+        """End the connections, waiting for no backend that is mute."""
         if 'servicegroup' in self.__dict__:
-            self.servicegroup.close()
+            closing = threading.Thread(
+                target=self.servicegroup.close, daemon=True
+            )
+            closing.start()
+            closing.join(_GOODBYE)
+            self.unclosed = closing.is_alive()
+
+
+def _choose(conf: cfg.ConfigOpts, driver: str) -> None:
+    installed = api.installed_drivers()
+    if driver not in installed:
+        names = ', '.join(installed)
+        raise exceptions.ArgumentError('--driver', driver, names)
+    conf.set_override('servicegroup_driver', driver)
 
 
 def main() -> int:
-    """Run the command line."""
-    with warnings.catch_warnings():
-        # Libraries warn about each other here, which is no result.
-        warnings.simplefilter('ignore')
-        return int(Cli().run(sys.argv[1:]))
+    """Run the command line; return its exit status."""
+    command = Cli()
+    try:
+        with warnings.catch_warnings():
+            # Libraries warn about each other here, which is no result.
+            warnings.simplefilter('ignore')
+            status = int(command.run(sys.argv[1:]))
+    except SystemExit as error:
+        status = int(error.code or 0)
+    with contextlib.suppress(KeyboardInterrupt):
+        _flush()
+    if command.unclosed or _has_threads():
+        os._exit(status)
+    return status
+
+
+def _flush() -> None:
+    """Write what is left, and nothing to a pipe that nobody reads."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _has_threads() -> bool:
+    """Tell whether Python would wait for a thread of some library.
+
+    It may be one that asks a database that does not answer.
+    """
+    return any(
+        not each.daemon and each is not threading.main_thread()
+        for each in threading.enumerate()
+    )

@@ -225,6 +225,35 @@ class CommandContract:
         for part in ('compute: 3 up.', 'the database of cell1 agree to'):
             self.assertTrue(any(part in each for each in what), what)
 
+    def test_members_are_listed_and_shown(self) -> None:
+        listed = self.stack.command(
+            'nova-servicegroup', 'member', 'list', '--long', '-f', 'json'
+        )
+        self.assertEqual((0, ''), (listed.returncode, listed.stderr))
+        self.assertEqual(
+            [(f'compute{number}', 'up', True) for number in (1, 2, 3)],
+            [
+                (each['Host'], each['State'], each['Registered'])
+                for each in json.loads(listed.stdout)
+            ],
+        )
+        self.stack.forced_down('compute3')
+        self.addCleanup(self.stack.wait_state, 'compute3', 'up')
+        self.addCleanup(self.stack.forced_down, 'compute3', False)
+        for host, status, state in (
+            ('compute1', 0, 'up'),
+            ('compute3', 1, 'forced down'),
+        ):
+            shown = self.stack.command(
+                'nova-servicegroup', 'member', 'show', host, '-f', 'json'
+            )
+            self.assertEqual((status, ''), (shown.returncode, shown.stderr))
+            self.assertEqual(state, json.loads(shown.stdout)['State'])
+        unknown = self.stack.command(
+            'nova-servicegroup', 'member', 'show', 'nowhere'
+        )
+        self.assertEqual(2, unknown.returncode, unknown.stderr)
+
 
 class OutageContract(Contract):
     """And what it must do while the backend has a bad minute."""

@@ -1,0 +1,253 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""nova-servicegroup member: who is alive, and why."""
+
+import argparse
+from collections.abc import Callable
+import time
+from typing import Any
+
+from cliff import lister
+from cliff import show
+
+from nova_servicegroup.cmd import _cells
+from nova_servicegroup.cmd import _command
+from nova_servicegroup.cmd import _facts
+from nova_servicegroup.drivers import base
+from nova_servicegroup import exceptions
+from nova_servicegroup import roll
+
+GROUP = 'compute'
+_WAIT = 5.0
+_RETRY = 0.2
+_ROUNDS = 10
+
+_UNLISTED = (
+    'Hosts that are down are not listed, and who is forced down is not known'
+)
+_UNFORCED = 'Whether it is forced down is not known'
+
+_SHORT = ('Host', 'State', 'Since', 'Proof age', 'Processes')
+_LONG = ('Incarnations', 'Machines', 'Reads', 'Registered', 'Disabled')
+
+
+class _Asking(_command.Command):
+    """A command that looks at a group once."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the option that both have."""
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        parser.add_argument(
+            '--wait',
+            type=_command.seconds,
+            default=_WAIT,
+            metavar='SECONDS',
+            help='How long the backend has for its first answer. Default: '
+            f'{_WAIT:g}.',
+        )
+        return parser
+
+    def call(
+        self,
+        parsed_args: argparse.Namespace,
+        is_enough: Callable[[roll.Roll], bool],
+        detailed: base.Detailed,
+    ) -> roll.Roll:
+        """Call the roll until it tells enough, or the wait is over.
+
+        :param detailed: see base.Detailed
+        """
+        calls = roll.RollCall(self.servicegroup, parsed_args.group)
+        end = time.monotonic() + parsed_args.wait
+        called = calls.call()
+        while not is_enough(called) and time.monotonic() < end:
+            time.sleep(_RETRY)
+            called = calls.call()
+        return _detail(calls, detailed) if detailed else called
+
+    def tell_doubts(self, called: roll.Roll, without_table: str) -> None:
+        """Say in a line what could not be seen, and why, if anything.
+
+        :param without_table: what is missing where Nova's cannot be read
+        """
+        view = called.view
+        if view.error is not None:
+            self.tell(_blind(called))
+        elif called.unregistered is not None:
+            self.tell(f'{without_table} ({called.unregistered}).')
+
+
+def _presumed(called: roll.Roll) -> int:
+    """Return how many are up only because nothing is known of them."""
+    return sum(not _facts.is_told(each) for each in called.entries.values())
+
+
+def _detail(calls: roll.RollCall, detailed: base.Detailed) -> roll.Roll:
+    """Call the roll in detail; again while a slow backend tells more."""
+    unplaced = -1
+    for _ in range(_ROUNDS):
+        called = calls.call(detailed)
+        before, unplaced = unplaced, _unplaced(called, detailed)
+        if unplaced in (0, before):
+            break
+    return called
+
+
+def _unplaced(called: roll.Roll, detailed: base.Detailed) -> int:
+    """Return of how many processes it is not known where they run."""
+    return sum(
+        each.machine is None
+        for member in called.view.members
+        if base.is_wanted(detailed, member.host)
+        for each in member.incarnations
+    )
+
+
+def _blind(called: roll.Roll) -> str:
+    view = called.view
+    if view.age is not None:
+        return (
+            f'Blind: seen {view.age:.1f} s ago for the last time; {view.error}'
+        )
+    presumed = '; who is registered is presumed up' if called.entries else ''
+    return f'It cannot be told who is alive{presumed}: {view.error}'
+
+
+def _is_seen(called: roll.Roll) -> bool:
+    """Tell whether the backend has answered, or never will."""
+    view = called.view
+    return view.age is not None or isinstance(view.error, exceptions.NoAccess)
+
+
+class List(_Asking, lister.Lister):
+    """List the members of a group, and the hosts that should be members.
+
+    As this process sees them now, through the configured driver. Without
+    access to Nova's services table, hosts that are down are not listed.
+    """
+
+    exit_statuses = (
+        'Exit status: 0; 2 when it could not be told who is alive, or '
+        'something is wrong with the configuration.'
+    )
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the options."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            'group',
+            nargs='?',
+            default=GROUP,
+            metavar='GROUP',
+            help=f'The topic of the services. Default: {GROUP}.',
+        )
+        parser.add_argument(
+            '--state',
+            action='append',
+            choices=roll.STATES,
+            help='Only those in this state; may be repeated.',
+        )
+        parser.add_argument(
+            '--long',
+            action='store_true',
+            help='Also the processes and their machines, and what Nova has '
+            'on record.',
+        )
+        return parser
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        """See cliff."""
+        called = self.call(parsed_args, _is_seen, parsed_args.long)
+        self.tell_doubts(called, _UNLISTED)
+        if called.view.age is None:
+            self.status = _command.ERROR
+        elif presumed := _presumed(called):
+            self.tell(
+                f'{presumed} hosts are presumed up: the backend does not know '
+                'yet who is missing.'
+            )
+        names = _SHORT + (_LONG if parsed_args.long else ())
+        return names, [
+            _cells.cells(
+                _facts.facts(each, called), names, parsed_args.formatter
+            )
+            for each in called.entries.values()
+            if each.state in (parsed_args.state or roll.STATES)
+        ]
+
+
+class Show(_Asking, show.ShowOne):
+    """Show all that is known of one host, with the verdict and its reason."""
+
+    exit_statuses = (
+        'Exit status: 0 when it is up or held, 1 when it is down or forced '
+        'down, 2 when it cannot be told.'
+    )
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the options."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument('host', metavar='HOST', help='The host.')
+        parser.add_argument(
+            '--group',
+            default=GROUP,
+            metavar='GROUP',
+            help=f'The topic of its service. Default: {GROUP}.',
+        )
+        return parser
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+        """See cliff.
+
+        :raises ServiceGroupError: nobody knows the host
+        """
+        host = parsed_args.host
+        called = self.call(
+            parsed_args, lambda called: _is_told(called, host), {host}
+        )
+        entry = called.entries.get(host)
+        if entry is None:
+            raise exceptions.ServiceGroupError(_unknown(parsed_args, called))
+        self.tell_doubts(called, _UNFORCED)
+        self.status = 0 if entry.is_up else 1
+        if not _facts.is_told(entry):
+            self.status = _command.ERROR
+        known = {
+            **_facts.facts(entry, called),
+            **_facts.more_facts(entry, called),
+            'Driver': self.app.conf.servicegroup_driver,
+        }
+        names = tuple(known)
+        return names, _cells.cells(known, names, parsed_args.formatter)
+
+
+def _is_told(called: roll.Roll, host: str) -> bool:
+    """Tell whether there is a verdict on a host, or never will be."""
+    entry = called.entries.get(host)
+    if entry is None:
+        return _is_seen(called)
+    return _facts.is_told(entry)
+
+
+def _unknown(asked: argparse.Namespace, called: roll.Roll) -> str:
+    if called.view.error is not None:
+        return _blind(called)
+    text = f'{asked.host} is no member of group {asked.group}'
+    if called.unregistered is None:
+        return f'{text}, and Nova has no such service on record.'
+    return f'{text}. It may be down, or unknown ({called.unregistered}).'

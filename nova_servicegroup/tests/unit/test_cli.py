@@ -1,0 +1,622 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import argparse
+import csv
+import dataclasses
+import io
+import itertools
+import json
+import logging
+import os
+import signal
+import subprocess
+import threading
+from typing import Any
+from unittest import mock
+
+import fixtures
+from oslo_config import cfg
+import yaml
+
+from nova_servicegroup.cmd import _records
+from nova_servicegroup.cmd import _startup
+from nova_servicegroup.cmd import cli
+from nova_servicegroup.cmd import member
+from nova_servicegroup.cmd import watch
+from nova_servicegroup.drivers import base as drivers
+from nova_servicegroup import exceptions
+from nova_servicegroup import opts
+from nova_servicegroup.tests.unit import test_watcher
+
+SECRET = 'c0rrect-horse'
+CONFIG = f"""
+[DEFAULT]
+servicegroup_driver = zk
+[zookeeper]
+username = nova
+password = {SECRET}
+"""
+JOINED = '2027-01-15T07:51:40+00:00'
+
+
+class CliTest(test_watcher.WatchedTest):
+    """The application, with a driver that sees what it is told."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        handlers, level = list(logging.root.handlers), logging.root.level
+        self.addCleanup(setattr, logging.root, 'handlers', handlers)
+        self.addCleanup(logging.root.setLevel, level)
+        self.path = self.create_tempfiles([('nova', CONFIG)], ext='.conf')[0]
+        self.patch(_startup, 'load', self.load)
+        self.patch(_startup, 'make_api', lambda conf, problem: self.api)
+        self.closed = threading.Event()
+        self.driver.close = self.closed.set
+
+    def patch(self, where: Any, name: str, value: Any) -> None:
+        self.useFixture(fixtures.MockPatchObject(where, name, value))
+
+    def load(self) -> tuple[cfg.ConfigOpts, None]:
+        conf = cfg.ConfigOpts()
+        opts.register_opts(conf)
+        return conf, None
+
+    def run_cli(self, *words: str) -> int:
+        """Run a command; return its exit status."""
+        self.out, self.err = io.StringIO(), io.StringIO()
+        self.app = cli.Cli(stdout=self.out, stderr=self.err)
+        try:
+            return self.app.run(['--config-file', self.path, *words])
+        except SystemExit as error:
+            return error.code or 0
+
+    def run_json(self, *words: str) -> Any:
+        self.status = self.run_cli(*words, '-f', 'json')
+        return json.loads(self.out.getvalue())
+
+    @property
+    def told(self) -> list[str]:
+        """The lines on standard error."""
+        return self.err.getvalue().splitlines()
+
+
+class ListTest(CliTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.register('a', 'c', disabled=True)
+        self.driver.tell(b='held')
+
+    def test_a_table(self) -> None:
+        self.assertEqual(0, self.run_cli('member', 'list'))
+        rows = [
+            [each.strip() for each in line.strip('|').split('|')]
+            for line in self.out.getvalue().splitlines()
+            if line.startswith('|')
+        ]
+        self.assertEqual(
+            [
+                ['Host', 'State', 'Since', 'Proof age', 'Processes'],
+                ['a', 'up', JOINED, '1.0', '3'],
+                ['b', 'held', JOINED, '1.0', '3'],
+                ['c', 'down', '-', '-', '-'],
+            ],
+            rows,
+        )
+        self.assertEqual([], self.told)
+
+    def test_json_has_plain_values(self) -> None:
+        self.assertEqual(
+            [
+                {
+                    'Host': 'a',
+                    'State': 'up',
+                    'Since': JOINED,
+                    'Proof age': 1.0,
+                    'Processes': 3,
+                },
+                {
+                    'Host': 'c',
+                    'State': 'down',
+                    'Since': None,
+                    'Proof age': None,
+                    'Processes': None,
+                },
+            ],
+            self.run_json('member', 'list')[::2],
+        )
+
+    def test_yaml_says_the_same(self) -> None:
+        found = self.run_json('member', 'list', '--long')
+        self.run_cli('member', 'list', '--long', '-f', 'yaml')
+        self.assertEqual(found, yaml.safe_load(self.out.getvalue()))
+
+    def test_csv_and_value(self) -> None:
+        self.run_cli('member', 'list', '--long', '-f', 'csv')
+        rows = list(csv.DictReader(io.StringIO(self.out.getvalue())))
+        self.assertEqual('old,new,unknown', rows[0]['Incarnations'])
+        self.assertEqual('', rows[2]['Proof age'])
+        self.assertIn(f'"{JOINED}",1.0,3,', self.out.getvalue())
+        self.assertEqual(
+            ['True', 'False', 'True'], [each['Registered'] for each in rows]
+        )
+        self.run_cli('member', 'list', '-f', 'value')
+        self.assertEqual(
+            ['a', 'up', JOINED, '1.0', '3'], self.out.getvalue().split()[:5]
+        )
+        self.assertEqual('c down - - -', self.out.getvalue().splitlines()[2])
+
+    def test_long(self) -> None:
+        self.driver.members['a'] = dataclasses.replace(
+            self.driver.members['a'],
+            incarnations=(
+                drivers.Incarnation('x', None, 'm2', 7, 'zk'),
+                drivers.Incarnation('y', None, 'm1', 8, 'zk'),
+            ),
+        )
+        a, b, c = self.run_json('member', 'list', '--long')
+        self.assertEqual(
+            (['x', 'y'], ['m1', 'm2'], ['zk'], True, True),
+            (
+                a['Incarnations'],
+                a['Machines'],
+                a['Reads'],
+                a['Registered'],
+                a['Disabled'],
+            ),
+        )
+        self.assertEqual((False, None), (b['Registered'], b['Disabled']))
+        self.assertTrue(self.driver.detailed)
+
+    def test_a_slow_backend_is_asked_on_while_it_tells_more(self) -> None:
+        places: list[str | None] = [None, None, None]
+        told = iter(enumerate(['m1', 'm2']))
+
+        def view(group: str, detailed: drivers.Detailed) -> drivers.View:
+            for number, place in itertools.islice(told, bool(detailed)):
+                places[number] = place
+            processes = [drivers.Incarnation('x', machine=m) for m in places]
+            a = drivers.Member('a', group, True, False, 1.0, tuple(processes))
+            return drivers.View((a,), 0.0)
+
+        self.driver.view = view
+        found = self.run_json('member', 'list', '--long')
+        self.assertEqual(['m1', 'm2'], found[0]['Machines'])
+
+    def test_only_long_asks_where_members_run(self) -> None:
+        self.run_cli('member', 'list')
+        self.assertFalse(self.driver.detailed)
+
+    def test_states_are_chosen(self) -> None:
+        self.register('d', forced_down=True)
+        for states, hosts in (
+            (['up'], ['a']),
+            (['held', 'forced down'], ['b', 'd']),
+        ):
+            words = [word for each in states for word in ('--state', each)]
+            found = self.run_json('member', 'list', *words)
+            self.assertEqual(hosts, [each['Host'] for each in found])
+        self.assertEqual(2, self.run_cli('member', 'list', '--state', 'x'))
+
+    def test_unknown_values_are_sorted_last(self) -> None:
+        found = self.run_json(
+            'member', 'list', '--sort-column', 'Since', '--sort-column', 'Host'
+        )
+        self.assertEqual('c', found[-1]['Host'])
+        self.assertEqual([], self.told)
+
+    def test_another_group(self) -> None:
+        self.run_cli('member', 'list', 'conductor')
+        self.assertEqual('conductor', self.driver.group)
+
+    def test_without_the_services_table(self) -> None:
+        self.records = None
+        found = self.run_json('member', 'list', '--long')
+        self.assertEqual(['a', 'b'], [each['Host'] for each in found])
+        self.assertEqual([None, None], [each['Registered'] for each in found])
+        self.assertEqual(0, self.status)
+        (line,) = self.told
+        self.assertIn('down are not listed', line)
+        self.assertIn('services table: away', line)
+
+    def test_a_backend_that_never_answers(self) -> None:
+        self.driver.lose(age=None)
+        self.driver.tell(a='down', b='down')
+        self.driver.presumes = True
+        found = self.run_json('member', 'list', '--wait', '0')
+        self.assertEqual(['held', 'held'], [each['State'] for each in found])
+        self.assertEqual(2, self.status)
+        (line,) = self.told
+        self.assertIn('cannot be told', line)
+        self.assertIn('ZooKeeper: mute', line)
+
+    def test_a_backend_that_answers_in_time(self) -> None:
+        self.driver.lose(age=None)
+        self.patch(member.time, 'sleep', lambda _: self.driver.find())
+        self.assertEqual(0, self.run_cli('member', 'list'))
+        self.assertEqual([], self.told)
+
+    def test_nobody_waits_for_what_will_never_be_there(self) -> None:
+        self.driver.lose(age=None, error=exceptions.NoAccess('x', 'none'))
+        self.patch(member.time, 'sleep', self.fail)
+        self.assertEqual(2, self.run_cli('member', 'list'))
+
+    def test_who_is_presumed_up_is_counted(self) -> None:
+        self.driver.presumes = True
+        self.assertEqual(0, self.run_cli('member', 'list'))
+        self.assertEqual(['1'], [line.split()[0] for line in self.told])
+
+    def test_an_old_view_is_told(self) -> None:
+        self.driver.lose(age=7.0)
+        self.assertEqual(0, self.run_cli('member', 'list'))
+        (line,) = self.told
+        self.assertIn('7.0 s ago', line)
+        self.assertIn('ZooKeeper: mute', line)
+
+
+class ShowTest(CliTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.register('a', 'b', 'c', disabled_reason='broken fan')
+
+    def show(self, host: str, *words: str) -> tuple[int, str, str]:
+        found = self.run_json('member', 'show', host, *words)
+        return self.status, found['State'], found['Reason']
+
+    def test_up(self) -> None:
+        self.assertEqual(
+            (0, 'up', 'its last proof of life is 1.0 s old'), self.show('a')
+        )
+
+    def test_held(self) -> None:
+        self.driver.tell(a='held')
+        self.assertEqual(
+            (0, 'held', 'not seen for 1.0 s, but that is no evidence'),
+            self.show('a'),
+        )
+
+    def test_missing(self) -> None:
+        self.assertEqual(
+            (1, 'down', 'missing from a group that was just confirmed'),
+            self.show('c'),
+        )
+
+    def test_late(self) -> None:
+        self.driver.members['a'] = drivers.Member(
+            'a', 'compute', False, proof_age=75.0
+        )
+        self.assertEqual((1, 'down', 'not seen for 75.0 s'), self.show('a'))
+
+    def test_forced_down(self) -> None:
+        self.register('a', forced_down=True)
+        self.assertEqual(
+            (1, 'forced down', 'an operator has declared it down'),
+            self.show('a'),
+        )
+
+    def test_forced_down_is_told_of_the_blind(self) -> None:
+        self.register('a', forced_down=True)
+        self.driver.lose(age=None)
+        self.assertEqual(1, self.show('a', '--wait', '0')[0])
+
+    def test_a_presumption_is_no_verdict(self) -> None:
+        self.driver.presumes = True
+        status, state, reason = self.show('c', '--wait', '0')
+        self.assertEqual((2, 'held'), (status, state))
+        self.assertIn('nothing is known yet', reason)
+
+    def test_a_verdict_is_waited_for(self) -> None:
+        self.driver.presumes = True
+        self.patch(
+            member.time,
+            'sleep',
+            lambda _: setattr(self.driver, 'presumes', False),
+        )
+        self.assertEqual((1, 'down'), self.show('c')[:2])
+
+    def test_all_that_is_known(self) -> None:
+        found = self.run_json('member', 'show', 'a')
+        self.assertEqual(
+            {'name': 'old', 'since': JOINED},
+            {
+                name: value
+                for name, value in found['Incarnations'][0].items()
+                if value is not None
+            },
+        )
+        self.assertEqual('broken fan', found['Disabled reason'])
+        self.assertEqual('zk', found['Driver'])
+        self.assertEqual({'a'}, self.driver.detailed)
+
+    def test_a_table_says_it_in_lines(self) -> None:
+        self.run_cli('member', 'show', 'a')
+        self.assertIn(f'old, since {JOINED}', self.out.getvalue())
+
+    def test_an_unknown_host(self) -> None:
+        self.assertEqual(2, self.run_cli('member', 'show', 'x'))
+        self.assertEqual(
+            [
+                'x is no member of group compute, and Nova has no such '
+                'service on record.'
+            ],
+            self.told,
+        )
+
+    def test_an_unknown_host_without_the_services_table(self) -> None:
+        self.records = None
+        self.assertEqual(2, self.run_cli('member', 'show', 'x'))
+        self.assertIn('may be down, or unknown (services', self.told[0])
+
+    def test_an_unknown_host_of_the_blind(self) -> None:
+        self.driver.lose(age=None)
+        words = ('member', 'show', 'x', '--wait', '0')
+        self.assertEqual(2, self.run_cli(*words))
+        (line,) = self.told
+        self.assertIn('ZooKeeper: mute', line)
+
+
+class ErrorTest(CliTest):
+    """Whatever is wrong is told in a line, with status 2."""
+
+    def assert_told(self, text: str, *words: str) -> None:
+        self.assertEqual(2, self.run_cli(*words))
+        (line,) = self.told
+        self.assertIn(text, line)
+        self.assertEqual('', self.out.getvalue())
+
+    def configure(self, text: str) -> None:
+        self.path = self.create_tempfiles([('nova', text)], ext='.conf')[0]
+
+    def test_a_missing_file(self) -> None:
+        self.assert_told(
+            '/nowhere', '--config-file=/nowhere', 'member', 'list'
+        )
+
+    def test_a_directory_in_place_of_a_file(self) -> None:
+        self.path = os.path.dirname(self.path)
+        self.assert_told(self.path, 'member', 'list')
+
+    def test_a_file_that_is_none(self) -> None:
+        self.configure(f'[zookeeper]\n{SECRET}: a: b\n{SECRET}\n')
+        self.assert_told(f'{self.path}:3: neither', 'member', 'list')
+        self.assertNotIn(SECRET, self.told[0])
+
+    def test_a_value_that_cannot_be_used(self) -> None:
+        self.configure('[servicegroup]\nrefresh_interval = often\n')
+        self.assert_told('often', 'watch', '--for', '0')
+
+    def test_an_unknown_driver(self) -> None:
+        self.assert_told(
+            "--driver = 'ldap'", '--driver=ldap', 'member', 'list'
+        )
+
+    def test_a_chosen_driver(self) -> None:
+        found = self.run_json('--driver', 'mc', 'member', 'show', 'a')
+        self.assertEqual('mc', found['Driver'])
+
+    def test_an_interval_that_cannot_be_used(self) -> None:
+        self.assert_told('--interval = 0.01', 'watch', '--interval', '0.01')
+
+    def test_a_number_of_seconds_that_is_none(self) -> None:
+        for text in ('soon', '-1', 'inf', 'nan'):
+            self.assertRaises(
+                argparse.ArgumentTypeError, member._command.seconds, text
+            )
+
+    def test_a_driver_that_cannot_be_made(self) -> None:
+        self.patch(
+            _startup,
+            'make_api',
+            mock.Mock(
+                side_effect=exceptions.ConfigurationError(
+                    '[zookeeper] address', f'zk://nova:{SECRET}@h', 'hosts'
+                )
+            ),
+        )
+        self.assert_told('[zookeeper] address', 'member', 'list')
+        self.assertNotIn(SECRET, self.told[0])
+
+    def test_a_bug(self) -> None:
+        self.driver.view = mock.Mock(side_effect=KeyError(f'x {SECRET}'))
+        self.assert_told('x ***', 'member', 'list')
+
+    def test_a_bug_with_debug(self) -> None:
+        self.driver.view = mock.Mock(side_effect=KeyError(f'x {SECRET}'))
+        self.assertEqual(2, self.run_cli('--debug', 'member', 'list'))
+        self.assertIn('Traceback', self.err.getvalue())
+        self.assertNotIn(SECRET, self.err.getvalue())
+
+    def test_a_log_file_that_cannot_be_written(self) -> None:
+        self.patch(cli.Cli, 'print_help_if_requested', self.fail)
+        words = ['--log-file=/nowhere/x', 'member', 'list']
+        with fixtures.StringStream('err') as stream:
+            self.useFixture(fixtures.MonkeyPatch('sys.stderr', stream.stream))
+            self.assertEqual(2, self.run_cli(*words))
+
+    def test_no_command_shows_what_there_is(self) -> None:
+        self.path = '/nowhere'
+        self.assertEqual(0, self.run_cli())
+        self.assertIn('member list', self.out.getvalue())
+
+    def test_help_needs_no_configuration(self) -> None:
+        self.path = '/nowhere'
+        for words in (['--help'], ['help', 'watch'], ['watch', '--help']):
+            self.assertEqual(0, self.run_cli(*words))
+            self.assertEqual('', self.err.getvalue())
+
+
+class LoggingTest(CliTest):
+    def levels(self, *words: str) -> set[str]:
+        """Return at which levels a library is heard."""
+        self.run_cli(*words, 'member', 'list')
+        for level in (logging.DEBUG, logging.INFO, logging.ERROR):
+            logging.getLogger('kazoo').log(level, logging.getLevelName(level))
+        return set(self.told)
+
+    def test_libraries_are_heard_by_who_wants_it(self) -> None:
+        self.register('a')
+        self.assertEqual({'ERROR'}, self.levels())
+        self.assertEqual({'ERROR', 'INFO'}, self.levels('-v'))
+        self.assertLess({'ERROR', 'INFO', 'DEBUG'}, self.levels('-vv'))
+
+
+class EndTest(CliTest):
+    def test_connections_are_closed(self) -> None:
+        self.run_cli('member', 'list')
+        self.assertTrue(self.closed.is_set())
+        self.assertFalse(self.app.unclosed)
+
+    def test_nobody_waits_for_long_for_a_mute_backend(self) -> None:
+        self.driver.close = threading.Event().wait
+        self.patch(cli, '_GOODBYE', 0.0)
+        self.assertEqual(0, self.run_cli('member', 'list'))
+        self.assertTrue(self.app.unclosed)
+
+
+class MainTest(CliTest):
+    """The program itself."""
+
+    def main(self, *words: str) -> int:
+        argv = ['nova-servicegroup', *words]
+        self.useFixture(fixtures.MonkeyPatch('sys.argv', argv))
+        self.stream = self.useFixture(fixtures.StringStream('out')).stream
+        self.useFixture(fixtures.MonkeyPatch('sys.stdout', self.stream))
+        return cli.main()
+
+    def test_its_status_is_that_of_the_command(self) -> None:
+        self.assertEqual(0, self.main('--version'))
+        self.assertEqual(2, self.main('nothing'))
+
+    def test_threads_of_libraries_do_not_hold_it_up(self) -> None:
+        end = self.useFixture(fixtures.MockPatchObject(os, '_exit')).mock
+        gate = threading.Event()
+        thread = threading.Thread(target=gate.wait)
+        thread.start()
+        try:
+            self.main('nothing')
+        finally:
+            gate.set()
+            thread.join()
+        end.assert_called_once_with(2)
+
+    def test_a_pipe_that_nobody_reads(self) -> None:
+        ours, theirs = os.pipe()
+        os.close(ours)
+        with open(theirs, 'w') as stream:
+            stream.write('x')
+            self.useFixture(fixtures.MonkeyPatch('sys.stdout', stream))
+            cli._flush()
+
+
+class CompleteTest(CliTest):
+    def test_bash_understands_it(self) -> None:
+        self.path = '/nowhere'
+        self.assertEqual(0, self.run_cli('complete'))
+        script = self.out.getvalue()
+        subprocess.run(['bash', '-n'], input=script, text=True, check=True)
+        self.assertIn("cmds_member='list show'", script)
+        for option in ('--long', '--state', '--for', '--json'):
+            self.assertIn(option, script)
+
+
+class WatchTest(CliTest):
+    """One look; what follows is told of _events and _screen."""
+
+    def test_what_is_there_at_first(self) -> None:
+        self.register('a', 'b', 'c')
+        self.assertEqual(0, self.run_cli('watch', '--json', '--for', '0'))
+        begun = json.loads(self.out.getvalue())
+        counts = {'up': 2, 'held': 0, 'down': 1, 'forced down': 0}
+        self.assertEqual(
+            ('begun', 'compute', counts),
+            (begun['event'], begun['group'], begun['counts']),
+        )
+
+    def test_each_group_once(self) -> None:
+        self.run_cli('watch', '--for', '0', 'b', 'a', 'b')
+        groups = [line.split()[1] for line in self.out.getvalue().splitlines()]
+        self.assertEqual(['b', 'a'], groups)
+
+    def test_nothing_was_seen(self) -> None:
+        self.driver.lose(age=None, error=exceptions.BackendError('x', SECRET))
+        self.assertEqual(2, self.run_cli('watch', '--for', '0'))
+        self.assertIn('lost: x: ***', self.out.getvalue())
+
+    def test_a_signal_ends_it(self) -> None:
+        self.driver.view = lambda *_: signal.raise_signal(signal.SIGTERM)
+        before = signal.getsignal(signal.SIGTERM)
+        self.assertEqual(0, self.run_cli('watch'))
+        self.assertEqual(before, signal.getsignal(signal.SIGTERM))
+
+    def test_a_reader_that_has_gone_ends_it(self) -> None:
+        ours, theirs = os.pipe()
+        os.close(ours)
+        with open(theirs, 'w') as stream:
+            self.assertTrue(watch._Pause(stream)(60.0))
+
+    def test_a_reader_that_does_not_read_delays_nothing(self) -> None:
+        ours, theirs = os.pipe()
+        self.addCleanup(os.close, ours)
+        os.set_blocking(theirs, False)
+        with open(theirs, 'wb', buffering=0) as stream:
+            while stream.write(b'x' * 65536):
+                pass
+            with watch._ended_by_signals(stream):
+                signal.raise_signal(signal.SIGINT)
+            os.set_blocking(theirs, True)
+            self.assertEqual(1, stream.write(b'x'))
+
+
+class RecordsTest(test_watcher.WatchedTest):
+    """Reading the services table in the background."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.gate = threading.Event()
+        self.addCleanup(self.gate.set)
+
+    def read_late(self, group: str) -> list[Any]:
+        self.gate.wait()
+        return [group]
+
+    def test_records_are_read(self) -> None:
+        self.register('a')
+        (found,) = _records.Records(self._read)('compute')
+        self.assertEqual('a', found['host'])
+
+    def test_errors_are_told(self) -> None:
+        records = _records.Records(self._read)
+        self.assertRaises(exceptions.BackendError, records, 'compute')
+
+    def test_a_mute_database_is_waited_for_once(self) -> None:
+        records = _records.Records(self.read_late, 0.001)
+        self.assertRaises(exceptions.BackendTimeout, records, 'compute')
+        records._wait = 3600.0
+        self.assertRaises(exceptions.BackendTimeout, records, 'compute')
+
+    def test_a_late_answer_is_taken(self) -> None:
+        records = _records.Records(self.read_late, 0.0)
+        self.assertRaises(exceptions.BackendTimeout, records, 'compute')
+        self.gate.set()
+        line = records._reads['compute']._lines[0]
+        while line.busy:
+            os.sched_yield()
+        self.assertEqual(['compute'], records('compute'))
+
+    def test_why_there_is_no_access(self) -> None:
+        conf = self.make_conf()
+        made = _startup.make_api(conf, 'ImportError: no nova')
+        error = self.assertRaises(
+            exceptions.NoAccess, made.driver.records, 'compute'
+        )
+        self.assertIn('no nova', str(error))

@@ -1,0 +1,198 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import io
+import json
+import os
+from typing import Any
+
+import fixtures
+
+from nova_servicegroup.cmd import _events
+from nova_servicegroup.cmd import _screen
+from nova_servicegroup.tests import base
+from nova_servicegroup.tests.unit import test_watcher
+
+BEGUN_AT = '2027-01-15T08:00:01.000+00:00'
+SECRET = 'c0rrect-horse'
+
+
+class Terminal(io.StringIO):
+    """A stream that says that it is one."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class EventsTestCase(test_watcher.WatchedTest):
+    """A watched group, and the time that passes."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.wall = base.Clock(test_watcher.WALL)
+        self.watch = _events.Watch(
+            self.api, 'compute', clock=self.clock, wall=self.wall
+        )
+
+    def look(self) -> list[Any]:
+        """Let a second pass, and look."""
+        self.clock.advance(1)
+        self.wall.advance(1)
+        return self.watch.look()
+
+
+class EventsTest(EventsTestCase):
+    def kinds(self) -> list[str]:
+        return [type(each).__name__ for each in self.look()]
+
+    def test_it_begins_once(self) -> None:
+        self.driver.tell(b='held')
+        (begun,) = self.look()
+        self.assertEqual(1, begun.counts['held'])
+        self.assertEqual([], self.look())
+
+    def test_contact_is_lost_and_back(self) -> None:
+        self.look()
+        self.driver.lose(age=0.5)
+        (lost,) = self.look()
+        self.assertEqual(('ZooKeeper: mute', 0.5), (lost.reason, lost.age))
+        self.assertEqual([], self.look())
+        self.assertEqual(1.0, self.watch.blind_for)
+        self.driver.find()
+        (recovered,) = self.look()
+        self.assertEqual(2.0, recovered.after)
+        self.assertIsNone(self.watch.blind_for)
+
+    def test_transitions_follow_the_contact(self) -> None:
+        self.look()
+        self.driver.lose(age=0.5)
+        self.driver.tell(a='held')
+        self.assertEqual(['Lost', 'Transition'], self.kinds())
+
+    def test_it_begins_with_the_first_answer(self) -> None:
+        members = dict(self.driver.members)
+        self.driver.members.clear()
+        self.driver.lose(age=None)
+        self.assertEqual(['Lost'], self.kinds())
+        self.assertFalse(self.watch.begun)
+        self.driver.find()
+        self.driver.members.update(members)
+        self.assertEqual(['Recovered', 'Begun'], self.kinds())
+
+    def test_who_was_presumed_up_and_is_down_is_told(self) -> None:
+        self.register('a', 'c')
+        self.driver.presumes = True
+        self.driver.lose(age=None)
+        self.driver.tell(a='down', b='down')
+        self.look()
+        self.driver.presumes = False
+        self.driver.tell(a='up')
+        self.driver.find()
+        changes = self.look()[2:]
+        self.assertEqual(
+            [('c', 'held', 'down')],
+            [(each.host, each.before, each.state) for each in changes],
+        )
+
+
+class ScreenTest(EventsTestCase):
+    """What is written in a short life of a group."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.useFixture(fixtures.EnvironmentVariable('NO_COLOR', None))
+        self.useFixture(fixtures.EnvironmentVariable('COLUMNS', '200'))
+
+    def written(self, stream: io.StringIO, as_json: bool = False) -> str:
+        screen = _screen.screen(
+            stream, lambda text: text.replace(SECRET, '***'), as_json
+        )
+
+        def show() -> None:
+            screen.show(self.look(), [self.watch])
+
+        show()
+        self.driver.tell(a='down', c='up')
+        show()
+        self.driver.lose(age=0.5)
+        self.driver.error.args = (f'ZooKeeper: {SECRET}',)
+        show()
+        self.driver.find()
+        show()
+        screen.close()
+        return stream.getvalue()
+
+    def test_lines(self) -> None:
+        self.assertEqual(
+            [
+                f'{BEGUN_AT} compute 2 up, 0 held, 0 down, 0 forced down',
+                '2027-01-15T08:00:02.000+00:00 compute a: up -> down '
+                '(missing from a group that was just confirmed)',
+                '2027-01-15T08:00:02.000+00:00 compute c: new -> up (joined)',
+                '2027-01-15T08:00:03.000+00:00 compute lost: ZooKeeper: ***',
+                '2027-01-15T08:00:04.000+00:00 compute recovered after 1.0 s',
+            ],
+            self.written(io.StringIO()).splitlines(),
+        )
+
+    def test_json(self) -> None:
+        lines = self.written(io.StringIO(), as_json=True).splitlines()
+        begun, down, up, lost, recovered = map(json.loads, lines)
+        self.assertEqual((begun['event'], begun['at']), ('begun', BEGUN_AT))
+        self.assertEqual(
+            {
+                'event': 'transition',
+                'at': '2027-01-15T08:00:02.000+00:00',
+                'group': 'compute',
+                'host': 'a',
+                'before': 'up',
+                'state': 'down',
+                'reason': 'missing from a group that was just confirmed',
+                'proof_age': 2.0,
+            },
+            down,
+        )
+        self.assertIsNone(up['before'])
+        self.assertEqual(('lost', 0.5), (lost['event'], lost['age']))
+        self.assertEqual('ZooKeeper: ***', lost['reason'])
+        self.assertEqual(1.0, recovered['after'])
+
+    def test_a_terminal_has_a_last_line_that_is_written_anew(self) -> None:
+        shown = self.written(Terminal()).split('\r\x1b[K')
+        summaries = [each.splitlines()[-1] for each in shown[1:]]
+        self.assertEqual(
+            [
+                'compute: 2 up, 0 held, 0 down, 0 forced down; seen 0.0 s ago',
+                'compute: 2 up, 0 held, 1 down, 0 forced down; seen 0.0 s ago',
+                'compute: 2 up, 0 held, 1 down, 0 forced down; '
+                'blind since 0 s; seen 0.5 s ago',
+                'compute: 2 up, 0 held, 1 down, 0 forced down; seen 0.0 s ago',
+            ],
+            summaries,
+        )
+        self.assertTrue(shown[-1].endswith('\n'))
+
+    def test_the_last_line_is_not_wider_than_the_terminal(self) -> None:
+        os.environ['COLUMNS'] = '20'
+        shown = self.written(Terminal()).split('\r\x1b[K')
+        self.assertEqual(['compute: 2 up, 0 he'], shown[1].splitlines()[1:])
+
+    def test_colours_on_a_terminal_only(self) -> None:
+        self.assertIn('\x1b[32mup\x1b[0m', self.written(Terminal()))
+
+    def test_no_colours_elsewhere(self) -> None:
+        self.assertNotIn('\x1b', self.written(io.StringIO()))
+
+    def test_no_colours_for_who_wants_none(self) -> None:
+        os.environ['NO_COLOR'] = '1'
+        self.assertNotIn('\x1b[3', self.written(Terminal()))
