@@ -14,6 +14,7 @@
 project = 'nova-servicegroup'
 copyright = 'The nova-servicegroup project'
 extensions = [
+    'cliff.sphinxext',
     'openstackdocstheme',
     'oslo_config.sphinxconfiggen',
     'oslo_config.sphinxext',
