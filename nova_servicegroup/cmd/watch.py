@@ -41,6 +41,8 @@ class Watch(_command.Command):
     which state, and how old that is.
     """
 
+    _told = False
+
     exit_statuses = (
         'Exit status: 0, also when a signal or a closed pipe ends it; 2 when '
         'nothing could be seen for as long as it ran, or something is wrong '
@@ -121,6 +123,7 @@ class Watch(_command.Command):
             try:
                 while True:
                     events = [one for each in watches for one in each.look()]
+                    self._tell_doubts(watches)
                     screen.show(events, watches)
                     # From here on: sooner, nothing would be read anew.
                     left = end - time.monotonic()
@@ -128,6 +131,16 @@ class Watch(_command.Command):
                         break
             finally:
                 screen.close()
+
+    def _tell_doubts(self, watches: Sequence[_events.Watch]) -> None:
+        """Say, once, that Nova's services table cannot be read, and why."""
+        reasons = [each.roll.unregistered for each in watches]
+        if any(reasons) and not self._told:
+            self._told = True
+            self.tell(
+                'Hosts that are down already are not counted, and who is '
+                f'forced down is not known ({next(filter(None, reasons))}).'
+            )
 
 
 class _Pause:

@@ -536,11 +536,17 @@ class WatchTest(CliTest):
         self.register('a', 'b', 'c')
         self.assertEqual(0, self.run_cli('watch', '--json', '--for', '0'))
         begun = json.loads(self.out.getvalue())
+        self.assertEqual([], self.told)
         counts = {'up': 2, 'held': 0, 'down': 1, 'forced down': 0}
         self.assertEqual(
             ('begun', 'compute', counts),
             (begun['event'], begun['group'], begun['counts']),
         )
+
+    def test_without_the_services_table(self) -> None:
+        self.assertEqual(0, self.run_cli('watch', '--for', '0', 'a', 'b'))
+        (line,) = self.told
+        self.assertIn('forced down is not known (services table: away)', line)
 
     def test_each_group_once(self) -> None:
         self.run_cli('watch', '--for', '0', 'b', 'a', 'b')
