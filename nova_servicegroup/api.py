@@ -12,6 +12,7 @@
 
 """What a consumer uses: join, and ask who is up."""
 
+from collections.abc import Callable
 import datetime
 from importlib import metadata
 from typing import cast
@@ -22,6 +23,7 @@ from stevedore import exception as stevedore_exc
 
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
+from nova_servicegroup import further
 from nova_servicegroup import opts
 from nova_servicegroup import services
 
@@ -31,9 +33,11 @@ NAMESPACE = 'nova_servicegroup.drivers'
 class API:
     """The members of groups, through the driver that conf chooses.
 
-    Constructing one loads the driver and checks the options; it opens no
+    Constructing one loads the drivers and checks the options; it opens no
     connection and starts no thread, so it may be built before a fork.
 
+    :ivar driver: by which is asked who is up
+    :ivar further: the drivers with which a service joins, too
     :param conf: the configuration; the package's options are registered on it
     :raises DriverNotFound: no installed driver has the chosen name
     :raises DriverAmbiguous: several packages provide the chosen name
@@ -44,6 +48,19 @@ class API:
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         opts.register_opts(conf)
         self.driver: base.Driver = load_driver(conf, conf.servicegroup_driver)
+        self.further = further.Further(
+            conf, lambda name: load_driver(conf, name, opts.ALSO_REPORT_TO)
+        )
+
+    def give_records(
+        self, records: Callable[[str], list[services.ServiceRef]]
+    ) -> None:
+        """Let every driver read the services table.
+
+        :param records: see base.Driver.records
+        """
+        for driver in (self.driver, *self.further.drivers.values()):
+            driver.records = records
 
     def join(self, member: str, group: str, service: services.Service) -> None:
         """Make member part of group for as long as service runs.
@@ -55,13 +72,17 @@ class API:
         _check_name('member', member)
         _check_name('group', group)
         self.driver.join(member, group, service)
+        self.further.join(member, group, service)
 
     def leave(self, member: str, group: str) -> None:
         """End a membership that this process joined; bounded in time.
 
         Does nothing when this process has not joined.
         """
-        self.driver.leave(member, group)
+        try:
+            self.driver.leave(member, group)
+        finally:
+            self.further.leave(member, group)
 
     def service_is_up(self, service_ref: services.ServiceRef) -> bool:
         """Tell whether the service is up. Never raises.
@@ -98,7 +119,10 @@ class API:
 
         For programs that end; the API is of no use after it.
         """
-        self.driver.close()
+        try:
+            self.driver.close()
+        finally:
+            self.further.close()
 
 
 def installed_drivers() -> list[str]:
@@ -106,17 +130,20 @@ def installed_drivers() -> list[str]:
     return sorted(metadata.entry_points(group=NAMESPACE).names)
 
 
-def load_driver(conf: cfg.ConfigOpts, name: str) -> base.Driver:
+def load_driver(
+    conf: cfg.ConfigOpts, name: str, option: str = exceptions.DRIVER_OPTION
+) -> base.Driver:
     """Construct the driver called name.
 
+    :param option: which names it
     :raises: as API
     """
-    driver_class = _driver_class(name)
+    driver_class = _driver_class(name, option)
     driver: base.Driver = driver_class(conf)
     return driver
 
 
-def _driver_class(name: str) -> type[base.Driver]:
+def _driver_class(name: str, option: str) -> type[base.Driver]:
     try:
         manager: stevedore.DriverManager[base.Driver] = (
             stevedore.DriverManager(
@@ -126,10 +153,12 @@ def _driver_class(name: str) -> type[base.Driver]:
     except stevedore_exc.MultipleMatches:
         points = metadata.entry_points(group=NAMESPACE, name=name)
         raise exceptions.DriverAmbiguous(
-            name, {point.value for point in points}
+            name, {point.value for point in points}, option
         ) from None
     except stevedore_exc.NoMatches:
-        raise exceptions.DriverNotFound(name, installed_drivers()) from None
+        raise exceptions.DriverNotFound(
+            name, installed_drivers(), option
+        ) from None
     return cast(type[base.Driver], manager.driver)
 
 

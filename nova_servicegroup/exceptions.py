@@ -15,6 +15,10 @@
 from collections.abc import Iterable
 
 
+#: The option that names the driver, unless another one does.
+DRIVER_OPTION = '[DEFAULT] servicegroup_driver'
+
+
 class ServiceGroupError(Exception):
     """Base of every error that this package raises."""
 
@@ -52,17 +56,21 @@ class ArgumentError(ServiceGroupError, ValueError):
 class DriverNotFound(ConfigurationError):
     """No installed driver has the chosen name."""
 
-    def __init__(self, name: str, installed: Iterable[str]) -> None:
+    def __init__(
+        self, name: str, installed: Iterable[str], option: str = DRIVER_OPTION
+    ) -> None:
         names = ', '.join(sorted(installed)) or 'none is installed'
-        super().__init__('[DEFAULT] servicegroup_driver', name, names)
+        super().__init__(option, name, names)
 
 
 class DriverAmbiguous(ConfigurationError):
     """Several installed drivers have the chosen name."""
 
-    def __init__(self, name: str, providers: Iterable[str]) -> None:
+    def __init__(
+        self, name: str, providers: Iterable[str], option: str = DRIVER_OPTION
+    ) -> None:
         super().__init__(
-            '[DEFAULT] servicegroup_driver',
+            option,
             name,
             'a name that one package provides; this one comes from '
             + ', '.join(sorted(providers)),

@@ -172,7 +172,7 @@ def make_api(conf: 'cfg.ConfigOpts') -> 'api.API':
         made = api.API(conf)
     except exceptions.ServiceGroupError as error:
         raise error.with_traceback(None) from None
-    made.driver.records = records
+    made.give_records(records)
     return made
 
 

@@ -23,6 +23,9 @@ MEMCACHED = 'memcached'
 EXPORTER = 'servicegroup_exporter'
 MONITOR = 'servicegroup_monitor'
 
+#: The option that names further drivers, as written in errors.
+ALSO_REPORT_TO = '[servicegroup] also_report_to'
+
 _NAME = r'^[A-Za-z0-9._-]+$'
 #: The old driver's prefix began with a slash.
 _NAMESPACE = r'^/?[A-Za-z0-9._-]+$'
@@ -73,6 +76,24 @@ Related options:
 ]
 
 servicegroup_opts = [
+    cfg.ListOpt(
+        'also_report_to',
+        default=[],
+        help="""
+Further drivers with which a service joins. Who is up is asked by
+``servicegroup_driver`` alone.
+
+With it a Nova goes from one driver to another while every service stays up:
+all report to both, then all ask by the new one, then nobody reports to the
+old one any more. A further driver whose backend is away disturbs nobody, and
+goes on trying.
+
+Possible values:
+
+* A list of names that ``servicegroup_driver`` could have. Its own is ignored.
+* Empty: a service reports to ``servicegroup_driver`` alone.
+""",
+    ),
     cfg.FloatOpt(
         'refresh_interval',
         default=1.0,
@@ -453,6 +474,17 @@ def memcached_ttl(conf: cfg.ConfigOpts) -> int:
     Three heartbeats must fit in.
     """
     return max(service_down_time(conf), 3 * int(conf.report_interval))
+
+
+def further_drivers(conf: cfg.ConfigOpts) -> list[str]:
+    """Return the names of the drivers with which a service joins, too.
+
+    Each is named once, in the order of the option; servicegroup_driver is
+    not among them.
+    """
+    own = conf.servicegroup_driver
+    names = dict.fromkeys(conf.servicegroup.also_report_to)
+    return [name for name in names if name not in ('', own)]
 
 
 def is_set(conf: cfg.ConfigOpts, name: str, group: str) -> bool:

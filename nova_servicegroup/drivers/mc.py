@@ -154,7 +154,7 @@ class _Attendance:
         self._shared = False
         self._leave_on_stop = settings.conf.servicegroup.leave_on_stop
         self.reporter = reporter.Reporter(
-            f'Member {host} of group {group}', self._beat, self._leave
+            f'Member {host} of group {group} (mc)', self._beat, self._leave
         )
 
     def start(self, service: services.Service) -> None:

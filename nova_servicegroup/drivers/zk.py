@@ -88,7 +88,7 @@ class _Attendance:
         self._request = _tooz.Request(self._connection.backend)
         self._wait = float(conf.servicegroup.read_timeout)
         self._reads = conf.servicegroup_driver
-        name = f'Member {host} of group {group}'
+        name = f'Member {host} of group {group} (zk)'
         self.reporter = reporter.Reporter(name, self._beat, self._leave)
         self._gate = reporter.ProgressGate(
             self.reporter,

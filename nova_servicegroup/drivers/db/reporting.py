@@ -51,7 +51,7 @@ class Attendance:
         service: services.Service,
         down_time: float,
     ) -> None:
-        self.name = f'Member {host} of group {group}'
+        self.name = f'Member {host} of group {group} (db)'
         self._service = service
         self._way = way(service, self.name, down_time / 2)
         # A beat that hangs is not repeated, only awaited.

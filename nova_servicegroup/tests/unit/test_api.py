@@ -122,7 +122,8 @@ class LoadTest(base.TestCase):
 
 class CostTest(base.TestCase):
     def test_construction_opens_nothing_and_starts_nothing(self) -> None:
-        for text in (ZK, MC, ''):
+        also = '[servicegroup]\nalso_report_to = db, mc\n'
+        for text in (ZK, MC, '', ZK + also):
             conf = self.make_conf(text)
             files = len(os.listdir('/proc/self/fd'))
             threads = threading.active_count()

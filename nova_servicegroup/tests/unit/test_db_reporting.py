@@ -342,11 +342,11 @@ class RelayTest(ReportingTest):
         self.beat(31)
         self.assertEqual(
             [
-                'Member a of group compute: a collector writes the '
+                'Member a of group compute (db): a collector writes the '
                 'heartbeats.',
-                'Member a of group compute: no collector answers (collector: '
-                'away); nova-conductor writes the heartbeats.',
-                'Member a of group compute: a collector writes the '
+                'Member a of group compute (db): no collector answers '
+                '(collector: away); nova-conductor writes the heartbeats.',
+                'Member a of group compute (db): a collector writes the '
                 'heartbeats.',
             ],
             self.log_lines('INFO'),

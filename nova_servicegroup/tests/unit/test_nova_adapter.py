@@ -26,6 +26,7 @@ from nova_servicegroup import _nova_shape
 from nova_servicegroup import api
 from nova_servicegroup import exceptions
 from nova_servicegroup import nova_adapter
+from nova_servicegroup import opts
 from nova_servicegroup.tests.unit import fake_nova
 
 
@@ -255,7 +256,7 @@ class DriverTestCase(base.BaseTestCase):
         ).mock
         self.drivers = []
 
-    def _load(self, conf, name):
+    def _load(self, conf, name, option=None):
         self.drivers.append(fake_nova.FakeDriver(conf))
         return self.drivers[-1]
 
@@ -263,6 +264,20 @@ class DriverTestCase(base.BaseTestCase):
         drivers = [nova_adapter.Driver() for _ in range(486)]
         self.assertEqual(1, len({id(driver._api) for driver in drivers}))
         self.load.assert_called_once_with(self.nova.conf, 'db')
+
+    def test_all_share_the_further_drivers_too(self):
+        opts.register_opts(self.nova.conf)
+        self.nova.conf.set_override(
+            'also_report_to', ['mc', 'zk'], 'servicegroup'
+        )
+        driver = [nova_adapter.Driver() for _ in range(486)][0]
+        driver.join('host', 'compute', mock.Mock(report_interval=10))
+        self.assertEqual(3, len(self.drivers))
+        for each in self.drivers:
+            self.assertIs(nova_adapter.records, each.records)
+            ((member, group, service),) = each.joined
+            self.assertEqual(('host', 'compute'), (member, group))
+            self.assertIsInstance(service, nova_adapter.NovaService)
 
     def test_another_choice_makes_another_api(self):
         nova_adapter.Driver()
