@@ -31,6 +31,8 @@ from tools._ministack import programs
 from tools._ministack import progress
 
 _TIMEOUT = 60.0
+# Long enough for a restart of Nova, whatever the tick.
+_LONGEST_SESSION_MS = 60000
 
 
 class Servers:
@@ -44,7 +46,9 @@ class Servers:
         self.mariadb = mariadb.MariaDB(directory / 'mariadb')
         self.memcached = memcached.Memcached(directory / 'memcached')
         self.zookeeper = zookeeper.ZooKeeper(
-            directory / 'zookeeper', tick_ms=tick_ms
+            directory / 'zookeeper',
+            tick_ms=tick_ms,
+            settings={'maxSessionTimeout': _LONGEST_SESSION_MS},
         )
         self.ports = server.remembered_ports(directory, 3)
         self.placement = make.placement(self.ports[0])

@@ -30,7 +30,7 @@ class Settings:
     :param report_interval: Nova's option, shorter than its default of 10 s,
         so that nobody has to wait long.
     :param service_down_time: Nova's option, by default 15 s instead of 60 s.
-    :param tick_ms: ZooKeeper's tick; sessions last between 2 and 20 of them.
+    :param tick_ms: ZooKeeper's tick; sessions last at least two of them.
     :param stock: the names of Nova's processes that run without this package.
     :param overrides: ``{'group.key': 'value'}`` for all nova.conf files.
     """

@@ -35,6 +35,7 @@ from tools._ministack import venv as venv_
 _TIMEOUT = 120.0
 # Nova's own good order can take 15 s, mostly for its connections to RabbitMQ.
 _STOP = 6.0
+_JOINS = 'Joining the servicegroup'
 
 
 class Stack(nova.Nova):
@@ -130,9 +131,38 @@ class Stack(nova.Nova):
         :param changes: fields of Settings, for instance ``driver='mc'``.
         """
         self.stop_nova()
+        self.change(**changes)
+        self._start_nova()
+
+    def change(self, **changes: Any) -> None:
+        """Change settings; what runs reads them when it starts anew.
+
+        :param changes: as for restart_nova.
+        """
         self.settings = dataclasses.replace(self.settings, **changes)
         self._configure()
-        self._start_nova()
+
+    def roll(self, *names: str, clean: bool = False) -> float:
+        """Start processes anew, several at once, wherever they are.
+
+        A killed one stays a member until its membership expires.
+
+        :param names: of Nova's processes, all by default.
+        :param clean: end those that run in good order instead.
+        :returns: the seconds until all have joined.
+        """
+        begun = time.monotonic()
+        chosen = names or tuple(self.processes)
+        found = [self.process(name) for name in chosen]
+        ends = [one.stop if clean else one.kill for one in found]
+        servers.at_once(*ends)
+        ended = {name: self._count_joins(name) for name in chosen}
+        self._launch(*chosen)
+        for name in chosen:
+            self._wait_for_join(name, ended[name])
+        if 'api' in chosen:
+            self._wait_for_api()
+        return time.monotonic() - begun
 
     def python(
         self, name: str, module: str, stock: bool = False
@@ -259,6 +289,24 @@ class Stack(nova.Nova):
     def _launch(self, *names: str) -> None:
         for name in names:
             self.process(name).start()
+
+    def _wait_for_join(self, name: str, before: int) -> None:
+        """Wait until each worker of a process has joined with its driver."""
+        workers = {'api': 0, 'conductor': self.settings.workers}
+        workers['scheduler'] = workers['conductor']
+        wanted = before + workers.get(name, 1)
+
+        def joined() -> bool:
+            self._must_run([name])
+            return self._count_joins(name) >= wanted
+
+        with servers.failing_with(self.process(name).log):
+            what = f'{name} does not join'
+            process.wait_until(joined, _TIMEOUT, 0.1, what)
+
+    def _count_joins(self, name: str) -> int:
+        log = self.process(name).log
+        return log.read_text().count(_JOINS) if log.exists() else 0
 
     def _wait_for_api(self) -> float:
         with servers.failing_with(self.process('api').log):

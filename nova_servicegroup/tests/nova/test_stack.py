@@ -15,7 +15,6 @@
 
 import atexit
 from collections.abc import Sequence
-import dataclasses
 import json
 import os
 import pathlib
@@ -25,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.harness import process
@@ -49,43 +49,46 @@ SLOWEST = 3.0
 SOON = 30.0
 COLLECTED = 'a collector writes the heartbeats'
 
+_SETTINGS: dict[str, Any] = {
+    'computes': 3,
+    'report_interval': REPORT_INTERVAL,
+    'service_down_time': SERVICE_DOWN_TIME,
+    'overrides': {
+        'zookeeper.session_timeout': str(SESSION_TIMEOUT),
+        'servicegroup.hold_time': str(HOLD_TIME),
+    },
+}
+
 _running: list[stack_.Stack] = []
 
 
-def running(driver: str, mode: str, stock: Sequence[str] = ()) -> stack_.Stack:
+def running(
+    driver: str, mode: str, stock: Sequence[str] = (), **changes: Any
+) -> stack_.Stack:
     """Return the one Nova of this process, on this driver and in this mode.
 
     Its servers start with the first driver, and stay.
 
     :param stock: the names of processes that run without this package.
+    :param changes: more fields of Settings.
     """
-    if not _running:
-        _running.append(_bring_up(driver, mode))
-    stack = _running[0]
-    wanted = dataclasses.replace(
-        stack.settings, driver=driver, mode=mode, stock=tuple(stock)
+    wanted = settings.Settings(
+        driver=driver,
+        mode=mode,
+        stock=tuple(stock),
+        **{**_SETTINGS, **changes},
     )
+    if not _running:
+        _running.append(_bring_up(wanted))
+    stack = _running[0]
     if stack.settings != wanted:
-        stack.restart_nova(driver=driver, mode=mode, stock=tuple(stock))
+        stack.restart_nova(**vars(wanted))
     return stack
 
 
-def _bring_up(driver: str, mode: str) -> stack_.Stack:
+def _bring_up(wanted: settings.Settings) -> stack_.Stack:
     directory = pathlib.Path(tempfile.mkdtemp(prefix='servicegroup-nova-'))
-    stack = stack_.Stack(
-        directory,
-        settings.Settings(
-            driver=driver,
-            mode=mode,
-            computes=3,
-            report_interval=REPORT_INTERVAL,
-            service_down_time=SERVICE_DOWN_TIME,
-            overrides={
-                'zookeeper.session_timeout': str(SESSION_TIMEOUT),
-                'servicegroup.hold_time': str(HOLD_TIME),
-            },
-        ),
-    )
+    stack = stack_.Stack(directory, wanted)
     atexit.register(_take_down, directory)
     stack.up()
     return stack

@@ -1,0 +1,323 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""A real Nova goes from driver to driver, and no host is ever seen down."""
+
+import dataclasses
+import os
+import threading
+import time
+from typing import Any
+
+from nova_servicegroup.tests import base
+from nova_servicegroup.tests.harness import process
+from nova_servicegroup.tests.nova import eye
+from nova_servicegroup.tests.nova import test_stack
+
+#: The complete walk, one process after the other.
+LONG = bool(os.environ.get('NOVA_SERVICEGROUP_LONG'))
+#: Longer than a restart of everything takes (seconds).
+SESSION_TIMEOUT = 12
+SERVICE_DOWN_TIME = 14
+REPORT_INTERVAL = test_stack.REPORT_INTERVAL
+#: From SIGKILL to down, at the latest.
+DOWN_WITHIN = {
+    'db': SERVICE_DOWN_TIME + 2.0,
+    'zk': SESSION_TIMEOUT + 0.75 + 1.0,
+    'mc': SERVICE_DOWN_TIME + 1.0 + 1.0,
+}
+#: What a busy machine adds to a bound.
+NOISE = 2.0
+VICTIM = 'compute3'
+#: What is started anew at once: all of it, no more than there are cores.
+TOGETHER = [
+    ('conductor', 'scheduler'),
+    ('compute1', 'compute2'),
+    ('compute3', 'api'),
+]
+ALONE = [(name,) for names in TOGETHER for name in names]
+
+Stage = tuple[str, str]
+
+#: By what is asked, and where is reported to, too.
+SHORT_WALK: list[Stage] = [
+    ('db', 'zk'),
+    ('zk', 'db'),
+    ('zk', 'mc'),
+    ('mc', 'zk'),
+    ('mc', 'db'),
+    ('db', 'mc'),
+]
+LONG_WALK: list[Stage] = [
+    ('db', 'zk'),
+    ('zk', 'db'),
+    ('zk', ''),
+    ('zk', 'mc'),
+    ('mc', 'zk'),
+    ('mc', ''),
+    ('mc', 'db'),
+    ('db', 'mc'),
+    ('db', ''),
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """What was seen.
+
+    :ivar at: when, by time.monotonic()
+    :ivar driver: by which; empty: by that of the API
+    """
+
+    at: float
+    driver: str
+    down: frozenset[str]
+
+
+class Poller:
+    """Asks the API for all services, from a thread of its own."""
+
+    def __init__(self, stack: Any, interval: float = 0.2) -> None:
+        self.looks: list[Look] = []
+        self.refused: list[Any] = []
+        self._stack = stack
+        self._interval = interval
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._interval):
+            try:
+                self._look()
+            except OSError:
+                # One that is just restarted has no verdict.
+                continue
+
+    def _look(self) -> None:
+        status, body, _ = self._stack.request(
+            'GET', '/os-services', timeout=10
+        )
+        if status != 200:
+            self.refused.append((time.monotonic(), status, body))
+            return
+        down = frozenset(
+            each['host'] for each in body['services'] if each['state'] != 'up'
+        )
+        self.looks.append(Look(time.monotonic(), '', down))
+
+
+class Eye:
+    """See nova_servicegroup.tests.nova.eye."""
+
+    def __init__(self, stack: Any) -> None:
+        self.process = stack.python('eye', eye.__name__)
+        self.process.log.unlink(missing_ok=True)
+
+    def looks(self) -> list[Look]:
+        if not self.process.log.exists():
+            return []
+        text = self.process.log.read_text().rpartition('\n')[0]
+        return [
+            Look(float(words[0]), words[1], frozenset(words[2:]))
+            for line in text.splitlines()
+            if len(words := line.split()) > 1 and words[1] in eye.DRIVERS
+        ]
+
+    def ask(self, own: str, other: str) -> list[str]:
+        """Return what the doctor finds."""
+        question = self.process.directory / eye.QUESTION
+        found = self.process.directory / eye.ANSWER
+        found.unlink(missing_ok=True)
+        question.write_text(f'{own} {other}')
+        process.wait_until(
+            found.exists, test_stack.SOON, 0.1, 'the doctor answers'
+        )
+        return found.read_text().splitlines()
+
+
+class MigrationTest(base.TestCase):
+    stack: Any
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.stack = test_stack.running('db', 'threading')
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.poller, self.eye = Poller(self.stack), Eye(self.stack)
+        #: From when to when all report to a driver, and when it is dead.
+        self.reported: dict[str, list[list[float]]] = {}
+        self.dead: list[list[float]] = []
+        self.addCleanup(self.poller.stop)
+        self.addCleanup(self.eye.process.kill)
+
+    def test_from_driver_to_driver(self) -> None:
+        self.eye.process.start()
+        self.poller.start()
+        process.wait_until(
+            lambda: self.eye.looks(), test_stack.SOON, what='the eye looks'
+        )
+        self.begin('db')
+        before: Stage = ('db', '')
+        for stage in LONG_WALK if LONG else SHORT_WALK:
+            self.step(before, stage)
+            before = stage
+        self.judge()
+
+    def step(self, before: Stage, stage: Stage) -> None:
+        """Go on to a stage, when the doctor says that it is safe."""
+        own, other = stage
+        begun = time.monotonic()
+        if before[0] != own:
+            self.wait_for_doctor(*before, f'safe to switch readers to {own}.')
+        elif before[1]:
+            self.wait_for_doctor(*before, 'asks by it. It is safe to stop')
+        for name in before:
+            if name and name not in stage:
+                self.end(name)
+        self.roll(own, other)
+        self.wait_seen(*filter(None, stage))
+        for name in filter(None, stage):
+            self.begin(name)
+        self.measured(f'{before} to {stage}', time.monotonic() - begun)
+        if LONG or before[0] != own:
+            self.kill(*filter(None, stage))
+
+    def wait_for_doctor(self, own: str, other: str, answer: str) -> None:
+        """Wait until the doctor sees that the next step is safe."""
+        said: list[str] = []
+
+        def safe() -> bool:
+            said[:] = self.eye.ask(own, other)
+            return any(
+                answer in line and 'not safe' not in line for line in said
+            )
+
+        try:
+            process.wait_until(safe, test_stack.SOON, 0.2, answer)
+        except TimeoutError as error:
+            raise AssertionError('\n'.join(said)) from error
+
+    def roll(self, own: str, other: str) -> None:
+        """Start everything anew for a stage."""
+        self.stack.change(
+            driver=own,
+            workers=1,
+            service_down_time=SERVICE_DOWN_TIME,
+            overrides={
+                'zookeeper.session_timeout': str(SESSION_TIMEOUT),
+                'servicegroup.hold_time': str(test_stack.HOLD_TIME),
+                'servicegroup.also_report_to': other,
+                'servicegroup.leave_on_stop': 'false',
+            },
+        )
+        for number, names in enumerate(ALONE if LONG else TOGETHER):
+            taken = self.stack.roll(*names, clean=LONG and bool(number % 2))
+            self.measured(f'restart of {", ".join(names)}', taken)
+
+    def wait_seen(self, *drivers: str) -> None:
+        """Wait until every host is up by every driver, and by the API."""
+        since = time.monotonic()
+
+        def seen() -> bool:
+            return (
+                all(self.last(since, name) == frozenset() for name in drivers)
+                and self.last(since) == frozenset()
+            )
+
+        process.wait_until(
+            seen, test_stack.SOON, 0.2, f'all are up by {drivers}'
+        )
+        if self.dead and len(self.dead[-1]) == 1:
+            self.dead[-1].append(time.monotonic())
+
+    def last(self, since: float, driver: str = '') -> frozenset[str] | None:
+        """Return who is down by the last look; None: there is none yet."""
+        looks = self.eye.looks() if driver else self.poller.looks
+        found = [
+            each.down
+            for each in looks[-20:]
+            if each.at > since and each.driver == driver
+        ]
+        return found[-1] if found else None
+
+    def begin(self, driver: str) -> None:
+        spans = self.reported.setdefault(driver, [])
+        if not spans or len(spans[-1]) == 2:
+            spans.append([time.monotonic()])
+
+    def end(self, driver: str) -> None:
+        self.reported[driver][-1].append(time.monotonic())
+
+    def kill(self, *drivers: str) -> None:
+        """Kill a host, until the next roll; each driver finds it in time."""
+        killed = time.monotonic()
+        self.dead.append([killed])
+        self.stack.kill(VICTIM)
+        bounds = {'': DOWN_WITHIN[drivers[0]]}
+        bounds.update({name: DOWN_WITHIN[name] for name in drivers})
+        for name, bound in bounds.items():
+            process.wait_until(
+                lambda name=name: VICTIM in (self.last(killed, name) or ()),
+                killed + bound + NOISE - time.monotonic(),
+                0.1,
+                f'{VICTIM} is down by {name or "the API"}',
+            )
+            looks = self.eye.looks() if name else self.poller.looks
+            at = next(
+                each.at
+                for each in looks
+                if each.driver == name
+                and each.at > killed
+                and VICTIM in each.down
+            )
+            self.measured(f'killed: {name or drivers[0]}', at - killed)
+
+    def judge(self) -> None:
+        """Check that nobody was ever seen down who was not dead."""
+        now = time.monotonic()
+        seen = [*self.poller.looks]
+        for each in self.eye.looks():
+            for span in self.reported.get(each.driver, ()):
+                if span[0] <= each.at <= [*span, now][1]:
+                    seen.append(each)
+        wrong = sorted(
+            f'{each.at:.1f}: {host} is down by {each.driver or "the API"}'
+            for each in seen
+            for host in each.down
+            if not self.is_dead(host, each.at)
+        )
+        self.assertEqual([], wrong)
+        self.assertEqual([], self.poller.refused)
+        self.measured('looks', len(self.poller.looks), len(seen), unit='')
+        longest = max(
+            after.at - before.at
+            for before, after in zip(
+                self.poller.looks, self.poller.looks[1:], strict=False
+            )
+        )
+        self.measured('the API did not answer', longest)
+
+    def is_dead(self, host: str, at: float) -> bool:
+        return host == VICTIM and any(
+            span[0] <= at <= [*span, at][1] for span in self.dead
+        )
