@@ -161,7 +161,7 @@ class MigrationTest(base.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        cls.stack = test_stack.running('db', 'threading')
+        cls.stack = test_stack.running('db', 'threading', **settings())
 
     def setUp(self) -> None:
         super().setUp()
@@ -223,16 +223,7 @@ class MigrationTest(base.TestCase):
 
     def roll(self, own: str, other: str) -> None:
         """Start everything anew for a stage."""
-        self.stack.change(
-            driver=own,
-            workers=1,
-            service_down_time=SERVICE_DOWN_TIME,
-            overrides={
-                'zookeeper.session_timeout': str(SESSION_TIMEOUT),
-                'servicegroup.also_report_to': other,
-                'servicegroup.leave_on_stop': 'false',
-            },
-        )
+        self.stack.change(driver=own, **settings(other))
         for number, names in enumerate(ALONE if LONG else TOGETHER):
             taken = self.stack.roll(*names, clean=LONG and bool(number % 2))
             self.measured(f'restart of {", ".join(names)}', taken)
@@ -324,3 +315,16 @@ class MigrationTest(base.TestCase):
         return host == VICTIM and any(
             span[0] <= at <= [*span, at][1] for span in self.dead
         )
+
+
+def settings(further: str = '') -> dict[str, Any]:
+    """Return the settings of a Nova that reports to a further driver."""
+    return {
+        'workers': 1,
+        'service_down_time': SERVICE_DOWN_TIME,
+        'overrides': {
+            'zookeeper.session_timeout': str(SESSION_TIMEOUT),
+            'servicegroup.also_report_to': further,
+            'servicegroup.leave_on_stop': 'false',
+        },
+    }
