@@ -15,12 +15,15 @@
 
 import os
 from typing import Any
+from unittest import mock
 
 import fixtures
 from oslo_config import cfg
 from oslotest import base
 from testtools import content
 
+from nova_servicegroup import api
+from nova_servicegroup.drivers import base as base_driver
 from nova_servicegroup import opts
 
 
@@ -56,6 +59,11 @@ class TestCase(base.BaseTestCase):
         opts.register_opts(conf)
         conf(['--config-file', path], project='nova')
         return conf
+
+    def api_of(self, driver: base_driver.Driver) -> api.API:
+        """Return an API that asks by a driver of the test's own."""
+        with mock.patch.object(api, 'load_driver', return_value=driver):
+            return api.API(self.make_conf())
 
     def measured(self, what: str, *figures: float, unit: str = 's') -> None:
         """Keep a figure; all of them go to a file that can be named."""

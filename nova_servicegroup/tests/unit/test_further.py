@@ -79,11 +79,11 @@ class FurtherTest(base.TestCase):
     def _load(self, conf: Any, name: str, option: str = '') -> FakeDriver:
         return self.made.setdefault(name, FakeDriver(conf, name, self.events))
 
-    def make_api(self, further: str) -> api.API:
+    def api_with(self, further: str) -> api.API:
         return api.API(self.make_conf(CONF.format(further=further)))
 
     def joined(self, further: str = 'one,two') -> api.API:
-        made = self.make_api(further)
+        made = self.api_with(further)
         made.join('a', 'compute', self.service)
         return made
 
@@ -107,7 +107,7 @@ class FurtherTest(base.TestCase):
         )
 
     def test_only_its_own_is_asked(self) -> None:
-        made = self.make_api('one,two')
+        made = self.api_with('one,two')
         made.service_is_up({'host': 'a'})
         made.get_updated_time({'host': 'a'})
         made.view('compute')
@@ -156,7 +156,7 @@ class FurtherTest(base.TestCase):
         self.check_failing(KeyError('broken'))
 
     def check_failing(self, error: Exception) -> None:
-        made = self.make_api('one,two')
+        made = self.api_with('one,two')
         self.made['one'].error = error
         made.join('a', 'compute', self.service)
         self.assertEqual(('join', 'two', 'a', 'compute'), self.events[-1])
@@ -176,7 +176,7 @@ class FurtherTest(base.TestCase):
     def test_one_that_could_not_join_is_left_alone_after_the_stop(
         self,
     ) -> None:
-        made = self.make_api('one')
+        made = self.api_with('one')
         self.made['one'].error = KeyError('broken')
         for end in (
             self.service.stop,
@@ -191,14 +191,14 @@ class FurtherTest(base.TestCase):
             self.assertEqual([], self.events)
 
     def test_one_that_never_reports_has_no_timer(self) -> None:
-        made = self.make_api('one')
+        made = self.api_with('one')
         self.made['one'].error = KeyError('broken')
         self.service.report_interval = 0
         made.join('a', 'compute', self.service)
         self.assertEqual([], self.service.timers)
 
     def test_its_own_name_is_ignored_with_one_warning(self) -> None:
-        made = self.make_api('main, one, one,')
+        made = self.api_with('main, one, one,')
         self.assertEqual([], self.log_lines('WARNING'))
         for group in ('compute', 'conductor'):
             made.join('a', group, self.service)
@@ -214,7 +214,7 @@ class FurtherTest(base.TestCase):
         )
 
     def test_each_may_read_the_services_table(self) -> None:
-        made = self.make_api('one')
+        made = self.api_with('one')
         made.give_records(lambda group: [{'host': group}])
         for driver in self.made.values():
             self.assertEqual([{'host': 'x'}], driver.records('x'))

@@ -89,15 +89,14 @@ class MigrationTest(base.TestCase):
         self, own: str = 'db', further: str = 'zk', **how: Any
     ) -> list[finding.Finding]:
         conf = self.make_conf(CONF.format(own=own, further=further))
-        patient = finding.Patient(conf, None, self._make_api)
+        patient = finding.Patient(conf, None, self._api)
         return list(migration.check(patient, **how))
 
-    def _make_api(self, name: str) -> api.API:
+    def _api(self, name: str) -> api.API:
         if name not in self.drivers:
             raise exceptions.DriverNotFound(name, self.drivers)
-        made = api.API.__new__(api.API)
-        made.driver = self.drivers[name]
-        made.driver.records = self._records
+        made = self.api_of(self.drivers[name])
+        made.give_records(self._records)
         return made
 
     def _records(self, group: str) -> list[dict[str, Any]]:

@@ -14,7 +14,6 @@
 import datetime
 from typing import Any
 
-from nova_servicegroup import api
 from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup import exceptions
 from nova_servicegroup import roll
@@ -94,8 +93,7 @@ class WatchedTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.driver = Driver()
-        self.api = api.API.__new__(api.API)
-        self.api.driver = self.driver
+        self.api = self.api_of(self.driver)
         self.records: dict[str, dict[str, Any]] | None = None
         self.reads = 0
         self.driver.records = self._read
