@@ -58,8 +58,9 @@ SHORT_WALK: list[Stage] = [
     ('mc', 'db'),
     ('db', 'mc'),
 ]
-#: Where a host is killed on the short walk: between them, all drivers find it.
-KILLED: list[Stage] = [('zk', 'mc'), ('db', 'mc')]
+#: Where a host is killed on the short walk: all drivers find it. There the
+#: next step must wait anyway, until the sessions of old processes are over.
+KILLED: list[Stage] = [('zk', 'db'), ('mc', 'zk')]
 LONG_WALK: list[Stage] = [
     ('db', 'zk'),
     ('zk', 'db'),
