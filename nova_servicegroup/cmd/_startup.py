@@ -92,9 +92,9 @@ def make_api(conf: cfg.ConfigOpts, problem: str | None) -> api.API:
         made = nova_adapter.make_api(conf)
         problem = _open_database(conf)
     if problem is None:
-        made.driver.records = _records.Records(made.driver.records)
+        made.give_records(_records.Records(made.driver.records))
     else:
-        made.driver.records = _records.NoRecords(problem)
+        made.give_records(_records.NoRecords(problem))
     return made
 
 
@@ -109,10 +109,13 @@ def _open_database(conf: cfg.ConfigOpts) -> str | None:
     return f'[database] connection is not set in what was read: {files}'
 
 
-def make_patient(conf: cfg.ConfigOpts, problem: str | None) -> finding.Patient:
+def make_patient(
+    conf: cfg.ConfigOpts, problem: str | None, towards: Sequence[str] = ()
+) -> finding.Patient:
     """Return what the doctor's checks look at.
 
     :param problem: why Nova could not be imported, if so
+    :param towards: see finding.Patient
     """
     return finding.Patient(
         conf,
@@ -120,6 +123,7 @@ def make_patient(conf: cfg.ConfigOpts, problem: str | None) -> finding.Patient:
         lambda name: _make_api_by(conf, problem, name),
         nova_adapter.installation.problems,
         _databases(conf) if problem is None else None,
+        towards,
     )
 
 

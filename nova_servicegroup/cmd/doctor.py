@@ -24,6 +24,7 @@ import shutil
 import textwrap
 from typing import Any
 
+from nova_servicegroup import api
 from nova_servicegroup.cmd import _command
 from nova_servicegroup.cmd import _startup
 from nova_servicegroup.doctor import checks
@@ -51,6 +52,15 @@ class Doctor(_command.Command):
             f'{", ".join(checks.CHECKS)}.',
         )
         parser.add_argument(
+            '--towards',
+            action='append',
+            default=[],
+            choices=api.installed_drivers(),
+            metavar='DRIVER',
+            help='Tell also how far a migration to this driver has come, '
+            'besides those of also_report_to; may be repeated.',
+        )
+        parser.add_argument(
             '--json',
             action='store_true',
             help='Print a list of findings in JSON.',
@@ -65,7 +75,9 @@ class Doctor(_command.Command):
             if not parsed_args.check or name in parsed_args.check
         }
         app = self.app
-        patient = _startup.make_patient(app.conf, app.nova_error)
+        patient = _startup.make_patient(
+            app.conf, app.nova_error, parsed_args.towards
+        )
         with _quiet(app.options.debug or app.options.verbose_level > 1):
             try:
                 found = examination.examine(patient, chosen)

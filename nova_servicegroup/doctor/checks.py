@@ -21,6 +21,7 @@ from nova_servicegroup.doctor import heartbeats
 from nova_servicegroup.doctor import hook
 from nova_servicegroup.doctor import mc
 from nova_servicegroup.doctor import members
+from nova_servicegroup.doctor import migration
 from nova_servicegroup.doctor import options
 from nova_servicegroup.doctor import zk
 
@@ -35,4 +36,5 @@ CHECKS: dict[str, finding.Check] = {
     clock.NAME: clock.check,
     heartbeats.NAME: heartbeats.check,
     members.NAME: members.check,
+    migration.NAME: migration.check,
 }

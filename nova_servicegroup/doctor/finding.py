@@ -13,7 +13,7 @@
 
 """What a check finds, and what it may ask."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 import dataclasses
 import enum
 import threading
@@ -68,6 +68,8 @@ class Patient:
     :ivar databases: returns what makes the SQLAlchemy engine of the database
         of each cell, by name. :raises BackendError: the cells cannot be read.
         None: no database is configured
+    :ivar towards: the names of drivers to which a migration is planned,
+        besides those of also_report_to
     :param make_api: makes an API that asks by the driver of a name.
         :raises ServiceGroupError: see api.API
     """
@@ -79,11 +81,13 @@ class Patient:
         make_api: Callable[[str], api.API],
         hook_problems: Callable[[], list[str]] = list,
         databases: Databases | None = None,
+        towards: Sequence[str] = (),
     ) -> None:
         self.conf = conf
         self.nova_error = nova_error
         self.hook_problems = hook_problems
         self.databases = databases
+        self.towards = towards
         self._make_api = make_api
         self._apis: dict[str, api.API] = {}
         self._lock = threading.Lock()

@@ -12,7 +12,7 @@
 
 """How far a Nova has come on its way from one driver to another."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 import dataclasses
 
 from nova_servicegroup.doctor import finding
@@ -20,10 +20,9 @@ from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
 from nova_servicegroup import roll
+from nova_servicegroup import services
 
 NAME = 'migration'
-#: The groups of Nova's services.
-GROUPS = ('compute', 'conductor', 'scheduler')
 #: So many services are named.
 _NAMED = 20
 _API = (
@@ -35,16 +34,10 @@ _API = (
 Place = tuple[str, str]
 
 
-def check(
-    patient: finding.Patient, towards: Sequence[str] = ()
-) -> Iterator[finding.Finding]:
-    """Tell which step of a migration is safe.
-
-    :param towards: drivers to compare with servicegroup_driver, besides
-        those of also_report_to
-    """
-    own = patient.conf.servicegroup_driver
-    names = [*opts.further_drivers(patient.conf), *towards]
+def check(patient: finding.Patient) -> Iterator[finding.Finding]:
+    """Tell which step of a migration is safe."""
+    own = patient.driver
+    names = [*opts.further_drivers(patient.conf), *patient.towards]
     others = [name for name in dict.fromkeys(names) if name != own]
     if not others:
         yield _ok(f'Services report to {own} alone; none is under way here.')
@@ -93,7 +86,7 @@ def _look(patient: finding.Patient, name: str) -> Side:
     up: set[Place] = set()
     reads: dict[Place, frozenset[str]] = {}
     unregistered = None
-    for group in GROUPS:
+    for group in services.GROUPS:
         seen = roll.RollCall(api, group).call(detailed=True)
         if seen.view.error is not None:
             raise seen.view.error

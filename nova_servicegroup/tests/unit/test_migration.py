@@ -89,8 +89,8 @@ class MigrationTest(base.TestCase):
         self, own: str = 'db', further: str = 'zk', **how: Any
     ) -> list[finding.Finding]:
         conf = self.make_conf(CONF.format(own=own, further=further))
-        patient = finding.Patient(conf, None, self._api)
-        return list(migration.check(patient, **how))
+        patient = finding.Patient(conf, None, self._api, **how)
+        return list(migration.check(patient))
 
     def _api(self, name: str) -> api.API:
         if name not in self.drivers:
