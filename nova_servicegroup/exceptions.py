@@ -120,6 +120,10 @@ class RecordDeleted(ServiceGroupError):
         self.host = host
 
 
+class SimulationError(ServiceGroupError):
+    """A simulation could not go on."""
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of what an error says, or else its name."""
     return (str(error) or type(error).__name__).splitlines()[0]

@@ -13,7 +13,7 @@
 """The contract between the API and its drivers."""
 
 import abc
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 import dataclasses
 import datetime
 
@@ -104,6 +104,12 @@ class Driver(abc.ABC):
 
     #: Whether only a service with a record in Nova's table can join.
     needs_record = False
+    #: The addresses of the backend, as configured; empty: it is the memory of
+    #: each process; None: it cannot be told.
+    servers: Sequence[str] | None = None
+    #: Seconds in which the backend gives up a member that has died, at the
+    #: latest; None: it cannot be told.
+    found_within: float | None = None
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         """Check the options.

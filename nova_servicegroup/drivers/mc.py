@@ -60,6 +60,8 @@ class MemcachedDriver(_coordinated.CoordinatedDriver):
             functools.partial(_Attendance, settings),
             functools.partial(_connect, settings),
         )
+        self.servers = settings.addresses
+        self.found_within = settings.ttl
 
 
 class Settings:

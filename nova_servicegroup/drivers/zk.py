@@ -68,6 +68,9 @@ class ZooKeeperDriver(_coordinated.CoordinatedDriver):
             functools.partial(_Attendance, settings),
             functools.partial(_Backend, settings),
         )
+        self.servers = settings.hosts
+        # The servers look once in a tick, of which a session has at least two.
+        self.found_within = 1.5 * settings.session_timeout
 
 
 class _Attendance:

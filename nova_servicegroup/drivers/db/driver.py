@@ -54,7 +54,7 @@ class DatabaseDriver(base.Driver):
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         super().__init__(conf)
-        self._down_time = opts.service_down_time(conf)
+        self._down_time = self.found_within = opts.service_down_time(conf)
         self._interval = float(conf.report_interval)
         self._hold_time = float(opts.hold_time(conf))
         self._cells = process.PerProcess(

@@ -1,0 +1,211 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""nova-servicegroup simulate: hollow members, to plan capacity."""
+
+import argparse
+from collections.abc import Callable
+import contextlib
+import dataclasses
+import os
+import signal
+from typing import Any
+
+from cliff import show
+
+from nova_servicegroup.cmd import _command
+from nova_servicegroup.cmd import _progress
+from nova_servicegroup import exceptions
+from nova_servicegroup.simulation import limits
+from nova_servicegroup.simulation import plan
+from nova_servicegroup.simulation import run
+from nova_servicegroup.simulation import tally
+
+#: The exit status when members were never seen, or falsely seen down.
+FAILED = 1
+
+
+class Simulate(_command.Command, show.ShowOne):
+    """Join hollow members to the configured backend, to plan capacity.
+
+    Members join through the driver as services do, are held, and some are
+    killed, while an observer watches.
+    """
+
+    exit_statuses = (
+        'Exit status: 0; 1 when a member was never seen up, was seen down '
+        'while it lived, or was not seen down after it was killed; 2 when it '
+        'could not be run.'
+    )
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """See cliff."""
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        parser.add_argument(
+            '--members',
+            type=_number(int, 1, 100000),
+            required=True,
+            metavar='N',
+            help='How many members join.',
+        )
+        parser.add_argument(
+            '--hold',
+            type=_number(float, 1, 86400),
+            default=60.0,
+            metavar='SECONDS',
+            help='How long all are held before some are killed. Default: 60.',
+        )
+        parser.add_argument(
+            '--kill',
+            type=_number(float, 0, 100),
+            default=10.0,
+            metavar='PERCENT',
+            help='How many of the members are killed, by SIGKILL of their '
+            'processes. More than half of a group that vanish at once are '
+            'held until hold_time. Default: 10.',
+        )
+        parser.add_argument(
+            '--processes',
+            type=_number(int, 1, 1000),
+            metavar='P',
+            help='Over how many processes members are spread. Default: one '
+            'more than there are processors, and one for each '
+            f'{plan.CROWD} members at least.',
+        )
+        parser.add_argument(
+            '--group',
+            default='simulation',
+            help='The group that they join. Default: simulation.',
+        )
+        parser.add_argument(
+            '--force',
+            action='store_true',
+            help="Also in a group of Nova's, or one that others use.",
+        )
+        return parser
+
+    def take_action(
+        self, parsed_args: Any
+    ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+        """See cliff."""
+        wanted = self._plan(parsed_args)
+        driver = self.servicegroup.driver
+        check_driver(self.app.conf.servicegroup_driver, driver)
+        _check_interval(self.app.conf.report_interval)
+        for line in limits.check(
+            self.app.conf.servicegroup_driver,
+            driver.servers,
+            wanted,
+            limits.machine(),
+        ):
+            self.tell(line)
+        return columns(self._simulate(wanted, parsed_args.force))
+
+    def _plan(self, args: Any) -> plan.Plan:
+        if not args.group:
+            raise exceptions.ArgumentError('--group', '', 'a name')
+        processes = args.processes or plan.processes_for(
+            args.members, len(os.sched_getaffinity(0))
+        )
+        return plan.make(
+            args.group, args.members, processes, args.kill, args.hold
+        )
+
+    def _simulate(self, wanted: plan.Plan, force: bool) -> tally.Summary:
+        progress = _progress.Progress(self.app.stderr)
+        simulation = run.Simulation(self.servicegroup, wanted, progress, force)
+        try:
+            with _terminated():
+                summary = simulation.run()
+        finally:
+            progress.close()
+        for line in simulation.failures():
+            self.tell(line)
+        self.status = 0 if summary.passed else FAILED
+        return summary
+
+
+def _number(
+    kind: Callable[[str], float], least: float, most: float
+) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        with contextlib.suppress(ValueError):
+            value = kind(text)
+            if least <= value <= most:
+                return value
+        raise argparse.ArgumentTypeError(
+            f'{text!r} cannot be used. Accepted: {least:g} to {most:g}'
+        )
+
+    return parse
+
+
+def check_driver(name: str, driver: Any) -> None:
+    """Refuse a driver whose members cannot be hollow.
+
+    :raises ConfigurationError: as said
+    """
+    option = '[DEFAULT] servicegroup_driver'
+    if driver.needs_record:
+        raise exceptions.ConfigurationError(
+            option,
+            name,
+            "zk, mc, or another driver whose members need no record in Nova's "
+            'services table',
+        )
+    if driver.servers is not None and not driver.servers:
+        raise exceptions.ConfigurationError(
+            option,
+            name,
+            'a driver with servers. This one has none, so that every process '
+            'sees only itself: see [DEFAULT] memcached_servers',
+        )
+
+
+def _check_interval(seconds: int) -> None:
+    """Refuse a configuration with which no service joins.
+
+    :raises ConfigurationError: as said
+    """
+    if seconds <= 0:
+        raise exceptions.ConfigurationError(
+            '[DEFAULT] report_interval',
+            seconds,
+            '1 or more; with 0, services do not join',
+        )
+
+
+@contextlib.contextmanager
+def _terminated() -> Any:
+    """Have SIGTERM end this process as SIGINT does: in good order."""
+
+    def end(signum: int, frame: object) -> None:
+        raise SystemExit(128 + signum)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def columns(
+    summary: tally.Summary,
+) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    """Return a summary's figures, each under a name."""
+    figures: dict[str, Any] = {}
+    for name, value in dataclasses.asdict(summary).items():
+        if isinstance(value, dict):
+            figures |= {f'{name}_{rank}': each for rank, each in value.items()}
+        else:
+            figures[name] = value
+    return tuple(figures), tuple(figures.values())

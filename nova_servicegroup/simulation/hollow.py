@@ -1,0 +1,283 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A process of hollow members: the real driver, and no service behind it."""
+
+from collections.abc import Callable, Sequence
+from concurrent import futures
+import dataclasses
+import logging
+from multiprocessing import connection
+import os
+import pathlib
+import resource
+import signal
+import threading
+import time
+import traceback
+from typing import Any
+
+from nova_servicegroup import api
+from nova_servicegroup import exceptions
+from nova_servicegroup import services
+from nova_servicegroup.simulation import limits
+from nova_servicegroup.simulation import timers
+
+#: What a process is told. It leaves, and ends, when nobody can tell it more.
+JOIN, HOLD, MEASURE = 'join', 'hold', 'measure'
+
+#: Seconds that it may take to leave.
+LEAVES_WITHIN = 15.0
+
+#: So many join, or leave, at the same moment.
+_TOGETHER = 16
+
+#: What each thread may take of the address space; 8 MiB if nobody says less.
+_STACK = 512 * 1024
+
+_REPORTER = 'nova_servicegroup.reporter'
+
+
+@dataclasses.dataclass(frozen=True)
+class Joining:
+    """A host has called join.
+
+    :ivar begun: when, by time.monotonic(), which all processes share
+    """
+
+    host: str
+    begun: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Joined:
+    """The call has returned.
+
+    :ivar error: what it has raised, if it did
+    """
+
+    host: str
+    at: float
+    error: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class Usage:
+    """What a process used while it was holding its members.
+
+    :ivar cpu: seconds
+    :ivar seconds: how long it was
+    :ivar memory: bytes more than before they joined
+    :ivar beats: so many were run
+    :ivar failures: so many of them failed
+    :ivar failure: what was said of the first one
+    """
+
+    cpu: float
+    seconds: float
+    memory: int
+    beats: int
+    failures: int
+    failure: str = ''
+
+
+class _First(logging.Handler):
+    """Keeps the first warning; many members say the same."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.text = ''
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep what record says, unless there is something."""
+        self.text = self.text or record.getMessage()
+
+
+class Service:
+    """What a driver asks of a service; see services.Service.
+
+    It has no record, no database and no message queue. Its members leave by
+    API.leave, whatever leave_on_stop says.
+    """
+
+    record_id = 0
+    collects = False
+
+    def __init__(
+        self,
+        host: str,
+        group: str,
+        report_interval: float,
+        tg: services.Timers,
+    ) -> None:
+        self.host = host
+        self.binary = f'nova-{group}'
+        self.report_interval = report_interval
+        self.tg: services.Timers = tg
+
+    def on_stop(self, callback: Callable[[], None]) -> None:
+        """See services.Service. It is never stopped."""
+
+    def save_heartbeat(self) -> None:
+        """See services.Service."""
+        raise exceptions.BackendError('services table', 'not simulated')
+
+    def note_heartbeat(self) -> None:
+        """See services.Service."""
+
+    def engine(self) -> None:
+        """See services.Service."""
+
+    def transport(self) -> None:
+        """See services.Service."""
+
+
+class Hollow:
+    """The hollow members of one process."""
+
+    def __init__(
+        self,
+        servicegroup: api.API,
+        group: str,
+        hosts: Sequence[str],
+        pipe: 'connection.Connection[Any, Any]',
+    ) -> None:
+        self._api = servicegroup
+        self._group = group
+        self._hosts = hosts
+        self._pipe = pipe
+        self._sending = threading.Lock()
+        self._ending = threading.Event()
+        self._timers = timers.Timers()
+        self._first = _First()
+        self._beats = 0, 0
+        self._memory = _memory()
+        self._cpu, self._since = 0.0, 0.0
+
+    def run(self) -> None:
+        """Do what is told, until nobody is there to tell more; then leave."""
+        told = {JOIN: self._start, HOLD: self._hold, MEASURE: self._measure}
+        self._quieten()
+        try:
+            while True:
+                told[self._pipe.recv()]()
+        except (EOFError, OSError):
+            self._leave()
+
+    def _quieten(self) -> None:
+        # Many say the same; who started this process says it once.
+        logging.getLogger().handlers = [logging.NullHandler()]
+        reporters = logging.getLogger(_REPORTER)
+        reporters.setLevel(logging.WARNING)
+        reporters.addHandler(self._first)
+
+    def _start(self) -> None:
+        self._timers.start(timers.threads_for(len(self._hosts)))
+        threading.Thread(target=self._join, daemon=True, name='join').start()
+
+    def _join(self) -> None:
+        self._each(self._join_one)
+
+    def _join_one(self, host: str) -> None:
+        if self._ending.is_set():
+            return
+        interval = float(self._api.driver.conf.report_interval)
+        service = Service(host, self._group, interval, self._timers)
+        self._send(Joining(host, time.monotonic()))
+        error = ''
+        try:
+            self._api.join(host, self._group, service)
+        except Exception as raised:
+            error = exceptions.first_line(raised)
+        self._send(Joined(host, time.monotonic(), error))
+
+    def _hold(self) -> None:
+        self._first.text, self._beats = '', self._count()
+        self._cpu, self._since = time.process_time(), time.monotonic()
+
+    def _count(self) -> tuple[int, int]:
+        """Return how many beats were run, and how many have failed."""
+        found = self._api.driver.reporters().values()
+        return (
+            sum(each.counts.beats for each in found),
+            sum(each.counts.failures for each in found),
+        )
+
+    def _measure(self) -> None:
+        beats, failures = self._count()
+        self._send(
+            Usage(
+                time.process_time() - self._cpu,
+                time.monotonic() - self._since,
+                max(0, _memory() - self._memory),
+                beats - self._beats[0],
+                failures - self._beats[1],
+                self._first.text,
+            )
+        )
+
+    def _leave(self) -> None:
+        """Leave in bounded time, so that the process ends."""
+        end = threading.Timer(LEAVES_WITHIN, os._exit, (1,))
+        end.daemon = True
+        end.start()
+        self._ending.set()
+        self._timers.stop()
+        self._each(lambda host: self._api.leave(host, self._group))
+
+    def _each(self, call: Callable[[str], None]) -> None:
+        with futures.ThreadPoolExecutor(_TOGETHER) as threads:
+            list(threads.map(call, self._hosts))
+
+    def _send(self, message: object) -> None:
+        # Where nobody listens any more, run() will notice.
+        with self._sending:
+            try:
+                self._pipe.send(message)
+            except OSError:
+                self._ending.set()
+
+
+def _memory() -> int:
+    """Return the bytes of memory that this process has, for itself or not."""
+    pages = pathlib.Path('/proc/self/statm').read_text().split()[1]
+    return int(pages) * resource.getpagesize()
+
+
+def main(
+    servicegroup: api.API,
+    group: str,
+    hosts: Sequence[str],
+    pipe: 'connection.Connection[Any, Any]',
+    others: 'Sequence[connection.Connection[Any, Any]]',
+) -> None:
+    """Be a process of hollow members, to the end of the process.
+
+    :param others: what must be closed: the other ends, which only the parent
+        may hold for its death to be noticed
+    """
+    # The parent is told, or dies, and its end of the pipe is closed.
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_IGN)
+    for each in others:
+        each.close()
+    threading.stack_size(_STACK)
+    limits.raise_files()
+    status = 1
+    try:
+        Hollow(servicegroup, group, hosts, pipe).run()
+        status = 0
+    except Exception:
+        traceback.print_exc()
+    finally:
+        # Whatever the threads of client libraries are doing.
+        os._exit(status)

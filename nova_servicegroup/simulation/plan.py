@@ -1,0 +1,175 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Who joins, in which process, and who is killed; pure."""
+
+from collections.abc import Iterable, Sequence
+import dataclasses
+import socket
+
+from nova_servicegroup import exceptions
+
+#: The groups of Nova's own services, of any release.
+RESERVED = frozenset(
+    (
+        'api',
+        'cells',
+        'cert',
+        'compute',
+        'conductor',
+        'console',
+        'consoleauth',
+        'metadata',
+        'network',
+        'scheduler',
+    )
+)
+
+#: So many members of one process do not keep each other waiting.
+CROWD = 500
+
+_NAMED = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a simulation does.
+
+    :ivar group: the group that is joined
+    :ivar survivors: the hosts of each process that lives to the end
+    :ivar doomed: the hosts of each process that is killed
+    :ivar hold: seconds between the last join and the kill
+    """
+
+    group: str
+    survivors: tuple[tuple[str, ...], ...]
+    doomed: tuple[tuple[str, ...], ...]
+    hold: float
+
+    @property
+    def processes(self) -> tuple[tuple[str, ...], ...]:
+        """The hosts of each process, the doomed ones first."""
+        return self.doomed + self.survivors
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """All hosts."""
+        return frozenset().union(*self.processes)
+
+    @property
+    def killed(self) -> frozenset[str]:
+        """The hosts that are killed."""
+        return frozenset().union(*self.doomed)
+
+    @property
+    def largest(self) -> int:
+        """The most members of one process."""
+        return max(map(len, self.processes))
+
+
+def make(
+    group: str, members: int, processes: int, percent: float, hold: float
+) -> Plan:
+    """Spread members over processes, some of which hold all who are killed.
+
+    :param percent: of the members to kill
+    :raises ArgumentError: one process cannot be killed and live on
+    """
+    hosts = [f'{prefix()}{number:05d}' for number in range(1, members + 1)]
+    killed = round(members * percent / 100)
+    doomed = _doomed(members, killed, processes)
+    return Plan(
+        group,
+        survivors=_deal(hosts[killed:], processes - doomed),
+        doomed=_deal(hosts[:killed], doomed),
+        hold=hold,
+    )
+
+
+def processes_for(members: int, processors: int) -> int:
+    """Return over how many processes members are well spread.
+
+    One of them may be killed.
+    """
+    return max(processors, -(-members // CROWD)) + 1
+
+
+def _doomed(members: int, killed: int, processes: int) -> int:
+    """Return how many processes are killed."""
+    if not killed:
+        return 0
+    if killed == members:
+        return processes
+    if processes < 2:
+        raise exceptions.ArgumentError(
+            '--processes', processes, 'at least 2, of which some are killed'
+        )
+    share = round(processes * killed / members)
+    return min(max(share, 1), processes - 1)
+
+
+def _deal(hosts: Sequence[str], count: int) -> tuple[tuple[str, ...], ...]:
+    """Return hosts in so many hands, or fewer; none is empty."""
+    hands = (tuple(hosts[start::count]) for start in range(count))
+    return tuple(hand for hand in hands if hand)
+
+
+def prefix() -> str:
+    """Return how the names of this machine's hollow members begin."""
+    return f'simulated-{socket.gethostname()}-'
+
+
+def check_group(
+    group: str, registered: Iterable[str], members: Iterable[str], force: bool
+) -> None:
+    """Refuse a group that others use.
+
+    :param registered: the hosts of the group that Nova knows
+    :param members: the hosts that are in it, before any of ours
+    :raises ArgumentError: as said
+    """
+    members = sorted(members)
+    own = [each for each in members if each.startswith(prefix())]
+    if own:
+        raise exceptions.ArgumentError(
+            '--group',
+            group,
+            'a group without members of an earlier simulation on this '
+            f'machine. It has {some(own)}: is another simulation running? '
+            'If not, wait until they have expired',
+        )
+    if force:
+        return
+    if group in RESERVED:
+        raise exceptions.ArgumentError(
+            '--group',
+            group,
+            "a group that is not one of Nova's own, or any with --force",
+        )
+    foreign = sorted(
+        {*registered}
+        | {each for each in members if not each.startswith('simulated-')}
+    )
+    if foreign:
+        raise exceptions.ArgumentError(
+            '--group',
+            group,
+            f'a group that nobody uses, or any with --force. It has '
+            f'{some(foreign)}',
+        )
+
+
+def some(hosts: Sequence[str]) -> str:
+    """Return the first of some names, and how many more there are."""
+    more = len(hosts) - _NAMED
+    names = ', '.join(hosts[:_NAMED])
+    return f'{names} and {more} more' if more > 0 else names
