@@ -39,15 +39,20 @@ class API:
     :ivar driver: by which is asked who is up
     :ivar further: the drivers with which a service joins, too
     :param conf: the configuration; the package's options are registered on it
+    :param driver: to be used instead of the one that conf chooses
     :raises DriverNotFound: no installed driver has the chosen name
     :raises DriverAmbiguous: several packages provide the chosen name
     :raises LibraryMissing: the driver's client library is not installed
     :raises ConfigurationError: an option cannot be used
     """
 
-    def __init__(self, conf: cfg.ConfigOpts) -> None:
+    def __init__(
+        self, conf: cfg.ConfigOpts, driver: base.Driver | None = None
+    ) -> None:
         opts.register_opts(conf)
-        self.driver: base.Driver = load_driver(conf, conf.servicegroup_driver)
+        self.driver: base.Driver = driver or load_driver(
+            conf, conf.servicegroup_driver
+        )
         self.further = further.Further(
             conf, lambda name: load_driver(conf, name, opts.ALSO_REPORT_TO)
         )

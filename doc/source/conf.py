@@ -18,6 +18,7 @@ extensions = [
     'openstackdocstheme',
     'oslo_config.sphinxconfiggen',
     'oslo_config.sphinxext',
+    'sphinx.ext.autodoc',
 ]
 html_theme = 'openstackdocs'
 openstackdocs_repo_name = 'nova-servicegroup'

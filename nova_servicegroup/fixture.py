@@ -1,0 +1,154 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""For the tests of consumers: an API whose members are as a test says.
+
+Needs the library fixtures, which this package does not install.
+"""
+
+from collections.abc import Collection
+import datetime
+
+from oslo_config import cfg
+
+from nova_servicegroup import api
+from nova_servicegroup.drivers import base
+from nova_servicegroup import exceptions
+from nova_servicegroup import services
+
+try:
+    import fixtures
+except ImportError as error:
+    raise ImportError(
+        'nova_servicegroup.fixture needs the library fixtures, which is not '
+        'installed: pip install fixtures'
+    ) from error
+
+
+class ServiceGroupFixture(fixtures.Fixture):
+    """An API on a driver in this process, without a backend.
+
+    Who joins is up, who leaves is down, and so is who never joined. Beyond
+    that, members are as they are set::
+
+        group = self.useFixture(fixture.ServiceGroupFixture())
+        group.set_up('host1')
+        group.set_held('host2', proof_age=30.0)
+        consumer.evacuate_from_dead_hosts(group.api)
+
+    :ivar api: an api.API
+    :param conf: its configuration; default: one with the defaults
+    """
+
+    api: api.API
+
+    def __init__(self, conf: cfg.ConfigOpts | None = None) -> None:
+        super().__init__()
+        self._conf = conf
+
+    def _setUp(self) -> None:
+        conf = self._conf
+        if conf is None:
+            conf = cfg.ConfigOpts()
+            conf([], project='nova', default_config_files=[])
+        self._driver = _Driver(conf)
+        self.api = api.API(conf, self._driver)
+
+    def set_up(
+        self, host: str, group: str = 'compute', proof_age: float = 0.0
+    ) -> None:
+        """Have a member be up.
+
+        :param proof_age: seconds since its last proof of life
+        """
+        self._driver.keep(base.Member(host, group, True, False, proof_age))
+
+    def set_held(
+        self, host: str, group: str = 'compute', proof_age: float = 0.0
+    ) -> None:
+        """Have a member be up only because its absence is no evidence yet.
+
+        :param proof_age: seconds since its last proof of life
+        """
+        self._driver.keep(base.Member(host, group, True, True, proof_age))
+
+    def set_down(self, host: str, group: str = 'compute') -> None:
+        """Have a member be down."""
+        self._driver.leave(host, group)
+
+    def set_blind(self, age: float | None = None) -> None:
+        """Have the backend not answer. Verdicts stay as they are set.
+
+        :param age: seconds since it last did; None: it never has
+        """
+        self._driver.error = exceptions.BackendError('fixture', 'blind')
+        self._driver.age = age
+
+    def set_seeing(self) -> None:
+        """Have the backend answer, as it does at first."""
+        self._driver.error, self._driver.age = None, 0.0
+
+
+class _Driver(base.Driver):
+    """Keeps members as they are given to it."""
+
+    servers = ()
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        super().__init__(conf)
+        self._members: dict[tuple[str, str], base.Member] = {}
+        self.error: exceptions.BackendError | None = None
+        self.age: float | None = 0.0
+
+    def keep(self, member: base.Member) -> None:
+        """Have a member be as it is given."""
+        self._members[member.group, member.host] = member
+
+    def join(self, member: str, group: str, service: services.Service) -> None:
+        """See base.Driver."""
+        self.keep(base.Member(member, group, True, False, 0.0))
+
+    def leave(self, member: str, group: str) -> None:
+        """See base.Driver."""
+        self._members.pop((group, member), None)
+
+    def is_up(self, service_ref: services.ServiceRef) -> bool:
+        """See base.Driver."""
+        return self._find(service_ref) is not None
+
+    def updated_time(
+        self, service_ref: services.ServiceRef
+    ) -> datetime.datetime | None:
+        """See base.Driver."""
+        found = self._find(service_ref)
+        age = None if found is None else found.proof_age
+        return base.newer(age, service_ref)
+
+    def view(
+        self, group: str, detailed: bool | Collection[str] = False
+    ) -> base.View:
+        """See base.Driver."""
+        members = sorted(
+            (each for each in self._members.values() if each.group == group),
+            key=lambda each: each.host,
+        )
+        return base.View(tuple(members), self.age, self.error)
+
+    def check(self) -> str:
+        """See base.Driver."""
+        if self.error is not None:
+            raise self.error
+        return 'fixture: answers.'
+
+    def _find(self, service_ref: services.ServiceRef) -> base.Member | None:
+        key = base.group_of(service_ref), service_ref['host']
+        return self._members.get(key)
