@@ -13,7 +13,7 @@
 # under the License.
 
 #
-# A DevStack of stand-ins, small enough for a unit test:
+# A DevStack of stand-ins, small enough for a test:
 #
 #   fake_devstack.sh DIRECTORY stack|unstack|clean
 #
@@ -73,6 +73,8 @@ run_process() {
     is_service_enabled "$1" || return 0
     record "run_process $1 $2"
     if [[ -n ${RUN:-} ]]; then
+        # DevStack is no root, and memcached refuses to run as root.
+        [[ $1 != sg-memcached || $EUID != 0 ]] || set -- "$1" "$2 -u nobody"
         # shellcheck disable=SC2086
         setsid $2 > "$DIRECTORY/$1.log" 2>&1 < /dev/null &
         echo $! > "$DIRECTORY/$1.pid"
@@ -193,9 +195,13 @@ create_nova_conf() {
 }
 
 start_nova() {
+    record start_nova
     is_service_enabled n-cpu || return 0
     cp "$NOVA_CONF" "$NOVA_CPU_CONF"
     inidelete "$NOVA_CPU_CONF" database connection
+    # As with [[post-config|$NOVA_CPU_CONF]] in local.conf.
+    [[ -z ${LOCAL_CPU_DRIVER:-} ]] || iniset "$NOVA_CPU_CONF" DEFAULT \
+        servicegroup_driver "$LOCAL_CPU_DRIVER"
 }
 
 # stack.sh, unstack.sh and clean.sh
