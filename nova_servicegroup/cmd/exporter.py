@@ -34,9 +34,10 @@ def main() -> int:
     """Serve until a signal ends it; return the exit status."""
     # Libraries warn about each other here, which is no news for a log.
     warnings.simplefilter('ignore')
-    if importutils.try_import('prometheus_client') is None:
+    missing = _missing_library()
+    if missing is not None:
         return _fail(
-            'it needs the library prometheus-client, which is not installed: '
+            f'it needs the library {missing}, which is not installed: '
             'pip install nova-servicegroup[exporter]'
         )
     launch_options = _choose_threads()
@@ -47,6 +48,17 @@ def main() -> int:
     except (exceptions.ServiceGroupError, cfg.Error, OSError) as error:
         return _fail(_startup.hide(conf, _line(conf, error)))
     return 0
+
+
+def _missing_library() -> str | None:
+    """Return the name of a library of the extra that is not installed."""
+    if importutils.try_import('prometheus_client') is None:
+        return 'prometheus-client'
+    # What oslo.service needs for native threads, where it has a choice.
+    backend = importutils.try_import('oslo_service.backend')
+    if backend is not None and importutils.try_import('cotyledon') is None:
+        return 'cotyledon'
+    return None
 
 
 def _choose_threads() -> dict[str, bool]:

@@ -338,12 +338,17 @@ class ServiceTest(ExporterCase):
 
 
 class ProgramTest(base.TestCase):
-    def test_a_missing_library_is_named_with_its_extra(self) -> None:
+    def check_missing(self, module: str, library: str) -> None:
         shown = io.StringIO()
         with (
-            mock.patch.dict(sys.modules, prometheus_client=None),
+            mock.patch.dict(sys.modules, {module: None}),
             mock.patch('sys.stderr', shown),
         ):
             self.assertEqual(program.ERROR, program.main())
         self.assertEqual(1, len(shown.getvalue().splitlines()))
+        self.assertIn(f' {library}, ', shown.getvalue())
         self.assertIn('nova-servicegroup[exporter]', shown.getvalue())
+
+    def test_a_missing_library_is_named_with_its_extra(self) -> None:
+        self.check_missing('prometheus_client', 'prometheus-client')
+        self.check_missing('cotyledon', 'cotyledon')
