@@ -342,7 +342,7 @@ class ChecksTest(DevStackTestCase):
         )
 
     def test_a_host_that_the_backend_does_not_know(self):
-        self.devstack.answer('nova-servicegroup', f'echo {HOST}x up')
+        self.devstack.answer('nova-servicegroup', f'echo x{HOST} up')
         self.fail_with(
             'the backend does not know this host',
             'stack',
