@@ -173,14 +173,14 @@ def _choose(conf: cfg.ConfigOpts, driver: str) -> None:
 
 def main() -> int:
     """Run the command line; return its exit status."""
-    command = Cli()
-    try:
-        with warnings.catch_warnings():
-            # Libraries warn about each other here, which is no result.
-            warnings.simplefilter('ignore')
+    with warnings.catch_warnings():
+        # Libraries warn about each other here, which is no result.
+        warnings.simplefilter('ignore')
+        command = Cli()
+        try:
             status = int(command.run(sys.argv[1:]))
-    except SystemExit as error:
-        status = int(error.code or 0)
+        except SystemExit as error:
+            status = int(error.code or 0)
     with contextlib.suppress(KeyboardInterrupt):
         _flush()
     if command.unclosed or _has_threads():
