@@ -19,6 +19,7 @@ import logging as std_logging
 import signal
 import sys
 from typing import TYPE_CHECKING
+import warnings
 
 from oslo_config import cfg
 from oslo_log import log as logging
@@ -37,6 +38,8 @@ _LAUNCHER = 'oslo_service.backend._threading.service'
 
 def main() -> int:
     """Run the monitor until a signal ends it; return the exit status."""
+    # Libraries warn about each other here, which is no news for a log.
+    warnings.simplefilter('ignore')
     if not _choose_threads():
         return _fail(
             f'{PROGRAM} needs oslo.service 4.5 or later with threads: pip '
