@@ -15,6 +15,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from nova_servicegroup import exceptions
+
 #: A record of Nova's services table: an object with mapping access or a dict.
 #: Read here: host, topic, binary, last_seen_up, created_at, updated_at, and
 #: the context of an object.
@@ -79,6 +81,50 @@ class Service(Protocol):
 
     def transport(self) -> Any:
         """Return oslo.messaging's RPC transport, or None."""
+
+
+class Unrecorded:
+    """A service that Nova knows nothing of: all that it can do is join.
+
+    :param group: that it is to join
+    :param timers: where its beat runs
+    """
+
+    record_id = 0
+    collects = False
+
+    def __init__(
+        self, host: str, group: str, report_interval: float, timers: Timers
+    ) -> None:
+        self.host = host
+        self.binary = f'nova-{group}'
+        self.report_interval = report_interval
+        self.tg = timers
+        self._callbacks: list[Callable[[], None]] = []
+
+    def on_stop(self, callback: Callable[[], None]) -> None:
+        """See Service."""
+        self._callbacks.append(callback)
+
+    def stop(self) -> None:
+        """Call what waits for the stop, once; its work has stopped."""
+        while self._callbacks:
+            self._callbacks.pop()()
+
+    def save_heartbeat(self) -> None:
+        """See Service."""
+        raise exceptions.BackendError('services table', 'there is no record')
+
+    def note_heartbeat(self) -> None:
+        """See Service."""
+
+    def engine(self) -> Any:
+        """See Service."""
+        return None
+
+    def transport(self) -> Any:
+        """See Service."""
+        return None
 
 
 def cell_of(service_ref: ServiceRef) -> str | None:

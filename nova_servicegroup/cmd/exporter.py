@@ -13,40 +13,34 @@
 
 """nova-servicegroup-exporter: metrics for Prometheus, as a daemon."""
 
-from importlib import metadata
-import sys
-import warnings
-
 from oslo_config import cfg
-from oslo_log import log as logging
 from oslo_utils import importutils
 
+from nova_servicegroup import api
+from nova_servicegroup.cmd import _daemon
 from nova_servicegroup.cmd import _startup
 from nova_servicegroup import exceptions
 
 PROGRAM = 'nova-servicegroup-exporter'
 
-#: The exit status of a program that could not do its work.
-ERROR = 2
-
 
 def main() -> int:
     """Serve until a signal ends it; return the exit status."""
-    # Libraries warn about each other here, which is no news for a log.
-    warnings.simplefilter('ignore')
+    _daemon.quieten()
     missing = _missing_library()
     if missing is not None:
-        return _fail(
+        return _daemon.fail(
+            PROGRAM,
             f'it needs the library {missing}, which is not installed: '
-            'pip install nova-servicegroup[exporter]'
+            'pip install nova-servicegroup[exporter]',
         )
-    launch_options = _choose_threads()
+    chosen = _daemon.choose_threads()
     conf, problem = _startup.load()
     try:
-        _read(conf)
-        _run(conf, problem, launch_options)
+        _run(_daemon.start(PROGRAM, conf, problem), chosen)
     except (exceptions.ServiceGroupError, cfg.Error, OSError) as error:
-        return _fail(_startup.hide(conf, _line(conf, error)))
+        line = _startup.hide(conf, _line(conf, error))
+        return _daemon.fail(PROGRAM, line)
     return 0
 
 
@@ -61,43 +55,21 @@ def _missing_library() -> str | None:
     return None
 
 
-def _choose_threads() -> dict[str, bool]:
-    """Have oslo.service run on native threads, where it has a choice.
+def _run(servicegroup: api.API, no_fork: bool) -> None:
+    """Serve until a signal ends it.
 
-    :returns: how to launch a service in this process itself, so that what
-        it sees is what is served. Without the choice, that is the default.
+    :param no_fork: serve in this process, so that what it sees is what is
+        served; an older oslo.service does so by itself
     """
-    backend = importutils.try_import('oslo_service.backend')
-    if backend is None:
-        return {}
-    backend.init_backend(backend.BackendType.THREADING)
-    return {'no_fork': True}
-
-
-def _read(conf: cfg.ConfigOpts) -> None:
-    """Read the configuration and begin to log."""
-    logging.register_options(conf)
-    conf(
-        sys.argv[1:],
-        project='nova',
-        prog=PROGRAM,
-        version=metadata.version('nova-servicegroup'),
-    )
-    logging.setup(conf, PROGRAM)
-
-
-def _run(
-    conf: cfg.ConfigOpts, problem: str | None, options: dict[str, bool]
-) -> None:
-    """Serve until a signal ends it."""
     # Only now: oslo.service must know how it runs before it is imported.
     from oslo_service import service
 
     from nova_servicegroup.exporter import service as exporter
 
-    made = exporter.Exporter(_startup.make_api(conf, problem))
+    made = exporter.Exporter(servicegroup)
     made.serve()
-    service.launch(conf, made, **options).wait()
+    options = {'no_fork': True} if no_fork else {}
+    service.launch(servicegroup.driver.conf, made, **options).wait()
 
 
 def _line(conf: cfg.ConfigOpts, error: Exception) -> str:
@@ -110,8 +82,3 @@ def _line(conf: cfg.ConfigOpts, error: Exception) -> str:
             f'{error.strerror or error}'
         )
     return exceptions.first_line(error)
-
-
-def _fail(text: str) -> int:
-    sys.stderr.write(f'{PROGRAM}: {text}\n')
-    return ERROR

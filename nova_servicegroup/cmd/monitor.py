@@ -17,20 +17,18 @@ from __future__ import annotations
 
 import logging as std_logging
 import signal
-import sys
 from typing import TYPE_CHECKING
-import warnings
 
 from oslo_config import cfg
-from oslo_log import log as logging
 
+from nova_servicegroup import api
+from nova_servicegroup.cmd import _daemon
 from nova_servicegroup.cmd import _startup
 from nova_servicegroup import exceptions
 
 if TYPE_CHECKING:
     from nova_servicegroup.monitor import daemon
 
-ERROR = 2
 PROGRAM = 'nova-servicegroup-monitor'
 
 _LAUNCHER = 'oslo_service.backend._threading.service'
@@ -38,44 +36,31 @@ _LAUNCHER = 'oslo_service.backend._threading.service'
 
 def main() -> int:
     """Run the monitor until a signal ends it; return the exit status."""
-    # Libraries warn about each other here, which is no news for a log.
-    warnings.simplefilter('ignore')
-    if not _choose_threads():
-        return _fail(
-            f'{PROGRAM} needs oslo.service 4.5 or later with threads: pip '
-            'install nova-servicegroup[monitor], next to an older Nova in an '
-            'environment of its own'
+    _daemon.quieten()
+    if not _daemon.choose_threads():
+        return _daemon.fail(
+            PROGRAM,
+            'it needs oslo.service 4.5 or later with threads: pip install '
+            'nova-servicegroup[monitor], next to an older Nova in an '
+            'environment of its own',
         )
     conf, problem = _startup.load()
     try:
-        monitor = _make(conf, problem)
+        monitor = _make(conf, _daemon.start(PROGRAM, conf, problem))
     except exceptions.ServiceGroupError as error:
-        return _fail(_startup.hide(conf, str(error)))
+        return _daemon.fail(PROGRAM, _startup.hide(conf, str(error)))
     except (cfg.Error, ValueError) as error:
-        return _fail(_startup.hide(conf, exceptions.first_line(error)))
+        line = _startup.hide(conf, exceptions.first_line(error))
+        return _daemon.fail(PROGRAM, line)
     _serve(conf, monitor)
     return 0
 
 
-def _choose_threads() -> bool:
-    """Have oslo.service use threads; oslo.messaging asks it when imported."""
-    try:
-        from oslo_service import backend
-
-        backend.init_backend(backend.BackendType.THREADING)
-    except (ImportError, ValueError):
-        return False
-    return True
-
-
-def _make(conf: cfg.ConfigOpts, problem: str | None) -> daemon.Monitor:
+def _make(conf: cfg.ConfigOpts, servicegroup: api.API) -> daemon.Monitor:
+    # Only now: oslo.messaging asks how oslo.service runs.
     from nova_servicegroup.monitor import daemon
 
-    if 'log_file' not in conf:
-        logging.register_options(conf)
-    conf(sys.argv[1:], project='nova', prog=PROGRAM)
-    logging.setup(conf, 'nova')
-    return daemon.Monitor(conf, _startup.make_api(conf, problem))
+    return daemon.Monitor(conf, servicegroup)
 
 
 def _serve(conf: cfg.ConfigOpts, monitor: daemon.Monitor) -> None:
@@ -88,8 +73,3 @@ def _serve(conf: cfg.ConfigOpts, monitor: daemon.Monitor) -> None:
     # oslo.service would end the process on it.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     launcher.launch_service(monitor)
-
-
-def _fail(line: str) -> int:
-    sys.stderr.write(f'{line}\n')
-    return ERROR

@@ -13,9 +13,6 @@
 
 """A member that shows whether services of this host can report."""
 
-from collections.abc import Callable
-from typing import Any
-
 from nova_servicegroup import api
 from nova_servicegroup import reporter
 from nova_servicegroup import services
@@ -24,54 +21,24 @@ from nova_servicegroup import services
 GROUP = 'servicegroup-exporter'
 
 
-class Canary:
-    """A service that does nothing but join; see services.Service.
+class Canary(services.Unrecorded):
+    """A service that does nothing but join.
 
     :param timers: where its beat runs
     """
 
-    record_id = 0
-    collects = False
-
     def __init__(
         self, servicegroup: api.API, host: str, timers: services.Timers
     ) -> None:
-        conf = servicegroup.driver.conf
-        self.host = host
-        self.binary = f'nova-{GROUP}'
-        self.report_interval = float(conf.report_interval)
-        self.tg = timers
+        interval = float(servicegroup.driver.conf.report_interval)
+        super().__init__(host, GROUP, interval, timers)
         self._api = servicegroup
-        self._callbacks: list[Callable[[], None]] = []
 
     def join(self) -> None:
         """Join; takes a few seconds while the backend is away."""
         self._api.join(self.host, GROUP, self)
 
-    def stop(self) -> None:
-        """Leave, in bounded time."""
-        while self._callbacks:
-            self._callbacks.pop()()
-
     def counts(self) -> reporter.Counts | None:
         """Return how its beats fare; None: it has none."""
         found = self._api.driver.reporters().get((self.host, GROUP))
         return None if found is None else found.counts
-
-    def on_stop(self, callback: Callable[[], None]) -> None:
-        """See services.Service."""
-        self._callbacks.append(callback)
-
-    def save_heartbeat(self) -> None:
-        """Nova knows no canary."""
-
-    def note_heartbeat(self) -> None:
-        """Nova knows no canary."""
-
-    def engine(self) -> Any:
-        """See services.Service."""
-        return None
-
-    def transport(self) -> Any:
-        """See services.Service."""
-        return None

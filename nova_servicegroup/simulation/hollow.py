@@ -102,45 +102,6 @@ class _First(logging.Handler):
         self.text = self.text or record.getMessage()
 
 
-class Service:
-    """What a driver asks of a service; see services.Service.
-
-    It has no record, no database and no message queue. Its members leave by
-    API.leave, whatever leave_on_stop says.
-    """
-
-    record_id = 0
-    collects = False
-
-    def __init__(
-        self,
-        host: str,
-        group: str,
-        report_interval: float,
-        tg: services.Timers,
-    ) -> None:
-        self.host = host
-        self.binary = f'nova-{group}'
-        self.report_interval = report_interval
-        self.tg: services.Timers = tg
-
-    def on_stop(self, callback: Callable[[], None]) -> None:
-        """See services.Service. It is never stopped."""
-
-    def save_heartbeat(self) -> None:
-        """See services.Service."""
-        raise exceptions.BackendError('services table', 'not simulated')
-
-    def note_heartbeat(self) -> None:
-        """See services.Service."""
-
-    def engine(self) -> None:
-        """See services.Service."""
-
-    def transport(self) -> None:
-        """See services.Service."""
-
-
 class Hollow:
     """The hollow members of one process."""
 
@@ -191,7 +152,11 @@ class Hollow:
         if self._ending.is_set():
             return
         interval = float(self._api.driver.conf.report_interval)
-        service = Service(host, self._group, interval, self._timers)
+        # It is never stopped: its members leave by API.leave, whatever
+        # leave_on_stop says.
+        service = services.Unrecorded(
+            host, self._group, interval, self._timers
+        )
         self._send(Joining(host, time.monotonic()))
         error = ''
         try:

@@ -144,38 +144,29 @@ def _serve(args: argparse.Namespace) -> None:
     launcher.wait()
 
 
-class _Alone:
-    """What a service says that has neither a database nor a message queue."""
-
-    record_id = 0
-    collects = False
-
-    def note_heartbeat(self) -> None:
-        pass
-
-    def engine(self) -> Any:
-        return None
-
-    def transport(self) -> Any:
-        return None
-
-
 def _make_service(conf: Any, args: argparse.Namespace) -> Any:
     from oslo_service import service
 
     from nova_servicegroup import api
+    from nova_servicegroup import services
     from nova_servicegroup.tests.harness import records
 
-    class MemberService(_Alone, service.Service):  # type: ignore[misc]
-        """Does nothing but join, as drivers' services.Service."""
+    class Recorded(services.Unrecorded):
+        """Has a record after all, for the db driver."""
+
+        def save_heartbeat(self) -> None:
+            table = records.Records(pathlib.Path(args.records))
+            table.save_heartbeat(args.host, args.group)
+
+    class MemberService(service.Service):  # type: ignore[misc]
+        """Does nothing but join."""
 
         def __init__(self) -> None:
             super().__init__()
             self.api = api.API(conf)
-            self.report_interval = conf.report_interval
-            self.host = args.host
-            self.binary = f'nova-{args.group}'
-            self._callbacks: list[Callable[[], None]] = []
+            self.joins = Recorded(
+                args.host, args.group, conf.report_interval, self.tg
+            )
             add_timer_args = self.tg.add_timer_args
             self.tg.add_timer_args = lambda interval, callback, **options: (
                 add_timer_args(interval, _wedgeable(callback), **options)
@@ -183,20 +174,12 @@ def _make_service(conf: Any, args: argparse.Namespace) -> Any:
 
         def start(self) -> None:
             super().start()
-            self.api.join(args.host, args.group, self)
+            self.api.join(args.host, args.group, self.joins)
             print(f'joined {os.getpid()}', flush=True)
 
         def stop(self, graceful: bool = False) -> None:
             super().stop(graceful)
-            while self._callbacks:
-                self._callbacks.pop()()
-
-        def on_stop(self, callback: Callable[[], None]) -> None:
-            self._callbacks.append(callback)
-
-        def save_heartbeat(self) -> None:
-            table = records.Records(pathlib.Path(args.records))
-            table.save_heartbeat(args.host, args.group)
+            self.joins.stop()
 
     return MemberService()
 

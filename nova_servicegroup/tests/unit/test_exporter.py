@@ -19,6 +19,7 @@ from unittest import mock
 import prometheus_client
 from prometheus_client import parser
 
+from nova_servicegroup.cmd import _daemon
 from nova_servicegroup.cmd import exporter as program
 from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup import exceptions
@@ -344,7 +345,7 @@ class ProgramTest(base.TestCase):
             mock.patch.dict(sys.modules, {module: None}),
             mock.patch('sys.stderr', shown),
         ):
-            self.assertEqual(program.ERROR, program.main())
+            self.assertEqual(_daemon.ERROR, program.main())
         self.assertEqual(1, len(shown.getvalue().splitlines()))
         self.assertIn(f' {library}, ', shown.getvalue())
         self.assertIn('nova-servicegroup[exporter]', shown.getvalue())

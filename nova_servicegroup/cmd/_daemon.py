@@ -1,0 +1,76 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What our daemons have in common."""
+
+from importlib import metadata
+import sys
+import warnings
+
+from oslo_config import cfg
+from oslo_log import log as logging
+from oslo_utils import importutils
+
+from nova_servicegroup import api
+from nova_servicegroup.cmd import _startup
+
+#: The exit status of a program that could not do its work.
+ERROR = 2
+
+
+def quieten() -> None:
+    """Let libraries not warn about each other, which is no news for a log."""
+    warnings.simplefilter('ignore')
+
+
+def choose_threads() -> bool:
+    """Have oslo.service run on native threads.
+
+    To be called before anything of oslo.messaging is imported, which asks
+    for it.
+
+    :returns: whether this oslo.service has the choice
+    """
+    backend = importutils.try_import('oslo_service.backend')
+    if backend is None:
+        return False
+    try:
+        backend.init_backend(backend.BackendType.THREADING)
+    except (ImportError, ValueError):
+        return False
+    return True
+
+
+def start(program: str, conf: cfg.ConfigOpts, problem: str | None) -> api.API:
+    """Read the command line and the configuration, log, and make an API.
+
+    :param problem: why Nova could not be imported, if so
+    :raises ServiceGroupError: see api.API
+    :raises cfg.Error: the configuration cannot be read
+    """
+    if 'log_file' not in conf:
+        logging.register_options(conf)
+    conf(
+        sys.argv[1:],
+        project='nova',
+        prog=program,
+        version=metadata.version('nova-servicegroup'),
+    )
+    logging.setup(conf, program)
+    return _startup.make_api(conf, problem)
+
+
+def fail(program: str, line: str) -> int:
+    """Say why a program cannot do its work; return the exit status."""
+    sys.stderr.write(f'{program}: {line}\n')
+    return ERROR
