@@ -168,7 +168,7 @@ class StockControllerTest(Mixed):
     def test_our_computes_with_stock_conductors(self) -> None:
         self.check()
         text = self.stack.log('compute2').read_text()
-        self.assertIn('no collector answers', text)
+        self.assertIn(test_stack.NOT_COLLECTED, text)
 
 
 class BadMinuteTest(FleetTest):
