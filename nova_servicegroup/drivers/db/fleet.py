@@ -47,6 +47,8 @@ class Fleet:
         self._interval = interval
         self._down_time = down_time
         self._hold_time = hold_time
+        # Who is behind for longer is dead, whatever the others are.
+        self._longest = down_time + hold_time
         # Of each host: its heartbeat, when it was last looked at, and how far
         # it was behind the freshest then.
         self._seen: dict[str, tuple[float, float, float]] = {}
@@ -55,6 +57,10 @@ class Fleet:
         self._sorted_at = -math.inf
         self._forgiven = 0.0
         self._forgiven_until = -math.inf
+        # Who has not got through again since all heartbeats stood still, and
+        # the freshest one then.
+        self._awaited: set[str] = set()
+        self._stalled_at = -math.inf
         self._freshest = -math.inf
         # When the freshest was first seen, and how old it was then.
         self._moved_at = 0.0
@@ -70,6 +76,10 @@ class Fleet:
         if behind < 0:
             watched = before and now - before[1] <= self._interval
             self._move(beat, wall, now, bool(watched))
+        if self._awaited and beat > self._stalled_at:
+            self._awaited.discard(host)
+            if not self._awaited:
+                self._forgiven = 0.0
 
     def age(self, beat: float, wall: float, now: float) -> float:
         """Return the seconds that count against a heartbeat.
@@ -106,13 +116,11 @@ class Fleet:
         return self._behind
 
     def _sort(self, now: float) -> float:
-        # Who is behind for longer is dead, whatever the others are.
-        oldest = self._down_time + self._hold_time
         alive = sorted(
             (
                 behind
                 for _, looked_at, behind in self._seen.values()
-                if behind <= oldest and now - looked_at <= oldest
+                if max(behind, now - looked_at) <= self._longest
             ),
             reverse=True,
         )
@@ -123,7 +131,7 @@ class Fleet:
         self, beat: float, wall: float, now: float, watched: bool
     ) -> None:
         if watched:
-            self._forgive(self._late(wall, now), now)
+            self._end_stall(self._late(wall, now), now)
             # It came since the last look, so it is as old as that at most.
             self._error, self._age = wall - beat, 0.0
         elif self._error is not None:
@@ -134,6 +142,16 @@ class Fleet:
         else:
             self._age = 0.0
         self._freshest, self._moved_at = beat, now
+
+    def _end_stall(self, late: float, now: float) -> None:
+        """Take note that heartbeats get through again, if they did not."""
+        if late > self._interval and self._forgive(late, now):
+            self._stalled_at = self._freshest
+            self._awaited = {
+                host
+                for host, (beat, _, _) in self._seen.items()
+                if self._freshest - beat <= self._longest
+            }
 
     def _late(self, wall: float, now: float) -> float:
         """Return the seconds since the freshest heartbeat was written."""

@@ -123,6 +123,16 @@ class StallTest(FleetTest):
             for each in 'abcd':
                 self.assertLessEqual(self.age(each), DOWN)
 
+    def test_when_all_are_through_a_death_is_found_as_ever(self) -> None:
+        soon = 2 * INTERVAL
+        self.fleet = fleet.Fleet(INTERVAL, soon, HOLD)
+        self.pass_time(40)
+        self.alive = ['a', 'b', 'c', 'd']
+        self.pass_time(int(INTERVAL))
+        self.alive.remove('a')
+        self.pass_time(int(soon) + 1)
+        self.assertGreater(self.age(), soon)
+
     def test_but_for_no_longer_than_they_need(self) -> None:
         self.pass_time(79)
         self.alive = ['b', 'c', 'd']
