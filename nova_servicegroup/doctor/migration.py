@@ -12,9 +12,11 @@
 
 """How far a Nova has come on its way from one driver to another."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 import dataclasses
+import time
 
+from nova_servicegroup.doctor import backend
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
@@ -25,16 +27,20 @@ from nova_servicegroup import services
 NAME = 'migration'
 #: So many services are named.
 _NAMED = 20
+#: Seconds, at most, until a second look, which knows more than the first.
+_SECOND_LOOK = 2.0
 _API = (
-    'nova-api and nova-metadata do not join, so what they ask by cannot be '
-    'seen: make sure that each has been restarted.'
+    'each nova-api and nova-metadata has been restarted: they do not join, so '
+    'what they ask by cannot be seen'
 )
 
 #: A group and a host.
 Place = tuple[str, str]
 
 
-def check(patient: finding.Patient) -> Iterator[finding.Finding]:
+def check(
+    patient: finding.Patient, *, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[finding.Finding]:
     """Tell which step of a migration is safe."""
     own = patient.driver
     names = [*opts.further_drivers(patient.conf), *patient.towards]
@@ -42,7 +48,10 @@ def check(patient: finding.Patient) -> Iterator[finding.Finding]:
     if not others:
         yield _ok(f'Services report to {own} alone; none is under way here.')
     for other in others:
-        yield from _compare(patient, own, other)
+        if 'db' in (own, other) and patient.databases is None:
+            yield _ok(backend.NO_DATABASE)
+        else:
+            yield from _compare(patient, own, other, sleep)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,12 +70,17 @@ class Side:
 
 
 def _compare(
-    patient: finding.Patient, own: str, other: str
+    patient: finding.Patient,
+    own: str,
+    other: str,
+    sleep: Callable[[float], None],
 ) -> Iterator[finding.Finding]:
-    sides = []
+    sides, wait = [], 0.1 + patient.conf.servicegroup.refresh_interval
     for name in (own, other):
         try:
-            sides.append(_look(patient, name))
+            calls = _first_look(patient, name)
+            sleep(min(wait, _SECOND_LOOK))
+            sides.append(_look(name, calls))
         except exceptions.ServiceGroupError as error:
             yield _blind(name, error)
     if len(sides) == 2:
@@ -77,24 +91,35 @@ def _compare(
             yield _reading(side, sides)
 
 
-def _look(patient: finding.Patient, name: str) -> Side:
-    """Return what a driver knows.
+def _first_look(patient: finding.Patient, name: str) -> list[roll.RollCall]:
+    """Begin to watch by a driver.
 
-    :raises ServiceGroupError: it cannot be asked
+    :raises ServiceGroupError: it cannot be used
     """
     api = patient.api(name)
+    calls = [roll.RollCall(api, group) for group in services.GROUPS]
+    for each in calls:
+        each.call()
+    return calls
+
+
+def _look(name: str, calls: Iterable[roll.RollCall]) -> Side:
+    """Return what a driver knows.
+
+    :raises BackendError: it cannot be asked
+    """
     up: set[Place] = set()
     reads: dict[Place, frozenset[str]] = {}
     unregistered = None
-    for group in services.GROUPS:
-        seen = roll.RollCall(api, group).call(detailed=True)
+    for call in calls:
+        seen = call.call(detailed=True)
         if seen.view.error is not None:
             raise seen.view.error
         unregistered = unregistered or seen.unregistered
         for host, entry in seen.entries.items():
             if _reports(entry, seen.unregistered is None):
-                up.add((group, host))
-                reads[group, host] = _reads(entry)
+                up.add((call.group, host))
+                reads[call.group, host] = _reads(entry)
     return Side(name, frozenset(up), reads, unregistered)
 
 
@@ -154,7 +179,7 @@ def _called_down(
         yield finding.Finding(
             finding.Level.ERROR,
             NAME,
-            f'{len(hidden)} services report to {there.name} and not to '
+            f'{len(hidden)} reporting to {there.name}, but not to '
             f'{here.name}: {_list(hidden)}.',
             f'This host asks by {here.name}, which calls them down.',
             f'Start them with {here.name} as servicegroup_driver or in '
@@ -178,11 +203,12 @@ def _reading(side: Side, sides: Iterable[Side]) -> finding.Finding:
     }
     still = {place for place in known if side.name in known[place]}
     unknown = {place for place in known if not known[place]}
+    if not known:
+        return _ok(f'Nobody reports to {side.name}.')
     if not still and not unknown:
         return _ok(
             f'None of {len(known)} services that report to {side.name} asks '
-            f'by it. It is safe to stop reporting to it.',
-            _API,
+            f'by it. It is safe to stop reporting to it if {_API}.'
         )
     told = f'{len(still)} of {len(known)} services ask by {side.name}'
     if still:
@@ -191,11 +217,11 @@ def _reading(side: Side, sides: Iterable[Side]) -> finding.Finding:
         told += f'; {len(unknown)} do not say: {_list(unknown)}'
     told += '. It is not safe to stop reporting to it.'
     if side is own:
-        return _ok(told, _API)
+        return _ok(told)
     return _warning(
         told,
         'They call down who does not report to it any more.',
-        f'Start them with servicegroup_driver = {own.name}. {_API}',
+        f'Start them with servicegroup_driver = {own.name}; see that {_API}.',
     )
 
 
@@ -210,8 +236,8 @@ def _list(places: Iterable[Place]) -> str:
     return f'{shown} and {more} more' if more > 0 else shown
 
 
-def _ok(what: str, advice: str = '') -> finding.Finding:
-    return finding.Finding(finding.Level.OK, NAME, what, advice=advice)
+def _ok(what: str) -> finding.Finding:
+    return finding.Finding(finding.Level.OK, NAME, what)
 
 
 def _warning(what: str, why: str, advice: str) -> finding.Finding:

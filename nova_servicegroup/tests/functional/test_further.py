@@ -152,7 +152,8 @@ class FurtherTest(Further, contract.FunctionalTestCase):
         opts.register_opts(conf)
         conf(['--config-file', str(self.config)], project='nova')
         conf.set_override('also_report_to', ['mc'], 'servicegroup')
-        patient = finding.Patient(conf, None, lambda name: self.apis[name])
+        # The first look of a new observer must do.
+        patient = finding.Patient(conf, None, self.observer, databases=dict)
         return [each.what for each in migration.check(patient)]
 
 

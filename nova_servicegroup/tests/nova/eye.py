@@ -80,10 +80,11 @@ def answer(conf, apis):
     with open(QUESTION) as file:
         own, other = file.read().split()
     choose(conf, own, [other])
-    patient = finding.Patient(conf, None, apis.__getitem__)
-    found = [each.what for each in migration.check(patient)]
+    patient = finding.Patient(conf, None, apis.__getitem__, databases=dict)
+    # It has been looking for long enough.
+    found = migration.check(patient, sleep=lambda seconds: None)
     with open(f'{ANSWER}.new', 'w') as file:
-        file.write('\n'.join(found))
+        file.write('\n'.join(each.what for each in found))
     os.remove(QUESTION)
     os.rename(f'{ANSWER}.new', ANSWER)
 
