@@ -19,6 +19,7 @@ import functools
 import itertools
 import pathlib
 from typing import Any
+import uuid
 
 from oslo_utils import timeutils
 
@@ -136,11 +137,14 @@ class Stage(contextlib.ExitStack):
             objects.Service(
                 admin,
                 id=number,
+                uuid=str(uuid.UUID(int=number)),
                 host=host,
                 topic=group,
                 binary='nova-compute',
                 report_count=1,
                 disabled=False,
+                disabled_reason=None,
+                availability_zone='nova',
                 forced_down=False,
                 created_at=now,
                 updated_at=now,

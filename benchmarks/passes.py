@@ -1,0 +1,147 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Whole passes over a fleet, by the classes of Nova that make them."""
+
+from collections.abc import Callable
+import functools
+from typing import Any
+
+from benchmarks import is_up
+from benchmarks import nova
+from benchmarks import report
+from benchmarks import rounds
+
+_HEADERS = [
+    'pass',
+    'hosts',
+    'driver',
+    'ms a pass (median)',
+    'ms a pass (first decile)',
+    'ratio to stock db',
+    'ratio to stock mc',
+    'ratio to the floor',
+    'operations',
+]
+_NOTES = """What nova-scheduler and nova-api do with all hosts at once. The
+first is Nova's ComputeFilter over host states whose services are plain dicts,
+as Nova makes them; the second is what GET /os-services does with each record,
+the verdict and the time of its last heartbeat, without reading the records
+from the database. The contestants take turns, each with a whole pass, in which
+zk and mc refresh their membership when it is due. The floor is a driver that
+looks the host up in a set.
+"""
+
+
+class _Floor(is_up.Floor):
+    """Answers os-services as well."""
+
+    def updated_time(self, service_ref: Any) -> Any:
+        """Return the time of the last heartbeat."""
+        return service_ref['updated_at']
+
+
+def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
+    """Return the part's tables."""
+    size, count = (1000, 3) if quick else (10000, 15)
+    group = f'passes{size}'
+    stage.join(group, size)
+    records = stage.services(group, size)
+    apis = _apis(stage, records)
+    makers = {'scheduler': _scheduler, 'os-services': _os_services}
+    rows = [
+        row
+        for name, make in makers.items()
+        for row in _rows(
+            name, {who: make(apis[who], records) for who in apis}, size, count
+        )
+    ]
+    return [report.Table('passes', 'Passes of Nova', _HEADERS, rows, _NOTES)]
+
+
+def _apis(stage: nova.Stage, records: list[Any]) -> dict[str, Any]:
+    apis = {
+        'stock db': stage.stock_api('db'),
+        'stock mc': stage.stock_api('mc'),
+        **{f'our {name}': stage.api(name) for name in nova.OURS},
+        'floor': stage.api_of(_Floor([each.host for each in records])),
+    }
+    is_up.report_to_stock(apis['stock mc'], records)
+    # It looks the cells of plain dicts up, once in a minute.
+    apis['our db']._driver._api.driver.records = lambda group: records
+    return apis
+
+
+def _rows(
+    name: str,
+    passes: dict[str, Callable[[], int]],
+    size: int,
+    count: int,
+) -> list[list[Any]]:
+    for who, call in passes.items():
+        if call() != size:
+            raise RuntimeError(f'{name}, {who}: not everybody is up')
+    times = rounds.take_turns(passes, count)
+    return [
+        [
+            name,
+            size,
+            who,
+            1e3 * times.median(who),
+            1e3 * times.undisturbed(who),
+            *(
+                times.ratio(who, base)
+                for base in ('stock db', 'stock mc', 'floor')
+            ),
+            _operations(call),
+        ]
+        for who, call in passes.items()
+    ]
+
+
+def _operations(call: Callable[[], int]) -> int:
+    with rounds.operations() as counted:
+        call()
+    return counted.count
+
+
+def _scheduler(api: Any, records: list[Any]) -> Callable[[], int]:
+    from nova.scheduler.filters import compute_filter
+
+    asked = compute_filter.ComputeFilter()
+    asked.servicegroup_api = api
+    states = [_state(each) for each in records]
+    return lambda: len(list(asked.filter_all(states, None)))
+
+
+def _state(record: Any) -> Any:
+    from nova.scheduler import host_manager
+
+    made = host_manager.HostState(record.host, record.host, None)
+    made.update(service=dict(record))
+    return made
+
+
+def _os_services(api: Any, records: list[Any]) -> Callable[[], int]:
+    from nova.api.openstack import api_version_request
+    from nova.api.openstack.compute import services
+    from nova.api.openstack import wsgi
+
+    controller = services.ServiceController.__new__(services.ServiceController)
+    controller.servicegroup_api = api
+    request = wsgi.Request.blank('/os-services')
+    request.api_version_request = api_version_request.APIVersionRequest('2.53')
+    detail = functools.partial(
+        controller._get_service_detail, additional_fields=(), req=request
+    )
+    return lambda: sum(detail(each)['state'] == 'up' for each in records)
