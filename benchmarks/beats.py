@@ -13,28 +13,19 @@
 
 """Rounds of heartbeats in a real cell, and what is measured in them."""
 
-from collections.abc import Iterator
-import contextlib
 import dataclasses
-import subprocess
-import sys
 import time
 from typing import Any
 
-from benchmarks import cell as cell_
+from benchmarks import busy
+from benchmarks import contestants
 from benchmarks import load as load_
-from benchmarks import told
+from benchmarks import meters
+from benchmarks import nova
+from benchmarks import reader as reader_
 
 WAYS = (load_.STOCK, load_.OURS)
-BUSY_LOOPS = 4
 _SETTLE = 60.0
-# They end by themselves, should nobody do it.
-_BUSY_LOOP = """
-import sys, time
-end = time.monotonic() + float(sys.argv[1])
-while time.monotonic() < end:
-    pass
-"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +37,7 @@ class Plan:
     :ivar warm: before each round
     :ivar window: of each round
     :ivar rounds: for each way
-    :ivar busy: for which the machine is busy
+    :ivar busy: for which the machine is busy; 0: it is not
     """
 
     interval: int = 10
@@ -64,26 +55,43 @@ class Size:
     :ivar downs: the way and what its reader found, while the machine is busy
     """
 
-    def __init__(self, cell: cell_.Cell, hosts: int, plan: Plan) -> None:
+    def __init__(self, stage: nova.Stage, hosts: int, plan: Plan) -> None:
         self.hosts = hosts
         self.plan = plan
-        self._cell = cell
-        self._idle: list[cell_.Reading] = []
-        self.rounds: list[tuple[str, cell_.Reading]] = []
+        self._cell = stage.cell
+        self._directory = stage.directory
+        self._idle: list[meters.Reading] = []
+        self.rounds: list[tuple[str, meters.Reading]] = []
         self.downs: list[tuple[str, dict[str, Any]]] = []
 
     def measure(self) -> None:
         """Do it."""
-        with self._cell.load(self.hosts) as load:
+        self._cell.hosts(self.hosts)
+        file = self._contestant(load_.OURS).write(
+            self._directory / f'load-{self.hosts}.conf',
+            self._cell.compute,
+            contestants.NOWHERE,
+        )
+        with load_.Load(file, self.plan.interval, self.hosts) as load:
+            load.wait()
             self._idle.append(self._watch(load))
             for _ in range(self.plan.rounds):
                 for way in WAYS:
                     self.rounds.append((way, self._beat(load, way)))
             self._idle.append(self._watch(load))
-            for way in WAYS:
+            for way in WAYS if self.plan.busy else ():
                 self.downs.append((way, self._compete(load, way)))
 
-    def _beat(self, load: load_.Load, way: str) -> cell_.Reading:
+    def _contestant(self, way: str) -> contestants.Contestant:
+        return contestants.Contestant(
+            f'{way} db',
+            'db',
+            way == load_.STOCK,
+            self.plan.interval,
+            self.plan.down_time,
+        )
+
+    def _beat(self, load: load_.Load, way: str) -> meters.Reading:
         """Return what heartbeats cost, in a while of them."""
         load.begin(way)
         time.sleep(self.plan.warm)
@@ -91,7 +99,7 @@ class Size:
         load.end()
         return read
 
-    def _watch(self, load: load_.Load) -> cell_.Reading:
+    def _watch(self, load: load_.Load) -> meters.Reading:
         """Return what happens meanwhile."""
         # To ask RabbitMQ takes CPU, and a while.
         begun, first = time.monotonic(), self._cell.messages()
@@ -104,37 +112,29 @@ class Size:
         messages = self._cell.messages() - first
         seconds = after['seconds'] - before['seconds']
         return {
-            **{name: after[name] - before[name] for name in before},
+            **meters.difference(after, before),
             **_summary(counted),
             'messages': messages / took * seconds,
         }
 
     def _compete(self, load: load_.Load, way: str) -> dict[str, Any]:
         """Return what a reader finds while the machine is busy."""
-        reader = self._cell.reader(way)
-        try:
+        contestant = self._contestant(way)
+        file = contestant.write(
+            self._directory / f'reader-{way}.conf',
+            self._cell.controller,
+            contestants.NOWHERE,
+        )
+        with reader_.Reader(contestant, file, self.hosts) as reader:
             load.begin(way)
-            self._settle(reader)
-            with _busy_loops(self.plan.busy):
+            reader.settle(_SETTLE)
+            with busy.loops(self.plan.busy):
                 load.count()
-                reader.ask('count')
+                reader.count()
                 time.sleep(self.plan.busy)
-                found = {**reader.ask('count'), **_summary(load.count())}
+                found = {**reader.count(), **_summary(load.count())}
             load.end()
-        finally:
-            reader.close()
-        if _is_ours(found) != (way == load_.OURS):
-            raise RuntimeError(f'{way}: the reader has {found["driver"]}')
         return found
-
-    def _settle(self, reader: told.Program) -> None:
-        """Wait until all hosts are up, but not for ever."""
-        begun = time.monotonic()
-        while time.monotonic() - begun < _SETTLE:
-            time.sleep(self.plan.warm / 2)
-            found = reader.ask('count')
-            if found['reads'] and not found['down']:
-                return
 
     def cost(self, way: str, meter: str) -> float:
         """Return what a heartbeat costs, beyond the idle cell."""
@@ -144,37 +144,11 @@ class Size:
         return max(0.0, spent) / sum(each['answered'] for each in rounds)
 
 
-def _summary(counted: dict[str, Any]) -> cell_.Reading:
-    late = sorted(counted['late'])
+def _summary(counted: dict[str, Any]) -> meters.Reading:
+    late = counted['late']
     return {
         'sender CPU': counted['cpu'],
         **{name: counted[name] for name in ('answered', 'failed', 'saved')},
-        'median': _quantile(late, 0.5),
-        '99 %': _quantile(late, 0.99),
+        'median': meters.quantile(late, 0.5) or 0.0,
+        '99 %': meters.quantile(late, 0.99) or 0.0,
     }
-
-
-def _quantile(ordered: list[float], share: float) -> float:
-    return ordered[int(share * len(ordered))] if ordered else 0.0
-
-
-def _is_ours(found: dict[str, Any]) -> bool:
-    return str(found['driver']).startswith('nova_servicegroup')
-
-
-@contextlib.contextmanager
-def _busy_loops(seconds: float) -> Iterator[None]:
-    """Keep all cores busy; each loop has the share of one server."""
-    loops = [
-        subprocess.Popen(
-            [sys.executable, '-c', _BUSY_LOOP, str(seconds + _SETTLE)],
-            start_new_session=True,
-        )
-        for _ in range(BUSY_LOOPS)
-    ]
-    try:
-        yield
-    finally:
-        for each in loops:
-            each.kill()
-            each.wait()

@@ -31,6 +31,7 @@ import threading
 import time
 from typing import Any
 
+from benchmarks import records as records_
 from benchmarks import told
 
 STOCK, OURS = 'stock', 'ours'
@@ -44,32 +45,36 @@ class Load(contextlib.ExitStack):
     """All hosts.
 
     :param file: a nova.conf without a database
-    :param hosts: how many there are
     :param interval: seconds between two heartbeats of a host
+    :param hosts: how many there are
+    :param first: the number of the first one
     """
 
     def __init__(
-        self, file: pathlib.Path, hosts: int, interval: float
+        self, file: pathlib.Path, interval: float, hosts: int, first: int = 0
     ) -> None:
         super().__init__()
+        self._hosts = hosts
         count = math.ceil(hosts / _SHARE)
         self._programs = [
-            self._program(file, f'{share}/{count}', interval)
+            self._program(
+                file, f'{share}/{count}', str(interval), str(hosts), str(first)
+            )
             for share in range(count)
         ]
 
     def _program(
-        self, file: pathlib.Path, share: str, interval: float
+        self, file: pathlib.Path, share: str, *arguments: str
     ) -> told.Program:
-        arguments = [str(file), share, str(interval)]
-        log = file.with_name(f'load-{share.replace("/", "-")}.log')
-        made = told.Program(__name__, arguments, log)
+        log = file.with_name(f'{file.stem}-{share.replace("/", "-")}.log')
+        made = told.Program(__name__, [str(file), share, *arguments], log)
         self.callback(made.close)
         return made
 
-    def wait(self) -> int:
-        """Wait until all are ready; return how many hosts there are."""
-        return sum(self._ask('hosts'))
+    def wait(self) -> None:
+        """Wait until all are ready."""
+        if sum(self._ask('hosts')) != self._hosts:
+            raise RuntimeError('there are more hosts, or less')
 
     def begin(self, way: str) -> None:
         """Begin to send heartbeats, the stock way or ours."""
@@ -251,9 +256,13 @@ def main() -> None:
     parser.add_argument('file')
     parser.add_argument('share', help='K/N, K from 0')
     parser.add_argument('interval', type=float)
+    parser.add_argument('hosts', type=int)
+    parser.add_argument('first', type=int)
     args = parser.parse_args()
     number, count = map(int, args.share.split('/'))
-    records = _records(args.file)[number::count]
+    hosts = records_.hosts(args.hosts, args.first)[number::count]
+    told.become_nova(args.file)
+    records = records_.read(hosts)
     offset = args.interval / len(records) * number / count
     share = _Share(records, args.interval, offset)
     told.obey(
@@ -264,19 +273,6 @@ def main() -> None:
             'count': share.counts.take,
         }
     )
-
-
-def _records(file: str) -> list[Any]:
-    told.become_nova(file)
-    from nova.conductor import rpcapi
-    from nova import context
-    from nova import objects
-    from nova.objects import base
-
-    base.NovaObject.indirection_api = rpcapi.ConductorAPI()
-    admin = context.get_admin_context()
-    found = objects.ServiceList.get_by_topic(admin, 'compute')
-    return sorted(found, key=lambda each: each.id)
 
 
 if __name__ == '__main__':

@@ -19,10 +19,10 @@ import functools
 import itertools
 import pathlib
 from typing import Any
-import uuid
 
-from oslo_utils import timeutils
-
+from benchmarks import cell as cell_
+from benchmarks import contestants
+from benchmarks import records
 from nova_servicegroup import opts
 from nova_servicegroup.tests.harness import hollow
 from nova_servicegroup.tests.harness import memcached
@@ -71,6 +71,20 @@ class Stage(contextlib.ExitStack):
     def their_memcached(self) -> memcached.Memcached:
         """The server of Nova's mc driver."""
         return self._started(_memcached(self.directory / 'theirs'))
+
+    @functools.cached_property
+    def cell(self) -> cell_.Cell:
+        """A cell with Nova's own intervals."""
+        return self.enter_context(cell_.Cell(self.directory / 'cell'))
+
+    @property
+    def places(self) -> contestants.Places:
+        """Where the servers are."""
+        return contestants.Places(
+            self.zookeeper.address,
+            self.our_memcached.address,
+            self.their_memcached.address,
+        )
 
     @functools.cached_property
     def config(self) -> pathlib.Path:
@@ -129,34 +143,12 @@ class Stage(contextlib.ExitStack):
     def services(self, group: str, count: int) -> list[Any]:
         """Return records as Nova hands them to the drivers."""
         assert self.conf
-        from nova import context
-        from nova import objects
-
-        admin, now = context.get_admin_context(), timeutils.utcnow(True)
-        return [
-            objects.Service(
-                admin,
-                id=number,
-                uuid=str(uuid.UUID(int=number)),
-                host=host,
-                topic=group,
-                binary='nova-compute',
-                report_count=1,
-                disabled=False,
-                disabled_reason=None,
-                availability_zone='nova',
-                forced_down=False,
-                created_at=now,
-                updated_at=now,
-                last_seen_up=now,
-            )
-            for number, host in enumerate(hosts(count), 1)
-        ]
+        return records.make(group, records.hosts(count))
 
     def join(self, group: str, count: int) -> None:
         """Make members that are in ZooKeeper and our memcached."""
-        self.join_zookeeper(group, hosts(count))
-        self.join_memcached(group, hosts(count))
+        self.join_zookeeper(group, records.hosts(count))
+        self.join_memcached(group, records.hosts(count))
 
     def join_zookeeper(self, group: str, names: Sequence[str]) -> None:
         """Make members; they share one session, which costs readers less."""
@@ -202,29 +194,24 @@ class Stage(contextlib.ExitStack):
         return server
 
 
-def hosts(count: int) -> list[str]:
-    """Return names like those of real hosts."""
-    return [f'compute-{number:06d}.example.org' for number in range(count)]
-
-
-def count_up(api: Any, records: Sequence[Any]) -> int:
+def count_up(api: Any, services: Sequence[Any]) -> int:
     """Ask about each record, and count those that are up."""
     is_up = api.service_is_up
     up = 0
-    for record in records:
+    for record in services:
         if is_up(record):
             up += 1
     return up
 
 
 def ask_in_turn(
-    api: Any, records: Sequence[Any], count: int
+    api: Any, services: Sequence[Any], count: int
 ) -> Callable[[], int]:
     """Return what asks about the next so many records, for ever."""
     shares = itertools.cycle(
         [
-            records[start : start + count]
-            for start in range(0, len(records), count)
+            services[start : start + count]
+            for start in range(0, len(services), count)
         ]
     )
     return lambda: count_up(api, next(shares))

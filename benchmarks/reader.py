@@ -11,92 +11,185 @@
 # under the License.
 
 
-"""A process of Nova's that asks once a second which hosts are up.
+"""A process of Nova's that asks again and again which hosts are up.
 
-Run as a program, it is that process. It reads the records from the database
-and asks the servicegroup API about each, as the scheduler does.
+Run as a program, it is that process. It asks the servicegroup API about each
+record, as the scheduler does; those of a cell it reads from the database
+before.
 """
 
 import argparse
+from collections.abc import Callable
 import pathlib
 import threading
 import time
 from typing import Any
 
+from benchmarks import contestants
+from benchmarks import records as records_
 from benchmarks import told
+from nova_servicegroup.tests.harness import process
 
-_INTERVAL = 1.0
+#: Seconds between two changes of a host's state, and its verdict.
+Change = tuple[float, str, bool]
 
 
-def start(file: pathlib.Path, log: pathlib.Path, stock: bool) -> told.Program:
-    """Start one; its only command is ``count``."""
-    return told.Program(__name__, [str(file)], log, stock)
+class Reader(told.Program):
+    """The teller's end.
+
+    :param file: a nova.conf
+    :param hosts: how many it asks about
+    :param first: the number of the first one
+    :param interval: seconds between two passes
+    """
+
+    def __init__(
+        self,
+        contestant: contestants.Contestant,
+        file: pathlib.Path,
+        hosts: int,
+        first: int = 0,
+        interval: float = 1.0,
+    ) -> None:
+        super().__init__(
+            __name__,
+            [
+                str(file),
+                str(hosts),
+                str(first),
+                str(interval),
+                *(['--records'] if contestant.in_cell else []),
+            ],
+            file.with_suffix('.log'),
+            contestant.stock,
+        )
+        self._contestant = contestant
+        self._hosts = hosts
+
+    def count(self) -> dict[str, Any]:
+        """Return what was found since the last count.
+
+        :raises RuntimeError: another driver answers than the contestant's
+        """
+        found: dict[str, Any] = self.ask('count')
+        ours = str(found['driver']).startswith('nova_servicegroup')
+        if ours == self._contestant.stock:
+            raise RuntimeError(
+                f'{self._contestant.name}: the reader has {found["driver"]}'
+            )
+        return found
+
+    def settle(self, within: float) -> None:
+        """Wait until all hosts are up.
+
+        :raises TimeoutError: they are not, in time
+        """
+        name = self._contestant.name
+        process.wait_until(
+            lambda: self.ask('up') == self._hosts,
+            within,
+            0.2,
+            f'{name}: of {self._hosts} hosts {self.ask("up")} are up',
+        )
 
 
 class _Reader:
-    """Asks, and counts the verdicts since the last count."""
+    """Asks, and counts the verdicts since the last count.
 
-    def __init__(self) -> None:
+    :param records: returns those to ask about
+    """
+
+    def __init__(
+        self, records: Callable[[], list[Any]], interval: float
+    ) -> None:
         from nova import servicegroup
 
         self._api = servicegroup.API()
+        self._records = records
+        self._interval = interval
         self._lock = threading.Lock()
+        self._up: set[str] = set()
         self._new()
-        self.driver = type(self._api._driver).__module__
+        self._driver = type(self._api._driver).__module__
 
     def _new(self) -> None:
         self._reads = self._verdicts = self._down = 0
         self._hosts: set[str] = set()
+        self._changes: list[Change] = []
 
     def run(self) -> None:
         """Ask for ever."""
         while True:
             begun = time.monotonic()
             self._read()
-            time.sleep(max(0.0, begun + _INTERVAL - time.monotonic()))
+            time.sleep(max(0.0, begun + self._interval - time.monotonic()))
 
     def _read(self) -> None:
-        from nova import context
-        from nova import objects
-
-        records = [
-            each
-            for each in objects.ServiceList.get_all(
-                context.get_admin_context()
-            )
-            if each.topic == 'compute'
-        ]
-        down = [
-            each.host for each in records if not self._api.service_is_up(each)
-        ]
+        records = self._records()
+        changes: list[Change] = []
+        down = []
+        for each in records:
+            up = self._api.service_is_up(each)
+            if not up:
+                down.append(each.host)
+            if up != (each.host in self._up):
+                changes.append((time.monotonic(), each.host, up))
         with self._lock:
             self._reads += 1
             self._verdicts += len(records)
             self._down += len(down)
             self._hosts.update(down)
+            self._changes += changes
+            self._up = {each.host for each in records}.difference(down)
+
+    def up(self) -> int:
+        """Return how many hosts are up."""
+        return len(self._up)
 
     def count(self) -> dict[str, Any]:
         """Return what was found since the last count."""
         with self._lock:
             found = {
-                'driver': self.driver,
+                'driver': self._driver,
                 'reads': self._reads,
                 'verdicts': self._verdicts,
                 'down': self._down,
                 'hosts': len(self._hosts),
+                'changes': self._changes,
             }
             self._new()
         return found
+
+
+def _source(hosts: list[str], in_cell: bool) -> Callable[[], list[Any]]:
+    if not in_cell:
+        made = records_.make('compute', hosts)
+        return lambda: made
+    from nova import context
+    from nova import objects
+
+    admin, wanted = context.get_admin_context(), set(hosts)
+    return lambda: [
+        each
+        for each in objects.ServiceList.get_all(admin)
+        if each.host in wanted
+    ]
 
 
 def main() -> None:
     """Ask until told to end."""
     parser = argparse.ArgumentParser()
     parser.add_argument('file')
-    told.become_nova(parser.parse_args().file)
-    reader = _Reader()
+    parser.add_argument('hosts', type=int)
+    parser.add_argument('first', type=int)
+    parser.add_argument('interval', type=float)
+    parser.add_argument('--records', action='store_true')
+    args = parser.parse_args()
+    told.become_nova(args.file)
+    hosts = records_.hosts(args.hosts, args.first)
+    reader = _Reader(_source(hosts, args.records), args.interval)
     threading.Thread(target=reader.run, daemon=True).start()
-    told.obey({'count': reader.count})
+    told.obey({'count': reader.count, 'up': reader.up})
 
 
 if __name__ == '__main__':

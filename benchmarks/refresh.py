@@ -19,6 +19,7 @@ import math
 from typing import Any
 
 from benchmarks import nova
+from benchmarks import records
 from benchmarks import report
 from benchmarks import rounds
 
@@ -138,7 +139,7 @@ def _memcached(stage: nova.Stage, group: str, size: int) -> Callable[[], int]:
     keys = _memcached_keys.Keys(stage.conf.memcached.key_prefix)
     wanted = [
         prefix + keys.member(group, host).encode('ascii')
-        for host in nova.hosts(size)
+        for host in records.hosts(size)
     ]
     read = functools.partial(coordinator.client.get_many, wanted)
     return lambda: len(read())

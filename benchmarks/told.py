@@ -17,7 +17,7 @@ They read commands from standard input, one in a line, and answer each with a
 line of JSON. They end with their input, so nothing outlives its teller.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import json
 import os
 import pathlib
@@ -37,6 +37,7 @@ class Program:
     :param arguments: of its command line
     :param log: the file for what it writes to standard error
     :param stock: hide this package's drivers from the Nova in it
+    :param prefix: what to put before the command line
     """
 
     def __init__(
@@ -45,11 +46,12 @@ class Program:
         arguments: list[str],
         log: pathlib.Path,
         stock: bool = False,
+        prefix: Sequence[str] = (),
     ) -> None:
         self.log = log
         with log.open('ab') as errors:
             self._process = subprocess.Popen(
-                [sys.executable, '-m', module, *arguments],
+                [*prefix, sys.executable, '-m', module, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -59,6 +61,11 @@ class Program:
                 # Each has the same share of the processors.
                 start_new_session=True,
             )
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is that of its session."""
+        return self._process.pid
 
     def tell(self, command: str) -> None:
         """Send a command."""
@@ -81,6 +88,12 @@ class Program:
         """Send a command and return the answer."""
         self.tell(command)
         return self.answer()
+
+    def __enter__(self) -> 'Program':
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """End it."""

@@ -1,0 +1,47 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Processes that keep all cores busy."""
+
+from collections.abc import Iterator
+import contextlib
+import subprocess
+import sys
+
+LOOPS = 4
+_SLACK = 60.0
+# They end by themselves, should nobody do it.
+_BUSY_LOOP = """
+import sys, time
+end = time.monotonic() + float(sys.argv[1])
+while time.monotonic() < end:
+    pass
+"""
+
+
+@contextlib.contextmanager
+def loops(seconds: float) -> Iterator[None]:
+    """Keep all cores busy; each loop has the share of one server."""
+    running = [
+        subprocess.Popen(
+            [sys.executable, '-c', _BUSY_LOOP, str(seconds + _SLACK)],
+            start_new_session=True,
+        )
+        for _ in range(LOOPS)
+    ]
+    try:
+        yield
+    finally:
+        for each in running:
+            each.kill()
+            each.wait()

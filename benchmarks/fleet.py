@@ -1,0 +1,219 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Hosts that join as services of Nova's do, and do nothing else.
+
+Run as a program, it forks processes, each with a share of the hosts. A host
+has a real service of oslo.service, and so a timer and a thread of its own, and
+joins through Nova's API. ``Fleet`` starts the program and harms its processes.
+"""
+
+import argparse
+from collections.abc import Sequence
+from concurrent import futures
+import os
+import pathlib
+import signal
+import threading
+import time
+from typing import Any
+
+from benchmarks import contestants
+from benchmarks import records as records_
+from benchmarks import told
+
+#: Seconds until a host's first heartbeat, as in Nova.
+FIRST_BEAT = 5.0
+
+
+class Fleet(told.Program):
+    """The hosts of one contestant.
+
+    :param file: its nova.conf
+    :param first: the number of the first host
+    :param shares: how many hosts each process has
+    :param prefix: what to put before the command line
+    """
+
+    def __init__(
+        self,
+        contestant: contestants.Contestant,
+        file: pathlib.Path,
+        first: int,
+        shares: Sequence[int],
+        prefix: Sequence[str] = (),
+    ) -> None:
+        self.hosts = records_.hosts(sum(shares), first)
+        starts = [sum(shares[:number]) for number in range(len(shares))]
+        self.shares = [
+            self.hosts[start : start + share]
+            for start, share in zip(starts, shares, strict=True)
+        ]
+        options = ['--records'] if contestant.in_cell else []
+        super().__init__(
+            __name__,
+            [
+                str(file),
+                *options,
+                str(first),
+                str(contestant.interval),
+                *map(str, shares),
+            ],
+            file.with_suffix('.log'),
+            contestant.stock,
+            prefix,
+        )
+
+    def wait(self) -> None:
+        """Wait until all have joined."""
+        self.ask('wait')
+
+    def kill(self, number: int) -> float:
+        """Kill a process with its hosts; return when."""
+        return float(self.ask(f'kill {number}'))
+
+    def stop(self, number: int) -> float:
+        """Have the hosts of a process stop; return when that began."""
+        return float(self.ask(f'stop {number}'))
+
+
+class _Parent:
+    """Forks, and forgets what it forked when it ends.
+
+    :param first: the number of the first host
+    """
+
+    def __init__(
+        self, first: int, shares: Sequence[int], interval: float, records: bool
+    ) -> None:
+        # Children end when nobody holds the other end any more.
+        self._alive, self._mine = os.pipe()
+        self._joined, self._theirs = os.pipe()
+        self._pids: list[int] = []
+        for share in shares:
+            self._pids.append(self._fork(first, share, interval, records))
+            first += share
+
+    def _fork(
+        self, first: int, share: int, interval: float, records: bool
+    ) -> int:
+        pid = os.fork()
+        if pid:
+            return pid
+        try:
+            os.close(self._mine)
+            threading.Thread(target=self._follow, daemon=True).start()
+            _Child(records_.hosts(share, first), interval, records).run(
+                self._theirs
+            )
+        finally:
+            os._exit(1)
+
+    def _follow(self) -> None:
+        """End with the parent."""
+        os.read(self._alive, 1)
+        os._exit(0)
+
+    def wait(self) -> int:
+        for _ in self._pids:
+            if os.read(self._joined, 1) != b'j':
+                raise RuntimeError('a process of hosts has ended')
+        return len(self._pids)
+
+    def kill(self, number: str) -> float:
+        return self._end(int(number), signal.SIGKILL)
+
+    def stop(self, number: str) -> float:
+        return self._end(int(number), signal.SIGTERM)
+
+    def _end(self, number: int, how: signal.Signals) -> float:
+        os.kill(self._pids[number], how)
+        return time.monotonic()
+
+
+class _Child:
+    """One process of hosts."""
+
+    def __init__(
+        self, hosts: Sequence[str], interval: float, records: bool
+    ) -> None:
+        self._hosts = hosts
+        self._interval = interval
+        self._records = records
+        self._ended = threading.Event()
+
+    def run(self, joined: int) -> None:
+        """Join, and stop when a signal says so."""
+        signal.signal(signal.SIGTERM, lambda *_: self._ended.set())
+        try:
+            services = self._join()
+            os.write(joined, b'j')
+        except BaseException:
+            os.write(joined, b'x')
+            raise
+        while not self._ended.wait(3600):
+            continue
+        with futures.ThreadPoolExecutor(len(services)) as pool:
+            list(pool.map(lambda each: each.stop(), services))
+        # Dead hosts have no other threads.
+        os._exit(0)
+
+    def _join(self) -> list[Any]:
+        """Have them join, spread over an interval."""
+        from nova import servicegroup
+
+        api = servicegroup.API()
+        records = (
+            records_.read(self._hosts)
+            if self._records
+            else records_.make('compute', self._hosts)
+        )
+        step = self._interval / len(records)
+        begun = time.monotonic()
+        joined = []
+        for number, record in enumerate(records):
+            time.sleep(max(0.0, begun + number * step - time.monotonic()))
+            joined.append(_service(record, self._interval))
+            api.join(record.host, record.topic, joined[-1])
+        return joined
+
+
+def _service(record: Any, interval: float) -> Any:
+    from oslo_service import service
+
+    made = service.Service()
+    made.service_ref = record
+    made.host, made.binary = record.host, record.binary
+    made.topic = record.topic
+    made.report_interval = interval
+    return made
+
+
+def main() -> None:
+    """Fork, and do as told."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument('file')
+    parser.add_argument('--records', action='store_true')
+    parser.add_argument('first', type=int)
+    parser.add_argument('interval', type=int)
+    parser.add_argument('shares', type=int, nargs='+')
+    args = parser.parse_args()
+    told.become_nova(args.file)
+    import nova.service  # noqa: F401
+
+    parent = _Parent(args.first, args.shares, args.interval, args.records)
+    told.obey({'wait': parent.wait, 'kill': parent.kill, 'stop': parent.stop})
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,72 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Hosts, and the records that Nova keeps of them."""
+
+from collections.abc import Sequence
+from typing import Any
+import uuid
+
+from oslo_utils import timeutils
+
+
+def hosts(count: int, first: int = 0) -> list[str]:
+    """Return names like those of real hosts."""
+    return [
+        f'compute-{number:06d}.example.org'
+        for number in range(first, first + count)
+    ]
+
+
+def make(group: str, names: Sequence[str]) -> list[Any]:
+    """Return records of hosts that are all up, in a process that is Nova."""
+    from nova import context
+    from nova import objects
+
+    admin, now = context.get_admin_context(), timeutils.utcnow(True)
+    return [
+        objects.Service(
+            admin,
+            id=number,
+            uuid=str(uuid.UUID(int=number)),
+            host=host,
+            topic=group,
+            binary='nova-compute',
+            report_count=1,
+            disabled=False,
+            disabled_reason=None,
+            availability_zone='nova',
+            forced_down=False,
+            created_at=now,
+            updated_at=now,
+            last_seen_up=now,
+        )
+        for number, host in enumerate(names, 1)
+    ]
+
+
+def read(names: Sequence[str]) -> list[Any]:
+    """Return the records that nova-conductor has of hosts.
+
+    It also writes them from now on, as it does for nova-compute.
+    """
+    from nova.conductor import rpcapi
+    from nova import context
+    from nova import objects
+    from nova.objects import base
+
+    base.NovaObject.indirection_api = rpcapi.ConductorAPI()
+    admin = context.get_admin_context()
+    found = objects.ServiceList.get_by_topic(admin, 'compute')
+    by_host = {each.host: each for each in found}
+    return [by_host[name] for name in names]
