@@ -23,7 +23,7 @@ from benchmarks import nova
 from benchmarks import report
 from tools._ministack import progress
 
-PARTS = ('is_up', 'passes', 'refresh', 'construct', 'heartbeats')
+PARTS = ('is_up', 'passes', 'refresh', 'construct', 'heartbeats', 'detection')
 
 
 def main() -> None:

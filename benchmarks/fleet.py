@@ -208,6 +208,10 @@ def main() -> None:
     parser.add_argument('interval', type=int)
     parser.add_argument('shares', type=int, nargs='+')
     args = parser.parse_args()
+    from nova import monkey_patch
+
+    # Before anything of oslo.service: a timer is a native thread.
+    monkey_patch.patch(backend='threading')
     told.become_nova(args.file)
     import nova.service  # noqa: F401
 

@@ -18,6 +18,7 @@ import contextlib
 import functools
 import itertools
 import pathlib
+import resource
 from typing import Any
 
 from benchmarks import cell as cell_
@@ -61,6 +62,11 @@ class Stage(contextlib.ExitStack):
         """One server."""
         server = zookeeper.ZooKeeper(self.directory / 'zk', heap_mb=1024)
         return self._started(server)
+
+    @property
+    def tick(self) -> float:
+        """ZooKeeper's tick, in seconds."""
+        return self.zookeeper.tick_ms / 1000
 
     @functools.cached_property
     def our_memcached(self) -> memcached.Memcached:
@@ -218,4 +224,8 @@ def ask_in_turn(
 
 
 def _memcached(directory: pathlib.Path) -> memcached.Memcached:
-    return memcached.Memcached(directory, memory_mb=512, options=('-I', '64m'))
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    connections = str(min(16384, files - 100))
+    return memcached.Memcached(
+        directory, memory_mb=512, options=('-I', '64m', '-c', connections)
+    )

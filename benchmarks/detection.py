@@ -1,0 +1,213 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""How soon a dead host is down, and a stopped one."""
+
+from collections.abc import Sequence
+import dataclasses
+import random
+import time
+from typing import Any
+
+from benchmarks import arena as arena_
+from benchmarks import contestants
+from benchmarks import meters
+from benchmarks import nova
+from benchmarks import report
+
+_HEADERS = [
+    'driver',
+    'how',
+    'hosts',
+    'p50, s',
+    'p99, s',
+    'max, s',
+    'floor, s',
+    'max / floor',
+    'never seen',
+    'others called down',
+]
+_NOTES = """Real services on timers of their own join through Nova's API, in
+processes that are killed with SIGKILL, or stopped cleanly, at random times
+within {window:g} s; {alive} others of each driver live on, so that less than
+half of a group dies. All drivers run side by side, with report_interval =
+{interval} and service_down_time = {down}. A reader of each asks about all
+hosts every {every:g} s. The floor is the session timeout S and a tick of the
+server ({tick:g} s) for zk, and service_down_time for the others, where a host
+may be down sooner by the age of its last heartbeat.
+"""
+_KILLED, _STOPPED = 'SIGKILL', 'clean stop'
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """How many hosts, and how many seconds.
+
+    :ivar alive: hosts that live on
+    :ivar killed: processes that are killed
+    :ivar stopped: processes that are stopped
+    :ivar share: hosts of each of these
+    :ivar sessions: session timeouts of zk
+    :ivar window: in which all of that happens
+    :ivar every: between two passes of a reader
+    """
+
+    interval: int = 10
+    down_time: int = 60
+    sessions: Sequence[int] = (10, 5)
+    alive: int = 130
+    killed: int = 10
+    stopped: int = 2
+    share: int = 10
+    window: float = 20.0
+    every: float = 0.2
+
+
+_QUICK = _Plan(1, 5, (5, 4), 12, 2, 1, 3, 1.0)
+
+
+def everyone(
+    interval: int, down_time: int, sessions: Sequence[int]
+) -> list[contestants.Contestant]:
+    """Return all drivers with the same options."""
+
+    def make(name: str, driver: str, **how: Any) -> contestants.Contestant:
+        return contestants.Contestant(
+            name, driver, interval=interval, down_time=down_time, **how
+        )
+
+    return [
+        make('stock db', 'db', stock=True),
+        make('stock mc', 'mc', stock=True),
+        make('our db', 'db'),
+        make('our mc', 'mc'),
+        *(
+            make(f'our zk, S = {each} s', 'zk', session_timeout=each)
+            for each in sessions
+        ),
+    ]
+
+
+def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
+    """Return the part's tables."""
+    plan = _QUICK if quick else _Plan()
+    shares = [
+        plan.alive,
+        *[plan.share] * (plan.killed + plan.stopped),
+    ]
+    who = everyone(plan.interval, plan.down_time, plan.sessions)
+    with arena_.Arena(stage, who, shares, plan.every) as arena:
+        found = _Found(arena, plan)
+        found.harm()
+        found.wait(stage.tick)
+        rows = [row for each in who for row in found.rows(each, stage.tick)]
+    notes = _NOTES.format(
+        window=plan.window,
+        alive=plan.alive,
+        interval=plan.interval,
+        down=plan.down_time,
+        every=plan.every,
+        tick=stage.tick,
+    )
+    return [
+        report.Table('detection', 'Time until down', _HEADERS, rows, notes)
+    ]
+
+
+class _Found:
+    """When hosts died, and when they were seen down."""
+
+    def __init__(self, arena: arena_.Arena, plan: _Plan) -> None:
+        self._arena = arena
+        self._plan = plan
+        # Of each contestant: how a host ended, and when.
+        self._ended: dict[str, dict[str, tuple[str, float]]] = {
+            name: {} for name in arena.everyone
+        }
+        self._down: dict[str, dict[str, float]] = {
+            name: {} for name in arena.everyone
+        }
+
+    def harm(self) -> None:
+        """End processes at random times."""
+        plan, begun = self._plan, time.monotonic()
+        turns = sorted(
+            (random.uniform(0, plan.window), name, number)
+            for name in self._arena.everyone
+            for number in range(1, 1 + plan.killed + plan.stopped)
+        )
+        for due, name, number in turns:
+            time.sleep(max(0.0, begun + due - time.monotonic()))
+            self._end(name, number)
+
+    def _end(self, name: str, number: int) -> None:
+        fleet = self._arena.fleets[name]
+        killed = number <= self._plan.killed
+        at = fleet.kill(number) if killed else fleet.stop(number)
+        how = _KILLED if killed else _STOPPED
+        for host in fleet.shares[number]:
+            self._ended[name][host] = how, at
+
+    def wait(self, tick: float) -> None:
+        """Wait until all are down, but not for ever."""
+        end = (
+            time.monotonic()
+            + 15
+            + max(each.floor(tick) for each in self._arena.everyone.values())
+        )
+        while time.monotonic() < end and not self._all_down():
+            time.sleep(1)
+            for name, found in self._arena.count().items():
+                for at, host, up in found['changes']:
+                    if not up:
+                        self._down[name].setdefault(host, at)
+
+    def _all_down(self) -> bool:
+        return all(
+            self._ended[name].keys() <= self._down[name].keys()
+            for name in self._arena.everyone
+        )
+
+    def rows(
+        self, contestant: contestants.Contestant, tick: float
+    ) -> list[list[Any]]:
+        """Return the rows of a contestant."""
+        return [
+            self._row(contestant, how, tick) for how in (_KILLED, _STOPPED)
+        ]
+
+    def _row(
+        self, contestant: contestants.Contestant, how: str, tick: float
+    ) -> list[Any]:
+        name = contestant.name
+        ended = {
+            host: at
+            for host, (was, at) in self._ended[name].items()
+            if was == how
+        }
+        down = self._down[name]
+        took = [down[host] - at for host, at in ended.items() if host in down]
+        floor = contestant.floor(tick) if how == _KILLED else None
+        most = max(took, default=None)
+        return [
+            name,
+            how,
+            len(ended),
+            meters.quantile(took, 0.5),
+            meters.quantile(took, 0.99),
+            most,
+            floor,
+            most / floor if most and floor else None,
+            len(ended) - len(took),
+            len(down.keys() - self._ended[name].keys()),
+        ]
