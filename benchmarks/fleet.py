@@ -19,8 +19,9 @@ joins through Nova's API. ``Fleet`` starts the program and harms its processes.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent import futures
+import functools
 import os
 import pathlib
 import signal
@@ -43,6 +44,8 @@ class Fleet(told.Program):
     :param first: the number of the first host
     :param shares: how many hosts each process has
     :param prefix: what to put before the command line
+    :param bare: the address of a memcached server in which they set one key
+        each, instead of joining
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Fleet(told.Program):
         first: int,
         shares: Sequence[int],
         prefix: Sequence[str] = (),
+        bare: str = '',
     ) -> None:
         self.hosts = records_.hosts(sum(shares), first)
         starts = [sum(shares[:number]) for number in range(len(shares))]
@@ -64,6 +68,7 @@ class Fleet(told.Program):
             __name__,
             [
                 str(file),
+                f'--bare={bare}',
                 *options,
                 str(first),
                 str(contestant.interval),
@@ -91,31 +96,29 @@ class _Parent:
     """Forks, and forgets what it forked when it ends.
 
     :param first: the number of the first host
+    :param child: makes a process of hosts
     """
 
     def __init__(
-        self, first: int, shares: Sequence[int], interval: float, records: bool
+        self, first: int, shares: Sequence[int], child: Callable[..., '_Child']
     ) -> None:
         # Children end when nobody holds the other end any more.
         self._alive, self._mine = os.pipe()
         self._joined, self._theirs = os.pipe()
         self._pids: list[int] = []
         for share in shares:
-            self._pids.append(self._fork(first, share, interval, records))
+            hosts = records_.hosts(share, first)
+            self._pids.append(self._fork(functools.partial(child, hosts)))
             first += share
 
-    def _fork(
-        self, first: int, share: int, interval: float, records: bool
-    ) -> int:
+    def _fork(self, child: Callable[[], '_Child']) -> int:
         pid = os.fork()
         if pid:
             return pid
         try:
             os.close(self._mine)
             threading.Thread(target=self._follow, daemon=True).start()
-            _Child(records_.hosts(share, first), interval, records).run(
-                self._theirs
-            )
+            child().run(self._theirs)
         finally:
             os._exit(1)
 
@@ -142,14 +145,16 @@ class _Parent:
 
 
 class _Child:
-    """One process of hosts."""
+    """One process of hosts.
 
-    def __init__(
-        self, hosts: Sequence[str], interval: float, records: bool
-    ) -> None:
+    :param args: of the command line
+    """
+
+    def __init__(self, args: argparse.Namespace, hosts: Sequence[str]) -> None:
         self._hosts = hosts
-        self._interval = interval
-        self._records = records
+        self._interval = args.interval
+        self._records = args.records
+        self._bare = args.bare
         self._ended = threading.Event()
 
     def run(self, joined: int) -> None:
@@ -170,9 +175,7 @@ class _Child:
 
     def _join(self) -> list[Any]:
         """Have them join, spread over an interval."""
-        from nova import servicegroup
-
-        api = servicegroup.API()
+        join = _bare_join(self._bare) if self._bare else _join
         records = (
             records_.read(self._hosts)
             if self._records
@@ -184,8 +187,35 @@ class _Child:
         for number, record in enumerate(records):
             time.sleep(max(0.0, begun + number * step - time.monotonic()))
             joined.append(_service(record, self._interval))
-            api.join(record.host, record.topic, joined[-1])
+            join(joined[-1])
         return joined
+
+
+def _join(service: Any) -> None:
+    _api().join(service.host, service.topic, service)
+
+
+@functools.cache
+def _api() -> Any:
+    from nova import servicegroup
+
+    return servicegroup.API()
+
+
+def _bare_join(address: str) -> Callable[[Any], None]:
+    from pymemcache.client import base
+
+    def join(service: Any) -> None:
+        client = base.Client(address)
+        service.tg.add_timer_args(
+            service.report_interval,
+            client.set,
+            args=[service.host, b'1'],
+            kwargs={'expire': int(6 * service.report_interval)},
+            initial_delay=FIRST_BEAT,
+        )
+
+    return join
 
 
 def _service(record: Any, interval: float) -> Any:
@@ -204,6 +234,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument('file')
     parser.add_argument('--records', action='store_true')
+    parser.add_argument('--bare', default='')
     parser.add_argument('first', type=int)
     parser.add_argument('interval', type=int)
     parser.add_argument('shares', type=int, nargs='+')
@@ -215,7 +246,7 @@ def main() -> None:
     told.become_nova(args.file)
     import nova.service  # noqa: F401
 
-    parent = _Parent(args.first, args.shares, args.interval, args.records)
+    parent = _Parent(args.first, args.shares, functools.partial(_Child, args))
     told.obey({'wait': parent.wait, 'kill': parent.kill, 'stop': parent.stop})
 
 

@@ -13,7 +13,7 @@
 
 """What the parts are played on: servers with members, and a Nova to ask."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import functools
 import itertools
@@ -27,7 +27,7 @@ from benchmarks import records
 from nova_servicegroup import opts
 from nova_servicegroup.tests.harness import hollow
 from nova_servicegroup.tests.harness import memcached
-from nova_servicegroup.tests.harness import zookeeper
+from nova_servicegroup.tests.harness import zookeeper as zookeeper_
 
 OURS = ('db', 'zk', 'mc')
 SESSION_TIMEOUT = 30
@@ -58,9 +58,13 @@ class Stage(contextlib.ExitStack):
         self.directory = directory
 
     @functools.cached_property
-    def zookeeper(self) -> zookeeper.ZooKeeper:
+    def zookeeper(self) -> zookeeper_.ZooKeeper:
         """One server."""
-        server = zookeeper.ZooKeeper(self.directory / 'zk', heap_mb=1024)
+        return self.new_zookeeper('zk')
+
+    def new_zookeeper(self, name: str) -> zookeeper_.ZooKeeper:
+        """Return one more server."""
+        server = zookeeper_.ZooKeeper(self.directory / name, heap_mb=1024)
         return self._started(server)
 
     @property
@@ -71,12 +75,24 @@ class Stage(contextlib.ExitStack):
     @functools.cached_property
     def our_memcached(self) -> memcached.Memcached:
         """The server of our mc driver."""
-        return self._started(_memcached(self.directory / 'ours'))
+        return self.new_memcached('ours')
 
     @functools.cached_property
     def their_memcached(self) -> memcached.Memcached:
         """The server of Nova's mc driver."""
-        return self._started(_memcached(self.directory / 'theirs'))
+        return self.new_memcached('theirs')
+
+    def new_memcached(self, name: str) -> memcached.Memcached:
+        """Return one more server."""
+        _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        connections = str(min(16384, files - 100))
+        return self._started(
+            memcached.Memcached(
+                self.directory / name,
+                memory_mb=512,
+                options=('-I', '64m', '-c', connections),
+            )
+        )
 
     @functools.cached_property
     def cell(self) -> cell_.Cell:
@@ -167,32 +183,57 @@ class Stage(contextlib.ExitStack):
         self.callback(members.close)
         members.join(names, sessions=1)
 
-    def join_memcached(self, group: str, names: Sequence[str]) -> None:
+    def join_memcached(
+        self, group: str, names: Sequence[str], prefix: str = ''
+    ) -> None:
         """Make members that are listed, with a marker."""
         from nova_servicegroup.drivers import _memcached_keys
-        from tooz import coordination
         from tooz.drivers import memcached as tooz
 
-        keys = _memcached_keys.Keys(self.conf.memcached.key_prefix)
+        keys = _memcached_keys.Keys(prefix or self.conf.memcached.key_prefix)
         ids = [keys.member(group, host).encode('ascii') for host in names]
+        with self._tooz_client() as client:
+            client.set(keys.marker, b'marker')
+            shards: dict[bytes, dict[bytes, Any]] = {
+                shard: {} for shard in keys.shards(group)
+            }
+            for each in ids:
+                shard = keys.shard(group, each.decode('ascii'))
+                shards[shard][each] = {b'capabilities': None}
+            for shard, members in shards.items():
+                key = tooz.MemcachedDriver.GROUP_PREFIX + shard
+                client.set(key, members, noreply=False)
+        self.renew_memcached(group, names, keys)
+
+    def renew_memcached(
+        self, group: str, names: Sequence[str], keys: Any, seconds: int = 0
+    ) -> None:
+        """Renew members for so many seconds; 0: for ever."""
+        from tooz.drivers import memcached as tooz
+
+        prefix = tooz.MemcachedDriver.MEMBER_PREFIX
+        with self._tooz_client() as client:
+            client.set_many(
+                {
+                    prefix + keys.member(group, host).encode('ascii'): b'token'
+                    for host in names
+                },
+                expire=seconds,
+                noreply=False,
+            )
+
+    @contextlib.contextmanager
+    def _tooz_client(self) -> Iterator[Any]:
+        from tooz import coordination
+
         coordinator = coordination.get_coordinator(
             f'memcached://{self.our_memcached.address}', b'hollow'
         )
         coordinator.start()
-        prefix = tooz.MemcachedDriver.MEMBER_PREFIX
-        client = coordinator.client
-        client.set(keys.marker, b'marker')
-        client.set_many({prefix + each: b'token' for each in ids})
-        shards: dict[bytes, dict[bytes, Any]] = {
-            shard: {} for shard in keys.shards(group)
-        }
-        for each in ids:
-            shard = keys.shard(group, each.decode('ascii'))
-            shards[shard][each] = {b'capabilities': None}
-        for shard, members in shards.items():
-            key = tooz.MemcachedDriver.GROUP_PREFIX + shard
-            client.set(key, members, noreply=False)
-        coordinator.stop()
+        try:
+            yield coordinator.client
+        finally:
+            coordinator.stop()
 
     def _started(self, server: Any) -> Any:
         self.callback(server.kill)
@@ -221,11 +262,3 @@ def ask_in_turn(
         ]
     )
     return lambda: count_up(api, next(shares))
-
-
-def _memcached(directory: pathlib.Path) -> memcached.Memcached:
-    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    connections = str(min(16384, files - 100))
-    return memcached.Memcached(
-        directory, memory_mb=512, options=('-I', '64m', '-c', connections)
-    )

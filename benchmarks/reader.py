@@ -21,6 +21,7 @@ before.
 import argparse
 from collections.abc import Callable
 import pathlib
+import sys
 import threading
 import time
 from typing import Any
@@ -113,7 +114,7 @@ class _Reader:
         self._driver = type(self._api._driver).__module__
 
     def _new(self) -> None:
-        self._reads = self._verdicts = self._down = 0
+        self._reads = self._verdicts = self._down = self._failed = 0
         self._hosts: set[str] = set()
         self._changes: list[Change] = []
 
@@ -121,7 +122,11 @@ class _Reader:
         """Ask for ever."""
         while True:
             begun = time.monotonic()
-            self._read()
+            try:
+                self._read()
+            except Exception as error:
+                # As whoever asks in Nova, it has no answer then.
+                self._fail(error)
             time.sleep(max(0.0, begun + self._interval - time.monotonic()))
 
     def _read(self) -> None:
@@ -142,6 +147,11 @@ class _Reader:
             self._changes += changes
             self._up = {each.host for each in records}.difference(down)
 
+    def _fail(self, error: Exception) -> None:
+        with self._lock:
+            self._failed += 1
+        print(f'a pass failed: {error!r}', file=sys.stderr, flush=True)
+
     def up(self) -> int:
         """Return how many hosts are up."""
         return len(self._up)
@@ -154,6 +164,7 @@ class _Reader:
                 'reads': self._reads,
                 'verdicts': self._verdicts,
                 'down': self._down,
+                'failed passes': self._failed,
                 'hosts': len(self._hosts),
                 'changes': self._changes,
             }

@@ -39,7 +39,7 @@ from tooz import utils
 
 from nova_servicegroup.drivers import _names
 
-_CREATE, _PING, _CLOSE = 1, 11, -11
+_CREATE, _GET_DATA, _PING, _CLOSE = 1, 4, 11, -11
 _PING_XID = -2
 _EPHEMERAL = 1
 _NODE_EXISTS = -110
@@ -63,6 +63,8 @@ class Hollow:
     :param group: as it is handed to the drivers
     :param session_timeout: seconds; the servers must agree to it
     :param wait: seconds that a verb may take
+    :param verify: also read the node whenever a session is renewed, as the
+        driver does
     """
 
     def __init__(
@@ -72,7 +74,9 @@ class Hollow:
         group: str,
         session_timeout: float,
         wait: float = 120.0,
+        verify: bool = False,
     ) -> None:
+        self._verify = verify
         self._addresses = [_parse(each) for each in address.split(',')]
         self._namespace = f'/{namespace}'
         self._group = f'{self._namespace}/{_names.escape(group)}'
@@ -202,6 +206,8 @@ class Hollow:
             while self._due and self._due[0][0] <= now:
                 _, session = self._due.popleft()
                 if session.ping():
+                    if self._verify:
+                        session.read()
                     self._due.append((self._next_ping(), session))
             await asyncio.sleep(0.02)
 
@@ -215,6 +221,7 @@ class _Session(asyncio.Protocol):
             collections.deque()
         )
         self._xid = 0
+        self._path = b''
         self._ending = False
         self._ended = asyncio.get_running_loop().create_future()
 
@@ -234,14 +241,12 @@ class _Session(asyncio.Protocol):
 
     async def create(self, path: str, data: bytes, flags: int) -> None:
         """Create a node that anybody may change; there may be one."""
+        self._path = path.encode('ascii')
         acl = struct.pack('>ii', 1, _ALL_PERMISSIONS)
         acl += _field(b'world') + _field(b'anyone')
         error = await self._request(
             _CREATE,
-            _field(path.encode('ascii'))
-            + _field(data)
-            + acl
-            + struct.pack('>i', flags),
+            _field(self._path) + _field(data) + acl + struct.pack('>i', flags),
         )
         if error and (flags or error != _NODE_EXISTS):
             raise HollowError(f'create {path}: ZooKeeper error {error}')
@@ -265,6 +270,13 @@ class _Session(asyncio.Protocol):
             return False
         self._transport.write(struct.pack('>iii', 8, _PING_XID, _PING))
         return True
+
+    def read(self) -> None:
+        """Ask for the node's data, and wait for nothing."""
+        self._xid += 1
+        header = struct.pack('>ii', self._xid, _GET_DATA)
+        self._waiting.append(asyncio.get_running_loop().create_future())
+        self._transport.write(_field(header + _field(self._path) + b'\0'))
 
     def is_lost(self) -> bool:
         """Tell whether the connection ended without our doing."""
@@ -311,6 +323,7 @@ class HollowProcess:
     """Hollow members in a process of their own; the verbs of Hollow.
 
     :param wait: seconds that a verb may take
+    :param verify: see Hollow
     """
 
     def __init__(
@@ -320,6 +333,7 @@ class HollowProcess:
         group: str,
         session_timeout: float,
         wait: float = 120.0,
+        verify: bool = False,
     ) -> None:
         self._wait = wait
         self._process = subprocess.Popen(
@@ -332,6 +346,7 @@ class HollowProcess:
                 f'--group={group}',
                 f'--session-timeout={session_timeout}',
                 f'--wait={wait}',
+                *(['--verify'] if verify else []),
             ],
             cwd=pathlib.Path(__file__).parents[3],
             stdin=subprocess.PIPE,
@@ -389,6 +404,7 @@ def main() -> None:
         args.group,
         args.session_timeout,
         args.wait,
+        args.verify,
     )
     for line in sys.stdin:
         verb, *arguments = json.loads(line)
@@ -407,6 +423,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument('--group', required=True)
     parser.add_argument('--session-timeout', type=float, required=True)
     parser.add_argument('--wait', type=float, required=True)
+    parser.add_argument('--verify', action='store_true')
     return parser.parse_args()
 
 

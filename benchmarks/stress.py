@@ -1,0 +1,203 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Live hosts that are called down, on a bad day."""
+
+from collections.abc import Callable, Iterator, Sequence
+import contextlib
+import dataclasses
+import os
+import time
+from typing import Any
+
+from benchmarks import arena as arena_
+from benchmarks import bridge as bridge_
+from benchmarks import busy
+from benchmarks import contestants
+from benchmarks import detection
+from benchmarks import nova
+from benchmarks import report
+from nova_servicegroup.tests.harness import network
+
+_LOSS = 10.0
+_HEADERS = [
+    'stress',
+    'driver',
+    'seconds',
+    'hosts',
+    'false downs',
+    'false downs a member and hour',
+    'time down, %',
+    'hosts called down',
+    'passes without an answer',
+]
+_NOTES = """No host is dead, so each that is called down is called so falsely;
+one that comes up again and goes down once more counts twice. {hosts} hosts of
+each driver, real services on timers of their own, beat every {interval} s, and
+a reader of each asks once a second with service_down_time = {down}. *Tuned* is
+the stock db driver with report_interval = {tuned_interval} and
+service_down_time = {tuned_down}, which finds a dead host about as soon as zk
+with S = 10 s.
+
+A pass of a reader that ended in an error has no answer, as a request to
+nova-api then has none.
+
+CPU: {loops} busy loops compete for {cores} cores with all else, at the same
+priority. Restart: MariaDB, ZooKeeper and memcached are killed and started
+again at once; memcached forgets all it had. Loss: hosts live in a network
+namespace that loses {loss:g} % of the packets in each direction on their way
+to the servers; readers do not. All drivers meet the same stress side by side.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """How many hosts of each driver, and how many seconds of each stress."""
+
+    interval: int = 10
+    down_time: int = 60
+    tuned_interval: int = 2
+    tuned_down: int = 12
+    sessions: Sequence[int] = (10, 5)
+    shares: Sequence[int] = (50, 50)
+    window: float = 75.0
+
+
+_QUICK = _Plan(1, 5, 1, 4, (5,), (3, 3), 4.0)
+
+
+def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
+    """Return the part's tables."""
+    plan = _QUICK if quick else _Plan()
+    who = detection.everyone(plan.interval, plan.down_time, plan.sessions)
+    who.insert(
+        1,
+        contestants.Contestant(
+            'stock db, tuned',
+            'db',
+            True,
+            plan.tuned_interval,
+            plan.tuned_down,
+        ),
+    )
+    rows: list[list[Any]] = []
+    with arena_.Arena(stage, who, plan.shares, 1.0) as arena:
+        rows += _rows('CPU', arena, plan, lambda: busy.loops(plan.window))
+        rows += _rows('restart', arena, plan, lambda: _restart(stage))
+    with (
+        _lossy(stage) as (link, places),
+        arena_.Arena(
+            stage, who, plan.shares, 1.0, places, link.prefix
+        ) as arena,
+    ):
+        rows += _rows('loss', arena, plan, lambda: _lose(link))
+    notes = _NOTES.format(
+        hosts=sum(plan.shares),
+        interval=plan.interval,
+        down=plan.down_time,
+        tuned_interval=plan.tuned_interval,
+        tuned_down=plan.tuned_down,
+        loops=busy.LOOPS,
+        cores=os.cpu_count(),
+        loss=_LOSS,
+    )
+    return [
+        report.Table(
+            'stress', 'False downs under stress', _HEADERS, rows, notes
+        )
+    ]
+
+
+def _rows(
+    stress: str,
+    arena: arena_.Arena,
+    plan: _Plan,
+    harm: Callable[[], contextlib.AbstractContextManager[object]],
+) -> list[list[Any]]:
+    """Return what is found while something is done to all."""
+    arena.count()
+    begun = time.monotonic()
+    with harm():
+        time.sleep(max(0.0, begun + plan.window - time.monotonic()))
+        seconds = time.monotonic() - begun
+        found = arena.count()
+    return [
+        _row(stress, name, seconds, sum(plan.shares), each)
+        for name, each in found.items()
+    ]
+
+
+def _row(
+    stress: str, name: str, seconds: float, hosts: int, found: dict[str, Any]
+) -> list[Any]:
+    downs = sum(not up for _, _, up in found['changes'])
+    return [
+        stress,
+        name,
+        seconds,
+        hosts,
+        downs,
+        downs / hosts / (seconds / 3600),
+        100 * found['down'] / max(1, found['verdicts']),
+        found['hosts'],
+        found['failed passes'],
+    ]
+
+
+@contextlib.contextmanager
+def _restart(stage: nova.Stage) -> Iterator[None]:
+    servers = [
+        stage.cell.mariadb,
+        stage.zookeeper,
+        stage.our_memcached,
+        stage.their_memcached,
+    ]
+    for each in servers:
+        each.kill()
+    for each in servers:
+        each.launch()
+    for each in servers:
+        each.wait()
+    yield
+
+
+@contextlib.contextmanager
+def _lossy(
+    stage: nova.Stage,
+) -> Iterator[tuple[network.Namespace, contestants.Places]]:
+    """Make a namespace, and the addresses of the servers as seen there."""
+    with contextlib.ExitStack() as stack:
+        address = network.Address()
+        stack.callback(address.remove)
+        link = network.Namespace()
+        stack.callback(link.remove)
+        bridge = stack.enter_context(bridge_.Bridge(address.ip))
+        there = stage.places
+        yield (
+            link,
+            contestants.Places(
+                bridge.to(there.zookeeper),
+                bridge.to(there.our_memcached),
+                bridge.to(there.their_memcached),
+                bridge.to(stage.cell.rabbitmq.address),
+            ),
+        )
+
+
+@contextlib.contextmanager
+def _lose(link: network.Namespace) -> Iterator[None]:
+    link.lose(_LOSS)
+    try:
+        yield
+    finally:
+        link.heal()
