@@ -127,7 +127,7 @@ def _choose(stage: nova.Stage, name: str) -> None:
 def _start(stage: nova.Stage, quick: bool) -> report.Table:
     seconds: dict[str, list[float]] = {name: [] for name in _PROCESSES}
     private: dict[str, list[float]] = {name: [] for name in _PROCESSES}
-    for _ in range(2 if quick else 7):
+    for _ in range(1 if quick else 7):
         for name in _PROCESSES:
             taken, kept = _start_one(stage, name)
             seconds[name].append(taken)

@@ -43,7 +43,7 @@ is counted: then they say little."""
 
 def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
     """Return the part's tables."""
-    sizes = (1000, 10000) if quick else (1000, 10000, 30000, 100000)
+    sizes = (500, 1000) if quick else (1000, 10000, 30000, 100000)
     readers = {'zk': _zookeeper, 'mc': _memcached}
     # Let be the members of the part is_up: names of their own.
     for size in sizes:
@@ -52,7 +52,7 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
     for name, bare in readers.items():
         above: list[Any] = []
         for size in sizes:
-            above = _row(stage, name, bare, size, above, 20 if quick else 30)
+            above = _row(stage, name, bare, size, above, 10 if quick else 30)
             rows.append(above)
     return [
         report.Table(

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""The report: tables as markdown and as CSV."""
+"""The report: tables as markdown, as CSV and as a page to be read."""
 
 import csv
 import dataclasses
@@ -20,7 +20,11 @@ from importlib import metadata
 import os
 import pathlib
 import platform
+import subprocess
+import textwrap
 from typing import Any
+
+from benchmarks import figures
 
 _PACKAGES = (
     'nova',
@@ -30,7 +34,15 @@ _PACKAGES = (
     'pymemcache',
     'dogpile.cache',
     'oslo.cache',
+    'oslo.messaging',
 )
+_SERVERS = ('mariadb-server', 'memcached', 'rabbitmq-server', 'zookeeper')
+_TITLE = 'Benchmarks'
+_WIDTH = 79
+_INTRODUCTION = """Written by ``benchmarks/run``, side by side with Nova's own
+drivers, from its package on PyPI, and with a bare floor. Ratios count; times
+are those of one machine.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,37 +67,117 @@ class Table:
         body = '\n'.join(f'| {" | ".join(line)} |' for line in lines)
         return f'## {self.title}\n\n{self.notes}\n\n{body}\n'
 
+    def rst(self) -> str:
+        """Return a section of the page; it reads the CSV file."""
+        lines = [
+            self.title,
+            '=' * len(self.title),
+            '',
+            *_wrapped(self.notes),
+            f'.. csv-table:: {self.title}',
+            f'   :file: {self.name}.csv',
+            '   :header-rows: 1',
+            '',
+        ]
+        for name, title in figures.of(self.name):
+            lines += [
+                f'.. figure:: {name}.svg',
+                f'   :alt: {title}',
+                '',
+                f'   {title}',
+                '',
+            ]
+        return '\n'.join(lines)
+
+    def dicts(self) -> list[dict[str, Any]]:
+        """Return each row by the headers."""
+        return [dict(zip(self.headers, row, strict=True)) for row in self.rows]
+
     def save(self, directory: pathlib.Path) -> None:
         """Write the table as CSV."""
         with (directory / f'{self.name}.csv').open('w', newline='') as file:
             writer = csv.writer(file, lineterminator='\n')
             writer.writerow(self.headers)
-            writer.writerows(self.rows)
+            writer.writerows(
+                [_cell(each) for each in row] for row in self.rows
+            )
 
 
-def text(command: str, quick: bool, tables: list[Table]) -> str:
-    """Return the whole report."""
-    now = datetime.datetime.now(datetime.timezone.utc)
-    lines = [
-        '# Benchmarks of nova-servicegroup',
-        '',
-        f'- command: `{command}`',
-        f'- date: {now:%Y-%m-%d %H:%M} UTC',
-        f'- machine: {_machine()}',
-        f'- load average before the report: {os.getloadavg()[0]:.1f}',
-        f'- versions: {_versions()}',
-    ]
-    if quick:
-        lines.append('- quick mode: it proves that they run, not much more')
-    return '\n'.join([*lines, '', *(each.markdown() for each in tables)])
+class Report:
+    """All of it.
+
+    :param command: how to get it again
+    :param quick: the figures mean little
+    """
+
+    def __init__(self, command: str, quick: bool) -> None:
+        self._begun = _now()
+        self._load = os.getloadavg()[0]
+        self._command = command
+        self._quick = quick
+        self.tables: list[Table] = []
+
+    def text(self) -> str:
+        """Return it as markdown."""
+        facts = [f'- {name}: {value}' for name, value in self._facts()]
+        tables = [each.markdown() for each in self.tables]
+        return '\n'.join([f'# {_TITLE}', '', *facts, '', *tables])
+
+    def save(self, directory: pathlib.Path) -> None:
+        """Write report.md, index.rst and a CSV file for each table."""
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / 'report.md').write_text(self.text())
+        (directory / 'index.rst').write_text(self._page())
+        for each in self.tables:
+            each.save(directory)
+
+    def _page(self) -> str:
+        lines = ['=' * len(_TITLE), _TITLE, '=' * len(_TITLE), '']
+        lines += _wrapped(_INTRODUCTION)
+        for name, value in self._facts():
+            lines += textwrap.wrap(
+                f'- {name}: {value}',
+                _WIDTH,
+                subsequent_indent='  ',
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        tables = [each.rst() for each in self.tables]
+        return '\n'.join([*lines, '', *tables]).rstrip() + '\n'
+
+    def _facts(self) -> list[tuple[str, str]]:
+        now = _now()
+        facts = [
+            ('command', f'``{self._command}``'),
+            ('date', f'{self._begun:%Y-%m-%d %H:%M} UTC'),
+            (
+                'duration',
+                f'{(now - self._begun).total_seconds() / 60:.0f} min',
+            ),
+            ('machine', _machine()),
+            ('load average before', f'{self._load:.1f}'),
+            ('versions', _versions()),
+        ]
+        if self._quick:
+            facts.append(('quick mode', 'it proves that all runs, not more'))
+        return facts
 
 
-def save(directory: pathlib.Path, report: str, tables: list[Table]) -> None:
-    """Write the report and a CSV file for each table."""
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / 'report.md').write_text(report)
-    for each in tables:
-        each.save(directory)
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.timezone.utc)
+
+
+def _wrapped(text: str) -> list[str]:
+    """Return paragraphs as lines of the page."""
+    lines: list[str] = []
+    for paragraph in text.strip().split('\n\n'):
+        lines += [
+            *textwrap.wrap(
+                ' '.join(paragraph.split()), _WIDTH, break_on_hyphens=False
+            ),
+            '',
+        ]
+    return lines
 
 
 def _cell(value: Any) -> str:
@@ -111,4 +203,19 @@ def _versions() -> str:
             versions.append(f'{name} {metadata.version(name)}')
         except metadata.PackageNotFoundError:
             continue
+    versions += [f'{name} {version}' for name, version in _packages()]
     return ', '.join(versions)
+
+
+def _packages() -> list[tuple[str, str]]:
+    """Return the versions of the servers, where they are Debian's."""
+    found = []
+    for name in _SERVERS:
+        done = subprocess.run(
+            ['dpkg-query', '-W', '-f', '${Version}', name],
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode == 0:
+            found.append((name, done.stdout))
+    return found

@@ -13,24 +13,19 @@
 
 """Many that join at once, many that expire at once, and who looks on."""
 
-import abc
 from collections.abc import Callable, Sequence
 import dataclasses
 import time
 from typing import Any
 
-import pymemcache
-
 from benchmarks import bridge as bridge_
 from benchmarks import contestants
+from benchmarks import crowds
 from benchmarks import meters
 from benchmarks import nova
 from benchmarks import reader as reader_
 from benchmarks import records
 from benchmarks import report
-from nova_servicegroup.drivers import _memcached_keys
-from nova_servicegroup.tests.harness import hollow
-from nova_servicegroup.tests.harness import joiners
 from nova_servicegroup.tests.harness import process
 
 _HEADERS = [
@@ -71,122 +66,14 @@ class _Plan:
 _QUICK = _Plan(200, 20, 40, 4, 3.0)
 
 
-class _Crowd(abc.ABC):
-    """The members of one contestant.
-
-    :ivar server: where they are
-    """
-
-    server: Any
-
-    def __init__(
-        self, stage: nova.Stage, contestant: contestants.Contestant
-    ) -> None:
-        self.contestant = contestant
-        self.stage = stage
-        self._joiners: list[joiners.Joiners] = []
-
-    @abc.abstractmethod
-    def fill(self, hosts: list[str]) -> None:
-        """Have hosts be members."""
-
-    def join(self, hosts: list[str]) -> Callable[[], None]:
-        """Prepare more hosts; return what has them join."""
-        file = self.contestant.write(
-            self.stage.directory / f'joiners-{self.contestant.slug}.conf',
-            {},
-            self.stage.places,
-        )
-        self._joiners.append(joiners.Joiners(file, hosts))
-        return self._joiners[-1].go
-
-    @abc.abstractmethod
-    def expire(self, hosts: list[str]) -> None:
-        """Have some of the first die."""
-
-    def close(self) -> None:
-        """End what was started."""
-        for each in self._joiners:
-            each.kill()
-
-
-class _ZooKeeper(_Crowd):
-    def __init__(
-        self, stage: nova.Stage, contestant: contestants.Contestant
-    ) -> None:
-        super().__init__(stage, contestant)
-        self.server = stage.zookeeper
-        self._hollow = hollow.HollowProcess(
-            self.server.address,
-            contestant.slug,
-            'compute',
-            contestant.session_timeout,
-        )
-
-    def fill(self, hosts: list[str]) -> None:
-        self._hollow.join(hosts)
-
-    def expire(self, hosts: list[str]) -> None:
-        self._hollow.kill(hosts)
-
-    def close(self) -> None:
-        self._hollow.close()
-        super().close()
-
-
-class _Memcached(_Crowd):
-    def __init__(
-        self, stage: nova.Stage, contestant: contestants.Contestant
-    ) -> None:
-        super().__init__(stage, contestant)
-        self.server = stage.our_memcached
-
-    def fill(self, hosts: list[str]) -> None:
-        self.stage.join_memcached('compute', hosts, self.contestant.slug)
-
-    def expire(self, hosts: list[str]) -> None:
-        keys = _memcached_keys.Keys(self.contestant.slug)
-        self.stage.renew_memcached(
-            'compute', hosts, keys, self.contestant.session_timeout
-        )
-
-
-class _StockMemcached(_Crowd):
-    def __init__(
-        self, stage: nova.Stage, contestant: contestants.Contestant
-    ) -> None:
-        super().__init__(stage, contestant)
-        self.server = stage.their_memcached
-        self._api = stage.stock_api('mc')
-
-    def fill(self, hosts: list[str]) -> None:
-        from benchmarks import is_up
-
-        is_up.report_to_stock(self._api, records.make('compute', hosts))
-
-    def join(self, hosts: list[str]) -> Callable[[], None]:
-        return lambda: self.fill(hosts)
-
-    def expire(self, hosts: list[str]) -> None:
-        # What is stored stays as it is; only its time is cut.
-        client = pymemcache.Client(self.server.address)
-        for host in hosts:
-            key = self._api._driver.mc.region.key_mangler
-            name = f'compute:{host}'
-            client.touch(
-                key(name) if key else name, self.contestant.session_timeout
-            )
-        client.close()
-
-
 def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
     """Return the part's tables."""
     plan = _QUICK if quick else _Plan()
     rows: list[list[Any]] = []
     for make, name, driver in (
-        (_StockMemcached, 'stock mc', 'mc'),
-        (_Memcached, 'our mc', 'mc'),
-        (_ZooKeeper, 'our zk', 'zk'),
+        (crowds.StockMemcached, 'stock mc', 'mc'),
+        (crowds.Memcached, 'our mc', 'mc'),
+        (crowds.ZooKeeper, 'our zk', 'zk'),
     ):
         contestant = contestants.Contestant(
             f'{name}, storm',
@@ -206,7 +93,7 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
 class _Storm:
     """What an observer sees of a crowd."""
 
-    def __init__(self, crowd: _Crowd, plan: _Plan) -> None:
+    def __init__(self, crowd: crowds.Crowd, plan: _Plan) -> None:
         self._crowd = crowd
         self._plan = plan
         self._first = records.hosts(plan.members)

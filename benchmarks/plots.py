@@ -1,0 +1,234 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Draws the figures of a report from its CSV files.
+
+Run as a program, in an environment with matplotlib:
+
+    python -m benchmarks.plots DIRECTORY
+"""
+
+from collections.abc import Callable, Sequence
+import csv
+import pathlib
+import sys
+from typing import Any
+
+import matplotlib
+
+from benchmarks import figures
+
+matplotlib.use('svg')
+# The same figures for the same numbers.
+matplotlib.rcParams['svg.hashsalt'] = 'nova-servicegroup'
+
+import matplotlib.pyplot as plt  # noqa: E402
+
+Row = dict[str, str]
+
+_COLORS = {
+    'stock db': '#999999',
+    'stock mc': '#555555',
+    'our db': '#1f77b4',
+    'our mc': '#2ca02c',
+    'our zk': '#d62728',
+    'floor': '#bbbbbb',
+}
+
+
+def main() -> None:
+    """Draw all figures whose tables are there."""
+    directory = pathlib.Path(sys.argv[1])
+    for name, table, title in figures.of_all():
+        file = directory / f'{table}.csv'
+        if file.exists():
+            with file.open() as opened:
+                rows = list(csv.DictReader(opened))
+            _draw(directory / f'{name}.svg', title, _DRAWN[name], rows)
+
+
+def _draw(
+    file: pathlib.Path,
+    title: str,
+    draw: Callable[[Any, list[Row]], None],
+    rows: list[Row],
+) -> None:
+    figure, axes = plt.subplots(figsize=(7, 4))
+    draw(axes, rows)
+    axes.set_title(title)
+    figure.tight_layout()
+    figure.savefig(file, metadata={'Date': None})
+    plt.close(figure)
+
+
+def _color(name: str) -> str | None:
+    return next(
+        (color for start, color in _COLORS.items() if name.startswith(start)),
+        None,
+    )
+
+
+def _unique(rows: Sequence[Row], column: str) -> list[str]:
+    return list(dict.fromkeys(row[column] for row in rows))
+
+
+def _lines(
+    axes: Any, rows: list[Row], by: str, x: str, y: str, label: str = '{}'
+) -> None:
+    """Draw a line for each value of a column, on logarithmic axes."""
+    for name in _unique(rows, by):
+        points = [
+            (float(row[x]), float(row[y]))
+            for row in rows
+            if row[by] == name and row[y]
+        ]
+        if points:
+            axes.plot(
+                *zip(*points, strict=True),
+                marker='o',
+                label=label.format(name),
+                color=_color(name),
+            )
+    axes.set(xscale='log', yscale='log', xlabel=x, ylabel=y)
+    axes.legend()
+
+
+def _bars(
+    axes: Any, rows: list[Row], by: str, group: str, y: str, scale: str
+) -> None:
+    """Draw a bar for each of one column, in groups of another."""
+    names, groups = _unique(rows, by), _unique(rows, group)
+    width = 0.8 / len(names)
+    for number, name in enumerate(names):
+        heights = {
+            row[group]: float(row[y])
+            for row in rows
+            if row[by] == name and row[y]
+        }
+        axes.bar(
+            [
+                place + (number - (len(names) - 1) / 2) * width
+                for place in range(len(groups))
+            ],
+            [heights.get(each, 0.0) for each in groups],
+            width,
+            label=name,
+            color=_color(name),
+        )
+    axes.set_xticks(range(len(groups)), groups)
+    axes.set(xlabel=group, ylabel=y, yscale=scale)
+    axes.legend(fontsize='small')
+
+
+def _is_up(axes: Any, rows: list[Row]) -> None:
+    _lines(axes, rows, 'driver', 'hosts', 'ns a call (first decile)')
+
+
+def _passes(axes: Any, rows: list[Row]) -> None:
+    _bars(axes, rows, 'driver', 'pass', 'ms a pass (first decile)', 'log')
+
+
+def _refresh(axes: Any, rows: list[Row]) -> None:
+    for y in (
+        'our refresh, ms (first decile)',
+        'bare call, ms (first decile)',
+    ):
+        _lines(axes, rows, 'backend', 'members', y, f'{{}}, {y.split(",")[0]}')
+    axes.set_ylabel('ms (first decile)')
+
+
+def _renewals(axes: Any, rows: list[Row]) -> None:
+    _lines(axes, rows, 'driver', 'hosts', 'server CPU, us')
+    axes.set_yscale('linear')
+    axes.set_ylim(bottom=0)
+
+
+def _detection(axes: Any, rows: list[Row]) -> None:
+    rows = [row for row in rows if row['how'] == 'SIGKILL' and row['p50, s']]
+    names = [row['driver'] for row in rows]
+    halves, mosts, floors = (
+        [float(row[each]) for row in rows]
+        for each in ('p50, s', 'max, s', 'floor, s')
+    )
+    colors = [_color(name) for name in names]
+    axes.barh(names, halves, color=colors, label='p50')
+    axes.scatter(mosts, names, marker='|', color='black', label='max')
+    axes.scatter(floors, names, marker='x', color='black', label='floor')
+    axes.invert_yaxis()
+    axes.set_xlabel('s')
+    axes.legend()
+
+
+def _dilemma(axes: Any, rows: list[Row]) -> None:
+    x, y = 'time until down, s', 'cores for 10,000 hosts'
+    false = 'false downs in a bad moment, %'
+    right = axes.twinx()
+    for way, color in (('stock', '#555555'), ('ours', '#1f77b4')):
+        of_way = [row for row in rows if row['way'] == way]
+        places = [float(row[x]) for row in of_way]
+        axes.plot(
+            places,
+            [float(row[y]) for row in of_way],
+            marker='o',
+            color=color,
+            label=f'{way}: cores',
+        )
+        right.plot(
+            places,
+            [float(row[false]) for row in of_way],
+            marker='x',
+            linestyle='--',
+            color=color,
+            label=f'{way}: false downs',
+        )
+    axes.set(xlabel=x, ylabel=y, yscale='log')
+    right.set(ylabel=false, ylim=(-5, 105))
+    lines = axes.get_lines() + right.get_lines()
+    axes.legend(lines, [each.get_label() for each in lines])
+
+
+def _stress(axes: Any, rows: list[Row]) -> None:
+    y = 'false downs a member and hour'
+    _bars(axes, rows, 'driver', 'stress', y, 'linear')
+
+
+def _storm(axes: Any, rows: list[Row]) -> None:
+    _bars(axes, rows, 'driver', 'what', 'kB a second', 'linear')
+
+
+def _costs(axes: Any, rows: list[Row]) -> None:
+    y = 'CPU x time, ms'
+    names = [row['driver'] for row in rows]
+    axes.bar(
+        names,
+        [float(row[y]) for row in rows],
+        color=[_color(name) for name in names],
+    )
+    axes.set(ylabel=y, yscale='log')
+
+
+_DRAWN: dict[str, Callable[[Any, list[Row]], None]] = {
+    'is_up': _is_up,
+    'passes': _passes,
+    'refresh': _refresh,
+    'renewals': _renewals,
+    'detection': _detection,
+    'dilemma': _dilemma,
+    'stress': _stress,
+    'storm': _storm,
+    'costs': _costs,
+}
+
+
+if __name__ == '__main__':
+    main()

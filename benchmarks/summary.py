@@ -1,0 +1,201 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What follows from several parts: one cost for each driver, and the goals."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from benchmarks import report
+
+_COST_HEADERS = [
+    'driver',
+    'hosts',
+    'server CPU, us',
+    'member CPU, us',
+    'time until down (p50), s',
+    'CPU x time, ms',
+    'ratio to stock db',
+]
+_COST_NOTES = """CPU for a host and second, and the time until a killed host is
+down, with report_interval = 10, service_down_time = 60 and S = 10 s. Servers
+are nova-conductor, MariaDB and RabbitMQ for db, ZooKeeper for zk, memcached
+for mc. Either can be had for the other by another interval, so their product
+tells what a driver is worth: less is better.
+"""
+_SERVERS = ('MariaDB', 'nova-conductor', 'RabbitMQ')
+_DETECTED = {'our zk': 'our zk, S = 10 s'}
+_WANTED_HEADERS = ['what', 'who', 'measured', 'wanted', 'met']
+_WANTED_NOTES = """The goals of this package, at the largest size measured."""
+
+Row = dict[str, Any]
+
+
+def _is_ours(row: Row) -> bool:
+    return str(row.get('driver', 'our')).startswith('our')
+
+
+# A table, the column whose largest value counts, which of its rows, and for
+# each goal its name, a column and the most that it may be.
+_GOALS: list[
+    tuple[str, str, Callable[[Row], bool], list[tuple[str, str, float]]]
+] = [
+    (
+        'is_up',
+        'hosts',
+        lambda row: row['driver'] in ('our zk', 'our mc'),
+        [
+            ('service_is_up, ratio to stock db', 'ratio to stock db', 0.6),
+            ('service_is_up, ratio to stock mc', 'ratio to stock mc', 0.05),
+            ('service_is_up, operations', 'operations per 1,000 calls', 0),
+        ],
+    ),
+    (
+        'passes',
+        '',
+        _is_ours,
+        [('pass of {pass}, ratio to stock db', 'ratio to stock db', 1)],
+    ),
+    (
+        'refresh',
+        'members',
+        _is_ours,
+        [('refresh, ratio to the bare call', 'ratio', 1.5)],
+    ),
+    (
+        'renewals',
+        'hosts',
+        _is_ours,
+        [
+            (
+                'renewal, server CPU, ratio to the floor',
+                'server CPU, ratio to the floor',
+                1.5,
+            )
+        ],
+    ),
+    (
+        'detection',
+        '',
+        lambda row: _is_ours(row) and row['how'] == 'SIGKILL',
+        [('time until down, max, ratio to the floor', 'max / floor', 1.5)],
+    ),
+    (
+        'stress',
+        '',
+        _is_ours,
+        [
+            (
+                'false downs a member and hour, {stress}',
+                'false downs a member and hour',
+                0,
+            )
+        ],
+    ),
+]
+
+
+def run(tables: Sequence[report.Table]) -> list[report.Table]:
+    """Return the tables that the others allow."""
+    by_name = {each.name: each.dicts() for each in tables}
+    found = []
+    costs = list(_cost_rows(by_name))
+    if costs:
+        found.append(
+            report.Table(
+                'costs',
+                'Cost and time until down, in one figure',
+                _COST_HEADERS,
+                costs,
+                _COST_NOTES,
+            )
+        )
+    wanted = list(_wanted_rows(by_name))
+    if wanted:
+        found.append(
+            report.Table(
+                'wanted', 'Goals', _WANTED_HEADERS, wanted, _WANTED_NOTES
+            )
+        )
+    return found
+
+
+def _cost_rows(tables: Mapping[str, list[Row]]) -> Iterator[list[Any]]:
+    detected = {
+        row['driver']: row['p50, s']
+        for row in tables.get('detection', ())
+        if row['how'] == 'SIGKILL'
+    }
+    base = None
+    for name, hosts, server, member in _costs(tables):
+        took = detected.get(_DETECTED.get(name, name))
+        if took is None:
+            continue
+        product = (server + member) * took / 1e3
+        base = base or product
+        yield [name, hosts, server, member, took, product, product / base]
+
+
+def _costs(
+    tables: Mapping[str, list[Row]],
+) -> Iterator[tuple[str, int, float, float]]:
+    """Return each driver's CPU for a host and second, stock db first."""
+    beats, rounds = (
+        _largest(tables.get(f'heartbeat_{each}', []))
+        for each in ('costs', 'rounds')
+    )
+    for way in ('stock', 'ours') if beats else ():
+        interval = rounds[0]['hosts'] / rounds[0]['due a second']
+        cpu = {row['per heartbeat']: row[way] / interval for row in beats}
+        server = sum(cpu[f'CPU of {each}, us'] for each in _SERVERS)
+        name = 'stock db' if way == 'stock' else 'our db'
+        yield name, beats[0]['hosts'], server, cpu['CPU of the senders, us']
+    renewals = tables.get('renewals', [])
+    real = [row for row in renewals if row['driver'] == 'our zk, real']
+    for row in _largest([row for row in renewals if row not in real]):
+        if 'floor' not in row['driver']:
+            member = row['member CPU, us'] or real[0]['member CPU, us'] or 0.0
+            yield row['driver'], row['hosts'], row['server CPU, us'], member
+
+
+def _largest(rows: list[Row], column: str = 'hosts') -> list[Row]:
+    """Return the rows with most hosts."""
+    most = max((row[column] for row in rows), default=0)
+    return [row for row in rows if row[column] == most]
+
+
+def _wanted_rows(tables: Mapping[str, list[Row]]) -> Iterator[list[Any]]:
+    for what, who, measured, wanted in _goals(tables):
+        if measured is not None:
+            met = 'yes' if measured <= wanted else 'no'
+            yield [what, who, measured, f'<= {wanted:g}', met]
+
+
+def _goals(
+    tables: Mapping[str, list[Row]],
+) -> Iterator[tuple[str, str, float | None, float]]:
+    for name, largest, of_interest, goals in _GOALS:
+        rows = tables.get(name, [])
+        for row in _largest(rows, largest) if largest else rows:
+            if of_interest(row):
+                for what, column, wanted in goals:
+                    yield (what.format(**row), _who(row), row[column], wanted)
+    for row in _largest(tables.get('heartbeat_costs', [])):
+        if row['wanted']:
+            wanted = float(row['wanted'].split()[-1])
+            what = f'heartbeat, {row["per heartbeat"]}, ratio to stock db'
+            yield what, 'our db', row['ours / stock'], wanted
+
+
+def _who(row: Row) -> str:
+    return str(row.get('driver') or f'our {row["backend"]}')
