@@ -14,6 +14,8 @@
 """Runs the parts and writes the report."""
 
 import argparse
+from collections.abc import Sequence
+from concurrent import futures
 import importlib
 import os
 import pathlib
@@ -39,22 +41,21 @@ PARTS = (
     'storm',
     'construct',
 )
+#: Of these, those with hosts in the cell, and one that harms the servers.
+_IN_CELL = ('heartbeats', 'detection', 'dilemma')
+_ALONE = ('stress',)
 
 
 def main() -> None:
     """Do what the command line says."""
     args = _parse()
-    say = progress.Progress()
     command = ' '.join(['benchmarks/run', *sys.argv[1:]])
     made = report.Report(command, args.quick)
     with (
         tempfile.TemporaryDirectory(prefix='benchmark-') as directory,
         nova.Stage(pathlib.Path(directory)) as stage,
     ):
-        for part in PARTS:
-            if part in (args.parts or PARTS):
-                with say.step(part):
-                    made.tables += _run(part, stage, args)
+        made.tables += _Run(stage, args).tables()
         made.tables += summary.run(made.tables)
         output = args.output or pathlib.Path(directory) / 'report'
         made.save(output)
@@ -62,13 +63,49 @@ def main() -> None:
     print(made.text())
 
 
-def _run(
-    part: str, stage: nova.Stage, args: argparse.Namespace
-) -> list[report.Table]:
-    module = importlib.import_module(f'benchmarks.{part}')
-    sizes = {'sizes': args.hosts} if part == 'heartbeats' else {}
-    tables: list[report.Table] = module.run(stage, args.quick, **sizes)
-    return tables
+class _Run:
+    """Runs the parts."""
+
+    def __init__(self, stage: nova.Stage, args: argparse.Namespace) -> None:
+        self._stage = stage
+        self._args = args
+        self._say = progress.Progress()
+        self._parts = [each for each in PARTS if each in (args.parts or PARTS)]
+        self._found: dict[str, list[report.Table]] = {}
+
+    def tables(self) -> list[report.Table]:
+        """Return the tables of all parts, in the order of the report."""
+        if self._args.quick:
+            self._run_side_by_side()
+        else:
+            self._run(self._parts)
+        return [each for part in self._parts for each in self._found[part]]
+
+    def _run_side_by_side(self) -> None:
+        """Run what does not harm each other, for the figures mean nothing."""
+        alone = [each for each in self._parts if each in _ALONE]
+        in_cell = [each for each in self._parts if each in _IN_CELL]
+        others = [
+            each for each in self._parts if each not in _ALONE + _IN_CELL
+        ]
+        # What they share, before they do.
+        assert self._stage.conf
+        with futures.ThreadPoolExecutor(2) as pool:
+            list(pool.map(self._run, [in_cell, others]))
+        self._run(alone)
+
+    def _run(self, parts: Sequence[str]) -> None:
+        for part in parts:
+            with self._say.step(part):
+                self._found[part] = self._run_one(part)
+
+    def _run_one(self, part: str) -> list[report.Table]:
+        module = importlib.import_module(f'benchmarks.{part}')
+        sizes = {'sizes': self._args.hosts} if part == 'heartbeats' else {}
+        found: list[report.Table] = module.run(
+            self._stage, self._args.quick, **sizes
+        )
+        return found
 
 
 def _draw(directory: pathlib.Path) -> None:

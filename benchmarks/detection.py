@@ -73,7 +73,7 @@ class _Plan:
     every: float = 0.2
 
 
-_QUICK = _Plan(1, 5, (5, 4), 12, 2, 1, 3, 1.0)
+_QUICK = _Plan(1, 4, (4,), 12, 1, 1, 3, 1.0)
 
 
 def everyone(

@@ -21,6 +21,7 @@ so, has each join in a thread of its own, through the driver as a service does.
 import argparse
 from collections.abc import Sequence
 from concurrent import futures
+import math
 import pathlib
 import subprocess
 import sys
@@ -28,12 +29,15 @@ import time
 from typing import Any
 
 PROCESSES = 10
+#: Fewer processes are started where each would have less than this.
+_SHARE = 10
 
 
 class Joiners:
     """Hosts that wait for the word to join."""
 
     def __init__(self, config: pathlib.Path, hosts: Sequence[str]) -> None:
+        count = min(PROCESSES, math.ceil(len(hosts) / _SHARE))
         self._processes = [
             subprocess.Popen(
                 [
@@ -41,14 +45,14 @@ class Joiners:
                     '-m',
                     __name__,
                     f'--config={config}',
-                    *hosts[number::PROCESSES],
+                    *hosts[number::count],
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
                 cwd=pathlib.Path(__file__).parents[3],
             )
-            for number in range(PROCESSES)
+            for number in range(count)
         ]
         self._read('ready')
 
