@@ -42,10 +42,10 @@ class Plan:
 
     interval: int = 10
     down_time: int = 25
-    warm: float = 12.0
-    window: float = 30.0
+    warm: float = 11.0
+    window: float = 15.0
     rounds: int = 2
-    busy: float = 60.0
+    busy: float = 40.0
 
 
 class Size:
@@ -78,7 +78,8 @@ class Size:
             for _ in range(self.plan.rounds):
                 for way in WAYS:
                     self.rounds.append((way, self._beat(load, way)))
-            self._idle.append(self._watch(load))
+            if self.plan.rounds > 1:
+                self._idle.append(self._watch(load))
             for way in WAYS if self.plan.busy else ():
                 self.downs.append((way, self._compete(load, way)))
 

@@ -35,6 +35,7 @@ matplotlib.rcParams['svg.hashsalt'] = 'nova-servicegroup'
 import matplotlib.pyplot as plt  # noqa: E402
 
 Row = dict[str, str]
+Draw = Callable[[Any, list[Row], pathlib.Path], None]
 
 _COLORS = {
     'stock db': '#999999',
@@ -42,7 +43,12 @@ _COLORS = {
     'our db': '#1f77b4',
     'our mc': '#2ca02c',
     'our zk': '#d62728',
-    'floor': '#bbbbbb',
+    'stock db, tuned': '#c9a227',
+    'our zk, S = 5 s': '#ff9896',
+    'our zk, real': '#ff9896',
+    'mc floor': '#98df8a',
+    'zk floor': '#ffbb78',
+    'floor': '#dddddd',
 }
 
 
@@ -50,32 +56,34 @@ def main() -> None:
     """Draw all figures whose tables are there."""
     directory = pathlib.Path(sys.argv[1])
     for name, table, title in figures.of_all():
-        file = directory / f'{table}.csv'
-        if file.exists():
-            with file.open() as opened:
-                rows = list(csv.DictReader(opened))
-            _draw(directory / f'{name}.svg', title, _DRAWN[name], rows)
+        rows = _read(directory, table)
+        if rows:
+            _draw(directory, name, title, rows)
+
+
+def _read(directory: pathlib.Path, table: str) -> list[Row]:
+    file = directory / f'{table}.csv'
+    if not file.exists():
+        return []
+    with file.open() as opened:
+        return list(csv.DictReader(opened))
 
 
 def _draw(
-    file: pathlib.Path,
-    title: str,
-    draw: Callable[[Any, list[Row]], None],
-    rows: list[Row],
+    directory: pathlib.Path, name: str, title: str, rows: list[Row]
 ) -> None:
     figure, axes = plt.subplots(figsize=(7, 4))
-    draw(axes, rows)
+    _DRAWN[name](axes, rows, directory)
     axes.set_title(title)
     figure.tight_layout()
-    figure.savefig(file, metadata={'Date': None})
+    figure.savefig(directory / f'{name}.svg', metadata={'Date': None})
     plt.close(figure)
 
 
 def _color(name: str) -> str | None:
-    return next(
-        (color for start, color in _COLORS.items() if name.startswith(start)),
-        None,
-    )
+    """Return the color of who is named most exactly."""
+    known = [start for start in _COLORS if name.startswith(start)]
+    return _COLORS[max(known, key=len)] if known else None
 
 
 def _unique(rows: Sequence[Row], column: str) -> list[str]:
@@ -130,15 +138,15 @@ def _bars(
     axes.legend(fontsize='small')
 
 
-def _is_up(axes: Any, rows: list[Row]) -> None:
+def _is_up(axes: Any, rows: list[Row], directory: pathlib.Path) -> None:
     _lines(axes, rows, 'driver', 'hosts', 'ns a call (first decile)')
 
 
-def _passes(axes: Any, rows: list[Row]) -> None:
+def _passes(axes: Any, rows: list[Row], directory: pathlib.Path) -> None:
     _bars(axes, rows, 'driver', 'pass', 'ms a pass (first decile)', 'log')
 
 
-def _refresh(axes: Any, rows: list[Row]) -> None:
+def _refresh(axes: Any, rows: list[Row], directory: pathlib.Path) -> None:
     for y in (
         'our refresh, ms (first decile)',
         'bare call, ms (first decile)',
@@ -147,13 +155,13 @@ def _refresh(axes: Any, rows: list[Row]) -> None:
     axes.set_ylabel('ms (first decile)')
 
 
-def _renewals(axes: Any, rows: list[Row]) -> None:
+def _renewals(axes: Any, rows: list[Row], directory: pathlib.Path) -> None:
     _lines(axes, rows, 'driver', 'hosts', 'server CPU, us')
     axes.set_yscale('linear')
     axes.set_ylim(bottom=0)
 
 
-def _detection(axes: Any, rows: list[Row]) -> None:
+def _detection(axes: Any, rows: list[Row], directory: pathlib.Path) -> None:
     rows = [row for row in rows if row['how'] == 'SIGKILL' and row['p50, s']]
     names = [row['driver'] for row in rows]
     halves, mosts, floors = (
@@ -169,7 +177,7 @@ def _detection(axes: Any, rows: list[Row]) -> None:
     axes.legend()
 
 
-def _dilemma(axes: Any, rows: list[Row]) -> None:
+def _dilemma(axes: Any, rows: list[Row], directory: pathlib.Path) -> None:
     x, y = 'time until down, s', 'cores for 10,000 hosts'
     false = 'false downs in a bad moment, %'
     right = axes.twinx()
@@ -191,22 +199,33 @@ def _dilemma(axes: Any, rows: list[Row]) -> None:
             color=color,
             label=f'{way}: false downs',
         )
+    for row in _read(directory, 'tuned'):
+        if row['driver'].startswith('our zk'):
+            axes.plot(
+                float(row[x]),
+                float(row[y]),
+                marker='*',
+                markersize=12,
+                linestyle='',
+                color=_color(row['driver']),
+                label=f'{row["driver"]}: cores',
+            )
     axes.set(xlabel=x, ylabel=y, yscale='log')
     right.set(ylabel=false, ylim=(-5, 105))
     lines = axes.get_lines() + right.get_lines()
     axes.legend(lines, [each.get_label() for each in lines])
 
 
-def _stress(axes: Any, rows: list[Row]) -> None:
+def _stress(axes: Any, rows: list[Row], directory: pathlib.Path) -> None:
     y = 'false downs a member and hour'
     _bars(axes, rows, 'driver', 'stress', y, 'linear')
 
 
-def _storm(axes: Any, rows: list[Row]) -> None:
+def _storm(axes: Any, rows: list[Row], directory: pathlib.Path) -> None:
     _bars(axes, rows, 'driver', 'what', 'kB a second', 'linear')
 
 
-def _costs(axes: Any, rows: list[Row]) -> None:
+def _costs(axes: Any, rows: list[Row], directory: pathlib.Path) -> None:
     y = 'CPU x time, ms'
     names = [row['driver'] for row in rows]
     axes.bar(
@@ -217,7 +236,7 @@ def _costs(axes: Any, rows: list[Row]) -> None:
     axes.set(ylabel=y, yscale='log')
 
 
-_DRAWN: dict[str, Callable[[Any, list[Row]], None]] = {
+_DRAWN: dict[str, Draw] = {
     'is_up': _is_up,
     'passes': _passes,
     'refresh': _refresh,

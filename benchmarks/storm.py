@@ -39,8 +39,9 @@ _HEADERS = [
     'server CPU, s',
     'others called down',
 ]
-_NOTES = """An observer, a process with Nova's API, asks about all hosts once a
-second. Its bytes are what the server has sent it. *Calm*: {members} members,
+_NOTES = """An observer, a process with Nova's API, asks about all hosts every
+{every:g} s, a little more than refresh_interval, so each pass reads anew. Its
+bytes are what the server has sent it. *Calm*: {members} members,
 nobody comes or goes. *Join*: {joining} more join at the same moment, real
 members that start their clients on this machine; with stock mc, they set their
 keys one after the other. *Expiry*: {dying} of the first die at once, and are
@@ -61,6 +62,7 @@ class _Plan:
     dying: int = 2000
     session: int = 10
     calm: float = 6.0
+    every: float = 1.1
 
 
 _QUICK = _Plan(200, 20, 40, 4, 3.0)
@@ -144,7 +146,9 @@ class _Storm:
             places,
         )
         size = self._plan.members + self._plan.joining
-        return reader_.Reader(crowd.contestant, file, size)
+        return reader_.Reader(
+            crowd.contestant, file, size, interval=self._plan.every
+        )
 
 
 class _Watch:

@@ -39,6 +39,7 @@ _HEADERS = [
     'false downs a member and hour',
     'time down, %',
     'hosts called down',
+    'passes',
     'passes without an answer',
 ]
 _NOTES = """No host is dead, so each that is called down is called so falsely;
@@ -50,7 +51,7 @@ service_down_time = {tuned_down}, which finds a dead host about as soon as zk
 with S = 10 s.
 
 A pass of a reader that ended in an error has no answer, as a request to
-nova-api then has none.
+nova-api then has none; passes that waited for a server are fewer.
 
 CPU: {loops} busy loops compete for {cores} cores with all else, at the same
 priority. Restart: MariaDB, ZooKeeper and memcached are killed and started
@@ -155,6 +156,7 @@ def _row(
         downs / hosts / (seconds / 3600),
         100 * found['down'] / max(1, found['verdicts']),
         found['hosts'],
+        found['reads'],
         found['failed passes'],
     ]
 

@@ -34,7 +34,23 @@ for mc. Either can be had for the other by another interval, so their product
 tells what a driver is worth: less is better.
 """
 _SERVERS = ('MariaDB', 'nova-conductor', 'RabbitMQ')
-_DETECTED = {'our zk': 'our zk, S = 10 s'}
+#: zk with its default, where others are there as well.
+_ZK = 'our zk, S = 10 s'
+_FLEET = 10000
+_TUNED_HEADERS = [
+    'driver',
+    'time until down, s',
+    'cores for 10,000 hosts',
+    'false downs in a bad moment, %',
+    'false downs a member and hour, CPU',
+    'false downs a member and hour, restart',
+    'false downs a member and hour, loss',
+]
+_TUNED_NOTES = """The stock db driver with the intervals with which it finds a
+dead host about as soon as zk does, beside both with their defaults: cores of
+the servers, and false downs of the parts dilemma and stress. nova-conductor is
+not on the way of zk's heartbeats.
+"""
 _WANTED_HEADERS = ['what', 'who', 'measured', 'wanted', 'met']
 _WANTED_NOTES = """The goals of this package, at the largest size measured."""
 
@@ -120,6 +136,17 @@ def run(tables: Sequence[report.Table]) -> list[report.Table]:
                 _COST_NOTES,
             )
         )
+    tuned = list(_tuned_rows(by_name))
+    if tuned:
+        found.append(
+            report.Table(
+                'tuned',
+                'The same time until down',
+                _TUNED_HEADERS,
+                tuned,
+                _TUNED_NOTES,
+            )
+        )
     wanted = list(_wanted_rows(by_name))
     if wanted:
         found.append(
@@ -138,7 +165,7 @@ def _cost_rows(tables: Mapping[str, list[Row]]) -> Iterator[list[Any]]:
     }
     base = None
     for name, hosts, server, member in _costs(tables):
-        took = detected.get(_DETECTED.get(name, name))
+        took = detected.get(_ZK if name == 'our zk' else name)
         if took is None:
             continue
         product = (server + member) * took / 1e3
@@ -166,6 +193,36 @@ def _costs(
         if 'floor' not in row['driver']:
             member = row['member CPU, us'] or real[0]['member CPU, us'] or 0.0
             yield row['driver'], row['hosts'], row['server CPU, us'], member
+
+
+def _tuned_rows(tables: Mapping[str, list[Row]]) -> Iterator[list[Any]]:
+    zk = next((row for row in _cost_rows(tables) if row[0] == 'our zk'), None)
+    stock = [row for row in tables.get('dilemma', ()) if row['way'] == 'stock']
+    if zk is None or not stock:
+        return
+    _, _, server, _, took, *_ = zk
+    cores = server * _FLEET / 1e6
+    yield [_ZK, took, cores, 0.0, *_stress(tables, _ZK)]
+    time = 'time until down, s'
+    tuned = min(stock, key=lambda row: abs(row[time] - took))
+    default = max(stock, key=lambda row: row[time])
+    for name, row in (('stock db, tuned', tuned), ('stock db', default)):
+        yield [
+            name,
+            row[time],
+            row['cores for 10,000 hosts'],
+            row['false downs in a bad moment, %'],
+            *_stress(tables, name),
+        ]
+
+
+def _stress(tables: Mapping[str, list[Row]], name: str) -> list[float | None]:
+    found = {
+        row['stress']: row['false downs a member and hour']
+        for row in tables.get('stress', ())
+        if row['driver'] == name
+    }
+    return [found.get(each) for each in ('CPU', 'restart', 'loss')]
 
 
 def _largest(rows: list[Row], column: str = 'hosts') -> list[Row]:
