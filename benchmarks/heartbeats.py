@@ -46,9 +46,10 @@ its own, by nova-conductor: the stock way is Service.save() over Nova's RPC, as
 in Nova's driver; ours is what our driver does in nova-compute. The conductor
 runs with this package and serves both: what it does for Service.save() is
 Nova's own. {rounds} rounds of {seconds} s for each way, in turn, after
-{warm} s to warm up, with the fewest hosts, and one with more. Statements are those that MariaDB counts as Questions,
-with COMMIT and ROLLBACK; CPU is user and system time of all processes;
-messages are those that RabbitMQ has received, a request and an answer each.
+{warm} s to warm up, with the fewest hosts, and one with more. Statements are
+those that MariaDB counts as Questions, with COMMIT and ROLLBACK; CPU is user
+and system time of all processes; messages are those that RabbitMQ has
+received, a request and an answer each.
 What the idle cell spends in the same time, measured before and after, is
 subtracted. Costs are divided among the heartbeats that were answered, also
 those of such as were not.
