@@ -27,7 +27,9 @@ from benchmarks import meters
 from benchmarks import nova
 from benchmarks import report
 
-_SIZES = (1000, 5000, 10000)
+_SIZES = (1000, 5000)
+# More than two cores can send; what they cost follows from fewer.
+_SCALED = 10000
 _QUICK = beats.Plan(2, 5, 3.0, 4.0, 1, 8.0)
 
 # What one heartbeat costs: a meter, its name in the report, a factor, and
@@ -53,6 +55,11 @@ received, a request and an answer each.
 What the idle cell spends in the same time, measured before and after, is
 subtracted. Costs are divided among the heartbeats that were answered, also
 those of such as were not.
+"""
+_LOAD_NOTES = """The cost of a heartbeat, times the heartbeats of all hosts in
+a second, with report_interval = {interval}. Two cores cannot send what
+{scaled} hosts do, with all the servers beside; there, it is the cost measured
+with fewer.
 """
 _ROUND_NOTES = """The rounds behind it. CPU is in cores, with what an idle cell
 spends. The time until a heartbeat is answered counts from the moment at which
@@ -92,7 +99,7 @@ def run(
         found[-1].measure()
         # The others take longer, and one of them is enough when it is busy.
         plan = dataclasses.replace(plan, busy=0.0, rounds=1)
-    return [_costs(found), _rounds(found), _downs(found[:1])]
+    return [_costs(found), _loads(found), _rounds(found), _downs(found[:1])]
 
 
 def _costs(found: list[beats.Size]) -> report.Table:
@@ -122,6 +129,31 @@ def _cost_row(
     ratio = ours / stock if stock else None
     limit = None if wanted is None else f'<= {wanted:g}'
     return [size.hosts, name, stock, ours, ratio, limit]
+
+
+def _loads(found: list[beats.Size]) -> report.Table:
+    rows = [
+        [size.hosts, way, *_load(size, way, size.hosts), 'measured']
+        for size in found
+        for way in beats.WAYS
+    ]
+    most = found[-1]
+    rows += [
+        [_SCALED, way, *_load(most, way, _SCALED), f'from {most.hosts} hosts']
+        for way in beats.WAYS
+    ]
+    return report.Table(
+        'heartbeat_loads',
+        'Load of a cell by heartbeats',
+        ['hosts', 'way', *(f'{each}, cores' for each in _PROCESSES), 'how'],
+        rows,
+        _LOAD_NOTES.format(interval=most.plan.interval, scaled=_SCALED),
+    )
+
+
+def _load(size: beats.Size, way: str, hosts: int) -> list[float]:
+    second = hosts / size.plan.interval
+    return [second * size.cost(way, f'{each} CPU') for each in _PROCESSES]
 
 
 def _rounds(found: list[beats.Size]) -> report.Table:

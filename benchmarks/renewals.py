@@ -15,6 +15,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
+import dataclasses
 import time
 from typing import Any
 
@@ -25,7 +26,6 @@ from benchmarks import nova
 from benchmarks import records
 from benchmarks import report
 from nova_servicegroup.tests.harness import hollow
-from nova_servicegroup.tests.harness import memcached
 from nova_servicegroup.tests.harness import zookeeper
 
 _SIZES = (1000, 5000, 10000)
@@ -44,7 +44,8 @@ _HEADERS = [
 _NOTES = """For a host and second, in {window:g} s in which nobody comes or
 goes; report_interval is {interval} s, the session timeout {session} s.
 Operations are counted by the servers: keys read and written by memcached,
-requests and pings received by ZooKeeper. CPU is user and system time.
+requests and pings received by ZooKeeper. CPU is user and system time, less
+what an idle server spends.
 
 Hosts of mc are real services on timers of their own, which join through Nova's
 API; those of one process share its CPU time. Its floor is a timer that sets
@@ -83,6 +84,8 @@ class _Side:
         self._grow = grow
         self._pids: list[int] = []
         self.hosts = 0
+        #: What is counted in a second while there are no hosts.
+        self.idle: meters.Reading = {}
 
     def grow(self, hosts: int) -> None:
         """Have so many hosts."""
@@ -104,15 +107,17 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
     sizes = (50,) if quick else _SIZES
     real = 10 if quick else _REAL
     interval = 2 if quick else 10
-    window = 5.0 if quick else 15.0
+    window = 4.0 if quick else 15.0
     found: dict[tuple[int, str], meters.Reading] = {}
     for kind in (_memcached_sides, _zookeeper_sides):
         with contextlib.ExitStack() as stack:
             sides = kind(stage, stack, interval)
+            _note_idle(sides, window)
             for size in sizes:
                 found.update(_measure(sides, size, interval, window))
     with contextlib.ExitStack() as stack:
         sides = [_real_side(stage, stack, interval)]
+        _note_idle(sides, window)
         found.update(_measure(sides, real, interval, window))
     notes = _NOTES.format(
         window=window, interval=interval, session=_session(interval), real=real
@@ -138,15 +143,31 @@ def _measure(
     for side in sides:
         side.grow(size)
     time.sleep(fleet_.FIRST_BEAT + interval)
-    before = [side.read() for side in sides]
-    time.sleep(window)
-    for side, first in zip(sides, before, strict=True):
-        read = meters.difference(side.read(), first)
-        share = size * read.pop('seconds')
+    for side, read in zip(sides, _watch(sides, window), strict=True):
         yield (
             (size, side.name),
-            {name: value / share for name, value in read.items()},
+            {
+                name: max(0.0, value - side.idle[name]) / size
+                for name, value in read.items()
+            },
         )
+
+
+def _watch(sides: Sequence[_Side], window: float) -> list[meters.Reading]:
+    """Return what each side counts in a second."""
+    before = [side.read() for side in sides]
+    time.sleep(window)
+    found = []
+    for side, first in zip(sides, before, strict=True):
+        read = meters.difference(side.read(), first)
+        seconds = read.pop('seconds')
+        found.append({name: each / seconds for name, each in read.items()})
+    return found
+
+
+def _note_idle(sides: Sequence[_Side], window: float) -> None:
+    for side, read in zip(sides, _watch(sides, window), strict=True):
+        side.idle = read
 
 
 def _row(
@@ -180,7 +201,13 @@ def _memcached_sides(
             name,
             server,
             meters.memcached_operations,
-            _joiner(stage, stack, _mc(name, interval), server),
+            _joiner(
+                stage,
+                stack,
+                _mc(name, interval),
+                stage.places,
+                server.address if name == 'mc floor' else '',
+            ),
         )
         for name, server in servers.items()
     ]
@@ -196,7 +223,8 @@ def _joiner(
     stage: nova.Stage,
     stack: contextlib.ExitStack,
     contestant: contestants.Contestant,
-    server: memcached.Memcached | zookeeper.ZooKeeper,
+    places: contestants.Places,
+    bare: str = '',
 ) -> Callable[[int, int], list[int]]:
     """Return what has more real hosts join."""
 
@@ -204,9 +232,8 @@ def _joiner(
         file = contestant.write(
             stage.directory / f'renewals-{contestant.slug}-{last}.conf',
             {},
-            stage.places,
+            places,
         )
-        bare = server.address if 'floor' in contestant.name else ''
         shares = [
             min(_SHARE, last - start) for start in range(first, last, _SHARE)
         ]
@@ -269,10 +296,11 @@ def _real_side(
         interval=interval,
         session_timeout=_session(interval),
     )
-    server = stage.zookeeper
+    server = stage.new_zookeeper('real-zk')
+    places = dataclasses.replace(stage.places, zookeeper=server.address)
     return _Side(
         contestant.name,
         server,
         meters.zookeeper_operations,
-        _joiner(stage, stack, contestant, server),
+        _joiner(stage, stack, contestant, places),
     )
