@@ -22,6 +22,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from concurrent import futures
 import functools
+import itertools
 import os
 import pathlib
 import signal
@@ -161,11 +162,13 @@ class _Child:
         """Join, and stop when a signal says so."""
         signal.signal(signal.SIGTERM, lambda *_: self._ended.set())
         try:
-            services = self._join()
+            services = [] if self._bare else self._join()
             os.write(joined, b'j')
         except BaseException:
             os.write(joined, b'x')
             raise
+        if self._bare:
+            _set_bare(self._bare, self._hosts, self._interval)
         while not self._ended.wait(3600):
             continue
         with futures.ThreadPoolExecutor(len(services)) as pool:
@@ -175,7 +178,6 @@ class _Child:
 
     def _join(self) -> list[Any]:
         """Have them join, spread over an interval."""
-        join = _bare_join(self._bare) if self._bare else _join
         records = (
             records_.read(self._hosts)
             if self._records
@@ -187,7 +189,7 @@ class _Child:
         for number, record in enumerate(records):
             time.sleep(max(0.0, begun + number * step - time.monotonic()))
             joined.append(_service(record, self._interval))
-            join(joined[-1])
+            _join(joined[-1])
         return joined
 
 
@@ -202,20 +204,15 @@ def _api() -> Any:
     return servicegroup.API()
 
 
-def _bare_join(address: str) -> Callable[[Any], None]:
+def _set_bare(address: str, hosts: Sequence[str], interval: float) -> None:
+    """Set one key for each host in each interval, for ever."""
     from pymemcache.client import base
 
-    def join(service: Any) -> None:
-        client = base.Client(address)
-        service.tg.add_timer_args(
-            service.report_interval,
-            client.set,
-            args=[service.host, b'1'],
-            kwargs={'expire': int(6 * service.report_interval)},
-            initial_delay=FIRST_BEAT,
-        )
-
-    return join
+    clients = [(host, base.Client(address)) for host in hosts]
+    step, begun = interval / len(clients), time.monotonic()
+    for number, (host, client) in enumerate(itertools.cycle(clients)):
+        time.sleep(max(0.0, begun + number * step - time.monotonic()))
+        client.set(host, b'1', expire=int(6 * interval))
 
 
 def _service(record: Any, interval: float) -> Any:
