@@ -49,11 +49,11 @@ what an idle server spends.
 
 Hosts of mc are real services on timers of their own, which join through Nova's
 API; those of one process share its CPU time. Its floor is a loop that sets one
-key for each host, over a connection of its own. Hosts of zk are hollow, each with a session of its own that pings and
-reads its node as often as a real one; {real} real ones are in the row called
-so, and tell what the member itself spends. Its floor is a session that only
-pings. The contestants with the same backend run side by side, each with a
-server of its own.
+key for each host, over a connection of its own. Hosts of zk are hollow, each
+with a session of its own that pings and reads its node as often as a real one;
+{real} real ones are in the row called so, and tell what the member itself
+spends. Its floor is a session that only pings. The contestants with the same
+backend run side by side, each with a server of its own.
 """
 _FLOORS = {
     'stock mc': 'mc floor',
