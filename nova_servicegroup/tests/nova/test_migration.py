@@ -27,7 +27,7 @@ from nova_servicegroup.tests.nova import test_stack
 #: The complete walk, one process after the other.
 LONG = bool(os.environ.get('NOVA_SERVICEGROUP_LONG'))
 #: Longer than a restart takes (seconds), with all else that is restarted.
-SESSION_TIMEOUT = 30 if LONG else 18
+SESSION_TIMEOUT = 30 if LONG else 14
 SERVICE_DOWN_TIME = SESSION_TIMEOUT + 3
 #: So long a membership lasts, at least, after the process has ended.
 LASTS = SESSION_TIMEOUT * 2 / 3
