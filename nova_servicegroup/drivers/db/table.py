@@ -15,6 +15,7 @@
 
 from collections.abc import Callable
 import math
+import threading
 import time
 
 from nova_servicegroup import exceptions
@@ -29,7 +30,8 @@ Read = Callable[[str], list[services.ServiceRef]]
 class Table:
     """The records of one group, as they were last read.
 
-    :param read: reads them. :raises BackendError: they cannot be read
+    :param read: reads them, in bounded time.
+        :raises BackendError: they cannot be read
     :param interval: seconds between two reads, at least; the more records
         there are, the more it takes to read them and the longer they are used
     """
@@ -44,6 +46,7 @@ class Table:
         self._read = read
         self._interval = interval
         self._clock = clock
+        self._lock = threading.Lock()
         self._records: list[services.ServiceRef] = []
         self._read_at: float | None = None
         self._due = -math.inf
@@ -52,17 +55,21 @@ class Table:
 
     def read(self) -> list[services.ServiceRef]:
         """Return the records; when they cannot be read, the old ones."""
+        with self._lock:
+            if self._clock() >= self._due:
+                self._read_now()
+            return self._records
+
+    def _read_now(self) -> None:
         begun = self._clock()
-        if begun >= self._due:
-            try:
-                self._records = self._read()
-            except exceptions.BackendError as error:
-                self.error = error
-            else:
-                self.error, self._read_at = None, begun
-            taken = self._clock() - begun
-            self._due = begun + max(self._interval, taken / _SHARE)
-        return self._records
+        try:
+            self._records = self._read()
+        except exceptions.BackendError as error:
+            self.error = error
+        else:
+            self.error, self._read_at = None, begun
+        taken = self._clock() - begun
+        self._due = begun + max(self._interval, taken / _SHARE)
 
     def age(self) -> float | None:
         """Return the seconds since the records were read; None: never."""

@@ -11,6 +11,7 @@
 # under the License.
 
 
+from concurrent import futures
 import datetime
 import math
 import threading
@@ -243,6 +244,23 @@ class DatabaseDriverTest(base.TestCase):
         view = self.driver.view('compute')
         self.assertEqual(['host0'], [each.host for each in view.members])
         self.assertIsInstance(view.error, exceptions.BackendTimeout)
+
+    def test_several_threads_may_look_at_several_groups(self) -> None:
+        together = threading.Barrier(4)
+
+        def slow(group: str) -> list[dict[str, Any]]:
+            time.sleep(0.05)
+            return self.fleet(5)
+
+        def look(group: str) -> Any:
+            together.wait(60)
+            return self.driver.view(group)
+
+        self.driver.records = slow
+        with futures.ThreadPoolExecutor(4) as pool:
+            views = list(pool.map(look, 2 * ['compute', 'conductor']))
+        self.assertEqual(4 * [None], [each.error for each in views])
+        self.assertEqual(4 * [1], [len(each.members) for each in views])
 
     def test_who_is_late_with_all_others_is_held(self) -> None:
         late = self.fleet(75, 78, 80, 300)
