@@ -107,7 +107,7 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
     sizes = (50,) if quick else _SIZES
     real = 10 if quick else _REAL
     interval = 2 if quick else 10
-    window = 4.0 if quick else 15.0
+    window = 2.0 if quick else 15.0
     found: dict[tuple[int, str], meters.Reading] = {}
     for kind in (_memcached_sides, _zookeeper_sides):
         with contextlib.ExitStack() as stack:

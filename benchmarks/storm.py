@@ -65,7 +65,7 @@ class _Plan:
     every: float = 1.1
 
 
-_QUICK = _Plan(200, 20, 40, 4, 3.0)
+_QUICK = _Plan(200, 20, 40, 4, 1.5)
 
 
 def run(stage: nova.Stage, quick: bool) -> list[report.Table]:

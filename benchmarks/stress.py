@@ -78,7 +78,7 @@ class _Plan:
     step: int = 1
 
 
-_QUICK = _Plan(1, 5, 1, 4, (5,), (3, 3), 4.0, 5)
+_QUICK = _Plan(1, 5, 1, 4, (5,), (3, 3), 2.5, 5)
 
 
 def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
