@@ -1,0 +1,156 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A driver whose backend is a directory that all hosts share.
+
+A member is a file, and a heartbeat its time of modification.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import functools
+import pathlib
+import time
+import urllib.parse
+
+from oslo_config import cfg
+
+from nova_servicegroup.drivers import base
+from nova_servicegroup import exceptions
+from nova_servicegroup import membership
+from nova_servicegroup import observer
+from nova_servicegroup import opts
+from nova_servicegroup import process
+from nova_servicegroup import reporter
+
+OPTS = [
+    cfg.StrOpt('directory', help='The directory that all hosts share.'),
+]
+
+
+class FileDriver(base.Driver):
+    """Members are files that are not older than service_down_time."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        super().__init__(conf)
+        conf.register_opts(OPTS, group='file_driver')
+        if not conf.file_driver.directory:
+            raise exceptions.ConfigurationError(
+                '[file_driver] directory', None, 'the path of a directory'
+            )
+        self._root = pathlib.Path(conf.file_driver.directory)
+        self._reporters = process.PerProcess(dict)
+        self._observers = process.PerProcess(dict)
+
+    def join(self, member, group, service):
+        """See base.Driver."""
+        self.leave(member, group)
+        file = self._root / _name(group) / _name(member)
+        made = reporter.Reporter(
+            f'Member {member} of group {group} (file)',
+            functools.partial(_touch, file),
+            functools.partial(_remove, file),
+        )
+        self._reporters.get()[member, group] = made
+        made.run()
+        made.start(
+            service,
+            service.report_interval,
+            self.conf.servicegroup.leave_on_stop,
+        )
+
+    def leave(self, member, group):
+        """See base.Driver."""
+        made = self._reporters.get().pop((member, group), None)
+        if made is not None:
+            made.stop()
+
+    def reporters(self):
+        """See base.Driver."""
+        return self._reporters.get().copy()
+
+    def is_up(self, service_ref):
+        """See base.Driver. The observer reads once in refresh_interval."""
+        seen = self._observer(base.group_of(service_ref))
+        return seen.is_up(service_ref['host'])
+
+    def updated_time(self, service_ref):
+        """See base.Driver."""
+        seen = self._observer(base.group_of(service_ref))
+        return base.newer(seen.proof_age(service_ref['host']), service_ref)
+
+    def view(self, group, detailed=False):
+        """See base.Driver. Nothing is known of the processes."""
+        return base.view_of(self._observer(group), group, lambda host: ())
+
+    def close(self):
+        """See base.Driver."""
+        for member, group in list(self._reporters.get()):
+            self.leave(member, group)
+
+    def check(self):
+        """See base.Driver."""
+        with _translated():
+            return f'{self._root} answers; {len(list(self._root.iterdir()))}.'
+
+    def _observer(self, group):
+        made = self._observers.get()
+        if group not in made:
+            options = self.conf.servicegroup
+            made[group] = observer.Observer(
+                f'Group {group} (file)',
+                functools.partial(self._read, group),
+                functools.partial(
+                    membership.Membership,
+                    hold_time=opts.hold_time(self.conf),
+                ),
+                refresh_interval=options.refresh_interval,
+                read_timeout=options.read_timeout,
+            )
+        return made[group]
+
+    def _read(self, group, wait):
+        """See observer.Read."""
+        oldest = time.time() - opts.service_down_time(self.conf)
+        with _translated():
+            files = list((self._root / _name(group)).iterdir())
+            return membership.Reading(
+                {
+                    urllib.parse.unquote(file.name)
+                    for file in files
+                    if file.stat().st_mtime >= oldest
+                }
+            )
+
+
+def _touch(file):
+    with _translated():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+
+
+def _remove(file):
+    with _translated():
+        file.unlink(missing_ok=True)
+
+
+def _name(name):
+    return urllib.parse.quote(name, safe='')
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Let nothing but BackendError out."""
+    try:
+        yield
+    except OSError as error:
+        raise exceptions.BackendError('directory', str(error)) from error

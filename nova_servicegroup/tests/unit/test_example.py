@@ -1,0 +1,104 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The driver that the documentation shows."""
+
+import importlib.util
+import os
+import pathlib
+import time
+from typing import Any
+
+from nova_servicegroup import api
+from nova_servicegroup import exceptions
+from nova_servicegroup.tests import base
+
+EXAMPLE = (
+    pathlib.Path(__file__).parents[3]
+    / 'doc'
+    / 'source'
+    / 'contributor'
+    / 'file_driver.py'
+)
+
+
+def load() -> Any:
+    """Return the module."""
+    spec = importlib.util.spec_from_file_location('file_driver', EXAMPLE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class ExampleTest(base.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.module = load()
+        self.directory = pathlib.Path(self.create_temp_dir()) / 'shared'
+        self.api = self.make_api()
+
+    def create_temp_dir(self) -> str:
+        return str(pathlib.Path(self.create_tempfiles([('x', '')])[0]).parent)
+
+    def make_api(self) -> api.API:
+        """Return an API that has read nothing yet."""
+        conf = self.make_conf(f'[file_driver]\ndirectory = {self.directory}\n')
+        return api.API(conf, self.module.FileDriver(conf))
+
+    def is_up(self, host: str) -> bool:
+        record = {'host': host, 'topic': 'compute', 'updated_at': None}
+        return self.make_api().service_is_up(record)
+
+    def join(self, host: str) -> base.FakeService:
+        service = base.FakeService()
+        self.api.join(host, 'compute', service)
+        return service
+
+    def age(self, host: str, seconds: float) -> None:
+        """Let a member's last heartbeat be so old."""
+        then = time.time() - seconds
+        os.utime(self.directory / 'compute' / host, (then, then))
+
+    def test_joined_is_up_and_left_is_down(self) -> None:
+        self.join('other')
+        service = self.join('a/b')
+        self.assertTrue(self.is_up('a/b'))
+        service.stop()
+        self.assertFalse(self.is_up('a/b'))
+        self.assertTrue(self.is_up('other'))
+
+    def test_who_does_not_beat_is_down(self) -> None:
+        self.join('a')
+        self.age('a', 50)
+        self.assertTrue(self.is_up('a'))
+        self.age('a', 61)
+        self.assertFalse(self.is_up('a'))
+        self.join('a')
+        self.assertTrue(self.is_up('a'))
+
+    def test_a_backend_that_is_away_makes_nobody_down(self) -> None:
+        self.assertTrue(self.is_up('a'))
+        self.assertRaises(
+            exceptions.BackendError, self.make_api().get_all, 'compute'
+        )
+
+    def test_a_view_lists_the_members(self) -> None:
+        self.join('a')
+        view = self.make_api().view('compute')
+        self.assertEqual(['a'], [each.host for each in view.members])
+
+    def test_without_a_directory_nova_does_not_start(self) -> None:
+        self.assertRaises(
+            exceptions.ConfigurationError,
+            self.module.FileDriver,
+            self.make_conf(),
+        )
