@@ -47,6 +47,8 @@ class Fleet:
         self._interval = interval
         self._down_time = down_time
         self._hold_time = hold_time
+        # Hosts that beat together let that much pass, and a bit more.
+        self._usual = min(2 * interval, down_time / 2)
         # Who is behind for longer is dead, whatever the others are.
         self._longest = down_time + hold_time
         # Of each host: its heartbeat, when it was last looked at, and how far
@@ -100,7 +102,7 @@ class Fleet:
         do so at once, since connecting anew backs off.
         """
         missed = max(1.0, self._down_time / self._interval)
-        excess = max(0.0, late - self._interval)
+        excess = max(0.0, late - self._usual)
         forgiven = min(missed * excess, self._hold_time)
         if forgiven >= self._forgiven or now >= self._forgiven_until:
             self._forgiven = forgiven
@@ -145,7 +147,7 @@ class Fleet:
 
     def _end_stall(self, late: float, now: float) -> None:
         """Take note that heartbeats get through again, if they did not."""
-        if late > self._interval and self._forgive(late, now):
+        if late > self._usual and self._forgive(late, now):
             self._stalled_at = self._freshest
             self._awaited = {
                 host

@@ -74,6 +74,23 @@ class HealthTest(FleetTest):
                 self.time - self.beats['a'], self.age(), delta=1
             )
 
+    def test_hosts_that_beat_together_and_a_bit_late_change_nothing(
+        self,
+    ) -> None:
+        self.fleet = fleet.Fleet(INTERVAL, DOWN, HOLD)
+        beat = self.time
+        for second in range(200):
+            self.time += 1
+            self.clock.advance(1)
+            if second % (INTERVAL + 2) == 0:
+                beat = self.time
+            for host in 'bcd':
+                self.fleet.take(host, beat, self.wall, self.clock())
+            dead = self.time - second
+            self.fleet.take('a', dead, self.wall, self.clock())
+            age = self.fleet.age(dead, self.wall, self.clock())
+            self.assertAlmostEqual(second, age, delta=1)
+
     def test_so_it_does_for_an_observer_that_has_just_started(self) -> None:
         self.pass_time(30)
         self.alive.remove('a')
