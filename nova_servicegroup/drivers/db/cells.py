@@ -63,18 +63,19 @@ class Cells:
         if number not in self._known and self._clock() >= self._due:
             self._due = self._clock() + _INTERVAL
             with contextlib.suppress(exceptions.BackendError):
-                self.read(base.group_of(service_ref))
+                self.read(base.group_of(service_ref), self._wait)
         return self._known.get(number)
 
-    def read(self, group: str) -> list[services.ServiceRef]:
+    def read(self, group: str, wait: float) -> list[services.ServiceRef]:
         """Read a group's records, which tell their cells.
 
+        :param wait: seconds, at most
         :raises BackendError: they cannot be read in time
         """
         reads = self._reads.get(group)
         if reads is None:
             reads = self._reads.setdefault(group, _Reads())
-        found = reads.ask(lambda: self._records(group), self._wait)
+        found = reads.ask(lambda: self._records(group), wait)
         for each in found:
             number = each.get('uuid', None)
             if number is not None:

@@ -38,6 +38,9 @@ from nova_servicegroup import services
 
 BACKEND = 'services table'
 
+#: Seconds that a view may wait for the records; Nova's first read is slow.
+_VIEW_WAIT = 8.0
+
 #: A cell, if it is known, and a group.
 _Key = tuple[str | None, str]
 
@@ -57,16 +60,17 @@ class DatabaseDriver(base.Driver):
         self._down_time = self.found_within = opts.service_down_time(conf)
         self._interval = float(conf.report_interval)
         self._hold_time = float(opts.hold_time(conf))
+        self._wait = float(conf.servicegroup.read_timeout)
         self._cells = process.PerProcess(
             lambda: cells.Cells(
                 # Who has access to them gives it later.
                 lambda group: self.records(group),
-                conf.servicegroup.read_timeout,
+                self._wait,
             )
         )
         self._tables = process.PerProcess(
             lambda: table.Tables(
-                lambda group: self._cells.get().read(group),
+                lambda group: self._cells.get().read(group, _VIEW_WAIT),
                 conf.servicegroup.refresh_interval,
             )
         )
@@ -138,7 +142,7 @@ class DatabaseDriver(base.Driver):
         """Read a whole group once, where that is possible."""
         cell, group = key
         with contextlib.suppress(exceptions.BackendError):
-            for each in self._cells.get().read(group):
+            for each in self._cells.get().read(group, self._wait):
                 beat = _last_beat(each)
                 if beat is not None:
                     # A record of no known cell is compared with all.

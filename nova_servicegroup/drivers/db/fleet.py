@@ -64,8 +64,10 @@ class Fleet:
         self._awaited: set[str] = set()
         self._stalled_at = -math.inf
         self._freshest = -math.inf
-        # When the freshest was first seen, and how old it was then.
+        # When the freshest was first seen, how old it was then, and when it
+        # was last seen to be the same: who does not look sees no stall.
         self._moved_at = 0.0
+        self._confirmed_at = 0.0
         self._age = 0.0
         # What the observer's clock shows more than the writers'.
         self._error: float | None = None
@@ -75,7 +77,9 @@ class Fleet:
         before = self._seen.get(host)
         behind = self._freshest - beat
         self._seen[host] = beat, now, behind if behind > 0 else 0.0
-        if behind < 0:
+        if behind == 0:
+            self._confirmed_at = now
+        elif behind < 0:
             watched = before and now - before[1] <= self._interval
             self._move(beat, wall, now, bool(watched))
         if self._awaited and beat > self._stalled_at:
@@ -90,10 +94,10 @@ class Fleet:
         """
         if len(self._seen) < SMALLEST:
             return math.inf
-        late = self._late(wall, now)
+        late = self._late(wall, self._confirmed_at)
         forgiven = self._forgive(late + self._most_behind(now), now)
         behind = max(0.0, self._freshest - beat)
-        return max(0.0, behind + late - forgiven)
+        return max(0.0, behind + self._late(wall, now) - forgiven)
 
     def _forgive(self, late: float, now: float) -> float:
         """Return the seconds that do not count, where most are so late.
@@ -133,7 +137,7 @@ class Fleet:
         self, beat: float, wall: float, now: float, watched: bool
     ) -> None:
         if watched:
-            self._end_stall(self._late(wall, now), now)
+            self._end_stall(self._late(wall, self._confirmed_at), now)
             # It came since the last look, so it is as old as that at most.
             self._error, self._age = wall - beat, 0.0
         elif self._error is not None:
@@ -143,7 +147,8 @@ class Fleet:
             self._age = wall - beat
         else:
             self._age = 0.0
-        self._freshest, self._moved_at = beat, now
+        self._freshest = beat
+        self._moved_at = self._confirmed_at = now
 
     def _end_stall(self, late: float, now: float) -> None:
         """Take note that heartbeats get through again, if they did not."""

@@ -66,10 +66,11 @@ class Table:
             self._records = self._read()
         except exceptions.BackendError as error:
             self.error = error
+            self._due = self._clock() + self._interval
         else:
             self.error, self._read_at = None, begun
-        taken = self._clock() - begun
-        self._due = begun + max(self._interval, taken / _SHARE)
+            taken = self._clock() - begun
+            self._due = begun + max(self._interval, taken / _SHARE)
 
     def age(self) -> float | None:
         """Return the seconds since the records were read; None: never."""

@@ -19,10 +19,12 @@ import time
 import types
 from typing import Any
 
+import fixtures
 from oslo_utils import fixture
 from oslo_utils import timeutils
 
 from nova_servicegroup.drivers import db
+from nova_servicegroup.drivers.db import driver
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
 
@@ -232,9 +234,7 @@ class DatabaseDriverTest(base.TestCase):
         self.assertIsInstance(view.error, exceptions.BackendError)
 
     def test_a_view_of_a_mute_database_is_bounded(self) -> None:
-        self.driver = db.DatabaseDriver(
-            self.make_conf('[servicegroup]\nread_timeout = 0.1\n')
-        )
+        self.useFixture(fixtures.MockPatchObject(driver, '_VIEW_WAIT', 0.1))
         self.driver.records = lambda group: self.fleet(5)
         self.driver.view('compute')
         released = threading.Event()

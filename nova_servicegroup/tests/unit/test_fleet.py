@@ -115,6 +115,14 @@ class HealthTest(FleetTest):
             0.0, self.fleet.age(self.time, self.wall, self.clock())
         )
 
+    def test_who_looks_at_one_host_only_sees_no_stall(self) -> None:
+        self.pass_time(30)
+        self.alive.remove('a')
+        died = self.beats['a']
+        self.pass_time(int(DOWN) + 5, look=False)
+        self.fleet.take('a', died, self.wall, self.clock())
+        self.assertAlmostEqual(self.time - died, self.age(), delta=1)
+
 
 class StallTest(FleetTest):
     """No heartbeat at all arrives any more."""
