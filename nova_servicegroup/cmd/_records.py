@@ -43,7 +43,7 @@ class Records:
     ) -> None:
         self._read = read
         self._wait = wait
-        self._reads: dict[str, _fanout.Fanout[Records]] = {}
+        self._reads: dict[str, _fanout.Single] = {}
         self._mute = False
 
     def __call__(self, group: str) -> list[services.ServiceRef]:
@@ -51,12 +51,10 @@ class Records:
 
         :raises BackendError: they cannot be read, or not in time
         """
-        reads = self._reads.setdefault(group, _fanout.Fanout([self]))
+        reads = self._reads.setdefault(group, _fanout.Single(self.name))
         wait = 0.0 if self._mute else self._wait
         try:
-            ((_, found),) = reads.ask(
-                group, lambda _: self._read(group), wait, _MAX_AGE
-            )
+            found = reads.ask(lambda: self._read(group), wait, _MAX_AGE)
         except exceptions.BackendError as error:
             self._mute = isinstance(error, exceptions.BackendTimeout)
             raise

@@ -106,6 +106,34 @@ class Fanout(Generic[S]):
         return exceptions.BackendTimeout(names, 'no answer yet')
 
 
+class Single:
+    """Asks one server, for several threads: one after the other.
+
+    :param name: of the server
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._lock = threading.Lock()
+        self._fanout = Fanout([self])
+
+    def ask(self, call: Callable[[], Any], wait: float, max_age: float) -> Any:
+        """Return what call returns; see Fanout.ask.
+
+        :raises ServiceGroupError: what call has raised
+        :raises BackendTimeout: it takes longer
+        """
+        if not self._lock.acquire(timeout=wait):
+            raise exceptions.BackendTimeout(self.name, 'no answer yet')
+        try:
+            ((_, answer),) = self._fanout.ask(
+                None, lambda _: call(), wait, max_age
+            )
+        finally:
+            self._lock.release()
+        return answer
+
+
 class _Line(Generic[S]):
     """The questions to one server."""
 

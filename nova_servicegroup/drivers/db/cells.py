@@ -15,7 +15,6 @@
 from collections.abc import Callable
 import contextlib
 import math
-import threading
 import time
 
 from nova_servicegroup.drivers import _fanout
@@ -48,7 +47,7 @@ class Cells:
         self._records = records
         self._wait = wait
         self._clock = clock
-        self._reads: dict[str, _Reads] = {}
+        self._reads: dict[str, _fanout.Single] = {}
         self._known: dict[str, str | None] = {}
         self._due = -math.inf
 
@@ -74,38 +73,14 @@ class Cells:
         """
         reads = self._reads.get(group)
         if reads is None:
-            reads = self._reads.setdefault(group, _Reads())
-        found = reads.ask(lambda: self._records(group), wait)
+            made = _fanout.Single('services table')
+            reads = self._reads.setdefault(group, made)
+        # What takes longer is there when it is asked for again.
+        found: list[services.ServiceRef] = reads.ask(
+            lambda: self._records(group), wait, max_age=_INTERVAL
+        )
         for each in found:
             number = each.get('uuid', None)
             if number is not None:
                 self._known[number] = services.cell_of(each)
         return found
-
-
-class _Reads:
-    """The reads of one group: one at a time, in bounded time."""
-
-    name = 'services table'
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._fanout = _fanout.Fanout([self])
-
-    def ask(
-        self, read: Callable[[], list[services.ServiceRef]], wait: float
-    ) -> list[services.ServiceRef]:
-        """Return what read returns.
-
-        :raises BackendError: it does not in time
-        """
-        if not self._lock.acquire(timeout=wait):
-            raise exceptions.BackendTimeout(self.name, 'no answer yet')
-        try:
-            # What takes longer is there when it is asked for again.
-            ((_, found),) = self._fanout.ask(
-                'records', lambda _: read(), wait, max_age=_INTERVAL
-            )
-        finally:
-            self._lock.release()
-        return list(found)

@@ -12,6 +12,7 @@
 
 
 import argparse
+from concurrent import futures
 import csv
 import dataclasses
 import io
@@ -614,10 +615,24 @@ class RecordsTest(test_watcher.WatchedTest):
         records = _records.Records(self.read_late, 0.0)
         self.assertRaises(exceptions.BackendTimeout, records, 'compute')
         self.gate.set()
-        line = records._reads['compute']._lines[0]
+        line = records._reads['compute']._fanout._lines[0]
         while line.busy:
             os.sched_yield()
         self.assertEqual(['compute'], records('compute'))
+
+    def test_several_threads_may_ask_at_once(self) -> None:
+        together = threading.Barrier(4)
+        records = _records.Records(lambda group: [group])
+
+        def ask(group: str) -> list[Any]:
+            together.wait(60)
+            return records(group)
+
+        asked = 2 * ['compute', 'conductor']
+        with futures.ThreadPoolExecutor(len(asked)) as pool:
+            for _ in range(20):
+                found = pool.map(ask, asked)
+                self.assertEqual([[each] for each in asked], list(found))
 
     def test_why_there_is_no_access(self) -> None:
         conf = self.make_conf()
