@@ -76,7 +76,6 @@ class Watcher:
         self._call = roll.RollCall(servicegroup, group, clock=clock)
         self._wall = wall
         self._known: dict[str, roll.Entry] = {}
-        self._since: dict[str, float] = {}
         self._proofs: dict[str, float] = {}
 
     def look(self) -> list[Transition]:
@@ -98,13 +97,6 @@ class Watcher:
     def _is_known(self) -> bool:
         """Tell whether the backend has said who is there."""
         return self.roll is not None and self.roll.view.age is not None
-
-    def since(self, host: str) -> float | None:
-        """Return since when a host is in its state, as far as is known."""
-        if host in self._since:
-            return self._since[host]
-        entry = self._known.get(host)
-        return None if entry is None else entry.since
 
     def _missing(self, seen: roll.Roll) -> dict[str, roll.Entry]:
         """Return those that were known and are on no list any more."""
@@ -129,8 +121,6 @@ class Watcher:
 
     def _change(self, entry: roll.Entry, now: float) -> Transition:
         before = self._known.get(entry.host)
-        if before is not None:
-            self._since[entry.host] = now
         was = None if before is None else before.state
         proof = self._proofs.get(entry.host)
         return Transition(

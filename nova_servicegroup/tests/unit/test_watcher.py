@@ -257,11 +257,3 @@ class WatcherTest(WatchedTest):
         for _ in range(3):
             self.look(100)
         self.assertEqual(1, self.watcher.roll.count()['down'])
-
-    def test_since_is_the_join_or_the_transition(self) -> None:
-        self.look()
-        self.assertEqual(JOINED, self.watcher.since('a'))
-        self.driver.tell(a='down')
-        self.look()
-        self.assertEqual(WALL + 2, self.watcher.since('a'))
-        self.assertIsNone(self.watcher.since('c'))
