@@ -21,28 +21,23 @@ from typing import Protocol
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from nova_servicegroup.drivers import _attending
 from nova_servicegroup.drivers import _tooz
 from nova_servicegroup.drivers import base
 from nova_servicegroup import membership
 from nova_servicegroup import observer
 from nova_servicegroup import opts
 from nova_servicegroup import process
-from nova_servicegroup import reporter
 from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
 
 
-class Attendance(Protocol):
+class Attendance(_attending.Attendance, Protocol):
     """One member of one group, for as long as its service runs."""
-
-    reporter: reporter.Reporter
 
     def start(self, service: services.Service) -> None:
         """Join, as far as it is possible at once, and go on beating."""
-
-    def stop(self) -> None:
-        """Leave, in bounded time. Raises nothing."""
 
 
 class GroupReader(observer.Observer, abc.ABC):
@@ -105,7 +100,7 @@ class Reading(dict[str, GroupReader]):
         return self.setdefault(group, self.backend.reader(group))
 
 
-class CoordinatedDriver(base.Driver):
+class CoordinatedDriver(_attending.AttendingDriver):
     """A driver whose members attend, and whose groups are read.
 
     :param attend: makes the attendance of a host in a group
@@ -120,9 +115,6 @@ class CoordinatedDriver(base.Driver):
     ) -> None:
         super().__init__(conf)
         self._attend = attend
-        self._attendances: process.PerProcess[
-            dict[tuple[str, str], Attendance]
-        ] = process.PerProcess(dict)
         self._reading = process.PerProcess(lambda: Reading(connect()))
         # The readers that were used last, perhaps by a parent process. To
         # ask for this process's own is a system call for each question.
@@ -141,17 +133,6 @@ class CoordinatedDriver(base.Driver):
         attendance = self._attend(member, group)
         self._attendances.get()[member, group] = attendance
         attendance.start(service)
-
-    def leave(self, member: str, group: str) -> None:
-        """See base.Driver."""
-        attendance = self._attendances.get().pop((member, group), None)
-        if attendance is not None:
-            attendance.stop()
-
-    def reporters(self) -> dict[tuple[str, str], reporter.Reporter]:
-        """See base.Driver."""
-        joined = self._attendances.get().copy()
-        return {key: each.reporter for key, each in joined.items()}
 
     def is_up(self, service_ref: services.ServiceRef) -> bool:
         """See base.Driver."""
@@ -182,8 +163,7 @@ class CoordinatedDriver(base.Driver):
 
     def close(self) -> None:
         """See base.Driver."""
-        for member, group in list(self._attendances.get()):
-            self.leave(member, group)
+        super().close()
         reading = self._reading.peek()
         if reading is not None:
             reading.backend.close()

@@ -25,6 +25,7 @@ import time
 from oslo_config import cfg
 from oslo_utils import timeutils
 
+from nova_servicegroup.drivers import _attending
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.db import cells
 from nova_servicegroup.drivers.db import fleet
@@ -33,7 +34,6 @@ from nova_servicegroup.drivers.db import table
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
 from nova_servicegroup import process
-from nova_servicegroup import reporter
 from nova_servicegroup import services
 
 BACKEND = 'services table'
@@ -45,12 +45,13 @@ _VIEW_WAIT = 8.0
 _Key = tuple[str | None, str]
 
 
-class DatabaseDriver(base.Driver):
+class DatabaseDriver(_attending.AttendingDriver):
     """Members have the time of their heartbeat written into their record.
 
     Options: Nova's ``report_interval`` and ``service_down_time``, and
     ``[servicegroup] hold_time``. A service that joins in a conductor also
-    writes the heartbeats of those that have no access to the database.
+    writes the heartbeats of those that have no access to the database. One
+    that leaves is down service_down_time later.
     """
 
     needs_record = True
@@ -76,9 +77,6 @@ class DatabaseDriver(base.Driver):
         )
         self._met: set[_Key] = set()
         self._fleets: dict[_Key, fleet.Fleet] = {}
-        self._attendances: process.PerProcess[
-            dict[tuple[str, str], reporting.Attendance]
-        ] = process.PerProcess(dict)
 
     def join(self, member: str, group: str, service: services.Service) -> None:
         """See base.Driver."""
@@ -90,17 +88,6 @@ class DatabaseDriver(base.Driver):
         )
         self._attendances.get()[member, group] = attendance
         attendance.start()
-
-    def leave(self, member: str, group: str) -> None:
-        """See base.Driver. The member is down service_down_time later."""
-        attendance = self._attendances.get().pop((member, group), None)
-        if attendance is not None:
-            attendance.stop()
-
-    def reporters(self) -> dict[tuple[str, str], reporter.Reporter]:
-        """See base.Driver."""
-        joined = self._attendances.get().copy()
-        return {key: each.reporter for key, each in joined.items()}
 
     def is_up(self, service_ref: services.ServiceRef) -> bool:
         """See base.Driver.
@@ -167,11 +154,6 @@ class DatabaseDriver(base.Driver):
             seen.age(),
             seen.error,
         )
-
-    def close(self) -> None:
-        """See base.Driver."""
-        for member, group in list(self._attendances.get()):
-            self.leave(member, group)
 
     def check(self) -> str:
         """See base.Driver."""
