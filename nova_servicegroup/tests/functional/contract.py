@@ -192,6 +192,7 @@ class MemberContract(Contract):
         killed = self.running()
         killed.kill()
         seconds = self.wait_down('host1', self.down_within)
+        self.measured('kill to down', seconds)
         self.assertGreaterEqual(seconds, self.not_before)
 
     def test_killed_and_restarted_is_up_again(self) -> None:
@@ -212,7 +213,8 @@ class MemberContract(Contract):
     def test_clean_stop_is_down_soon(self) -> None:
         stopped = self.running()
         stopped.stop()
-        self.wait_down('host1', self.leaves_within)
+        seconds = self.wait_down('host1', self.leaves_within)
+        self.measured('end to down', seconds)
 
     def test_workers_of_one_host_are_one_member(self) -> None:
         both = self.running(workers=2)

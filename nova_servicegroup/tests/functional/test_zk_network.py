@@ -113,3 +113,4 @@ class LossTest(Network):
         self.far.heal()
         self.wait_all_up(fault, self.seconds + self.session)
         self.assert_never_down(fault)
+        self.assert_calls_bounded(fault)

@@ -140,6 +140,8 @@ class FleetTest(base.TestCase):
                 lambda reader=reader: reader.down_at('compute1', killed),
                 within,
             )
+            taken = (reader.down_at('compute1', killed) or 0) - killed
+            self.measured(f'kill to down by {reader.driver()}', taken)
             self.assertEqual({'compute1'}, reader.down(since))
 
 
