@@ -154,9 +154,9 @@ class Report:
                 'duration',
                 f'{(now - self._begun).total_seconds() / 60:.0f} min',
             ),
-            ('machine', _machine()),
+            ('machine', machine()),
             ('load average before', f'{self._load:.1f}'),
-            ('versions', _versions()),
+            ('versions', versions()),
         ]
         if self._quick:
             facts.append(('quick mode', 'it proves that all runs, not more'))
@@ -186,7 +186,8 @@ def _cell(value: Any) -> str:
     return '' if value is None else str(value)
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Return what this runs on."""
     model = platform.machine()
     for line in pathlib.Path('/proc/cpuinfo').read_text().splitlines():
         if line.startswith('model name'):
@@ -196,7 +197,8 @@ def _machine() -> str:
     return f'{os.cpu_count()} x {model}, {pages / 2**30:.0f} GiB'
 
 
-def _versions() -> str:
+def versions() -> str:
+    """Return the versions of what is measured, as far as it is installed."""
     versions = [f'Python {platform.python_version()}']
     for name in _PACKAGES:
         try:
