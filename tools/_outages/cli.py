@@ -21,6 +21,7 @@ import pathlib
 import sys
 
 from benchmarks import report
+from tools._ministack import venv
 from tools._outages import figures
 from tools._outages import options
 from tools._outages import tables
@@ -51,7 +52,7 @@ def main() -> int:
         [
             ['date', _date(args.figures)],
             ['machine', report.machine()],
-            ['versions', report.versions()],
+            ['versions', f'nova {venv.NOVA_VERSION}, {report.versions()}'],
         ],
     )
     return 0
