@@ -38,6 +38,8 @@ from nova_servicegroup.tests.harness import process
 MEMBERS = 10000
 JOINING = 1000 if faults.LONG else 200
 LISTED_WITHIN = 10.0
+#: What a member takes of a server, its place on the list included (bytes).
+MEMORY = 500
 PREFIX = tooz_memcached.MemcachedDriver.MEMBER_PREFIX
 GROUP_PREFIX = tooz_memcached.MemcachedDriver.GROUP_PREFIX
 
@@ -83,6 +85,9 @@ class ScaleTest(base.TestCase):
         self.addCleanup(observer.close)
         late = [f'late{number:04d}' for number in range(JOINING)]
         self.storm(late, lambda: self.up(observer) == late)
+        memory = self.client.stats()[b'bytes'] / JOINING
+        self.measured('memory of a member', memory, unit='bytes')
+        self.assertLess(memory, MEMORY)
 
     def storm(self, late: list[str], listed: Callable[[], bool]) -> None:
         """Have them join; measure how soon all are listed, at what cost."""
