@@ -42,11 +42,11 @@ class Plan:
     """
 
     interval: int = 10
-    down_time: int = 25
+    down_time: int = 60
     warm: float = 11.0
     window: float = 15.0
     rounds: int = 2
-    busy: float = 40.0
+    busy: float = 90.0
 
 
 class Size:

@@ -131,7 +131,7 @@ class _Counts:
 class _Host:
     """A service that only beats.
 
-    :ivar ways: what sends a heartbeat, by name
+    :ivar beat: sends a heartbeat
     """
 
     tg = None
@@ -139,19 +139,25 @@ class _Host:
     def __init__(self, record: Any, interval: float, counts: _Counts) -> None:
         import nova.conf
 
-        from nova_servicegroup.drivers.db import reporting
         from nova_servicegroup import opts
 
-        patience = opts.service_down_time(nova.conf.CONF) / 2
         self.service_ref = record
         self.host, self.binary = record.host, record.binary
         self.report_interval = interval
-        self.ways: dict[str, Callable[[], None]] = {
-            STOCK: self._save,
-            OURS: reporting.way(_service(self, counts), record.host, patience),
-        }
+        self._down_time = opts.service_down_time(nova.conf.CONF)
+        self._counts = counts
+        self.beat: Callable[[], None] = self._save
         # When the beat that goes on was due, and the one after it.
         self.due: list[float] = []
+
+    def begin(self, way: str) -> None:
+        """Send heartbeats like a service that has just joined."""
+        from nova_servicegroup.drivers.db import reporting
+
+        ours = reporting.way(
+            _service(self, self._counts), self.host, self._down_time
+        )
+        self.beat = {STOCK: self._save, OURS: ours}[way]
 
     def _save(self) -> None:
         """Do what Nova's DbDriver does in _report_state."""
@@ -194,9 +200,11 @@ class _Share:
 
     def begin(self, way: str) -> None:
         self._ended.clear()
+        for host in self._hosts:
+            host.begin(way)
         self._pool = futures.ThreadPoolExecutor(_THREADS)
         self._timer = threading.Thread(
-            target=self._run, args=(way, time.monotonic()), daemon=True
+            target=self._run, args=(time.monotonic(),), daemon=True
         )
         self._timer.start()
 
@@ -207,32 +215,32 @@ class _Share:
         for host in self._hosts:
             host.due.clear()
 
-    def _run(self, way: str, begun: float) -> None:
+    def _run(self, begun: float) -> None:
         step = self._interval / len(self._hosts)
         for number in itertools.count():
             due = begun + self._offset + number * step
             if self._ended.wait(max(0.0, due - time.monotonic())):
                 return
-            self._add(self._hosts[number % len(self._hosts)], way, due)
+            self._add(self._hosts[number % len(self._hosts)], due)
 
-    def _add(self, host: _Host, way: str, due: float) -> None:
+    def _add(self, host: _Host, due: float) -> None:
         with self._lock:
             busy = len(host.due)
             if busy < 2:
                 host.due.append(due)
         if not busy:
-            self._submit(host, way)
+            self._submit(host)
 
-    def _submit(self, host: _Host, way: str) -> None:
+    def _submit(self, host: _Host) -> None:
         with contextlib.suppress(RuntimeError):  # the pool has shut down
-            self._pool.submit(self._beat, host, way)
+            self._pool.submit(self._beat, host)
 
-    def _beat(self, host: _Host, way: str) -> None:
+    def _beat(self, host: _Host) -> None:
         if self._ended.is_set():
             return
         self.counts.add('sent')
         try:
-            host.ways[way]()
+            host.beat()
             self.counts.answered(time.monotonic() - host.due[0])
         except Exception as error:
             self.counts.add('failed')
@@ -241,7 +249,7 @@ class _Share:
             host.due.pop(0)
             more = bool(host.due)
         if more:
-            self._submit(host, way)
+            self._submit(host)
 
 
 @functools.cache
