@@ -18,7 +18,7 @@ Nova's or not. So importing it imports neither Nova nor the rest of this
 package, and the hook does nothing where Nova's configuration is not loaded.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import copy
 import datetime
@@ -366,6 +366,14 @@ class NovaService:
         from nova import rpc
 
         return rpc.TRANSPORT
+
+    def new_transport(self, options: Mapping[str, str]) -> Any:
+        """See services.Service. It is as Nova makes its own."""
+        from nova import rpc
+
+        url = rpc.get_transport_url()
+        url.query = {**options, **url.query}
+        return rpc.create_transport(url)
 
 
 @contextlib.contextmanager

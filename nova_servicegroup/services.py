@@ -82,6 +82,13 @@ class Service(Protocol):
     def transport(self) -> Any:
         """Return oslo.messaging's RPC transport, or None."""
 
+    def new_transport(self, options: Mapping[str, str]) -> Any:
+        """Return one that is not shared, or None.
+
+        :param options: oslo.messaging's, by name; what the operator has put
+            into the URL goes before
+        """
+
 
 class Unrecorded:
     """A service that Nova knows nothing of: all that it can do is join.
@@ -123,6 +130,10 @@ class Unrecorded:
         return None
 
     def transport(self) -> Any:
+        """See Service."""
+        return None
+
+    def new_transport(self, options: Mapping[str, str]) -> Any:
         """See Service."""
         return None
 

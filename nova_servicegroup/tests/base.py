@@ -125,6 +125,9 @@ class FakeService:
     def transport(self) -> Any:
         return None
 
+    def new_transport(self, options: Any) -> Any:
+        return None
+
     def fire(self) -> None:
         """Run every timer once."""
         for timer in self.timers:

@@ -26,6 +26,7 @@ from oslo_log import log as logging
 import oslo_messaging as messaging
 from oslo_messaging.rpc import server as rpc_server
 
+from nova_servicegroup.drivers.db import answering
 from nova_servicegroup.drivers.db import clock
 from nova_servicegroup.drivers.db import relay
 from nova_servicegroup.drivers.db import store as store_
@@ -36,12 +37,14 @@ LOG = logging.getLogger(__name__)
 #: One UPDATE takes so many heartbeats, and waits so long for them (seconds).
 BATCH = 1000
 GATHER = 1.0
+#: Options of the transport. What a process takes ahead no longer expires; so
+#: if it took all that there is, it might read nothing but what is too old.
+TRANSPORT = {'rabbit_qos_prefetch_count': str(BATCH // 2)}
 #: When nothing has come for so long, all that had piled up is there.
 _EMPTY = 0.002
 #: So many batches may wait, or be written, at once; more are dropped.
 _PENDING = 8
 _WRITERS = 4
-_ANSWERERS = 4
 _STOP_TIMEOUT = 2.0
 
 
@@ -73,7 +76,9 @@ class _Drain:
 
     def _take(self) -> list[Any]:
         batch: list[Any] = []
-        while len(batch) < BATCH:
+        # Where reading is slow, the first must not wait for the last.
+        end = time.monotonic() + self._gather
+        while len(batch) < BATCH and (not batch or time.monotonic() < end):
             some = self._listener.poll(batch_size=1, batch_timeout=_EMPTY)
             if not some:
                 break
@@ -121,7 +126,7 @@ class _Server(rpc_server.RPCServer):  # type: ignore[misc]
 class Collector:
     """The conductor's end.
 
-    :param transport: oslo.messaging's RPC transport
+    :param transport: an RPC transport of oslo.messaging of its own
     :param host: the host that it runs on
     :param executor: ``threading`` or ``eventlet``, as the service runs
     :param gather: seconds for which heartbeats are gathered, at most
@@ -139,6 +144,8 @@ class Collector:
         self._clock = clock.Clock(store.now)
         self._pending = threading.BoundedSemaphore(_PENDING)
         self._writing = threading.BoundedSemaphore(_WRITERS)
+        self._answers = answering.Answers()
+        self._transport = transport
         self._lost = False
         self._stopping = threading.Thread(
             target=self._stop, daemon=True, name='servicegroup-collector-stop'
@@ -170,6 +177,8 @@ class Collector:
         self._server.wait()
         for _ in range(_PENDING):
             self._pending.acquire(timeout=_STOP_TIMEOUT)
+        self._answers.wait(_STOP_TIMEOUT)
+        self._transport.cleanup()
 
     def _take(self, incoming: Sequence[Any]) -> None:
         """Write a batch in the background, unless too many wait."""
@@ -188,28 +197,31 @@ class Collector:
             with self._writing:
                 if time.monotonic() - came_at >= relay.MAX_AGE:
                     return
-                answers = self._write_batch(incoming)
+                answers = self._write_batch(incoming, came_at)
         except exceptions.BackendError as error:
             self._log_lost(error)
         except Exception:
             LOG.exception('Unexpected error while writing heartbeats')
         else:
             self._log_recovered()
-            _answer(answers)
+            self._answers.put(answers)
         finally:
             self._pending.release()
 
     def _write_batch(
-        self, incoming: Sequence[Any]
-    ) -> list[Callable[[], None]]:
-        """Write; return what answers each call."""
+        self, incoming: Sequence[Any], came_at: float
+    ) -> list[answering.Answer]:
+        """Write; return the answer to each call."""
         now = self._clock.read()
-        requests = [_Request(each, now) for each in incoming]
+        requests = [_Request(each, now, came_at) for each in incoming]
         young = {each.record for each in requests if each.young}
         gone = self._store.beat(young, now) if young else set()
         now = self._clock.read()
         return [
-            functools.partial(each.answer, now, each.record in gone)
+            answering.Answer(
+                functools.partial(each.answer, now, each.record in gone),
+                each.until,
+            )
             for each in requests
         ]
 
@@ -228,17 +240,22 @@ class _Request:
     """One call that has come in.
 
     :param now: the database's time
+    :param came_at: when it came, by the monotonic clock
     :ivar record: the number of a record; 0: it is no such call
     :ivar young: it was not stuck anywhere
+    :ivar until: when the caller waits no more, by the monotonic clock
     """
 
-    def __init__(self, message: Any, now: float | None) -> None:
+    def __init__(
+        self, message: Any, now: float | None, came_at: float
+    ) -> None:
         self._message = message
         args = message.message.get('args') or {}
+        sent = args.get('sent')
         self.record: int = args.get('record', 0)
-        self.young = bool(self.record) and relay.is_young(
-            args.get('sent'), now
-        )
+        self.young = bool(self.record) and relay.is_young(sent, now)
+        way = 0.0 if sent is None or now is None else max(0.0, now - sent)
+        self.until: float = came_at + args.get('wait', 0.0) - way
 
     def answer(self, now: float | None, gone: bool) -> None:
         """Answer, if anybody waits."""
@@ -248,17 +265,3 @@ class _Request:
             )
         except Exception as error:
             LOG.debug('A heartbeat of %d: %s', self.record, error)
-
-
-def _answer(answers: Sequence[Callable[[], None]]) -> None:
-    """Answer in several threads.
-
-    One whose sender has vanished may take a minute.
-    """
-    for number in range(min(_ANSWERERS, len(answers))):
-        threading.Thread(
-            target=lambda some: [answer() for answer in some],
-            args=(answers[number::_ANSWERERS],),
-            daemon=True,
-            name='servicegroup-collector-answer',
-        ).start()

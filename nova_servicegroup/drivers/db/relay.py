@@ -16,7 +16,8 @@ It carries the number of a record and nothing of Nova's, and comes back when
 the heartbeat is written. Its timeout is also the message's time to live; and
 it says when it was sent, by the database's clock as the last answer told it.
 So one that was stuck on its way, in a frozen message queue or process, cannot
-make a dead service look alive.
+make a dead service look alive. And it says how long its sender waits, since
+nobody need answer it later.
 """
 
 from typing import Any
@@ -82,7 +83,11 @@ class Client:
         )
         try:
             answer: dict[str, Any] = client.call(
-                {}, 'beat', record=record_id, sent=self._clock.read()
+                {},
+                'beat',
+                record=record_id,
+                sent=self._clock.read(),
+                wait=timeout,
             )
         except messaging.MessagingTimeout as error:
             raise exceptions.BackendTimeout(

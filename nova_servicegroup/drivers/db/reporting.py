@@ -53,7 +53,7 @@ class Attendance:
     ) -> None:
         self.name = f'Member {host} of group {group} (db)'
         self._service = service
-        self._way = way(service, self.name, down_time / 2)
+        self._way = way(service, self.name, down_time)
         # A beat that hangs is not repeated, only awaited.
         self._beats = _fanout.Fanout([self])
         self.reporter = reporter.Reporter(self.name, self._beat)
@@ -90,13 +90,12 @@ class Attendance:
 
 
 def way(
-    service: services.Service, name: str, patience: float
+    service: services.Service, name: str, down_time: float
 ) -> Callable[[], None]:
     """Return what writes a heartbeat of a service, bounded or not.
 
     :param name: what to call the service in the log
-    :param patience: seconds without a heartbeat after which a costly way is
-        taken
+    :param down_time: seconds without a heartbeat after which it is down
     """
     engine = service.engine()
     if engine is not None:
@@ -104,7 +103,7 @@ def way(
     transport = service.transport()
     if transport is None:
         return service.save_heartbeat
-    return _Relay(service, name, transport, patience).beat
+    return _Relay(service, name, transport, down_time).beat
 
 
 def _write(store: store.Store, service: services.Service) -> None:
@@ -122,10 +121,11 @@ class _Relay:
 
     Where a collector is there but late, what Nova does would cost more than
     what is late already: if every service of a fleet did it, nothing would get
-    through any more. So then Nova writes one only when none was written for
-    long, and less and less often unless it proves to be quick.
+    through any more. So then Nova writes one only when none was written for so
+    long that it would soon be too late, and less and less often unless it
+    proves to be quick.
 
-    :param patience: seconds that count as long
+    :param down_time: seconds without a heartbeat after which it is down
     """
 
     def __init__(
@@ -133,20 +133,21 @@ class _Relay:
         service: services.Service,
         name: str,
         transport: object,
-        patience: float,
+        down_time: float,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._service = service
         self._name = name
         self._interval = service.report_interval
-        self._patience = patience
+        # There may be one heartbeat more, and time for Nova to write it.
+        self._patience = max(down_time / 2, down_time - 2 * self._interval)
         self._clock = clock
         self._client = relay.Client(transport)
         self._rest = _backoff.Rest(_LONGEST_REST)
         self._collected: bool | None = None
         self._slow_saves = 0
-        self._may_save_at = clock() + patience
+        self._may_save_at = clock() + self._patience
 
     def beat(self) -> None:
         """Write one heartbeat.
@@ -155,16 +156,24 @@ class _Relay:
         :raises BackendError: nobody wrote it
         """
         may_save = self._clock() >= self._may_save_at
-        # Both ways are over before the next heartbeat.
-        wait = max(1.0, (0.4 if may_save else 0.7) * self._interval)
         try:
-            there = self._ask_collector(wait)
+            there = self._ask_collector(self._wait(may_save))
         except exceptions.BackendTimeout as error:
             self._save(error, may_save)
         except exceptions.BackendError as error:
             self._save(error)
         else:
             self._note_collected(there)
+
+    def _wait(self, may_save: bool) -> float:
+        """Return the seconds to wait for an answer, which are also its TTL.
+
+        Both ways are over before the next heartbeat. They differ by chance: if
+        a collector that is overloaded had all wait for the same time, it would
+        read each of them when that is nearly over, and answer none in time.
+        """
+        share = 0.4 if may_save else random.uniform(0.2, 0.7)
+        return max(1.0, share * self._interval)
 
     def _ask_collector(self, wait: float) -> bool:
         """Tell whether the record is there, which has then been written.
@@ -229,8 +238,10 @@ def _collector(
     service: services.Service, host: str
 ) -> collector.Collector | None:
     """Return a collector where it belongs: in a conductor."""
-    transport = service.transport()
-    if not service.collects or service.engine() is None or transport is None:
+    if not service.collects or service.engine() is None:
+        return None
+    transport = service.new_transport(collector.TRANSPORT)
+    if transport is None:
         return None
     return collector.Collector(
         transport,

@@ -13,7 +13,7 @@
 
 """Heartbeats on their way through a real RabbitMQ to a real MariaDB."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from concurrent import futures
 import contextlib
 import pathlib
@@ -132,11 +132,13 @@ class Collected(contract.FunctionalTestCase):
 
         return store.Store(lambda: engine)
 
-    def make_transport(self) -> Any:
+    def make_transport(self, options: Mapping[str, str] = {}) -> Any:
         """Return a transport of its own."""
         # Parts of oslo.messaging know only the global one.
         cfg.CONF([], default_config_files=[])
-        transport = messaging.get_rpc_transport(cfg.CONF, self.queue.url)
+        url = messaging.TransportURL.parse(cfg.CONF, self.queue.url)
+        url.query = {**options}
+        transport = messaging.get_rpc_transport(cfg.CONF, url)
         self._ends.append(transport.cleanup)
         return transport
 
@@ -145,7 +147,11 @@ class Collected(contract.FunctionalTestCase):
     ) -> collector.Collector:
         """Return a collector that has been started."""
         made = collector.Collector(
-            self.make_transport(), self.make_store(), host, 'threading', **how
+            self.make_transport(collector.TRANSPORT),
+            self.make_store(),
+            host,
+            'threading',
+            **how,
         )
         self._ends.append(made.stop)
         made.start()
@@ -315,13 +321,35 @@ class CollectorTest(Collected):
         self.assertLess(time.monotonic() - begun, 5.0)
         self.assert_fresh(record)
 
-    def test_a_frozen_collector_writes_nothing_that_is_stale(self) -> None:
-        frozen = collectors.Collector(
+    def start_collector(self) -> collectors.Collector:
+        """Return a collector that is a process."""
+        made = collectors.Collector(
             self.root / uuid.uuid4().hex, self.queue.url, self.url
         )
-        self.addCleanup(frozen.kill)
-        frozen.start()
-        frozen.wait()
+        self.addCleanup(made.kill)
+        made.start()
+        made.wait()
+        return made
+
+    def test_a_frozen_collector_leaves_most_in_the_queue(self) -> None:
+        frozen = self.start_collector()
+        frozen.freeze()
+        caster = messaging.get_rpc_client(
+            self.make_transport(),
+            messaging.Target(topic=relay.TOPIC, version=relay.VERSION),
+        )
+        most = int(collector.TRANSPORT['rabbit_qos_prefetch_count'])
+        for record in range(1, most + 101):
+            caster.cast({}, 'beat', record=record)
+        # They wait where they expire.
+        self.assertEqual(100, self.waiting())
+        frozen.thaw()
+        process.wait_until(
+            lambda: self.waiting() == 0, BACK, what='the queue is not read'
+        )
+
+    def test_a_frozen_collector_writes_nothing_that_is_stale(self) -> None:
+        frozen = self.start_collector()
         dead, live = self.table.add(2)
         client = self.make_client(1.0 + collector.GATHER)
         self.assertTrue(client.beat(dead))
@@ -338,12 +366,7 @@ class CollectorTest(Collected):
         self.assert_fresh(dead)
 
     def test_nor_the_first_heartbeat_of_a_service(self) -> None:
-        frozen = collectors.Collector(
-            self.root / uuid.uuid4().hex, self.queue.url, self.url
-        )
-        self.addCleanup(frozen.kill)
-        frozen.start()
-        frozen.wait()
+        frozen = self.start_collector()
         frozen.freeze()
         (dead,) = self.table.add(1)
         client = self.make_client(1.0)

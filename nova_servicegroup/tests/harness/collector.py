@@ -88,8 +88,10 @@ def _collect(args: argparse.Namespace, ended: threading.Event) -> None:
 
     cfg.CONF([], default_config_files=[])
     engine = engines.create_engine(args.database)
+    url = messaging.TransportURL.parse(cfg.CONF, args.transport)
+    url.query = collector.TRANSPORT
     collects = collector.Collector(
-        messaging.get_rpc_transport(cfg.CONF, args.transport),
+        messaging.get_rpc_transport(cfg.CONF, url),
         store.Store(lambda: engine),
         args.host,
         'threading',

@@ -1,0 +1,105 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What becomes of answers when there are more than can be sent."""
+
+import functools
+import threading
+
+from nova_servicegroup.drivers.db import answering
+from nova_servicegroup.tests import base
+
+LONG = 20.0
+
+
+class AnswersTest(base.TestCase):
+    """Answers, each of which is sent when it is told to be."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.answers = answering.Answers(clock=self.clock)
+        self.sent: list[int] = []
+        self.started = threading.Semaphore(0)
+        self.go = threading.Semaphore(0)
+        self.addCleanup(self.go.release, 1000)
+
+    def put(self, *numbers: int, left: float = 10.0) -> None:
+        """Have answers sent that somebody waits for so much longer."""
+        until = self.clock() + left
+        self.answers.put(
+            [
+                answering.Answer(functools.partial(self.send, number), until)
+                for number in numbers
+            ]
+        )
+
+    def send(self, number: int) -> None:
+        self.sent.append(number)
+        self.started.release()
+        self.go.acquire(timeout=LONG)
+
+    def fill(self) -> None:
+        """Have every thread send an answer that takes long."""
+        for _ in range(answering._MOST_THREADS):
+            self.put(0)
+            self.assertTrue(self.started.acquire(timeout=LONG))
+        self.sent.clear()
+
+    def finish(self) -> None:
+        self.go.release(1000)
+        self.answers.wait(LONG)
+
+    def test_all_are_sent(self) -> None:
+        self.put(*range(100))
+        self.finish()
+        self.assertEqual(list(range(100)), sorted(self.sent))
+
+    def test_some_that_take_long_do_not_hold_up_the_others(self) -> None:
+        self.put(1, 2, 3, 4)
+        for _ in range(4):
+            self.assertTrue(self.started.acquire(timeout=LONG))
+        self.put(5)
+        self.assertTrue(self.started.acquire(timeout=LONG))
+        self.assertEqual(5, self.sent[-1])
+
+    def test_threads_are_few(self) -> None:
+        self.fill()
+        self.put(*range(1, 100))
+        self.assertFalse(self.started.acquire(timeout=0.05))
+        self.finish()
+        self.assertEqual(99, len(self.sent))
+
+    def test_the_last_go_first(self) -> None:
+        self.fill()
+        self.put(1, 2)
+        self.put(3)
+        self.go.release()
+        for _ in range(3):
+            self.assertTrue(self.started.acquire(timeout=LONG))
+            self.go.release()
+        self.finish()
+        self.assertEqual([3, 2, 1], self.sent)
+
+    def test_nobody_waits_for_an_old_one(self) -> None:
+        self.fill()
+        self.put(1, left=1.0)
+        self.put(2, left=3.0)
+        self.clock.advance(2.0)
+        self.finish()
+        self.assertEqual([2], self.sent)
+
+    def test_to_wait_takes_no_longer_than_it_may(self) -> None:
+        self.put(1)
+        self.answers.wait(0.01)
+        self.assertLessEqual(len(self.sent), 1)
+        self.finish()
