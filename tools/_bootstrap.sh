@@ -16,6 +16,7 @@
 #
 #   bootstrap    installs Python and what bindep.txt names, if it is missing
 #   find_python  sets PYTHON to one that can make virtual environments
+#   ensure_venv  makes one of these with what a file names, and sets VENV
 #
 # and sets CACHE, the directory for all that may be deleted at any time.
 
@@ -43,6 +44,20 @@ find_python() {
 _suits() {
     "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' \
         2>/dev/null
+}
+
+# ensure_venv NAME REQUIREMENTS: built once and kept, until the file changes.
+ensure_venv() {
+    local wanted
+    VENV="$CACHE/$1"
+    wanted=$(echo "$PYTHON"; cat "$2")
+    if [ "$(cat "$VENV/stamp" 2>/dev/null)" != "$wanted" ]; then
+        say "installing what $2 names"
+        rm -rf "$VENV"
+        _logged "$1" "$PYTHON" -m venv "$VENV"
+        _logged "$1" "$VENV/bin/pip" install -r "$2"
+        echo "$wanted" > "$VENV/stamp"
+    fi
 }
 
 bootstrap() {
