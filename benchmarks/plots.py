@@ -164,17 +164,25 @@ def _renewals(axes: Any, rows: list[Row], directory: pathlib.Path) -> None:
 def _detection(axes: Any, rows: list[Row], directory: pathlib.Path) -> None:
     rows = [row for row in rows if row['how'] == 'SIGKILL' and row['p50, s']]
     names = [row['driver'] for row in rows]
-    halves, mosts, floors = (
-        [float(row[each]) for row in rows]
-        for each in ('p50, s', 'max, s', 'floor, s')
+    halves, mosts = (
+        [float(row[each]) for row in rows] for each in ('p50, s', 'max, s')
     )
-    colors = [_color(name) for name in names]
-    axes.barh(names, halves, color=colors, label='p50')
-    axes.scatter(mosts, names, marker='|', color='black', label='max')
-    axes.scatter(floors, names, marker='x', color='black', label='floor')
+    axes.barh(names, halves, color=[_color(name) for name in names])
+    axes.hlines(names, halves, mosts, color='black', linewidth=1)
+    axes.scatter(mosts, names, marker='|', color='black')
+    for name, half, most in zip(names, halves, mosts, strict=True):
+        axes.annotate(
+            f'{half:.3g} s',
+            (most, name),
+            xytext=(6, 0),
+            textcoords='offset points',
+            va='center',
+        )
     axes.invert_yaxis()
-    axes.set_xlabel('s')
-    axes.legend()
+    axes.margins(x=0.12)
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.tick_params(axis='y', length=0)
+    axes.set_xlabel('seconds: the median as bar and number, a line to the most')
 
 
 def _dilemma(axes: Any, rows: list[Row], directory: pathlib.Path) -> None:
