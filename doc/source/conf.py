@@ -19,7 +19,11 @@ extensions = [
     'oslo_config.sphinxconfiggen',
     'oslo_config.sphinxext',
     'sphinx.ext.autodoc',
+    'sphinx.ext.autosummary',
+    'sphinxcontrib.programoutput',
 ]
+# The lists of modules are not worth a page for each.
+autosummary_generate = False
 html_theme = 'openstackdocs'
 openstackdocs_repo_name = 'nova-servicegroup'
 openstackdocs_auto_name = False
