@@ -182,7 +182,9 @@ def _detection(axes: Any, rows: list[Row], directory: pathlib.Path) -> None:
     axes.margins(x=0.12)
     axes.spines[['top', 'right']].set_visible(False)
     axes.tick_params(axis='y', length=0)
-    axes.set_xlabel('seconds: the median as bar and number, a line to the most')
+    axes.set_xlabel(
+        'seconds: the median as bar and number, a line to the most'
+    )
 
 
 def _dilemma(axes: Any, rows: list[Row], directory: pathlib.Path) -> None:

@@ -12,7 +12,8 @@
 
 """A driver whose backend is a directory that all hosts share.
 
-A member is a file, and a heartbeat its time of modification.
+A group is a directory in it, a member a file in that, and a heartbeat the time
+of the file's modification. The clocks of all hosts must agree.
 """
 
 from collections.abc import Iterator
@@ -37,6 +38,11 @@ OPTS = [
 ]
 
 
+def list_opts():
+    """For oslo-config-generator, by the entry point oslo.config.opts."""
+    return [('file_driver', OPTS)]
+
+
 class FileDriver(base.Driver):
     """Members are files that are not older than service_down_time."""
 
@@ -47,12 +53,14 @@ class FileDriver(base.Driver):
             raise exceptions.ConfigurationError(
                 '[file_driver] directory', None, 'the path of a directory'
             )
+        # In which the dead are found, for nova-servicegroup simulate.
+        self.found_within = float(opts.service_down_time(conf))
         self._root = pathlib.Path(conf.file_driver.directory)
         self._reporters = process.PerProcess(dict)
         self._observers = process.PerProcess(dict)
 
     def join(self, member, group, service):
-        """See base.Driver."""
+        """See base.Driver. The first beat is here, the others on a timer."""
         self.leave(member, group)
         file = self._root / _name(group) / _name(member)
         made = reporter.Reporter(
@@ -100,7 +108,8 @@ class FileDriver(base.Driver):
     def check(self):
         """See base.Driver."""
         with _translated():
-            return f'{self._root} answers; {len(list(self._root.iterdir()))}.'
+            groups = len(list(self._root.iterdir()))
+        return f'{self._root} answers, with {groups} groups.'
 
     def _observer(self, group):
         made = self._observers.get()
@@ -112,6 +121,8 @@ class FileDriver(base.Driver):
                 functools.partial(
                     membership.Membership,
                     hold_time=opts.hold_time(self.conf),
+                    # After an outage, everybody needs time for a beat.
+                    settle_time=2.0 * self.conf.report_interval,
                 ),
                 refresh_interval=options.refresh_interval,
                 read_timeout=options.read_timeout,
@@ -121,20 +132,29 @@ class FileDriver(base.Driver):
     def _read(self, group, wait):
         """See observer.Read."""
         oldest = time.time() - opts.service_down_time(self.conf)
+        directory = self._root / _name(group)
         with _translated():
-            files = list((self._root / _name(group)).iterdir())
-            return membership.Reading(
-                {
-                    urllib.parse.unquote(file.name)
-                    for file in files
-                    if file.stat().st_mtime >= oldest
-                }
-            )
+            if directory not in self._root.iterdir():
+                # Nobody has joined yet, or somebody has removed it.
+                return membership.Reading(frozenset(), emptied=True)
+            files = list(directory.iterdir())
+            beating = [each for each in files if _last_beat(each) >= oldest]
+        return membership.Reading(
+            {urllib.parse.unquote(each.name) for each in beating}
+        )
+
+
+def _last_beat(file):
+    try:
+        return file.stat().st_mtime
+    except FileNotFoundError:  # It has just left.
+        return 0.0
 
 
 def _touch(file):
     with _translated():
-        file.parent.mkdir(parents=True, exist_ok=True)
+        # Not its parents: the directory that all share must be there.
+        file.parent.mkdir(exist_ok=True)
         file.touch()
 
 
@@ -144,7 +164,8 @@ def _remove(file):
 
 
 def _name(name):
-    return urllib.parse.quote(name, safe='')
+    """Return a name for a file: also where a host is called "..", or "a/b"."""
+    return urllib.parse.quote(name, safe='').replace('.', '%2E')
 
 
 @contextlib.contextmanager

@@ -44,6 +44,7 @@ class ExampleTest(base.TestCase):
         super().setUp()
         self.module = load()
         self.directory = pathlib.Path(self.create_temp_dir()) / 'shared'
+        self.directory.mkdir()
         self.api = self.make_api()
 
     def create_temp_dir(self) -> str:
@@ -86,10 +87,14 @@ class ExampleTest(base.TestCase):
         self.assertTrue(self.is_up('a'))
 
     def test_a_backend_that_is_away_makes_nobody_down(self) -> None:
+        self.directory.rmdir()
         self.assertTrue(self.is_up('a'))
         self.assertRaises(
             exceptions.BackendError, self.make_api().get_all, 'compute'
         )
+
+    def test_a_group_that_was_forgotten_makes_nobody_down(self) -> None:
+        self.assertTrue(self.is_up('a'))
 
     def test_a_view_lists_the_members(self) -> None:
         self.join('a')
