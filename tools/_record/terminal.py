@@ -12,8 +12,8 @@
 
 """A program on a terminal of its own, and all that it writes there."""
 
-from collections.abc import Sequence
 import codecs
+from collections.abc import Sequence
 import datetime
 import fcntl
 import json
