@@ -13,6 +13,7 @@
 
 """Asks several servers at once, and waits for none that is mute."""
 
+import collections
 from collections.abc import Callable, Hashable, Sequence
 import threading
 import time
@@ -21,11 +22,16 @@ from typing import Any, Generic, Protocol, TypeVar
 from oslo_log import log as logging
 
 from nova_servicegroup import exceptions
+from nova_servicegroup import process
 
 LOG = logging.getLogger(__name__)
 
 #: Seconds that a server may take longer than the first that has answered.
 _GRACE = 0.2
+#: Of the threads that wait for the next question, so many are kept, and for
+#: so many seconds.
+_KEPT = 32
+_IDLE = 120.0
 
 
 class Named(Protocol):
@@ -166,7 +172,7 @@ class _Line(Generic[S]):
         self._call = _Call(
             question, lambda: call(self.server), self.server.name
         )
-        self._call.start(self._changed)
+        _threads.get().run(self._call, self._changed)
 
     def take(self, question: Hashable) -> '_Call | None':
         """Return the finished call that answers a question, once."""
@@ -193,15 +199,6 @@ class _Call:
         self._name = name
         self._begun = time.monotonic()
 
-    def start(self, changed: threading.Condition) -> None:
-        """Run in a thread that never keeps the process from ending."""
-        threading.Thread(
-            target=self._run,
-            args=(changed,),
-            daemon=True,
-            name='servicegroup-ask',
-        ).start()
-
     def answers(self, question: Hashable, max_age: float) -> bool:
         """Tell whether this is an answer to a question, and a young one."""
         return (
@@ -210,7 +207,8 @@ class _Call:
             and time.monotonic() - self._begun <= max_age
         )
 
-    def _run(self, changed: threading.Condition) -> None:
+    def run(self) -> None:
+        """Put it, and keep what comes of it."""
         try:
             self.answer = self._call()
         except exceptions.ServiceGroupError as error:
@@ -218,6 +216,61 @@ class _Call:
         except Exception as error:
             LOG.exception('Unexpected error while asking %s', self._name)
             self.error = exceptions.BackendError(self._name, repr(error))
+
+
+#: A question, and who is told when it is done.
+_Asked = tuple[_Call, threading.Condition]
+
+
+class _Threads:
+    """Threads that put questions, made when none is idle.
+
+    To make one for each question costs more than the question. They never
+    keep the process from ending.
+    """
+
+    def __init__(self) -> None:
+        self._wanted = threading.Condition()
+        self._calls: collections.deque[_Asked] = collections.deque()
+        self._idle = 0
+
+    def run(self, call: _Call, changed: threading.Condition) -> None:
+        """Put a question in the background.
+
+        :param changed: told when it is done
+        """
+        with self._wanted:
+            self._calls.append((call, changed))
+            if self._idle >= len(self._calls):
+                self._wanted.notify()
+                return
+        threading.Thread(
+            target=self._work, daemon=True, name='servicegroup-ask'
+        ).start()
+
+    def _work(self) -> None:
+        while self._put_next():
+            continue
+
+    def _put_next(self) -> bool:
+        """Await and put a question; tell whether there was one."""
+        asked = self._take()
+        if asked is None:
+            return False
+        call, changed = asked
+        call.run()
         with changed:
-            self.done = True
+            call.done = True
             changed.notify_all()
+        return True
+
+    def _take(self) -> _Asked | None:
+        with self._wanted:
+            wait = _IDLE if self._idle < _KEPT else 0.0
+            self._idle += 1
+            self._wanted.wait_for(lambda: self._calls, wait)
+            self._idle -= 1
+            return self._calls.popleft() if self._calls else None
+
+
+_threads = process.PerProcess(_Threads)

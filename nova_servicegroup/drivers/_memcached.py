@@ -45,6 +45,9 @@ _LISTS = 16
 _ENLIST_TIMEOUT = 10.0
 #: Longer than a member takes until it says it again (seconds).
 _ORIGIN_TTL = 300
+#: Of so many beats, one looks at the server closely. A key is kept for three
+#: beats at least.
+_LOOK_EVERY = 3
 #: How often a member that looks whether it is listed has its shard rid of
 #: those that are gone.
 _PRUNE_CHANCE = 0.001
@@ -80,7 +83,10 @@ class Server(Protocol):
         """Return what is known of some members."""
 
     def renew(self, member_id: str, token: bytes) -> Answer:
-        """Renew a member; return what was known of it before."""
+        """Renew a member; return what was known of it before.
+
+        That may be from the last beats, if the server has not lost it since.
+        """
 
     def withdraw(self, member_id: str, token: bytes, ttl: int) -> None:
         """End a member if token was the last to renew it.
@@ -143,6 +149,9 @@ class ToozServer:
         )
         self._request = _tooz.Request(self.name)
         self._rest = _backoff.Rest(patience)
+        # What the last close look has found, and the beats since.
+        self._looked: Answer | None = None
+        self._beats = 0
 
     def read(self, ids: Collection[str]) -> Answer:
         """See Server. A round trip for each few thousand of them."""
@@ -173,18 +182,33 @@ class ToozServer:
         """See Server.
 
         tooz's heartbeat does not await the server's word. This does, so a
-        frozen server cannot pass for one that took the beat.
+        frozen server cannot pass for one that took the beat. Most beats only
+        prolong the member, which fails where the server has lost it. Now and
+        then one looks whether others renew it, too, and whether the server's
+        marker is still there; so does the one after any trouble.
         """
         key = _member_key(member_id)
+        looked, self._looked = self._looked, None
 
         def ask(client: Any) -> Answer:
-            answer = self._read(client, [member_id])
-            if answer.marker is None:
-                self._mark(client)
-            client.set(key, token, expire=self._ttl, noreply=False)
-            return answer
+            if looked and client.touch(key, expire=self._ttl, noreply=False):
+                return looked
+            self._beats = 0
+            return self._look(client, member_id, token)
 
         answer = self._ask(ask)
+        self._beats += 1
+        if answer.marker is not None and self._beats % _LOOK_EVERY:
+            self._looked = answer
+        return answer
+
+    def _look(self, client: Any, member_id: str, token: bytes) -> Answer:
+        """Renew a member, and return what was known of it before."""
+        answer = self._read(client, [member_id])
+        if answer.marker is None:
+            self._mark(client)
+        key = _member_key(member_id)
+        client.set(key, token, expire=self._ttl, noreply=False)
         # What tooz itself wrote when it connected is nobody's.
         before = answer.tokens.get(member_id)
         if before == memcached.MemcachedDriver.STILL_ALIVE:
@@ -240,34 +264,40 @@ class ToozServer:
         deadline = _tooz.Deadline(_ENLIST_TIMEOUT)
         with self._connection.use(deadline) as connected:
             coordinator = connected.coordinator
-            calls: list[tuple[str, functools.partial[Any]]] = [
-                ('create', functools.partial(coordinator.create_group, shard)),
-                (
-                    'join',
-                    functools.partial(
-                        coordinator.join_group,
-                        shard,
-                        {'host': host} if hashed else None,
-                    ),
-                ),
-            ]
+            ask = functools.partial(
+                self._request.ask, coordinator, deadline=deadline
+            )
+            with contextlib.suppress(coordination.MemberAlreadyExist):
+                self._join(coordinator, ask, shard, host if hashed else None)
             if random.random() < _PRUNE_CHANCE:
                 # tooz drops those that have no key any more.
-                calls.append(
-                    ('list', functools.partial(coordinator.get_members, shard))
-                )
-            for name, issue in calls:
-                with contextlib.suppress(
-                    coordination.GroupAlreadyExist,
-                    coordination.MemberAlreadyExist,
-                ):
-                    self._request.ask(coordinator, name, issue, deadline)
+                ask('list', lambda: coordinator.get_members(shard))
             coordinator.client.set(
                 self._keys.origin(member_id),
                 dict(origin),
                 expire=_ORIGIN_TTL,
                 noreply=False,
             )
+
+    def _join(
+        self,
+        coordinator: Any,
+        ask: Callable[[str, Callable[[], Any]], Any],
+        shard: bytes,
+        host: str | None,
+    ) -> None:
+        """Join a shard, which is there unless this is the first to do so.
+
+        :param host: None: it can be read off the member id
+        """
+        capabilities = None if host is None else {'host': host}
+        join = functools.partial(coordinator.join_group, shard, capabilities)
+        try:
+            ask('join', join)
+        except coordination.GroupNotCreated:
+            with contextlib.suppress(coordination.GroupAlreadyExist):
+                ask('create', lambda: coordinator.create_group(shard))
+            ask('join', join)
 
     def listing(self, group: str) -> set[str]:
         """See Server."""
