@@ -167,9 +167,13 @@ def _make_service(conf: Any, args: argparse.Namespace) -> Any:
             self.joins = Recorded(
                 args.host, args.group, conf.report_interval, self.tg
             )
-            add_timer_args = self.tg.add_timer_args
+            fixed = self.tg.add_timer_args
             self.tg.add_timer_args = lambda interval, callback, **options: (
-                add_timer_args(interval, _wedgeable(callback), **options)
+                fixed(interval, _wedgeable(callback), **options)
+            )
+            dynamic = self.tg.add_dynamic_timer_args
+            self.tg.add_dynamic_timer_args = lambda callback, **options: (
+                dynamic(_wedgeable(callback), **options)
             )
 
         def start(self) -> None:
@@ -184,11 +188,11 @@ def _make_service(conf: Any, args: argparse.Namespace) -> Any:
     return MemberService()
 
 
-def _wedgeable(callback: Callable[[], None]) -> Callable[[], None]:
-    def call() -> None:
+def _wedgeable(callback: Callable[[], Any]) -> Callable[[], Any]:
+    def call() -> Any:
         while os.path.exists(_WEDGE):
             time.sleep(0.05)
-        callback()
+        return callback()
 
     return call
 
