@@ -234,8 +234,10 @@ class Driver:
         :raises ConfigurationError: an option cannot be used
         """
         self._api = _shared_api()
-        # The scheduler asks about every host: a call less for each.
-        self.is_up = self._api.driver.is_up  # type: ignore[method-assign]
+        # Nova asks about every host: some calls less for each.
+        driver = self._api.driver
+        self.is_up = driver.is_up  # type: ignore[method-assign]
+        self.updated_time = driver.updated_time  # type: ignore[method-assign]
 
     def join(self, member: str, group: str, service: Any = None) -> None:
         """Make member part of group for as long as service runs.

@@ -14,6 +14,7 @@
 
 from collections.abc import Callable, Iterable
 import dataclasses
+import datetime
 import math
 import threading
 import time
@@ -32,6 +33,12 @@ _NAMED = 50
 #: Reads the group, waiting at most so many seconds for the answer.
 #: :raises BackendError: nothing was confirmed, this time
 Read = Callable[[float], membership.Reading]
+
+
+def time_ago(seconds: float) -> datetime.datetime:
+    """Return the time of so many seconds ago, aware."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return now - datetime.timedelta(seconds=seconds)
 
 
 class Contact:
@@ -84,6 +91,8 @@ class Observer:
         self._due = -math.inf
         self._emptied = False
         self._counted = False
+        # A proof of life, and the time of that moment.
+        self._dated = -math.inf, time_ago(0.0)
         #: Why the last read failed; None: it did not.
         self.error: exceptions.BackendError | None = None
 
@@ -110,6 +119,25 @@ class Observer:
         if self._clock() >= self._due:
             self._refresh()
         return self._members
+
+    def is_due(self) -> bool:
+        """Tell whether the membership is so old that it must be refreshed."""
+        return self._clock() >= self._due
+
+    def proof_time(self, host: str) -> datetime.datetime | None:
+        """Return when host was last proven alive, aware; None: never.
+
+        Looks into memory only. All who are present were proven alive at the
+        same moment, so that moment's time is found out once.
+        """
+        proof = self._members.proof(host)
+        if proof is None:
+            return None
+        known, moment = self._dated
+        if proof != known:
+            moment = time_ago(max(0.0, self._clock() - proof))
+            self._dated = proof, moment
+        return moment
 
     def proof_age(self, host: str) -> float | None:
         """Return the seconds since host was last proven alive."""

@@ -150,8 +150,12 @@ class CoordinatedDriver(_attending.AttendingDriver):
         self, service_ref: services.ServiceRef
     ) -> datetime.datetime | None:
         """See base.Driver."""
-        reader = self._reading.get()[base.group_of(service_ref)]
-        return base.newer(reader.proof_age(service_ref['host']), service_ref)
+        group = base.group_of(service_ref)
+        reader = self._latest.get(group)
+        if reader is None or reader.is_due():
+            reader = self._latest[group] = self._reading.get()[group]
+            reader.members()
+        return base.later(reader.proof_time(service_ref['host']), service_ref)
 
     def view(self, group: str, detailed: base.Detailed = False) -> base.View:
         """See base.Driver."""

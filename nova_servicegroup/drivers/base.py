@@ -236,10 +236,18 @@ def newer(
 
     :param age: seconds since the proof; None: there is none
     """
+    proof = None if age is None else observer.time_ago(age)
+    return later(proof, service_ref)
+
+
+def later(
+    proof: datetime.datetime | None, service_ref: services.ServiceRef
+) -> datetime.datetime | None:
+    """Return the later of a proof of life and the record's own update.
+
+    :param proof: its time, aware; None: there is none
+    """
     updated = aware(service_ref['updated_at'])
-    if age is None:
-        return updated
-    proof = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(
-        seconds=age
-    )
-    return proof if updated is None else max(updated, proof)
+    if proof is None or updated is None:
+        return proof or updated
+    return updated if updated > proof else proof

@@ -20,6 +20,7 @@ import time
 from nova_servicegroup.drivers import _fanout
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
+from nova_servicegroup import process
 from nova_servicegroup import services
 
 #: Seconds between two looks for services that are new.
@@ -47,7 +48,9 @@ class Cells:
         self._records = records
         self._wait = wait
         self._clock = clock
-        self._reads: dict[str, _fanout.Single] = {}
+        self._reads: process.PerProcess[dict[str, _fanout.Single]] = (
+            process.PerProcess(dict)
+        )
         self._known: dict[str, str | None] = {}
         self._due = -math.inf
 
@@ -56,7 +59,7 @@ class Cells:
         cell = services.cell_of(service_ref)
         if cell is not None:
             return cell
-        number = service_ref.get('uuid', None)
+        number = services.number_of(service_ref)
         if number is None:
             return None
         if number not in self._known and self._clock() >= self._due:
@@ -71,16 +74,16 @@ class Cells:
         :param wait: seconds, at most
         :raises BackendError: they cannot be read in time
         """
-        reads = self._reads.get(group)
+        own = self._reads.get()
+        reads = own.get(group)
         if reads is None:
-            made = _fanout.Single('services table')
-            reads = self._reads.setdefault(group, made)
+            reads = own.setdefault(group, _fanout.Single('services table'))
         # What takes longer is there when it is asked for again.
         found: list[services.ServiceRef] = reads.ask(
             lambda: self._records(group), wait, max_age=_INTERVAL
         )
         for each in found:
-            number = each.get('uuid', None)
+            number = services.number_of(each)
             if number is not None:
                 self._known[number] = services.cell_of(each)
         return found

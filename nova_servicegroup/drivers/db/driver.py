@@ -62,16 +62,14 @@ class DatabaseDriver(_attending.AttendingDriver):
         self._interval = float(conf.report_interval)
         self._hold_time = float(opts.hold_time(conf))
         self._wait = float(conf.servicegroup.read_timeout)
-        self._cells = process.PerProcess(
-            lambda: cells.Cells(
-                # Who has access to them gives it later.
-                lambda group: self.records(group),
-                self._wait,
-            )
+        self._cells = cells.Cells(
+            # Who has access to them gives it later.
+            lambda group: self.records(group),
+            self._wait,
         )
         self._tables = process.PerProcess(
             lambda: table.Tables(
-                lambda group: self._cells.get().read(group, _VIEW_WAIT),
+                lambda group: self._cells.read(group, _VIEW_WAIT),
                 conf.servicegroup.refresh_interval,
             )
         )
@@ -99,7 +97,7 @@ class DatabaseDriver(_attending.AttendingDriver):
         beat, wall = _last_beat(service_ref), _now()
         if beat is None:
             return False
-        cell = self._cells.get().find(service_ref)
+        cell = self._cells.find(service_ref)
         key = cell, base.group_of(service_ref)
         members, now = self._fleet(key), time.monotonic()
         members.take(service_ref['host'], beat, wall, now)
@@ -129,7 +127,7 @@ class DatabaseDriver(_attending.AttendingDriver):
         """Read a whole group once, where that is possible."""
         cell, group = key
         with contextlib.suppress(exceptions.BackendError):
-            for each in self._cells.get().read(group, self._wait):
+            for each in self._cells.read(group, self._wait):
                 beat = _last_beat(each)
                 if beat is not None:
                     # A record of no known cell is compared with all.
@@ -178,7 +176,11 @@ def _last_beat(service_ref: services.ServiceRef) -> float | None:
 
     A record that was never reported for is as old as it is.
     """
-    last = service_ref.get('last_seen_up') or service_ref['created_at']
+    try:
+        last = service_ref['last_seen_up']
+    except KeyError:
+        last = None
+    last = last or service_ref['created_at']
     if isinstance(last, str) or (last is not None and last.tzinfo is None):
         last = base.aware(last)
     return None if last is None else float(last.timestamp())
