@@ -381,15 +381,15 @@ def _member_key(member_id: str) -> bytes:
 
 
 def _get_many(client: Any, keys: Sequence[bytes]) -> dict[bytes, Any]:
-    """Read some keys, but for those that hold what tooz cannot decode.
+    """Read some keys; None is what tooz cannot decode.
 
-    One foreign value must not hide all the others.
+    One foreign value must not hide all the others, nor that it is there.
     """
     try:
         found: dict[bytes, Any] = client.get_many(keys)
     except (coordination.SerializationError, ValueError):
         if len(keys) == 1:
-            return {}
+            return dict.fromkeys(keys)
         half = len(keys) // 2
         found = _get_many(client, keys[:half])
         found.update(_get_many(client, keys[half:]))
