@@ -21,13 +21,18 @@ from collections.abc import Callable, Mapping, Sequence
 import json
 import os
 import pathlib
+import queue
 import subprocess
 import sys
+import threading
 from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 #: What hides this package from a Nova process.
 STOCK = ROOT / 'tools' / '_ministack' / 'stock'
+
+#: Seconds that an answer may take: some join ten thousand hosts first.
+_PATIENCE = 600.0
 
 
 class Program:
@@ -49,6 +54,8 @@ class Program:
         prefix: Sequence[str] = (),
     ) -> None:
         self.log = log
+        self._module = module
+        self._lines: queue.Queue[str] = queue.Queue()
         with log.open('ab') as errors:
             self._process = subprocess.Popen(
                 [*prefix, sys.executable, '-m', module, *arguments],
@@ -61,6 +68,14 @@ class Program:
                 # Each has the same share of the processors.
                 start_new_session=True,
             )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        """Take its answers as they come; an empty line is its end."""
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._lines.put('')
 
     @property
     def pid(self) -> int:
@@ -71,18 +86,29 @@ class Program:
         """Send a command."""
         print(command, file=self._process.stdin, flush=True)
 
-    def answer(self) -> Any:
+    def answer(self, patience: float = _PATIENCE) -> Any:
         """Return the answer to the oldest command without one.
 
-        :raises RuntimeError: it has ended
+        :param patience: seconds to wait for it
+        :raises RuntimeError: it has ended, or has not answered in time
         """
-        line = self._process.stdout.readline()
+        try:
+            line = self._lines.get(timeout=patience)
+        except queue.Empty:
+            raise self._error(f'no answer in {patience:g} s') from None
         if not line:
-            raise RuntimeError(f'ended; read the log: {self.log.read_text()}')
+            self._lines.put(line)
+            raise self._error('it has ended')
         try:
             return json.loads(line)
         except ValueError:
-            raise RuntimeError(f'{line} is no answer') from None
+            raise self._error(f'{line!r} is no answer') from None
+
+    def _error(self, what: str) -> RuntimeError:
+        said = self.log.read_text(errors='replace')
+        return RuntimeError(
+            f'{self._module} {self.pid}: {what}; its log, {self.log}: {said}'
+        )
 
     def ask(self, command: str) -> Any:
         """Send a command and return the answer."""
@@ -103,7 +129,10 @@ class Program:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._process.stdout.close()
+        # What it has forked may hold the other end for a while.
+        self._reader.join(1)
+        if not self._reader.is_alive():
+            self._process.stdout.close()
 
 
 def obey(commands: Mapping[str, Callable[..., object]]) -> None:
