@@ -144,7 +144,7 @@ class RollCall:
         if begun < self._due:
             return
         try:
-            found = self._api.driver.records(self.group)
+            found = self._api.driver.read_records(self.group)
         except exceptions.BackendError as error:
             self._error = error
         else:

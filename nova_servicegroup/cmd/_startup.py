@@ -23,11 +23,11 @@ from oslo_config import cfg
 from oslo_utils import strutils
 
 from nova_servicegroup import api
-from nova_servicegroup.cmd import _records
 from nova_servicegroup.doctor import finding
 from nova_servicegroup import exceptions
 from nova_servicegroup import nova_adapter
 from nova_servicegroup import opts
+from nova_servicegroup import services
 
 
 def load() -> tuple[cfg.ConfigOpts, str | None]:
@@ -91,11 +91,17 @@ def make_api(conf: cfg.ConfigOpts, problem: str | None) -> api.API:
     else:
         made = nova_adapter.make_api(conf)
         problem = _open_database(conf)
-    if problem is None:
-        made.give_records(_records.Records(made.driver.records))
-    else:
-        made.give_records(_records.NoRecords(problem))
+    if problem is not None:
+        made.give_records(functools.partial(_no_records, problem))
     return made
+
+
+def _no_records(reason: str, group: str) -> list[services.ServiceRef]:
+    """Stand for a services table that cannot be reached from here.
+
+    :raises NoAccess: always
+    """
+    raise exceptions.NoAccess('services table', reason)
 
 
 def _open_database(conf: cfg.ConfigOpts) -> str | None:

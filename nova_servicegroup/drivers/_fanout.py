@@ -85,6 +85,10 @@ class Fanout(Generic[S]):
             raise self._error()
         return answers
 
+    def outstanding(self) -> float:
+        """Return the seconds for which a question has been outstanding."""
+        return max(line.outstanding for line in self._lines)
+
     def _await(self, wait: float) -> None:
         """Wait for those that are not mute, but not long for the last."""
         awaited = [line for line in self._lines if not line.mute]
@@ -126,14 +130,17 @@ class Single:
     def ask(self, call: Callable[[], Any], wait: float, max_age: float) -> Any:
         """Return what call returns; see Fanout.ask.
 
+        :param wait: seconds, at most, since the question was put: one that
+            is mute is waited for once
         :raises ServiceGroupError: what call has raised
         :raises BackendTimeout: it takes longer
         """
         if not self._lock.acquire(timeout=wait):
             raise exceptions.BackendTimeout(self.name, 'no answer yet')
         try:
+            left = max(0.0, wait - self._fanout.outstanding())
             ((_, answer),) = self._fanout.ask(
-                None, lambda _: call(), wait, max_age
+                None, lambda _: call(), left, max_age
             )
         finally:
             self._lock.release()
@@ -155,6 +162,12 @@ class _Line(Generic[S]):
     def busy(self) -> bool:
         """Whether a question is outstanding."""
         return self._call is not None and not self._call.done
+
+    @property
+    def outstanding(self) -> float:
+        """The seconds for which a question has been outstanding; or 0."""
+        call = self._call
+        return call.age() if call is not None and not call.done else 0.0
 
     @property
     def answered(self) -> bool:
@@ -204,8 +217,12 @@ class _Call:
         return (
             self.error is None
             and self.question == question
-            and time.monotonic() - self._begun <= max_age
+            and self.age() <= max_age
         )
+
+    def age(self) -> float:
+        """Return the seconds since it was put."""
+        return time.monotonic() - self._begun
 
     def run(self) -> None:
         """Put it, and keep what comes of it."""

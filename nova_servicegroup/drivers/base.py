@@ -20,11 +20,15 @@ import datetime
 from oslo_config import cfg
 from oslo_utils import timeutils
 
+from nova_servicegroup.drivers import _records
 from nova_servicegroup import exceptions
 from nova_servicegroup import observer
 from nova_servicegroup import reporter
 from nova_servicegroup import services
 
+
+#: Seconds that reading the services table may take.
+RECORDS_WAIT = 5.0
 
 #: The states of a member.
 UP, HELD, DOWN = 'up', 'held', 'down'
@@ -120,6 +124,7 @@ class Driver(abc.ABC):
         #: Returns the records of a group; given by who has access to them.
         #: Raises BackendError.
         self.records: Callable[[str], list[services.ServiceRef]] = no_records
+        self._records = _records.Records(lambda group: self.records(group))
 
     @abc.abstractmethod
     def join(self, member: str, group: str, service: services.Service) -> None:
@@ -156,6 +161,16 @@ class Driver(abc.ABC):
 
         :param detailed: see Detailed; it may take a question for each process
         """
+
+    def read_records(
+        self, group: str, wait: float = RECORDS_WAIT
+    ) -> list[services.ServiceRef]:
+        """Return the records of a group, as records does, in bounded time.
+
+        :param wait: seconds that reading them may take, whoever began it
+        :raises BackendError: they cannot be read, or not in time
+        """
+        return self._records.read(group, wait)
 
     def close(self) -> None:  # noqa: B027
         """Leave every group and end this process's connections, in a second.

@@ -92,7 +92,7 @@ class Simulation:
     def _check_group(self) -> None:
         view = self._read()
         try:
-            records = self._api.driver.records(self._plan.group)
+            records = self._api.driver.read_records(self._plan.group)
         except exceptions.BackendError:
             # Nobody here can know more than the group itself tells.
             records = []

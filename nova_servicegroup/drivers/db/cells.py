@@ -17,10 +17,8 @@ import contextlib
 import math
 import time
 
-from nova_servicegroup.drivers import _fanout
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
-from nova_servicegroup import process
 from nova_servicegroup import services
 
 #: Seconds between two looks for services that are new.
@@ -34,23 +32,20 @@ class Cells:
     cell. Then all records of the group are read, which is no more than it
     reads itself for every server that it places.
 
-    :param records: see base.Driver.records
+    :param read: see base.Driver.read_records
     :param wait: seconds for which a question may wait for that
     """
 
     def __init__(
         self,
-        records: Callable[[str], list[services.ServiceRef]],
+        read: Callable[[str, float], list[services.ServiceRef]],
         wait: float,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._records = records
+        self._read = read
         self._wait = wait
         self._clock = clock
-        self._reads: process.PerProcess[dict[str, _fanout.Single]] = (
-            process.PerProcess(dict)
-        )
         self._known: dict[str, str | None] = {}
         self._due = -math.inf
 
@@ -74,14 +69,7 @@ class Cells:
         :param wait: seconds, at most
         :raises BackendError: they cannot be read in time
         """
-        own = self._reads.get()
-        reads = own.get(group)
-        if reads is None:
-            reads = own.setdefault(group, _fanout.Single('services table'))
-        # What takes longer is there when it is asked for again.
-        found: list[services.ServiceRef] = reads.ask(
-            lambda: self._records(group), wait, max_age=_INTERVAL
-        )
+        found = self._read(group, wait)
         for each in found:
             number = services.number_of(each)
             if number is not None:

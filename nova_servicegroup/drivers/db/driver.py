@@ -62,11 +62,7 @@ class DatabaseDriver(_attending.AttendingDriver):
         self._interval = float(conf.report_interval)
         self._hold_time = float(opts.hold_time(conf))
         self._wait = float(conf.servicegroup.read_timeout)
-        self._cells = cells.Cells(
-            # Who has access to them gives it later.
-            lambda group: self.records(group),
-            self._wait,
-        )
+        self._cells = cells.Cells(self.read_records, self._wait)
         self._tables = process.PerProcess(
             lambda: table.Tables(
                 lambda group: self._cells.read(group, _VIEW_WAIT),
@@ -155,7 +151,9 @@ class DatabaseDriver(_attending.AttendingDriver):
 
     def check(self) -> str:
         """See base.Driver."""
-        return f'{BACKEND} answers; {len(self.records("compute"))} computes.'
+        return (
+            f'{BACKEND} answers; {len(self.read_records("compute"))} computes.'
+        )
 
     def _member(
         self, group: str, service_ref: services.ServiceRef

@@ -12,7 +12,6 @@
 
 
 import argparse
-from concurrent import futures
 import csv
 import dataclasses
 import io
@@ -30,7 +29,6 @@ import fixtures
 from oslo_config import cfg
 import yaml
 
-from nova_servicegroup.cmd import _records
 from nova_servicegroup.cmd import _startup
 from nova_servicegroup.cmd import cli
 from nova_servicegroup.cmd import member
@@ -38,6 +36,7 @@ from nova_servicegroup.cmd import watch
 from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
+from nova_servicegroup.tests import base
 from nova_servicegroup.tests.unit import test_watcher
 
 SECRET = 'c0rrect-horse'
@@ -584,55 +583,8 @@ class WatchTest(CliTest):
             self.assertEqual(1, stream.write(b'x'))
 
 
-class RecordsTest(test_watcher.WatchedTest):
-    """Reading the services table in the background."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.gate = threading.Event()
-        self.addCleanup(self.gate.set)
-
-    def read_late(self, group: str) -> list[Any]:
-        self.gate.wait()
-        return [group]
-
-    def test_records_are_read(self) -> None:
-        self.register('a')
-        (found,) = _records.Records(self._read)('compute')
-        self.assertEqual('a', found['host'])
-
-    def test_errors_are_told(self) -> None:
-        records = _records.Records(self._read)
-        self.assertRaises(exceptions.BackendError, records, 'compute')
-
-    def test_a_mute_database_is_waited_for_once(self) -> None:
-        records = _records.Records(self.read_late, 0.001)
-        self.assertRaises(exceptions.BackendTimeout, records, 'compute')
-        records._wait = 3600.0
-        self.assertRaises(exceptions.BackendTimeout, records, 'compute')
-
-    def test_a_late_answer_is_taken(self) -> None:
-        records = _records.Records(self.read_late, 0.0)
-        self.assertRaises(exceptions.BackendTimeout, records, 'compute')
-        self.gate.set()
-        line = records._reads['compute']._fanout._lines[0]
-        while line.busy:
-            os.sched_yield()
-        self.assertEqual(['compute'], records('compute'))
-
-    def test_several_threads_may_ask_at_once(self) -> None:
-        together = threading.Barrier(4)
-        records = _records.Records(lambda group: [group])
-
-        def ask(group: str) -> list[Any]:
-            together.wait(60)
-            return records(group)
-
-        asked = 2 * ['compute', 'conductor']
-        with futures.ThreadPoolExecutor(len(asked)) as pool:
-            for _ in range(20):
-                found = pool.map(ask, asked)
-                self.assertEqual([[each] for each in asked], list(found))
+class RecordsTest(base.TestCase):
+    """The services table, where it cannot be reached."""
 
     def test_why_there_is_no_access(self) -> None:
         conf = self.make_conf()

@@ -1,0 +1,85 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Reading the services table in the background."""
+
+from concurrent import futures
+import os
+import threading
+from typing import Any
+
+from nova_servicegroup.drivers import _records
+from nova_servicegroup import exceptions
+from nova_servicegroup.tests import base
+
+LONG = 60.0
+
+
+class RecordsTest(base.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.gate = threading.Event()
+        self.addCleanup(self.gate.set)
+
+    def read_late(self, group: str) -> list[Any]:
+        self.gate.wait(LONG)
+        return [group]
+
+    def test_records_are_read(self) -> None:
+        records = _records.Records(lambda group: [group])
+        self.assertEqual(['compute'], records.read('compute', LONG))
+
+    def test_errors_are_told(self) -> None:
+        def read(group: str) -> list[Any]:
+            raise exceptions.BackendError('services table', 'is away')
+
+        error = self.assertRaises(
+            exceptions.BackendError,
+            _records.Records(read).read,
+            'compute',
+            LONG,
+        )
+        self.assertIn('is away', str(error))
+
+    def test_a_mute_database_is_waited_for_once(self) -> None:
+        records = _records.Records(self.read_late)
+        for _ in range(100):
+            self.assertRaises(
+                exceptions.BackendTimeout, records.read, 'compute', 0.5
+            )
+        call = records._reads.get()['compute']._fanout._lines[0]._call
+        self.assertLess(call.age(), 10)
+
+    def test_a_late_answer_is_taken(self) -> None:
+        records = _records.Records(self.read_late)
+        self.assertRaises(
+            exceptions.BackendTimeout, records.read, 'compute', 0.0
+        )
+        self.gate.set()
+        line = records._reads.get()['compute']._fanout._lines[0]
+        while line.busy:
+            os.sched_yield()
+        self.assertEqual(['compute'], records.read('compute', 0.0))
+
+    def test_several_threads_may_ask_at_once(self) -> None:
+        together = threading.Barrier(4)
+        records = _records.Records(lambda group: [group])
+
+        def ask(group: str) -> list[Any]:
+            together.wait(LONG)
+            return records.read(group, LONG)
+
+        asked = 2 * ['compute', 'conductor']
+        with futures.ThreadPoolExecutor(len(asked)) as pool:
+            for _ in range(20):
+                found = pool.map(ask, asked)
+                self.assertEqual([[each] for each in asked], list(found))
