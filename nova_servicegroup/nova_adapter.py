@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from oslo_config import cfg
 
     from nova_servicegroup import api
+    from nova_servicegroup.drivers import base
     from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
@@ -160,16 +161,19 @@ def _cell_engine(cell: Any) -> Any:
         return main_db.get_engine(context=targeted)
 
 
-def make_api(conf: 'cfg.ConfigOpts') -> 'api.API':
+def make_api(
+    conf: 'cfg.ConfigOpts', driver: 'base.Driver | None' = None
+) -> 'api.API':
     """Make an API that can read Nova's services table.
 
+    :param driver: see api.API
     :raises: as api.API, with the traceback cut off: the operator who finds
         the error in Nova's log needs the last line
     """
     from nova_servicegroup import api
 
     try:
-        made = api.API(conf)
+        made = api.API(conf, driver)
     except exceptions.ServiceGroupError as error:
         raise error.with_traceback(None) from None
     made.give_records(records)

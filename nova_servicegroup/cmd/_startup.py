@@ -24,6 +24,7 @@ from oslo_utils import strutils
 
 from nova_servicegroup import api
 from nova_servicegroup.doctor import finding
+from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
 from nova_servicegroup import nova_adapter
 from nova_servicegroup import opts
@@ -79,17 +80,22 @@ def read(
         raise exceptions.ConfigurationFileError(str(error)) from None
 
 
-def make_api(conf: cfg.ConfigOpts, problem: str | None) -> api.API:
+def make_api(
+    conf: cfg.ConfigOpts,
+    problem: str | None,
+    driver: base.Driver | None = None,
+) -> api.API:
     """Return an API that reads Nova's services table, if it can be reached.
 
     :param problem: why Nova could not be imported, if so
+    :param driver: see api.API
     :raises: as api.API
     """
     if problem is not None:
-        made = api.API(conf)
+        made = api.API(conf, driver)
         problem = f'Nova cannot be imported here ({problem})'
     else:
-        made = nova_adapter.make_api(conf)
+        made = nova_adapter.make_api(conf, driver)
         problem = _open_database(conf)
     if problem is not None:
         made.give_records(functools.partial(_no_records, problem))
@@ -142,15 +148,10 @@ def _databases(conf: cfg.ConfigOpts) -> finding.Databases | None:
 
 
 def _make_api_by(
-    conf: cfg.ConfigOpts, problem: str | None, driver: str
+    conf: cfg.ConfigOpts, problem: str | None, name: str
 ) -> api.API:
     """Return an API that asks by any driver, not only the configured one."""
-    made = make_api(conf, problem)
-    if driver != conf.servicegroup_driver:
-        other = api.load_driver(conf, driver)
-        other.records = made.driver.records
-        made.driver = other
-    return made
+    return make_api(conf, problem, api.load_driver(conf, name))
 
 
 def hide(conf: cfg.ConfigOpts, text: str) -> str:
