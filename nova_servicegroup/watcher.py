@@ -134,9 +134,12 @@ class Watcher:
         )
 
     def _note_proofs(self, seen: roll.Roll, now: float) -> None:
+        """Note the proofs that are seen; keep those of all who are known."""
         for each in seen.view.members:
             if each.proof_age is not None:
                 self._proofs[each.host] = now - each.proof_age
+        for host in self._proofs.keys() - self._known.keys():
+            del self._proofs[host]
 
 
 def _is_news(change: Transition) -> bool:

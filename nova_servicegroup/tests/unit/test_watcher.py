@@ -247,9 +247,11 @@ class WatcherTest(WatchedTest):
         self.driver.tell(a='down')
         self.look()
         self.assertEqual('down', self.watcher.roll.entries['a'].state)
+        self.assertIn('a', self.watcher._proofs)
         del self.records['a']
         self.assertEqual([], self.look(10))
         self.assertEqual(['b'], list(self.watcher.roll.entries))
+        self.assertEqual(['b'], list(self.watcher._proofs))
 
     def test_without_the_services_table_it_is_known_for_ever(self) -> None:
         self.look()
