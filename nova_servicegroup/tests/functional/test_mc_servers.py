@@ -214,6 +214,7 @@ class LateObserverTest(mc_faults.Faults, contract.FunctionalTestCase):
 
     def _has_just_beaten(self, host: str) -> bool:
         """Tell whether a host was renewed since this was asked last."""
-        version = self.server.client().gets(self.key(host))[1]
-        last, self._version = getattr(self, '_version', version), version
-        return version != last
+        client = self.server.client()
+        left = mc_faults.time_to_live(client, self.key(host)) or 0
+        before, self._left = getattr(self, '_left', left), left
+        return left > before
