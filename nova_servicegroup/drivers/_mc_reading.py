@@ -264,8 +264,10 @@ class GroupReader(_coordinated.GroupReader):
             vouched={
                 host
                 for host, each in ids.items()
-                if vouched and each in vouched and each not in alive
-            },
+                if each in vouched and each not in alive
+            }
+            if vouched
+            else frozenset(),
         )
 
     def _ask(

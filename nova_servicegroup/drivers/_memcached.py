@@ -166,7 +166,8 @@ class ToozServer:
 
     def _read(self, client: Any, ids: Collection[str]) -> Answer:
         # In portions, each of which is answered well within the timeout.
-        keys = {_member_key(each): each for each in ids}
+        prefix: bytes = memcached.MemcachedDriver.MEMBER_PREFIX
+        keys = {prefix + each.encode('ascii'): each for each in ids}
         marks = [self._keys.marker.encode(), self._keys.young.encode()]
         found: dict[bytes, Any] = {}
         for portion in _portions([*marks, *keys]):
