@@ -34,6 +34,7 @@ from nova_servicegroup.doctor import examination
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.functional import contract
+from nova_servicegroup.tests.functional import test_mc
 from nova_servicegroup.tests import harness
 from nova_servicegroup.tests.harness import clock
 from nova_servicegroup.tests.harness import process
@@ -271,35 +272,10 @@ class ZooKeeperTest(Doctor, contract.FunctionalTestCase):
         self.assert_found(found, WARNING, 'not registered with Nova: host1')
 
 
-class MemcachedTest(Doctor, contract.FunctionalTestCase):
-    driver = 'mc'
-
-    @classmethod
-    def start_backend(cls) -> None:
-        cls.servers = [
-            harness.Memcached(
-                cls.root / f'memcached{number}',
-                memory_mb=2,
-                options=['-o', 'no_modern'],
-            )
-            for number in range(2)
-        ]
-        for server in cls.servers:
-            cls.addClassCleanup(server.kill)
-            server.start()
-
-    def options(self) -> tuple[str, str]:
-        addresses = ','.join(server.address for server in self.servers)
-        return (
-            f'memcached_servers = {addresses}',
-            f'[memcached]\nkey_prefix = {self.unique}\ntimeout = 1\n',
-        )
-
-    def restore(self) -> None:
-        for server in self.servers:
-            server.thaw()
-            if not server.running:
-                server.start()
+class MemcachedTest(
+    test_mc.MemcachedBackend, Doctor, contract.FunctionalTestCase
+):
+    server_options = {'memory_mb': 2, 'options': ['-o', 'no_modern']}
 
     def renew(self, server: harness.Memcached) -> None:
         server.kill()
@@ -310,20 +286,20 @@ class MemcachedTest(Doctor, contract.FunctionalTestCase):
         self.assert_healthy('of 2 MiB used', 'of 1024 connections')
 
     def test_a_killed_server(self) -> None:
-        self.addCleanup(self.restore)
+        self.addCleanup(self.restore_backend)
         self.servers[0].kill()
         found = self.examine('memcached')
         self.assert_found(found, WARNING, self.servers[0].address, 'refused')
 
     def test_a_frozen_server(self) -> None:
-        self.addCleanup(self.restore)
+        self.addCleanup(self.restore_backend)
         self.servers[0].freeze()
         self.assert_found(
             self.examine(), WARNING, f'{self.servers[0].address} does not'
         )
 
     def test_all_servers_frozen(self) -> None:
-        self.addCleanup(self.restore)
+        self.addCleanup(self.restore_backend)
         for server in self.servers:
             server.freeze()
         found = self.examine()

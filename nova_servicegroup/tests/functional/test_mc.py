@@ -11,6 +11,9 @@
 # under the License.
 
 
+from collections.abc import Mapping
+from typing import Any
+
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.harness import memcached
 
@@ -25,12 +28,15 @@ class MemcachedBackend:
     not_before = contract.SERVICE_DOWN_TIME - contract.REPORT_INTERVAL - 1.0
     leaves_within = 1.0
     knows_within = 2.0 * contract.REPORT_INTERVAL + 3.0
+    server_options: Mapping[str, Any] = {}
     servers: list[memcached.Memcached]
 
     @classmethod
     def start_backend(cls) -> None:
         cls.servers = [
-            memcached.Memcached(cls.root / f'memcached{number}')
+            memcached.Memcached(
+                cls.root / f'memcached{number}', **cls.server_options
+            )
             for number in range(SERVERS)
         ]
         for server in cls.servers:
@@ -51,6 +57,7 @@ class MemcachedBackend:
 
     def restore_backend(self) -> None:
         for server in self.servers:
+            server.thaw()
             if not server.running:
                 server.start()
 

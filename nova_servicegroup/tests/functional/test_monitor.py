@@ -27,19 +27,19 @@ from nova_servicegroup.monitor import sender
 from nova_servicegroup import opts
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import faults
+from nova_servicegroup.tests.functional import test_mc
+from nova_servicegroup.tests.functional import test_zk
 from nova_servicegroup.tests.harness import hollow
-from nova_servicegroup.tests.harness import memcached
 from nova_servicegroup.tests.harness import monitor
 from nova_servicegroup.tests.harness import process
 from nova_servicegroup.tests.harness import rabbitmq
-from nova_servicegroup.tests.harness import zookeeper
 from nova_servicegroup import watcher
 
 EXAMPLE = (
     pathlib.Path(nova_servicegroup.__file__).parents[1]
     / 'doc/source/admin/consumer.py'
 )
-TICK = 0.5
+TICK = test_zk.TICK
 SESSION_TIMEOUT = 3
 #: As in contract.CONFIG.
 REFRESH = 0.2
@@ -72,13 +72,13 @@ class Monitored:
         cls.queue = rabbitmq.RabbitMQ(cls.root / 'rabbitmq')
         cls.addClassCleanup(cls.queue.kill)
         cls.queue.launch()
-        cls.start_servers()
+        super().start_backend()  # type: ignore[misc]
         cls.queue.wait()
 
     def setUp(self) -> None:
         super().setUp()
         self.monitors: list[monitor.Monitor] = []
-        self.addCleanup(self.restore)
+        self.addCleanup(self.restore_backend)
         topic = f'servicegroup_{self.unique}'
         with self.config.open('a') as file:
             file.write(_TEXT.format(transport_url=self.queue.url, topic=topic))
@@ -86,7 +86,8 @@ class Monitored:
         self.addCleanup(self.consumer.stop)
         self.consumer.start()
 
-    def restore(self) -> None:
+    def restore_backend(self) -> None:
+        super().restore_backend()  # type: ignore[misc]
         self.queue.thaw()
         if not self.queue.running:
             self.queue.start()
@@ -154,29 +155,13 @@ class Monitored:
         self.assertLess(taken, STOP + faults.NOISE)
 
 
-class ZooKeeperTest(Monitored, contract.Contract, contract.FunctionalTestCase):
-    driver = 'zk'
-
-    @classmethod
-    def start_servers(cls) -> None:
-        cls.server = zookeeper.ZooKeeper(
-            cls.root / 'zookeeper', tick_ms=int(1000 * TICK)
-        )
-        cls.addClassCleanup(cls.server.kill)
-        cls.server.start()
-
-    def options(self) -> tuple[str, str]:
-        return '', (
-            f'[zookeeper]\naddress = "{self.server.address}"\n'
-            f'session_timeout = {SESSION_TIMEOUT}\n'
-            f'namespace = {self.unique}\n'
-        )
-
-    def restore(self) -> None:
-        self.server.thaw()
-        if not self.server.running:
-            self.server.start()
-        super().restore()
+class ZooKeeperTest(
+    Monitored,
+    test_zk.ZooKeeperBackend,
+    contract.Contract,
+    contract.FunctionalTestCase,
+):
+    session_timeout = SESSION_TIMEOUT
 
     def join(self, count: int) -> list[str]:
         """Have hollow members join before the monitors start."""
@@ -362,27 +347,18 @@ class ZooKeeperTest(Monitored, contract.Contract, contract.FunctionalTestCase):
         second = self.leader(first)
         self.wait_told('down', set(gone), 2.0)
         self.assert_once('down', gone)
-        self.addCleanup(self.restore)
+        self.addCleanup(self.restore_backend)
         self.queue.freeze()
         self.server.freeze()
         self.stop_in_time(second)
 
 
-class MemcachedTest(Monitored, contract.Contract, contract.FunctionalTestCase):
-    driver = 'mc'
-
-    @classmethod
-    def start_servers(cls) -> None:
-        cls.server = memcached.Memcached(cls.root / 'memcached')
-        cls.addClassCleanup(cls.server.kill)
-        cls.server.start()
-
-    def options(self) -> tuple[str, str]:
-        return (
-            f'memcached_servers = {self.server.address}',
-            f'[memcached]\nkey_prefix = {self.unique}\n',
-        )
-
+class MemcachedTest(
+    Monitored,
+    test_mc.MemcachedBackend,
+    contract.Contract,
+    contract.FunctionalTestCase,
+):
     def test_one_of_two_announces(self) -> None:
         first, second = self.running('host1'), self.running('host2')
         self.start_monitors(2)

@@ -25,6 +25,7 @@ class ZooKeeperBackend:
     down_within = SESSION_TIMEOUT + 1.5 * TICK + 0.5
     not_before = SESSION_TIMEOUT * 2 / 3 - 0.2
     leaves_within = 1.0
+    session_timeout = SESSION_TIMEOUT
     server: zookeeper.ZooKeeper
 
     @classmethod
@@ -38,7 +39,7 @@ class ZooKeeperBackend:
     def options(self) -> tuple[str, str]:
         return '', (
             f'[zookeeper]\naddress = "{self.server.address}"\n'
-            f'session_timeout = {SESSION_TIMEOUT}\n'
+            f'session_timeout = {self.session_timeout}\n'
             f'namespace = {self.unique}\n'
         )
 
@@ -47,6 +48,7 @@ class ZooKeeperBackend:
         self.addCleanup(self.restore_backend)
 
     def restore_backend(self) -> None:
+        self.server.thaw()
         if not self.server.running:
             self.server.start()
 
