@@ -1,0 +1,85 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Options of nova-servicegroup-exporter."""
+
+from oslo_config import cfg
+
+GROUP = 'servicegroup_exporter'
+
+OPTS: list[cfg.Opt] = [
+    cfg.ListOpt(
+        'groups',
+        default=['compute', 'conductor', 'scheduler'],
+        help="""
+The groups that the exporter watches. Each is read once in ``[servicegroup]
+refresh_interval``.
+""",
+    ),
+    cfg.HostAddressOpt(
+        'listen',
+        default='127.0.0.1',
+        help="""
+The address on which the exporter serves its metrics. Whoever reaches it can
+read them: the default lets this machine alone.
+
+Related options:
+
+* ``client_ca_file`` lets in who has a certificate
+""",
+    ),
+    cfg.PortOpt(
+        'port',
+        default=18774,
+        help="""
+The port on which the exporter serves its metrics.
+""",
+    ),
+    cfg.BoolOpt(
+        'canary',
+        default=True,
+        help="""
+Whether the exporter is a member itself, of the group
+``servicegroup-exporter``, which shows whether services of this host can
+report. It never is with a driver whose members need a record in Nova's
+services table, like ``db``.
+""",
+    ),
+    cfg.BoolOpt(
+        'per_host',
+        default=False,
+        help="""
+Whether there is a metric for each host. With thousands of hosts it takes
+thousands of time series.
+""",
+    ),
+    cfg.StrOpt(
+        'cert_file',
+        help="""
+File with the certificate of the exporter. With it, and ``key_file``, metrics
+are served with TLS only.
+""",
+    ),
+    cfg.StrOpt(
+        'key_file',
+        help="""
+File with the private key of ``cert_file``, without a password.
+""",
+    ),
+    cfg.StrOpt(
+        'client_ca_file',
+        help="""
+File with the certificates of the authorities that sign those of clients. With
+it, clients must show one. Needs ``cert_file``.
+""",
+    ),
+]

@@ -1,0 +1,86 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Options of [servicegroup]."""
+
+from oslo_config import cfg
+
+GROUP = 'servicegroup'
+
+#: The option that names further drivers, as written in errors.
+ALSO_REPORT_TO = '[servicegroup] also_report_to'
+
+OPTS: list[cfg.Opt] = [
+    cfg.ListOpt(
+        'also_report_to',
+        default=[],
+        help="""
+Further drivers with which a service joins. Who is up is asked by
+``servicegroup_driver`` alone.
+
+With it a Nova goes from one driver to another while every service stays up:
+all report to both, then all ask by the new one, then nobody reports to the
+old one any more. A further driver whose backend is away disturbs nobody, and
+goes on trying.
+
+Possible values:
+
+* A list of names that ``servicegroup_driver`` could have. Its own is ignored.
+* Empty: a service reports to ``servicegroup_driver`` alone.
+""",
+    ),
+    cfg.FloatOpt(
+        'refresh_interval',
+        default=1.0,
+        min=0.1,
+        max=60,
+        help="""
+Seconds for which a membership that the backend has confirmed is used.
+
+A process reads a group at most once in this time, however often it asks
+whether a service is up.
+""",
+    ),
+    cfg.IntOpt(
+        'hold_time',
+        min=1,
+        help="""
+Seconds for which a service stays up after its last proof of life when its
+absence is no evidence: the backend cannot be reached, or has lost more than
+half of a group at once.
+
+Possible values:
+
+* A number of seconds. Less than ``service_down_time`` lets an outage of the
+  backend end in services called down sooner than with the db driver.
+* Unset: ``service_down_time`` is used.
+""",
+    ),
+    cfg.FloatOpt(
+        'read_timeout',
+        default=2.0,
+        min=0.1,
+        max=30,
+        help="""
+Seconds that a question may wait for the backend when no membership is young
+enough. While the backend stays away, only the first question waits.
+""",
+    ),
+    cfg.BoolOpt(
+        'leave_on_stop',
+        default=True,
+        help="""
+Whether a service that is stopped cleanly is down at once. If not, it is down
+when its membership expires, as if it had been killed.
+""",
+    ),
+]
