@@ -18,6 +18,7 @@ import pathlib
 import signal
 import time
 
+from nova_servicegroup.tests import base
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import fault_contract
 from nova_servicegroup.tests.functional import faults
@@ -67,6 +68,68 @@ class HostTest(mc_faults.Faults, contract.FunctionalTestCase):
         self.assertEqual([], other.downs(killed))
         self.assertEqual('up', other.state('host1'))
         self.assertEqual('down', watcher.state('host1'))
+
+
+class BeatTest(mc_faults.Faults, contract.FunctionalTestCase):
+    """What beats do on a server; two of three only prolong the member."""
+
+    report_interval = 60
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.service = self.join()
+        self.client = self.server.client()
+        # The first finds no marker, so the second looks, too.
+        self.service.fire()
+
+    def join(self) -> base.FakeService:
+        """Have one more worker of the host beat when it is told."""
+        service = base.FakeService(self.report_interval)
+        self.make_api().join('host1', contract.GROUP, service)
+        return service
+
+    def beat(self, times: int) -> None:
+        for _ in range(times):
+            self.service.fire()
+
+    def is_there(self) -> bool:
+        return self.client.get(self.key('host1')) is not None
+
+    def test_two_of_three_are_one_command(self) -> None:
+        names = ('cmd_get', 'cmd_set', 'cmd_touch')
+        before = [self.server.stat(name) for name in names]
+        self.beat(6)
+        after = [self.server.stat(name) for name in names]
+        # Of three keys, of which two are the marker's.
+        self.assertEqual(
+            [2 * 3, 2, 4],
+            [new - old for new, old in zip(after, before, strict=True)],
+        )
+
+    def test_a_lost_member_is_back_with_the_next(self) -> None:
+        for _ in range(4):
+            self.client.delete(self.key('host1'), noreply=False)
+            self.beat(1)
+            self.assertTrue(self.is_there())
+
+    def test_a_lost_marker_is_back_with_the_third(self) -> None:
+        for beats in range(3):
+            self.beat(beats)
+            self.client.delete(self.keys.marker, noreply=False)
+            self.beat(3)
+            self.assertIsNotNone(self.client.get(self.keys.marker))
+
+    def test_a_worker_that_has_just_joined_stays(self) -> None:
+        for beats in range(4):
+            self.beat(beats)
+            other = self.join()
+            self.beat(beats)
+            self.service.stop()
+            self.assertTrue(self.is_there())
+            self.service = other
+        self.beat(3)
+        self.service.stop()
+        self.assertFalse(self.is_there())
 
 
 class ForkTest(
