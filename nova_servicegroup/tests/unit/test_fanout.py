@@ -13,9 +13,13 @@
 
 import threading
 from typing import Any
+from unittest import mock
+
+import fixtures
 
 from nova_servicegroup.drivers import _fanout
 from nova_servicegroup import exceptions
+from nova_servicegroup import process
 from nova_servicegroup.tests import base
 
 LONG = 20.0
@@ -27,6 +31,7 @@ class Server:
     def __init__(self, name: str) -> None:
         self.name = name
         self.asked = 0
+        self.threads: list[threading.Thread] = []
         self.begun = threading.Event()
         self.release = threading.Event()
         self.release.set()
@@ -34,6 +39,7 @@ class Server:
 
     def answer(self) -> str:
         self.asked += 1
+        self.threads.append(threading.current_thread())
         self.begun.set()
         self.release.wait(LONG)
         if self.error is not None:
@@ -44,6 +50,11 @@ class Server:
 class FanoutTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
+        self.useFixture(
+            fixtures.MockPatchObject(
+                _fanout, '_threads', process.PerProcess(_fanout._Threads)
+            )
+        )
         self.a, self.b = self.servers = [Server('a'), Server('b')]
         self.fanout = _fanout.Fanout(self.servers)
         for server in self.servers:
@@ -135,3 +146,23 @@ class FanoutTest(base.TestCase):
         self.a.error = ValueError('odd')
         self.assertEqual(['b 1'], self.ask())
         self.assertIn('Unexpected error', self.log.output)
+
+    def test_threads_are_kept(self) -> None:
+        for _ in range(10):
+            self.ask()
+        self.assertLessEqual(len(set(self.a.threads + self.b.threads)), 2)
+
+    def test_one_that_hangs_keeps_no_other_waiting(self) -> None:
+        self.ask()
+        self.freeze(self.b)
+        self.assertEqual(['a 2'], self.ask())
+        self.assertEqual(['a 3'], self.ask())
+        self.assertNotIn(self.b.threads[-1], self.a.threads[-1:])
+
+    def test_a_thread_that_nobody_wants_ends(self) -> None:
+        for name in ('_KEPT', '_IDLE'):
+            with mock.patch.object(_fanout, name, 0):
+                self.ask()
+                for each in self.a.threads + self.b.threads:
+                    each.join(LONG)
+                    self.assertFalse(each.is_alive())
