@@ -35,13 +35,13 @@ DRIVERS: dict[str, Any] = {
 }
 
 
-class Further(contract.Contract):
+class Further(
+    test_zk.ZooKeeperBackend, test_mc.MemcachedBackend, contract.Contract
+):
     """Members ask by zk, and report to every other driver, too."""
 
     driver = 'zk'
     stay = ''
-    server: Any
-    servers: Any
 
     @classmethod
     def start_backend(cls) -> None:
@@ -72,7 +72,7 @@ class Further(contract.Contract):
 
     def restore_backend(self) -> None:
         for backend in (test_zk.ZooKeeperBackend, test_mc.MemcachedBackend):
-            backend.restore_backend(self)  # type: ignore[arg-type]
+            backend.restore_backend(self)
 
     def wait_for(self, state: bool, host: str, *names: str) -> None:
         """Wait until a host is up, or down, by every driver named."""
@@ -134,14 +134,14 @@ class FurtherTest(Further, contract.FunctionalTestCase):
         self.assertLess(time.monotonic() - begun, contract.SERVICE_DOWN_TIME)
 
     def test_a_further_backend_that_is_away_delays_nobody(self) -> None:
-        test_mc.MemcachedBackend.lose_backend(self)  # type: ignore[arg-type]
+        test_mc.MemcachedBackend.lose_backend(self)
         self.make_member('host1').start()
         self.wait_for(True, 'host1', 'zk', 'db')
         self.restore_backend()
         self.wait_for(True, 'host1', 'mc')
 
     def test_nor_does_its_own_that_is_away(self) -> None:
-        test_zk.ZooKeeperBackend.lose_backend(self)  # type: ignore[arg-type]
+        test_zk.ZooKeeperBackend.lose_backend(self)
         self.make_member('host1').start()
         self.wait_for(True, 'host1', 'mc', 'db')
         self.restore_backend()

@@ -127,7 +127,8 @@ class BeatTest(mc_faults.Faults, contract.FunctionalTestCase):
             self.service.stop()
             self.assertTrue(self.is_there())
             self.service = other
-        self.beat(3)
+        # At the first look it sees what the other has left, at the next not.
+        self.beat(6)
         self.service.stop()
         self.assertFalse(self.is_there())
 
