@@ -22,6 +22,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import traceback
 
 from benchmarks import nova
 from benchmarks import report
@@ -55,16 +56,22 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix='benchmark-') as directory,
         nova.Stage(pathlib.Path(directory)) as stage,
     ):
-        made.tables += _Run(stage, args).tables()
+        run = _Run(stage, args)
+        made.tables += run.tables()
         made.tables += summary.run(made.tables)
         output = args.output or pathlib.Path(directory) / 'report'
         made.save(output)
         _draw(output)
     print(made.text())
+    if run.failed:
+        sys.exit(f'failed, and not in the report: {", ".join(run.failed)}')
 
 
 class _Run:
-    """Runs the parts."""
+    """Runs the parts.
+
+    :ivar failed: parts that did; the others are worth their hour all the same
+    """
 
     def __init__(self, stage: nova.Stage, args: argparse.Namespace) -> None:
         self._stage = stage
@@ -72,6 +79,7 @@ class _Run:
         self._say = progress.Progress()
         self._parts = [each for each in PARTS if each in (args.parts or PARTS)]
         self._found: dict[str, list[report.Table]] = {}
+        self.failed: list[str] = []
 
     def tables(self) -> list[report.Table]:
         """Return the tables of all parts, in the order of the report."""
@@ -79,7 +87,9 @@ class _Run:
             self._run_side_by_side()
         else:
             self._run(self._parts)
-        return [each for part in self._parts for each in self._found[part]]
+        return [
+            each for part in self._parts for each in self._found.get(part, [])
+        ]
 
     def _run_side_by_side(self) -> None:
         """Run what does not harm each other, for the figures mean nothing."""
@@ -96,8 +106,12 @@ class _Run:
 
     def _run(self, parts: Sequence[str]) -> None:
         for part in parts:
-            with self._say.step(part):
-                self._found[part] = self._run_one(part)
+            try:
+                with self._say.step(part):
+                    self._found[part] = self._run_one(part)
+            except Exception:
+                traceback.print_exc()
+                self.failed.append(part)
 
     def _run_one(self, part: str) -> list[report.Table]:
         module = importlib.import_module(f'benchmarks.{part}')

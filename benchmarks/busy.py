@@ -15,10 +15,11 @@
 
 from collections.abc import Iterator
 import contextlib
+import os
 import subprocess
 import sys
 
-LOOPS = 4
+LOOPS = 2 * (os.cpu_count() or 1)
 _SLACK = 60.0
 # They end by themselves, should nobody do it.
 _BUSY_LOOP = """
