@@ -39,7 +39,8 @@ BATCH = 1000
 GATHER = 1.0
 #: Options of the transport. What a process takes ahead no longer expires; so
 #: if it took all that there is, it might read nothing but what is too old.
-TRANSPORT = {'rabbit_qos_prefetch_count': str(BATCH // 2)}
+AHEAD = 200
+TRANSPORT = {'rabbit_qos_prefetch_count': str(AHEAD)}
 #: When nothing has come for so long, all that had piled up is there.
 _EMPTY = 0.002
 #: So many batches may wait, or be written, at once; more are dropped.
@@ -59,14 +60,17 @@ class _Drain:
     def __init__(self, listener: Any, gather: float) -> None:
         self._listener = listener
         self._gather = gather
+        self._pause = gather
         self._stopping = threading.Event()
         self._drained = threading.Event()
         self._stopped = threading.Event()
 
     def poll(self, *args: Any, **kwargs: Any) -> list[Any]:
         """Return a batch, which may be empty."""
-        stopping = self._stopping.wait(self._gather)
+        stopping = self._stopping.wait(self._pause)
         batch = self._take()
+        # Where there are as many as that, there are more.
+        self._pause = self._gather if len(batch) < AHEAD else 0.0
         if stopping:
             self._drained.set()
             # It only stops while it is polled.
@@ -76,8 +80,8 @@ class _Drain:
 
     def _take(self) -> list[Any]:
         batch: list[Any] = []
-        # Where reading is slow, the first must not wait for the last.
-        end = time.monotonic() + self._gather
+        # Where reading is slow, the first must not wait long for the last.
+        end = time.monotonic() + self._gather / 2
         while len(batch) < BATCH and (not batch or time.monotonic() < end):
             some = self._listener.poll(batch_size=1, batch_timeout=_EMPTY)
             if not some:

@@ -121,9 +121,9 @@ class _Relay:
 
     Where a collector is there but late, what Nova does would cost more than
     what is late already: if every service of a fleet did it, nothing would get
-    through any more. So then Nova writes one only when none was written for so
-    long that it would soon be too late, and less and less often unless it
-    proves to be quick.
+    through any more. So then Nova writes one only when none was answered for
+    so long that another one would be too late, and less and less often unless
+    it proves to be quick.
 
     :param down_time: seconds without a heartbeat after which it is down
     """
@@ -146,7 +146,7 @@ class _Relay:
         self._client = relay.Client(transport)
         self._rest = _backoff.Rest(_LONGEST_REST)
         self._collected: bool | None = None
-        self._slow_saves = 0
+        self._slow_saves = self._late = 0
         self._may_save_at = clock() + self._patience
 
     def beat(self) -> None:
@@ -158,9 +158,12 @@ class _Relay:
         may_save = self._clock() >= self._may_save_at
         try:
             there = self._ask_collector(self._wait(may_save))
-        except exceptions.BackendTimeout as error:
-            self._save(error, may_save)
         except exceptions.BackendError as error:
+            # It may have been written all the same.
+            self._service.note_heartbeat()
+            if isinstance(error, exceptions.BackendTimeout) and not may_save:
+                self._late += 1
+                raise
             self._save(error)
         else:
             self._note_collected(there)
@@ -171,8 +174,10 @@ class _Relay:
         Both ways are over before the next heartbeat. They differ by chance: if
         a collector that is overloaded had all wait for the same time, it would
         read each of them when that is nearly over, and answer none in time.
+        And those go first whose last ones were late.
         """
-        share = 0.4 if may_save else random.uniform(0.2, 0.7)
+        least = min(0.2 + 0.1 * self._late, 0.6)
+        share = 0.4 if may_save else random.uniform(least, 0.7)
         return max(1.0, share * self._interval)
 
     def _ask_collector(self, wait: float) -> bool:
@@ -189,13 +194,7 @@ class _Relay:
                 late = error
         raise late
 
-    def _save(
-        self, error: exceptions.BackendError, allowed: bool = True
-    ) -> None:
-        # It may have been written all the same.
-        self._service.note_heartbeat()
-        if not allowed:
-            raise error
+    def _save(self, error: exceptions.BackendError) -> None:
         self._tell(False, error)
         begun = self._clock()
         self._wait_longer()
@@ -211,7 +210,7 @@ class _Relay:
 
     def _note_collected(self, there: bool) -> None:
         self._tell(True)
-        self._slow_saves = 0
+        self._slow_saves = self._late = 0
         self._may_save_at = self._clock() + self._patience
         if not there:
             raise exceptions.RecordDeleted(

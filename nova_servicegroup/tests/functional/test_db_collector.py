@@ -333,16 +333,20 @@ class CollectorTest(Collected):
 
     def test_a_frozen_collector_leaves_most_in_the_queue(self) -> None:
         frozen = self.start_collector()
+        (record,) = self.table.add(1)
+        self.assertTrue(self.make_client().beat(record))
         frozen.freeze()
         caster = messaging.get_rpc_client(
             self.make_transport(),
             messaging.Target(topic=relay.TOPIC, version=relay.VERSION),
         )
         most = int(collector.TRANSPORT['rabbit_qos_prefetch_count'])
-        for record in range(1, most + 101):
+        for _ in range(most + 100):
             caster.cast({}, 'beat', record=record)
         # They wait where they expire.
-        self.assertEqual(100, self.waiting())
+        process.wait_until(
+            lambda: self.waiting() == 100, BACK, what='it takes more'
+        )
         frozen.thaw()
         process.wait_until(
             lambda: self.waiting() == 0, BACK, what='the queue is not read'

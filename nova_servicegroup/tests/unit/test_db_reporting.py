@@ -228,6 +228,19 @@ class RelayTest(ReportingTest):
         self.assertGreaterEqual(min(waits), 2.0)
         self.assertGreater(max(waits), 6.0)
 
+    def test_who_was_late_waits_longer(self) -> None:
+        self.join()
+        for _ in range(20):
+            self.client.error = exceptions.BackendTimeout('collector', 'late')
+            self.beat(3)
+            self.client.error = None
+            self.beat()
+        for late, least in enumerate((2.0, 3.0, 4.0)):
+            waits = self.client.timeouts[late::4]
+            self.assertGreaterEqual(min(waits), least)
+            self.assertLess(min(waits), least + 1)
+            self.assertLessEqual(max(waits), 7.0)
+
     def test_a_short_interval_leaves_a_second(self) -> None:
         self.service.report_interval = 1
         self.join()
