@@ -33,6 +33,7 @@ from typing import Any
 from benchmarks import contestants
 from benchmarks import records as records_
 from benchmarks import told
+from nova_servicegroup.simulation import timers as timers_
 
 #: Seconds until a host's first heartbeat, as in Nova.
 FIRST_BEAT = 5.0
@@ -47,6 +48,9 @@ class Fleet(told.Program):
     :param prefix: what to put before the command line
     :param bare: the address of a memcached server in which they set one key
         each, instead of joining
+    :param shared: the hosts of a process share a few threads, instead of
+        having a timer of their own each: with thousands of them, these
+        contend for the interpreter, which a host does not in truth
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Fleet(told.Program):
         shares: Sequence[int],
         prefix: Sequence[str] = (),
         bare: str = '',
+        shared: bool = False,
     ) -> None:
         self.hosts = records_.hosts(sum(shares), first)
         starts = [sum(shares[:number]) for number in range(len(shares))]
@@ -65,6 +70,7 @@ class Fleet(told.Program):
             for start, share in zip(starts, shares, strict=True)
         ]
         options = ['--records'] if contestant.in_cell else []
+        options += ['--shared'] if shared else []
         super().__init__(
             __name__,
             [
@@ -156,6 +162,7 @@ class _Child:
         self._interval = args.interval
         self._records = args.records
         self._bare = args.bare
+        self._shared = args.shared
         self._ended = threading.Event()
 
     def run(self, joined: int) -> None:
@@ -183,12 +190,13 @@ class _Child:
             if self._records
             else records_.make('compute', self._hosts)
         )
+        timers = _timers(len(records)) if self._shared else None
         step = self._interval / len(records)
         begun = time.monotonic()
         joined = []
         for number, record in enumerate(records):
             time.sleep(max(0.0, begun + number * step - time.monotonic()))
-            joined.append(_service(record, self._interval))
+            joined.append(_service(record, self._interval, timers))
             _join(joined[-1])
         return joined
 
@@ -215,10 +223,19 @@ def _set_bare(address: str, hosts: Sequence[str], interval: float) -> None:
         client.set(host, b'1', expire=int(6 * interval))
 
 
-def _service(record: Any, interval: float) -> Any:
+def _timers(hosts: int) -> timers_.Timers:
+    """Return timers that so many hosts share."""
+    made = timers_.Timers()
+    made.start(timers_.threads_for(hosts))
+    return made
+
+
+def _service(record: Any, interval: float, timers: Any) -> Any:
     from oslo_service import service
 
     made = service.Service()
+    if timers is not None:
+        made.tg = timers
     made.service_ref = record
     made.host, made.binary = record.host, record.binary
     made.topic = record.topic
@@ -232,6 +249,7 @@ def main() -> None:
     parser.add_argument('file')
     parser.add_argument('--records', action='store_true')
     parser.add_argument('--bare', default='')
+    parser.add_argument('--shared', action='store_true')
     parser.add_argument('first', type=int)
     parser.add_argument('interval', type=int)
     parser.add_argument('shares', type=int, nargs='+')

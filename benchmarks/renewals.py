@@ -47,13 +47,13 @@ Operations are counted by the servers: keys read and written by memcached,
 requests and pings received by ZooKeeper. CPU is user and system time, less
 what an idle server spends.
 
-Hosts of mc are real services on timers of their own, which join through Nova's
-API; those of one process share its CPU time. Its floor is a loop that sets one
-key for each host, over a connection of its own. Hosts of zk are hollow, each
-with a session of its own that pings and reads its node as often as a real one;
-{real} real ones are in the row called so, and tell what the member itself
-spends. Its floor is a session that only pings. The contestants with the same
-backend run side by side, each with a server of its own.
+Hosts of mc are real services, which join through Nova's API; {share} share a
+process, its CPU time, and a few threads for their timers. Its floor is a loop
+that sets one key for each host, over a connection of its own. Hosts of zk are
+hollow, each with a session of its own that pings and reads its node as often
+as a real one; {real} real ones are in the row called so, and tell what the
+member itself spends. Its floor is a session that only pings. The contestants
+with the same backend run side by side, each with a server of its own.
 """
 _FLOORS = {
     'stock mc': 'mc floor',
@@ -120,7 +120,11 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
         _note_idle(sides, window)
         found.update(_measure(sides, real, interval, window))
     notes = _NOTES.format(
-        window=window, interval=interval, session=_session(interval), real=real
+        window=window,
+        interval=interval,
+        session=_session(interval),
+        real=real,
+        share=_SHARE,
     )
     return [
         report.Table(
@@ -207,6 +211,7 @@ def _memcached_sides(
                 _mc(name, interval),
                 stage.places,
                 server.address if name == 'mc floor' else '',
+                shared=True,
             ),
         )
         for name, server in servers.items()
@@ -225,6 +230,7 @@ def _joiner(
     contestant: contestants.Contestant,
     places: contestants.Places,
     bare: str = '',
+    shared: bool = False,
 ) -> Callable[[int, int], list[int]]:
     """Return what has more real hosts join."""
 
@@ -238,7 +244,9 @@ def _joiner(
             min(_SHARE, last - start) for start in range(first, last, _SHARE)
         ]
         fleet = stack.enter_context(
-            fleet_.Fleet(contestant, file, first, shares, bare=bare)
+            fleet_.Fleet(
+                contestant, file, first, shares, bare=bare, shared=shared
+            )
         )
         fleet.wait()
         return [fleet.pid]
