@@ -55,7 +55,13 @@ class Cell(contextlib.ExitStack):
     def __init__(self, directory: pathlib.Path) -> None:
         super().__init__()
         self.directory = directory
-        self._settings = settings.Settings(driver='db', computes=0, workers=1)
+        self._settings = settings.Settings(
+            driver='db',
+            computes=0,
+            workers=1,
+            report_interval=10,
+            service_down_time=60,
+        )
         self._stack = stack.Stack(directory / 'stack', self._settings)
         self._stack.up()
         self.callback(self._stack.down)

@@ -146,6 +146,8 @@ class Collector:
     ) -> None:
         self._store = store
         self._clock = clock.Clock(store.now)
+        # A heartbeat that is read later than this was not read at once.
+        self._prompt = 2 * gather + 0.5
         self._pending = threading.BoundedSemaphore(_PENDING)
         self._writing = threading.BoundedSemaphore(_WRITERS)
         self._answers = answering.Answers()
@@ -221,9 +223,18 @@ class Collector:
         young = {each.record for each in requests if each.young}
         gone = self._store.beat(young, now) if young else set()
         now = self._clock.read()
+        behind = any(each.way > self._prompt for each in requests)
         return [
             answering.Answer(
-                functools.partial(each.answer, now, each.record in gone),
+                functools.partial(
+                    each.answer,
+                    {
+                        'now': now,
+                        'taken': each.young,
+                        'gone': each.record in gone,
+                        'behind': behind,
+                    },
+                ),
                 each.until,
             )
             for each in requests
@@ -247,6 +258,7 @@ class _Request:
     :param came_at: when it came, by the monotonic clock
     :ivar record: the number of a record; 0: it is no such call
     :ivar young: it was not stuck anywhere
+    :ivar way: the seconds that it was on its way, as far as that is known
     :ivar until: when the caller waits no more, by the monotonic clock
     """
 
@@ -258,14 +270,12 @@ class _Request:
         sent = args.get('sent')
         self.record: int = args.get('record', 0)
         self.young = bool(self.record) and relay.is_young(sent, now)
-        way = 0.0 if sent is None or now is None else max(0.0, now - sent)
-        self.until: float = came_at + args.get('wait', 0.0) - way
+        self.way = 0.0 if sent is None or now is None else max(0.0, now - sent)
+        self.until: float = came_at + args.get('wait', 0.0) - self.way
 
-    def answer(self, now: float | None, gone: bool) -> None:
+    def answer(self, answer: dict[str, Any]) -> None:
         """Answer, if anybody waits."""
         try:
-            self._message.reply(
-                {'now': now, 'taken': self.young, 'gone': gone}
-            )
+            self._message.reply(answer)
         except Exception as error:
             LOG.debug('A heartbeat of %d: %s', self.record, error)

@@ -51,6 +51,7 @@ class Client:
     """A service's end.
 
     :param transport: oslo.messaging's RPC transport
+    :ivar behind: the collector had more to do than it can, by its last answer
     """
 
     def __init__(self, transport: Any) -> None:
@@ -62,6 +63,7 @@ class Client:
         )
         self._options = messaging.TransportOptions(at_least_once=True)
         self._clock = clock.Clock(lambda: None)
+        self.behind = False
 
     def beat(self, record_id: int, timeout: float) -> bool:
         """Have a heartbeat written; tell whether the record is there.
@@ -73,6 +75,7 @@ class Client:
         for _ in range(2):
             answer = self._call(record_id, timeout)
             self._clock.set(answer['now'])
+            self.behind = bool(answer['behind'])
             if answer['taken']:
                 return not answer['gone']
         raise exceptions.BackendError(TOPIC, 'takes it for too old')

@@ -140,6 +140,7 @@ class _Relay:
         self._service = service
         self._name = name
         self._interval = service.report_interval
+        self._down_time = down_time
         # There may be one heartbeat more, and time for Nova to write it.
         self._patience = max(down_time / 2, down_time - 2 * self._interval)
         self._clock = clock
@@ -211,7 +212,10 @@ class _Relay:
     def _note_collected(self, there: bool) -> None:
         self._tell(True)
         self._slow_saves = self._late = 0
-        self._may_save_at = self._clock() + self._patience
+        # One that is behind most likely writes, too, what it has no time to
+        # answer; and where all are late, readers are patient for longer.
+        more = self._down_time if self._client.behind else 0.0
+        self._may_save_at = self._clock() + self._patience + more
         if not there:
             raise exceptions.RecordDeleted(
                 self._service.binary, self._service.host

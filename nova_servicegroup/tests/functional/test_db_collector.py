@@ -352,6 +352,21 @@ class CollectorTest(Collected):
             lambda: self.waiting() == 0, BACK, what='the queue is not read'
         )
 
+    def test_one_that_is_behind_says_so(self) -> None:
+        frozen = self.start_collector()
+        (record,) = self.table.add(1)
+        client = relay.Client(self.make_transport())
+        self.assertTrue(client.beat(record, TIMEOUT))
+        self.assertFalse(client.behind)
+        frozen.freeze()
+        beat = self.in_background(client.beat, record, TIMEOUT)
+        time.sleep(2 * collector.GATHER + 1.0)
+        frozen.thaw()
+        self.assertTrue(beat.result())
+        self.assertTrue(client.behind)
+        self.assertTrue(client.beat(record, TIMEOUT))
+        self.assertFalse(client.behind)
+
     def test_a_frozen_collector_writes_nothing_that_is_stale(self) -> None:
         frozen = self.start_collector()
         dead, live = self.table.add(2)

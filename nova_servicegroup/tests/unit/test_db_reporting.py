@@ -41,6 +41,7 @@ class FakeClient:
         self.timeouts: list[float] = []
         self.asked: list[int] = []
         self.there = True
+        self.behind = False
         self.error: Exception | None = None
         self.release = threading.Event()
         self.release.set()
@@ -284,6 +285,15 @@ class RelayTest(ReportingTest):
     def test_but_nova_writes_one_before_it_is_too_late(self) -> None:
         self.late()
         self.beat(LATE)
+        self.assertEqual(1, self.service.saved)
+
+    def test_one_that_was_behind_is_given_more_time(self) -> None:
+        self.client.behind = True
+        self.late()
+        beats = int(DOWN / self.service.report_interval)
+        self.beat(LATE - 1 + beats)
+        self.assertEqual(0, self.service.saved)
+        self.beat()
         self.assertEqual(1, self.service.saved)
 
     def slow_nova(self, seconds: float) -> None:
