@@ -15,6 +15,7 @@
 from collections.abc import Callable
 import dataclasses
 import functools
+import math
 import threading
 import time
 
@@ -79,7 +80,7 @@ class Reporter:
         self._lost_at: float | None = None
         self._stopped = False
         self._interval = 0.0
-        self._retry_interval = 0.0
+        self._due = -math.inf
         self.last_run = clock()
 
     def start(
@@ -95,35 +96,29 @@ class Reporter:
         :param retry_interval: seconds between two beats while they fail;
             default: interval
         """
+        retry_interval = min(interval, retry_interval or interval)
+        # A timer is never exact.
+        self._interval = interval - retry_interval / 2
         service.on_stop(functools.partial(self.stop, leave_on_stop))
-        first = min(INITIAL_DELAY, interval)
-        if retry_interval is None:
-            service.tg.add_timer_args(
-                interval,
-                self.run,
-                initial_delay=first,
-                stop_on_exception=False,
-            )
-            return
-        self._interval = interval
-        self._retry_interval = min(interval, retry_interval)
-        service.tg.add_dynamic_timer_args(
-            self.tick, initial_delay=first, stop_on_exception=False
+        service.tg.add_timer_args(
+            retry_interval,
+            self.tick,
+            initial_delay=min(INITIAL_DELAY, interval),
+            stop_on_exception=False,
         )
 
-    def tick(self) -> float:
-        """Beat; return the seconds until the next beat is due."""
-        begun = self._clock()
-        self.run()
-        lost = self._lost_at is not None
-        interval = self._retry_interval if lost else self._interval
-        return max(0.0, begun + interval - self._clock())
+    def tick(self) -> None:
+        """Beat if a beat is due, or if the last one has failed."""
+        now = self.last_run = self._clock()
+        if self._lost_at is not None or now >= self._due:
+            self.run()
 
     def run(self) -> None:
         """Beat once."""
         if self._stopped:
             return
         self.last_run = self._clock()
+        self._due = self.last_run + self._interval
         self.counts.beats += 1
         try:
             self._beat()

@@ -39,16 +39,6 @@ class Timers(Protocol):
         stop_on_exception: bool = True,
     ) -> Any: ...
 
-    def add_dynamic_timer_args(
-        self,
-        callback: Callable[..., float],
-        args: Any = None,
-        kwargs: Any = None,
-        initial_delay: float | None = None,
-        periodic_interval_max: float | None = None,
-        stop_on_exception: bool = True,
-    ) -> Any: ...
-
 
 class Service(Protocol):
     """What a driver may ask of the service that joins.

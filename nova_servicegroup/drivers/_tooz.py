@@ -23,11 +23,8 @@ import time
 from typing import Any
 
 from oslo_log import log as logging
-from oslo_utils import importutils
 
 from nova_servicegroup import exceptions
-
-coordination = importutils.try_import('tooz.coordination')
 
 LOG = logging.getLogger(__name__)
 
@@ -109,40 +106,17 @@ class Answers:
         """Tell whether get can be called."""
         return all(each.done() for each in self._results.values())
 
-    def get(self, timeout: float) -> dict[bytes, Any]:
-        """Return what was answered, once all are there."""
-        deadline = Deadline(timeout)
-        return {
-            name: self._get(each, deadline)
-            for name, each in self._results.items()
-        }
-
-    def _get(self, result: Any, deadline: Deadline) -> Any:
-        try:
-            return _collect(result, deadline)
-        except _NotYet:
-            raise
-        except Exception as error:
-            LOG.debug('No answer: %s', reason(error))
-            return None
+    def get(self) -> dict[bytes, Any]:
+        """Return what was answered."""
+        return {name: _get(each) for name, each in self._results.items()}
 
 
-class _NotYet(Exception):
-    """There is no answer yet."""
-
-
-def _collect(result: Any, deadline: Deadline) -> Any:
-    """Await a result and return it.
-
-    :raises _NotYet: it is not there in time
-    """
+def _get(result: Any) -> Any:
     try:
-        return result.get(deadline.left())
-    except coordination.OperationTimedOut:
-        if not result.done():
-            raise _NotYet from None
-    # It came at the last moment, or says this itself.
-    return result.get(0.0)
+        return result.get()
+    except Exception as error:
+        LOG.debug('No answer: %s', reason(error))
+        return None
 
 
 class Deadline:
@@ -187,14 +161,9 @@ class Request:
         self._settle(coordinator, name, deadline)
         if self._pending is None:
             self._asked, self._pending = (coordinator, name), issue()
-        if not collect:
-            self._await(deadline)
+        self._await(deadline)
         pending, self._pending = self._pending, None
-        try:
-            return _collect(pending, deadline) if collect else None
-        except _NotYet:
-            self._pending = pending
-            raise self._late() from None
+        return pending.get() if collect else None
 
     def _settle(self, coordinator: Any, name: str, deadline: Deadline) -> None:
         """Await and drop what was asked before, if it was something else."""
@@ -205,15 +174,11 @@ class Request:
         self._pending = None
 
     def _await(self, deadline: Deadline) -> None:
-        # tooz's results can be awaited only by those who collect them.
         pause = _POLL / 10
         while not self._pending.done():
             if not deadline.left():
-                raise self._late()
+                raise exceptions.BackendTimeout(
+                    self._backend, f'no answer yet: {self._asked[1]}'
+                )
             time.sleep(pause)
             pause = min(pause * 1.5, _POLL)
-
-    def _late(self) -> exceptions.BackendTimeout:
-        return exceptions.BackendTimeout(
-            self._backend, f'no answer yet: {self._asked[1]}'
-        )

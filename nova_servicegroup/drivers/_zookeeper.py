@@ -238,13 +238,13 @@ class Children:
         done: bool = self._result.done()
         return done
 
-    def get(self, timeout: float) -> set[bytes]:
+    def get(self) -> set[bytes]:
         """Return the children.
 
-        :raises tooz.ToozError: the answer, or there is none in time
+        :raises tooz.ToozError: the answer
         """
         try:
-            children: set[bytes] = self._result.get(timeout)
+            children: set[bytes] = self._result.get()
         except UnicodeEncodeError:
             return {each.encode() for each in raw_children(self._result)}
         return children

@@ -33,9 +33,8 @@ _MEMBERS_OF_A_THREAD = 8
 _FEWEST_THREADS = 4
 _MOST_THREADS = 32
 
-#: When it is due, a number that orders those due together, call, and interval;
-#: without one, the call says when it is due again.
-_Timer = tuple[float, int, Callable[[], Any], float | None]
+#: When it is due, a number that orders those due together, interval, call.
+_Timer = tuple[float, int, float, Callable[[], Any]]
 
 
 def threads_for(members: int) -> int:
@@ -66,20 +65,7 @@ class Timers:
     ) -> None:
         """Have callback run every interval seconds, until all are stopped."""
         call = functools.partial(callback, *(args or ()), **(kwargs or {}))
-        self._add(self._clock() + (initial_delay or 0.0), call, interval)
-
-    def add_dynamic_timer_args(
-        self,
-        callback: Callable[..., float],
-        args: Any = None,
-        kwargs: Any = None,
-        initial_delay: float | None = None,
-        periodic_interval_max: float | None = None,
-        stop_on_exception: bool = True,
-    ) -> None:
-        """Have callback run, and again after the seconds that it returns."""
-        call = functools.partial(callback, *(args or ()), **(kwargs or {}))
-        self._add(self._clock() + (initial_delay or 0.0), call, None)
+        self._add(self._clock() + (initial_delay or 0.0), interval, call)
 
     def start(self, threads: int) -> None:
         """Run what is due in so many threads, which end with the process."""
@@ -103,25 +89,19 @@ class Timers:
 
         :raises queue.Empty: none has become due within timeout
         """
-        due, _, call, interval = self._due.get(timeout=timeout)
-        wanted = None
+        due, _, interval, call = self._due.get(timeout=timeout)
         try:
             if not self._stopped.is_set():
-                wanted = call()
+                call()
         except Exception:
             LOG.exception('A timer has failed')
-        now = self._clock()
-        if interval is None:
-            due = now + (wanted or 0.0)
-        else:
-            due = max(due + interval, now)
-        self._add(due, call, interval)
+        self._add(max(due + interval, self._clock()), interval, call)
 
     def _add(
-        self, due: float, call: Callable[[], Any], interval: float | None
+        self, due: float, interval: float, call: Callable[[], Any]
     ) -> None:
         with self._lock:
-            timer = due, next(self._numbers), call, interval
+            timer = due, next(self._numbers), interval, call
             heapq.heappush(self._timers, timer)
 
     def _watch(self) -> None:

@@ -108,9 +108,6 @@ class FakeService:
             {'interval': interval, 'callback': callback, **options}
         )
 
-    def add_dynamic_timer_args(self, callback: Any, **options: Any) -> None:
-        self.timers.append({'callback': callback, **options})
-
     def on_stop(self, callback: Any) -> None:
         self._callbacks.append(callback)
 

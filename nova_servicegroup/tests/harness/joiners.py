@@ -89,9 +89,6 @@ class _Service:
     def add_timer_args(self, interval: float, tick: Any, **how: Any) -> None:
         self.ticks.append(tick)
 
-    def add_dynamic_timer_args(self, tick: Any, **how: Any) -> None:
-        self.ticks.append(tick)
-
     def on_stop(self, callback: Any) -> None:
         pass
 

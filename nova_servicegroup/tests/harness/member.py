@@ -167,13 +167,9 @@ def _make_service(conf: Any, args: argparse.Namespace) -> Any:
             self.joins = Recorded(
                 args.host, args.group, conf.report_interval, self.tg
             )
-            fixed = self.tg.add_timer_args
+            add_timer_args = self.tg.add_timer_args
             self.tg.add_timer_args = lambda interval, callback, **options: (
-                fixed(interval, _wedgeable(callback), **options)
-            )
-            dynamic = self.tg.add_dynamic_timer_args
-            self.tg.add_dynamic_timer_args = lambda callback, **options: (
-                dynamic(_wedgeable(callback), **options)
+                add_timer_args(interval, _wedgeable(callback), **options)
             )
 
         def start(self) -> None:
@@ -188,11 +184,11 @@ def _make_service(conf: Any, args: argparse.Namespace) -> Any:
     return MemberService()
 
 
-def _wedgeable(callback: Callable[[], Any]) -> Callable[[], Any]:
-    def call() -> Any:
+def _wedgeable(callback: Callable[[], None]) -> Callable[[], None]:
+    def call() -> None:
         while os.path.exists(_WEDGE):
             time.sleep(0.05)
-        return callback()
+        callback()
 
     return call
 

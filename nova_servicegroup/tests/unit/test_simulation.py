@@ -211,17 +211,6 @@ class TimersTestCase(base.TestCase):
         self.assertIn('division by zero', self.log.output)
         self.assertEqual(['b'], self.at(10))
 
-    def test_one_may_say_when_it_is_due_again(self):
-        waits = iter([3.0, 0.5, 3.0])
-
-        def run():
-            self.ran.append('a')
-            return next(waits)
-
-        self.timers.add_dynamic_timer_args(run, initial_delay=5.0)
-        seen = [self.at(seconds) for seconds in (4.9, 0.1, 2.9, 0.1, 0.5)]
-        self.assertEqual([[], ['a'], [], ['a'], ['a']], seen)
-
     def test_nothing_runs_after_the_stop(self):
         self.add()
         self.timers.stop()

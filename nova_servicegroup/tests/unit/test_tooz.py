@@ -17,7 +17,6 @@ import threading
 from typing import Any
 
 import tooz
-from tooz import coordination
 
 from nova_servicegroup.drivers import _backoff
 from nova_servicegroup.drivers import _connection
@@ -66,16 +65,11 @@ class Result:
     def __init__(self, value: Any = None, done: bool = True) -> None:
         self.value = value
         self.ready = done
-        #: It comes when its waiter has just given up.
-        self.comes_late = False
 
     def done(self) -> bool:
         return self.ready
 
-    def get(self, timeout: float) -> Any:
-        if not self.done():
-            self.ready = self.comes_late
-            raise coordination.OperationTimedOut('no answer')
+    def get(self, timeout: float | None = None) -> Any:
         if isinstance(self.value, Exception):
             raise self.value
         return self.value
@@ -120,30 +114,6 @@ class RequestTest(base.TestCase):
         late.ready = True
         self.assertEqual(7, self.ask('members', Result(8)))
         self.assertEqual(['members'], self.issued)
-
-    def test_one_that_comes_at_the_last_moment_is_taken(self) -> None:
-        late = Result(7, done=False)
-        late.comes_late = True
-        self.assertEqual(7, self.ask('members', late))
-
-    def test_a_timeout_may_be_the_answer(self) -> None:
-        error = coordination.OperationTimedOut('of the client')
-        self.assertRaises(
-            coordination.OperationTimedOut, self.ask, 'members', Result(error)
-        )
-        self.assertEqual(8, self.ask('members', Result(8)))
-
-    def test_several_are_awaited_together(self) -> None:
-        results = {b'a': Result(7), b'b': Result(tooz.ToozError('no'))}
-        late = results[b'c'] = Result(8, done=False)
-        answers = _tooz.Answers(results)
-        self.assertRaises(
-            exceptions.BackendTimeout, self.ask, 'several', answers
-        )
-        late.ready = True
-        self.assertEqual(
-            {b'a': 7, b'b': None, b'c': 8}, self.ask('several', answers)
-        )
 
     def test_another_question_waits_for_the_first(self) -> None:
         late = Result(7, done=False)
