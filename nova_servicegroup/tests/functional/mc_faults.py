@@ -100,10 +100,27 @@ class Pulse:
             before = found
 
     def _look(self) -> dict[bytes, int]:
-        """Return for how long each key will be there."""
-        found = {key: time_to_live(self._client, key) for key in self._keys}
+        """Return when each key expires, by the server's clock.
+
+        Not for how long it will be there: that is in whole seconds, so a
+        renewal at the turn of one would not be seen.
+        """
+        now = self._now()
+        while True:
+            found = {
+                key: time_to_live(self._client, key) for key in self._keys
+            }
+            before, now = now, self._now()
+            if now == before:
+                break
         self.missing += sum(each is None for each in found.values())
-        return {key: each or 0 for key, each in found.items()}
+        return {
+            key: 0 if each is None else now + each
+            for key, each in found.items()
+        }
+
+    def _now(self) -> int:
+        return int(self._client.stats()[b'time'])
 
 
 class Faults(faults.Faults):
