@@ -158,10 +158,11 @@ class _Host:
         """Send heartbeats like a service that has just joined."""
         from nova_servicegroup.drivers.db import reporting
 
-        ours = reporting.way(
-            _service(self, self._counts), self.host, self._down_time
-        )
-        self.beat = {STOCK: self._save, OURS: ours}[way]
+        if way == STOCK:
+            self.beat = self._save
+        else:
+            service = _service(self, self._counts)
+            self.beat = reporting.way(service, self.host, self._down_time)
 
     def _save(self) -> None:
         """Do what Nova's DbDriver does in _report_state."""
