@@ -227,13 +227,7 @@ class Collector:
         return [
             answering.Answer(
                 functools.partial(
-                    each.answer,
-                    {
-                        'now': now,
-                        'taken': each.young,
-                        'gone': each.record in gone,
-                        'behind': behind,
-                    },
+                    each.answer, now, each.record in gone, behind
                 ),
                 each.until,
             )
@@ -273,8 +267,17 @@ class _Request:
         self.way = 0.0 if sent is None or now is None else max(0.0, now - sent)
         self.until: float = came_at + args.get('wait', 0.0) - self.way
 
-    def answer(self, answer: dict[str, Any]) -> None:
-        """Answer, if anybody waits."""
+    def answer(self, now: float | None, gone: bool, behind: bool) -> None:
+        """Answer, if anybody waits.
+
+        :param behind: the collector has more to do than it can
+        """
+        answer = {
+            'now': now,
+            'taken': self.young,
+            'gone': gone,
+            'behind': behind,
+        }
         try:
             self._message.reply(answer)
         except Exception as error:
