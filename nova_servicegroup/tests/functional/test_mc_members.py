@@ -18,6 +18,7 @@ import pathlib
 import signal
 import time
 
+from nova_servicegroup import reporter
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import fault_contract
@@ -73,24 +74,22 @@ class HostTest(mc_faults.Faults, contract.FunctionalTestCase):
 class BeatTest(mc_faults.Faults, contract.FunctionalTestCase):
     """What beats do on a server; two of three only prolong the member."""
 
-    report_interval = 60
-
     def setUp(self) -> None:
         super().setUp()
-        self.service = self.join()
+        self.service, self.reporter = self.join()
         self.client = self.server.client()
         # The first finds no marker, so the second looks, too.
-        self.service.fire()
+        self.beat(1)
 
-    def join(self) -> base.FakeService:
+    def join(self) -> tuple[base.FakeService, reporter.Reporter]:
         """Have one more worker of the host beat when it is told."""
-        service = base.FakeService(self.report_interval)
-        self.make_api().join('host1', contract.GROUP, service)
-        return service
+        service, worker = base.FakeService(60), self.make_api()
+        worker.join('host1', contract.GROUP, service)
+        return service, worker.driver.reporters()['host1', contract.GROUP]
 
     def beat(self, times: int) -> None:
         for _ in range(times):
-            self.service.fire()
+            self.reporter.run()
 
     def is_there(self) -> bool:
         return self.client.get(self.key('host1')) is not None
@@ -122,11 +121,11 @@ class BeatTest(mc_faults.Faults, contract.FunctionalTestCase):
     def test_a_worker_that_has_just_joined_stays(self) -> None:
         for beats in range(4):
             self.beat(beats)
-            other = self.join()
+            other, its_reporter = self.join()
             self.beat(beats)
             self.service.stop()
             self.assertTrue(self.is_there())
-            self.service = other
+            self.service, self.reporter = other, its_reporter
         # At the first look it sees what the other has left, at the next not.
         self.beat(6)
         self.service.stop()
