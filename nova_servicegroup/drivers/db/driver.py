@@ -95,17 +95,18 @@ class DatabaseDriver(_attending.AttendingDriver):
             return False
         cell = self._cells.find(service_ref)
         key = cell, base.group_of(service_ref)
-        members, now = self._fleet(key), time.monotonic()
-        members.take(service_ref['host'], beat, wall, now)
+        host, now = service_ref['host'], time.monotonic()
+        members = self._fleet(key)
+        members.take(host, beat, wall, now)
         if abs(wall - beat) <= self._down_time:
             return True
-        late = members.age(beat, wall, now)
+        late = members.age(host, beat, wall, now)
         if late == math.inf and key not in self._met:
             # A process that has just started knows nobody else, and may have
             # a wrong clock.
             self._met.add(key)
             self._meet(key, wall, now)
-            late = members.age(beat, wall, now)
+            late = members.age(host, beat, wall, now)
         return late <= self._down_time
 
     def _fleet(self, key: _Key) -> fleet.Fleet:

@@ -51,9 +51,11 @@ class Fleet:
         self._usual = min(2 * interval, down_time / 2)
         # Who is behind for longer is dead, whatever the others are.
         self._longest = down_time + hold_time
-        # Of each host: its heartbeat, when it was last looked at, and how far
-        # it was behind the freshest then.
-        self._seen: dict[str, tuple[float, float, float]] = {}
+        # Of each host: its heartbeat, when it was last looked at, how far it
+        # was behind the freshest then, and whether it was first seen in time.
+        self._seen: dict[str, tuple[float, float, float, bool]] = {}
+        # The last heartbeat of those that were seen to go down.
+        self._down: dict[str, float] = {}
         # How far most are behind, and when that was found out.
         self._behind = 0.0
         self._sorted_at = -math.inf
@@ -76,7 +78,11 @@ class Fleet:
         """Take note of a host's heartbeat."""
         before = self._seen.get(host)
         behind = self._freshest - beat
-        self._seen[host] = beat, now, behind if behind > 0 else 0.0
+        if before and before[0] == beat:
+            in_time = before[3]
+        else:
+            in_time = abs(wall - beat) <= self._down_time
+        self._seen[host] = beat, now, behind if behind > 0 else 0.0, in_time
         if behind == 0:
             self._confirmed_at = now
         elif behind < 0:
@@ -87,17 +93,24 @@ class Fleet:
             if not self._awaited:
                 self._forgiven = 0.0
 
-    def age(self, beat: float, wall: float, now: float) -> float:
+    def age(self, host: str, beat: float, wall: float, now: float) -> float:
         """Return the seconds that count against a heartbeat.
 
-        Infinite where there is no fleet to compare with.
+        Infinite where there is no fleet to compare with. Nothing is forgiven
+        to a host that was seen to go down, until its next heartbeat: that the
+        others get late as well does not bring it back.
         """
         if len(self._seen) < SMALLEST:
             return math.inf
         late = self._late(wall, self._confirmed_at)
         forgiven = self._forgive(late + self._most_behind(now), now)
         behind = max(0.0, self._freshest - beat)
-        return max(0.0, behind + self._late(wall, now) - forgiven)
+        if self._down.get(host) == beat:
+            forgiven = 0.0
+        age = max(0.0, behind + self._late(wall, now) - forgiven)
+        if age > self._down_time and self._seen[host][3]:
+            self._down[host] = beat
+        return age
 
     def _forgive(self, late: float, now: float) -> float:
         """Return the seconds that do not count, where most are so late.
@@ -125,7 +138,7 @@ class Fleet:
         alive = sorted(
             (
                 behind
-                for _, looked_at, behind in self._seen.values()
+                for _, looked_at, behind, _ in self._seen.values()
                 if max(behind, now - looked_at) <= self._longest
             ),
             reverse=True,
@@ -156,7 +169,7 @@ class Fleet:
             self._stalled_at = self._freshest
             self._awaited = {
                 host
-                for host, (beat, _, _) in self._seen.items()
+                for host, (beat, *_) in self._seen.items()
                 if self._freshest - beat <= self._longest
             }
 

@@ -54,7 +54,7 @@ class FleetTest(base.TestCase):
         return self.time + self.error
 
     def age(self, host: str = 'a') -> float:
-        return self.fleet.age(self.beats[host], self.wall, self.clock())
+        return self.fleet.age(host, self.beats[host], self.wall, self.clock())
 
 
 class HealthTest(FleetTest):
@@ -88,7 +88,7 @@ class HealthTest(FleetTest):
                 self.fleet.take(host, beat, self.wall, self.clock())
             dead = self.time - second
             self.fleet.take('a', dead, self.wall, self.clock())
-            age = self.fleet.age(dead, self.wall, self.clock())
+            age = self.fleet.age('a', dead, self.wall, self.clock())
             self.assertAlmostEqual(second, age, delta=1)
 
     def test_so_it_does_for_an_observer_that_has_just_started(self) -> None:
@@ -107,12 +107,12 @@ class HealthTest(FleetTest):
         for host in ('a', 'b'):
             few.take(host, self.time, self.time, self.clock())
         self.assertEqual(
-            float('inf'), few.age(self.time, self.time, self.clock())
+            float('inf'), few.age('a', self.time, self.time, self.clock())
         )
 
     def test_a_heartbeat_from_the_future_is_young(self) -> None:
         self.assertEqual(
-            0.0, self.fleet.age(self.time, self.wall, self.clock())
+            0.0, self.fleet.age('a', self.time, self.wall, self.clock())
         )
 
     def test_who_looks_at_one_host_only_sees_no_stall(self) -> None:
@@ -233,7 +233,7 @@ class OverloadTest(base.TestCase):
         return {
             host
             for host, beat in self.beats.items()
-            if self.fleet.age(beat, self.time, self.clock()) > allowed
+            if self.fleet.age(host, beat, self.time, self.clock()) > allowed
         }
 
     def test_nobody_is_down_where_most_are_late(self) -> None:
@@ -250,6 +250,29 @@ class OverloadTest(base.TestCase):
         self.alive.remove('host7')
         self.pass_time(int(DOWN + HOLD + INTERVAL) + 1, 7)
         self.assertEqual({'host7'}, self.late())
+
+    def test_who_was_found_down_stays_so_when_the_others_get_late(
+        self,
+    ) -> None:
+        self.pass_time(30)
+        self.alive.remove('host7')
+        self.pass_time(int(DOWN + INTERVAL) + 1)
+        self.assertEqual({'host7'}, self.late())
+        for _ in range(60):
+            self.pass_time(1, 7)
+            self.assertEqual({'host7'}, self.late())
+        self.alive.add('host7')
+        self.pass_time(int(8 * INTERVAL), 7)
+        self.assertEqual(set(), self.late())
+
+    def test_who_was_never_seen_alive_gets_the_time_too(self) -> None:
+        self.pass_time(30)
+        self.beats['host7'] = self.time - DOWN - 1
+        self.alive.remove('host7')
+        self.pass_time(1)
+        self.assertEqual({'host7'}, self.late())
+        self.pass_time(30, 7)
+        self.assertEqual(set(), self.late())
 
     def test_half_of_a_fleet_that_dies_is_found_as_one_is(self) -> None:
         self.pass_time(30)
