@@ -65,14 +65,16 @@ _ROUND_NOTES = """The rounds behind it. CPU is in cores, with what an idle cell
 spends. The time until a heartbeat is answered counts from the moment at which
 it was due. A conductor has one worker, so it can use little more than one
 core: where it does, or where all cores are used, fewer heartbeats are answered
-than are due. Failed ones were not written at all; fallbacks are those that our
+than are due. Who was answered by a collector that was behind leaves the next
+one out. Failed ones were not answered in time; fallbacks are those that our
 driver had to send the stock way.
 """
 _DOWN_NOTES = """No host is down, so each of these verdicts is false. Meanwhile
-{loops} busy loops compete for {cores} cores with all else, at the same
-priority, for {seconds} s. A reader asks about all hosts, once a second or as
-often as it can: stock Nova's driver when they beat the stock way, ours when
-they beat ours. report_interval is {interval} s and service_down_time {down} s.
+{loops} busy loops compete for {cores} cores with the servers and the reader,
+at the same priority, for {seconds} s; the hosts, which in truth are other
+machines, go first. A reader asks about all hosts, once a second or as often as
+it can: stock Nova's driver when they beat the stock way, ours when they beat
+ours. report_interval is {interval} s and service_down_time {down} s.
 """
 _PROCESSES = ('conductor', 'MariaDB', 'RabbitMQ', 'sender')
 _BEATS = [

@@ -150,7 +150,9 @@ class _Host:
         self.report_interval = interval
         self._down_time = opts.service_down_time(nova.conf.CONF)
         self._counts = counts
-        self.beat: Callable[[], None] = self._save
+        self.beat: Callable[[], float | None] = self._save
+        # When it sends the next at the earliest.
+        self.put_off_until = -math.inf
         # When the beat that goes on was due, and the one after it.
         self.due: list[float] = []
 
@@ -219,6 +221,7 @@ class _Share:
         self._pool.shutdown(cancel_futures=True)
         for host in self._hosts:
             host.due.clear()
+            host.put_off_until = -math.inf
 
     def _run(self, begun: float) -> None:
         step = self._interval / len(self._hosts)
@@ -229,6 +232,8 @@ class _Share:
             self._add(self._hosts[number % len(self._hosts)], due)
 
     def _add(self, host: _Host, due: float) -> None:
+        if due < host.put_off_until:
+            return
         with self._lock:
             busy = len(host.due)
             if busy < 2:
@@ -245,8 +250,12 @@ class _Share:
             return
         self.counts.add('sent')
         try:
-            host.beat()
+            put_off = host.beat()
             self.counts.answered(time.monotonic() - host.due[0])
+            if put_off:
+                # A timer is never exact.
+                next_due = host.due[0] + self._interval
+                host.put_off_until = next_due + put_off / 2
         except Exception as error:
             self.counts.add('failed')
             _log(f'{host.host}: {error!r}')

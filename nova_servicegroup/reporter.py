@@ -55,7 +55,8 @@ class Reporter:
     Trouble is logged once when it begins and once when it is over.
 
     :param name: what to call the member in the log
-    :param beat: renews and verifies the membership, in bounded time.
+    :param beat: renews and verifies the membership, in bounded time, and may
+        return seconds for which the next one is put off.
         :raises ServiceGroupError: it could not
     :param leave: ends the membership at the service's stop, in bounded time
     :param wall: the time of the last success
@@ -65,7 +66,7 @@ class Reporter:
     def __init__(
         self,
         name: str,
-        beat: Callable[[], None],
+        beat: Callable[[], float | None],
         leave: Callable[[], None] | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -121,7 +122,7 @@ class Reporter:
         self._due = self.last_run + self._interval
         self.counts.beats += 1
         try:
-            self._beat()
+            put_off = self._beat()
         except exceptions.RecordDeleted as error:
             LOG.error('%s: %s', self._name, error)
             self._failed()
@@ -131,6 +132,7 @@ class Reporter:
             LOG.exception('%s: unexpected error in the heartbeat', self._name)
             self._failed()
         else:
+            self._due += put_off or 0.0
             self.counts.last_success = self._wall()
             self._recovered()
 

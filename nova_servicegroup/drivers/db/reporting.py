@@ -17,6 +17,7 @@ from collections.abc import Callable
 import functools
 import random
 import time
+from typing import cast
 
 from oslo_log import log as logging
 
@@ -83,16 +84,19 @@ class Attendance:
         if self._collector is not None:
             self._collector.stop()
 
-    def _beat(self) -> None:
-        self._beats.ask(
+    def _beat(self) -> float | None:
+        ((_, put_off),) = self._beats.ask(
             'beat', lambda _: self._way(), 0.8 * self._service.report_interval
         )
+        return cast('float | None', put_off)
 
 
 def way(
     service: services.Service, name: str, down_time: float
-) -> Callable[[], None]:
+) -> Callable[[], float | None]:
     """Return what writes a heartbeat of a service, bounded or not.
+
+    See reporter.Reporter for what that returns.
 
     :param name: what to call the service in the log
     :param down_time: seconds without a heartbeat after which it is down
@@ -123,7 +127,8 @@ class _Relay:
     what is late already: if every service of a fleet did it, nothing would get
     through any more. So then Nova writes one only when none was answered for
     so long that another one would be too late, and less and less often unless
-    it proves to be quick.
+    it proves to be quick. And who was answered by a collector that is behind
+    leaves the next heartbeat out, for the sake of those who were not.
 
     :param down_time: seconds without a heartbeat after which it is down
     """
@@ -143,6 +148,9 @@ class _Relay:
         self._down_time = down_time
         # There may be one heartbeat more, and time for Nova to write it.
         self._patience = max(down_time / 2, down_time - 2 * self._interval)
+        # Who leaves one out has half of down_time left to be heard.
+        spared = 4 * self._interval <= down_time
+        self._put_off = self._interval if spared else 0.0
         self._clock = clock
         self._client = relay.Client(transport)
         self._rest = _backoff.Rest(_LONGEST_REST)
@@ -150,8 +158,8 @@ class _Relay:
         self._slow_saves = self._late = 0
         self._may_save_at = clock() + self._patience
 
-    def beat(self) -> None:
-        """Write one heartbeat.
+    def beat(self) -> float:
+        """Write one heartbeat; return for how long to put off the next.
 
         :raises RecordDeleted: the record is gone
         :raises BackendError: nobody wrote it
@@ -166,8 +174,9 @@ class _Relay:
                 self._late += 1
                 raise
             self._save(error)
-        else:
-            self._note_collected(there)
+            return 0.0
+        self._note_collected(there)
+        return self._put_off if self._client.behind else 0.0
 
     def _wait(self, may_save: bool) -> float:
         """Return the seconds to wait for an answer, which are also its TTL.

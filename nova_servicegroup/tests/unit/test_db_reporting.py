@@ -291,10 +291,35 @@ class RelayTest(ReportingTest):
         self.client.behind = True
         self.late()
         beats = int(DOWN / self.service.report_interval)
+        # The first is left out.
         self.beat(LATE - 1 + beats)
         self.assertEqual(0, self.service.saved)
         self.beat()
         self.assertEqual(1, self.service.saved)
+
+    def test_one_that_is_behind_is_spared_every_other_heartbeat(self) -> None:
+        self.client.behind = True
+        self.join()
+        self.beat(6)
+        self.assertEqual(3, len(self.client.asked))
+        self.client.behind = False
+        self.beat(6)
+        self.assertEqual(9, len(self.client.asked))
+
+    def test_it_is_not_where_few_would_be_left(self) -> None:
+        self.client.behind = True
+        self.service.report_interval = DOWN / 3
+        self.join()
+        self.beat(6)
+        self.assertEqual(6, len(self.client.asked))
+
+    def test_nor_are_those_that_it_did_not_answer(self) -> None:
+        self.client.behind = True
+        self.late()
+        self.beat()
+        self.assertEqual(1, len(self.client.asked))
+        self.beat(LATE - 1)
+        self.assertEqual(LATE, len(self.client.asked))
 
     def slow_nova(self, seconds: float) -> None:
         """Let Nova take so long to write a heartbeat."""

@@ -22,11 +22,13 @@ class Beat:
     def __init__(self) -> None:
         self.error: Exception | None = None
         self.count = 0
+        self.put_off = 0.0
 
-    def __call__(self) -> None:
+    def __call__(self) -> float:
         self.count += 1
         if self.error is not None:
             raise self.error
+        return self.put_off
 
 
 class ReporterTest(base.TestCase):
@@ -56,6 +58,14 @@ class ReporterTest(base.TestCase):
     def test_a_short_interval_does_not_wait_longer_than_itself(self) -> None:
         self.reporter.start(self.service, 2)
         self.assertEqual(2, self.service.timers[0]['initial_delay'])
+
+    def test_a_beat_may_put_the_next_one_off(self) -> None:
+        self.reporter.start(self.service, 10)
+        self.beat.put_off = 20.0
+        for _ in range(6):
+            self.service.fire()
+            self.clock.advance(10)
+        self.assertEqual(2, self.beat.count)
 
     def test_trouble_is_logged_once_and_its_end_once(self) -> None:
         self.beat.error = exceptions.BackendError('zk', 'is away')
