@@ -33,7 +33,9 @@ def make(group: str, names: Sequence[str]) -> list[Any]:
     from nova import context
     from nova import objects
 
-    admin, now = context.get_admin_context(), timeutils.utcnow(True)
+    admin = context.get_admin_context()
+    # As that of all records that Nova reads from a cell.
+    admin.cell_uuid = str(uuid.UUID(int=0))
     return [
         objects.Service(
             admin,
@@ -47,9 +49,10 @@ def make(group: str, names: Sequence[str]) -> list[Any]:
             disabled_reason=None,
             availability_zone='nova',
             forced_down=False,
-            created_at=now,
-            updated_at=now,
-            last_seen_up=now,
+            # Each has times of its own, as from the database.
+            created_at=timeutils.utcnow(True),
+            updated_at=timeutils.utcnow(True),
+            last_seen_up=timeutils.utcnow(True),
         )
         for number, host in enumerate(names, 1)
     ]

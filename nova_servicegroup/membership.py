@@ -76,6 +76,8 @@ class Membership:
     :param lag: seconds for which the backend may keep a dead member
     :param idle_time: an observer that asked nothing for longer than this,
         and then goes blind, knows as little as one that has just started
+    :ivar present: the hosts that the backend confirmed last
+    :ivar present_until: the time until which they are up
     """
 
     def __init__(
@@ -92,7 +94,7 @@ class Membership:
         # time after its death, not after the backend's word of it.
         self._lag = min(lag, hold_time / 2)
         self._idle_time = idle_time
-        self._present: Set[str] = _NOBODY
+        self.present: Set[str] = _NOBODY
         # When each missing host that is held will be down, and when each
         # missing host was last proven alive.
         self._held: dict[str, float] = {}
@@ -105,15 +107,15 @@ class Membership:
         self._confirmed: float | None = None
         self._blind_since: float | None = None
         self._settled = -math.inf
-        self._present_until = math.inf
+        self.present_until = math.inf
         self._unknown_until = now + hold_time
         # Who was found dead while others are still unknown.
         self._gone: set[str] = set()
 
     def is_up(self, host: str, now: float) -> bool:
         """Tell whether host is up; a few set look-ups."""
-        if host in self._present:
-            return now <= self._present_until
+        if host in self.present:
+            return now <= self.present_until
         if host in self._gone:
             return False
         return now <= self._held.get(host, self._unknown_until)
@@ -124,7 +126,7 @@ class Membership:
 
     def proof(self, host: str) -> float | None:
         """Return when host was last proven alive."""
-        if host in self._present:
+        if host in self.present:
             return self._confirmed
         return self._proofs.get(host)
 
@@ -139,10 +141,10 @@ class Membership:
         return self._blind_since
 
     def __iter__(self) -> Iterator[str]:
-        return iter([*self._present, *self._held])
+        return iter([*self.present, *self._held])
 
     def __len__(self) -> int:
-        return len(self._present) + len(self._held)
+        return len(self.present) + len(self._held)
 
     def confirm(self, reading: Reading, now: float) -> Changes:
         """Take a membership that the backend just confirmed.
@@ -156,15 +158,15 @@ class Membership:
         - somebody vouches for them, and for as long as he does.
         """
         present = reading.present
-        came = present - self._present
-        lost = self._present - present
+        came = present - self.present
+        lost = self.present - present
         holds = dict.fromkeys(lost, self._hold_until(now))
         self._miss(lost)
         self._settle(now)
         held = self._judge(present, holds, now, reading.emptied)
         held |= self._vouch(holds, held, reading.vouched)
         # Other threads ask meanwhile: whoever is up is always somewhere.
-        self._present = present
+        self.present = present
         down = (lost - held) | self._see(reading, now)
         came_back = self._release(came)
         self._bury(down)
@@ -174,7 +176,7 @@ class Membership:
 
     def admit(self, host: str) -> None:
         """Take one more host that the backend just confirmed."""
-        self._present = self._present | {host}
+        self.present = self.present | {host}
 
     def presume(self, host: str, now: float) -> None:
         """Take a host of which nothing can be learnt for now: up, at first."""
@@ -184,7 +186,7 @@ class Membership:
     def lose(self, now: float) -> Changes:
         """Take note that nothing could be confirmed."""
         if self._blind_since is None:
-            self._present_until = self._evidence(now) + self._hold_time
+            self.present_until = self._evidence(now) + self._hold_time
             if self._is_idle(now):
                 self._presume_all(now)
             self._blind_since = now
@@ -195,10 +197,10 @@ class Membership:
         over = {host for host, until in self._held.items() if until < now}
         for host in over:
             del self._held[host]
-        if now > self._present_until and self._present:
-            self._miss(self._present)
-            over |= self._present
-            self._present = _NOBODY
+        if now > self.present_until and self.present:
+            self._miss(self.present)
+            over |= self.present
+            self.present = _NOBODY
         self._bury(over)
         return over
 
@@ -218,7 +220,7 @@ class Membership:
     def _hold_until(self, now: float) -> float:
         """Return until when those that are missing now may be held."""
         if self._blind_since is not None:
-            return self._present_until
+            return self.present_until
         return self._evidence(now) + self._hold_time
 
     def _miss(self, hosts: Iterable[str]) -> None:
@@ -235,7 +237,7 @@ class Membership:
         """Note the contact; return who is gone although not just lost."""
         idle = self._is_idle(now)
         self._blind_since = None
-        self._present_until = math.inf
+        self.present_until = math.inf
         self._confirmed = now
         if reading.emptied or reading.incomplete or now <= self._settled:
             if idle:

@@ -117,12 +117,11 @@ class GroupReader(_coordinated.GroupReader):
                 self._meet(host)
         return super().is_up(host)
 
-    def recall(self, host: str) -> bool | None:
+    def _recall_missing(self, host: str, now: float) -> bool | None:
         """See observer.Observer. Nothing is known of who is new."""
         if host not in self._ids:
             return None
-        # Not super(), which takes as long as the rest.
-        return observer.Observer.recall(self, host)
+        return super()._recall_missing(host, now)
 
     def view(self, detailed: base.Detailed) -> base.View:
         """See base.Driver."""

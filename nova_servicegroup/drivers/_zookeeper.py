@@ -318,7 +318,8 @@ class Roster:
         self._ids = ids
         for each in gone:
             self._remove(each)
-        for each in came:
+        # Near to each other in memory, as whoever asks about all goes.
+        for each in sorted(came):
             self._add(each)
         if came or gone:
             self._hosts = frozenset(self._by_host)

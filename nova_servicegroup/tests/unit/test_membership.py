@@ -350,7 +350,7 @@ class MassLossTest(MembershipTest):
     def test_losses_long_apart_are_not(self) -> None:
         self.confirm(*self.hosts)
         for left in ('abcdefgh', 'abcdef', 'abcd'):
-            self.poll(21, *sorted(self.members._present))
+            self.poll(21, *sorted(self.members.present))
             self.assertEqual(2, len(self.confirm(*left).down))
 
     def test_those_that_came_back_do_not_count(self) -> None:
