@@ -96,7 +96,7 @@ class DatabaseDriver(_attending.AttendingDriver):
         cell = self._cells.find(service_ref)
         key = cell, base.group_of(service_ref)
         host, now = service_ref['host'], time.monotonic()
-        members = self._fleet(key)
+        members = self._fleets.get(key) or self._fleet(key)
         members.take(host, beat, wall, now)
         if abs(wall - beat) <= self._down_time:
             return True
@@ -110,15 +110,11 @@ class DatabaseDriver(_attending.AttendingDriver):
         return late <= self._down_time
 
     def _fleet(self, key: _Key) -> fleet.Fleet:
-        found = self._fleets.get(key)
-        if found is None:
-            found = self._fleets.setdefault(
-                key,
-                fleet.Fleet(
-                    self._interval, float(self._down_time), self._hold_time
-                ),
-            )
-        return found
+        """Return the fleet of a cell and group, which may be a new one."""
+        new = fleet.Fleet(
+            self._interval, float(self._down_time), self._hold_time
+        )
+        return self._fleets.setdefault(key, new)
 
     def _meet(self, key: _Key, wall: float, now: float) -> None:
         """Read a whole group once, where that is possible."""

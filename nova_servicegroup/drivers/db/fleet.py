@@ -18,12 +18,30 @@ clock of whoever wrote it; ``wall`` is the observer's own clock of that kind,
 which may be wrong; ``now`` is its monotonic clock, which alone counts.
 """
 
+import dataclasses
 import math
 
 #: So many hosts make a fleet.
 SMALLEST = 3
 #: How far most are behind is found out no more often (seconds).
 _SORT_INTERVAL = 1.0
+
+
+@dataclasses.dataclass(slots=True)
+class _Host:
+    """What is known of one heartbeat.
+
+    :ivar looked_at: when it was last looked at
+    :ivar behind: how far it was behind the freshest then
+    :ivar in_time: whether it was young enough when it was first seen
+    :ivar down: whether it was seen to become too old after that
+    """
+
+    beat: float
+    looked_at: float
+    behind: float
+    in_time: bool
+    down: bool = False
 
 
 class Fleet:
@@ -51,11 +69,9 @@ class Fleet:
         self._usual = min(2 * interval, down_time / 2)
         # Who is behind for longer is dead, whatever the others are.
         self._longest = down_time + hold_time
-        # Of each host: its heartbeat, when it was last looked at, how far it
-        # was behind the freshest then, and whether it was first seen in time.
-        self._seen: dict[str, tuple[float, float, float, bool]] = {}
-        # The last heartbeat of those that were seen to go down.
-        self._down: dict[str, float] = {}
+        # Several threads may ask at once; each copies it before it goes
+        # through it.
+        self._seen: dict[str, _Host] = {}
         # How far most are behind, and when that was found out.
         self._behind = 0.0
         self._sorted_at = -math.inf
@@ -76,18 +92,19 @@ class Fleet:
 
     def take(self, host: str, beat: float, wall: float, now: float) -> None:
         """Take note of a host's heartbeat."""
-        before = self._seen.get(host)
-        behind = self._freshest - beat
-        if before and before[0] == beat:
-            in_time = before[3]
-        else:
+        known = self._seen.get(host)
+        ahead = beat - self._freshest
+        behind = -ahead if ahead < 0 else 0.0
+        looked_at = -math.inf if known is None else known.looked_at
+        if known is None or known.beat != beat:
             in_time = abs(wall - beat) <= self._down_time
-        self._seen[host] = beat, now, behind if behind > 0 else 0.0, in_time
-        if behind == 0:
+            self._seen[host] = _Host(beat, now, behind, in_time)
+        else:
+            known.looked_at, known.behind = now, behind
+        if ahead == 0:
             self._confirmed_at = now
-        elif behind < 0:
-            watched = before and now - before[1] <= self._interval
-            self._move(beat, wall, now, bool(watched))
+        elif ahead > 0:
+            self._move(beat, wall, now, now - looked_at <= self._interval)
         if self._awaited and beat > self._stalled_at:
             self._awaited.discard(host)
             if not self._awaited:
@@ -104,12 +121,15 @@ class Fleet:
             return math.inf
         late = self._late(wall, self._confirmed_at)
         forgiven = self._forgive(late + self._most_behind(now), now)
-        behind = max(0.0, self._freshest - beat)
-        if self._down.get(host) == beat:
+        # Another thread may know of a newer one.
+        known = self._seen[host]
+        same = known.beat == beat
+        if same and known.down:
             forgiven = 0.0
+        behind = max(0.0, self._freshest - beat)
         age = max(0.0, behind + self._late(wall, now) - forgiven)
-        if age > self._down_time and self._seen[host][3]:
-            self._down[host] = beat
+        if same and known.in_time:
+            known.down = age > self._down_time
         return age
 
     def _forgive(self, late: float, now: float) -> float:
@@ -137,9 +157,9 @@ class Fleet:
     def _sort(self, now: float) -> float:
         alive = sorted(
             (
-                behind
-                for _, looked_at, behind, _ in self._seen.values()
-                if max(behind, now - looked_at) <= self._longest
+                each.behind
+                for each in list(self._seen.values())
+                if max(each.behind, now - each.looked_at) <= self._longest
             ),
             reverse=True,
         )
@@ -169,8 +189,8 @@ class Fleet:
             self._stalled_at = self._freshest
             self._awaited = {
                 host
-                for host, (beat, *_) in self._seen.items()
-                if self._freshest - beat <= self._longest
+                for host, each in list(self._seen.items())
+                if self._freshest - each.beat <= self._longest
             }
 
     def _late(self, wall: float, now: float) -> float:

@@ -265,6 +265,15 @@ class OverloadTest(base.TestCase):
         self.pass_time(int(8 * INTERVAL), 7)
         self.assertEqual(set(), self.late())
 
+    def test_an_old_record_counts_against_no_later_heartbeat(self) -> None:
+        self.pass_time(30)
+        old = self.beats['host7']
+        self.pass_time(int(DOWN + INTERVAL))
+        self.fleet.age('host7', old, self.time, self.clock())
+        while self.time - self.beats['host7'] <= DOWN:
+            self.pass_time(1, 7)
+        self.assertEqual(set(), self.late())
+
     def test_who_was_never_seen_alive_gets_the_time_too(self) -> None:
         self.pass_time(30)
         self.beats['host7'] = self.time - DOWN - 1
