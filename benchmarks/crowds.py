@@ -21,6 +21,7 @@ import pymemcache
 
 from benchmarks import contestants
 from benchmarks import is_up
+from benchmarks import meters
 from benchmarks import nova
 from benchmarks import records
 from nova_servicegroup.drivers import _memcached_keys
@@ -56,6 +57,11 @@ class Crowd(abc.ABC):
         )
         self._joiners.append(joiners.Joiners(file, hosts))
         return self._joiners[-1].go
+
+    def joining_cpu(self) -> float:
+        """Return the seconds of CPU of those that joined."""
+        pids = [pid for each in self._joiners for pid in each.pids]
+        return sum(map(meters.cpu, pids))
 
     @abc.abstractmethod
     def expire(self, hosts: list[str]) -> None:

@@ -37,14 +37,16 @@ _HEADERS = [
     'MB read by the observer',
     'kB a second',
     'server CPU, s',
+    'CPU of those that join, s',
     'others called down',
 ]
 _NOTES = """An observer, a process with Nova's API, asks about all hosts every
 {every:g} s, a little more than refresh_interval, so each pass reads anew. Its
 bytes are what the server has sent it. *Calm*: {members} members,
 nobody comes or goes. *Join*: {joining} more join at the same moment, real
-members that start their clients on this machine; with stock mc, they set their
-keys one after the other. *Expiry*: {dying} of the first die at once, and are
+members that start their clients on this machine, whose CPU counts apart and is
+spread over as many hosts in truth; with stock mc, this process sets their keys
+one after the other. *Expiry*: {dying} of the first die at once, and are
 down when their session of {session} s is over, or their key, which was last
 set for as long. The floor of that is the session and a tick, or that time.
 Not all of the members of zk are real, see the part renewals; those of mc are
@@ -110,7 +112,7 @@ class _Storm:
             process.wait_until(
                 lambda: observer.ask('up') == plan.members, _WITHIN, 0.2
             )
-            watch = _Watch(crowd.server, bridge, observer)
+            watch = _Watch(crowd, bridge, observer)
             return [
                 watch.calm(plan.members, plan.calm),
                 self._join(watch, join),
@@ -155,9 +157,12 @@ class _Watch:
     """The observer and the server, from one moment to another."""
 
     def __init__(
-        self, server: Any, bridge: bridge_.Bridge, observer: reader_.Reader
+        self,
+        crowd: crowds.Crowd,
+        bridge: bridge_.Bridge,
+        observer: reader_.Reader,
     ) -> None:
-        self._server = server
+        self._crowd = crowd
         self._bridge = bridge
         self._observer = observer
 
@@ -166,7 +171,8 @@ class _Watch:
         self._observer.count()
         self._began = time.monotonic()
         self._bytes = self._received()
-        self._cpu = meters.cpu(self._server.pid)
+        self._cpu = meters.cpu(self._crowd.server.pid)
+        self._joining = self._crowd.joining_cpu()
         self._seen: dict[str, float] = {}
         self._others = 0
 
@@ -197,7 +203,8 @@ class _Watch:
             floor,
             received / 1e6,
             received / 1e3 / seconds,
-            meters.cpu(self._server.pid) - self._cpu,
+            meters.cpu(self._crowd.server.pid) - self._cpu,
+            self._crowd.joining_cpu() - self._joining,
             self._others,
         ]
 

@@ -160,27 +160,33 @@ class _Attendance:
     def _join(
         self, connected: _connection.Connected, ask: Callable[..., Any]
     ) -> None:
-        coordinator = connected.coordinator
+        # The group is there, unless this is the first to join it.
+        if self._try_to_join(connected, ask):
+            return
+        create = connected.coordinator.create_group
         with contextlib.suppress(coordination.GroupAlreadyExist):
-            ask(
-                'create group',
-                functools.partial(coordinator.create_group, self._group),
+            ask('create group', functools.partial(create, self._group))
+        if not self._try_to_join(connected, ask):
+            raise exceptions.BackendError(
+                self._connection.backend, 'the membership was not accepted'
             )
+
+    def _try_to_join(
+        self, connected: _connection.Connected, ask: Callable[..., Any]
+    ) -> bool:
+        """Join the group; tell whether that was accepted."""
         # The result is not collected: a coordinator that knows that it has
         # joined cannot be stopped while the servers are away.
         ask(
             'join',
             functools.partial(
-                coordinator.join_group,
+                connected.coordinator.join_group,
                 self._group,
                 _origin.origin(self._reads),
             ),
             collect=False,
         )
-        if not self._is_joined(connected, ask):
-            raise exceptions.BackendError(
-                self._connection.backend, 'the membership was not accepted'
-            )
+        return self._is_joined(connected, ask)
 
 
 class _Backend:

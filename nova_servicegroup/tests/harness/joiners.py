@@ -50,11 +50,17 @@ class Joiners:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
+                start_new_session=True,
                 cwd=pathlib.Path(__file__).parents[3],
             )
             for number in range(count)
         ]
         self._read('ready')
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the processes, each of which leads a session."""
+        return [each.pid for each in self._processes]
 
     def go(self) -> None:
         """Have them join; return when each has beaten once."""
