@@ -23,6 +23,9 @@ from nova_servicegroup.tests.harness import zookeeper
 
 _TICKS = os.sysconf('SC_CLK_TCK')
 
+#: Seconds that a busy server may take to tell of itself.
+_PATIENCE = 20.0
+
 #: Meters and how much they have counted so far.
 Reading = dict[str, float]
 
@@ -40,7 +43,8 @@ def cpu(leader: int | None) -> float:
 
 def memcached_operations(one: memcached.Memcached) -> float:
     """Return how many keys were read and written on a server."""
-    stats = _fields(server.ask(one.port, b'stats\r\n').decode(), 1)
+    answer = server.ask(one.port, b'stats\r\n', _PATIENCE)
+    stats = _fields(answer.decode(), 1)
     return sum(stats[f'cmd_{each}'] for each in ('get', 'set', 'touch'))
 
 

@@ -52,7 +52,7 @@ the servers, and false downs of the parts dilemma and stress. nova-conductor is
 not on the way of zk's heartbeats.
 """
 _WANTED_HEADERS = ['what', 'who', 'measured', 'wanted', 'met']
-_WANTED_NOTES = """The goals of this package, at the largest size measured."""
+_WANTED_NOTES = """The goals of this package, at each driver's largest size."""
 
 Row = dict[str, Any]
 
@@ -189,7 +189,7 @@ def _costs(
         yield name, beats[0]['hosts'], server, cpu['CPU of the senders, us']
     renewals = tables.get('renewals', [])
     real = [row for row in renewals if row['driver'] == 'our zk, real']
-    for row in _largest([row for row in renewals if row not in real]):
+    for row in _largest_of_each([row for row in renewals if row not in real]):
         if 'floor' not in row['driver']:
             member = row['member CPU, us'] or real[0]['member CPU, us'] or 0.0
             yield row['driver'], row['hosts'], row['server CPU, us'], member
@@ -231,6 +231,12 @@ def _largest(rows: list[Row], column: str = 'hosts') -> list[Row]:
     return [row for row in rows if row[column] == most]
 
 
+def _largest_of_each(rows: list[Row], column: str = 'hosts') -> Iterator[Row]:
+    """Return each driver's rows with most hosts."""
+    for name in dict.fromkeys(map(_who, rows)):
+        yield from _largest([row for row in rows if _who(row) == name], column)
+
+
 def _wanted_rows(tables: Mapping[str, list[Row]]) -> Iterator[list[Any]]:
     for what, who, measured, wanted in _goals(tables):
         if measured is not None:
@@ -243,7 +249,7 @@ def _goals(
 ) -> Iterator[tuple[str, str, float | None, float]]:
     for name, largest, of_interest, goals in _GOALS:
         rows = tables.get(name, [])
-        for row in _largest(rows, largest) if largest else rows:
+        for row in _largest_of_each(rows, largest) if largest else rows:
             if of_interest(row):
                 for what, column, wanted in goals:
                     yield (what.format(**row), _who(row), row[column], wanted)
