@@ -264,7 +264,8 @@ class _Request:
         sent = args.get('sent')
         self.record: int = args.get('record', 0)
         self.young = bool(self.record) and relay.is_young(sent, now)
-        self.way = 0.0 if sent is None or now is None else max(0.0, now - sent)
+        known = bool(args.get('sure')) and now is not None
+        self.way = max(0.0, now - sent) if known else 0.0
         self.until: float = came_at + args.get('wait', 0.0) - self.way
 
     def answer(self, now: float | None, gone: bool, behind: bool) -> None:

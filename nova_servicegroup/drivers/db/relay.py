@@ -14,12 +14,14 @@
 
 It carries the number of a record and nothing of Nova's, and comes back when
 the heartbeat is written. Its timeout is also the message's time to live; and
-it says when it was sent, by the database's clock as the last answer told it.
-So one that was stuck on its way, in a frozen message queue or process, cannot
-make a dead service look alive. And it says how long its sender waits, since
-nobody need answer it later.
+it says when it was sent, by the database's clock as the last answer told it,
+or at first by the sender's own. So one that was stuck on its way, in a frozen
+message queue or process, cannot make a dead service look alive. And it says
+how long its sender waits, since nobody need answer it later.
 """
 
+from collections.abc import Callable
+import time
 from typing import Any
 
 import oslo_messaging as messaging
@@ -36,11 +38,11 @@ MAX_AGE = 10.0
 def is_young(sent: float | None, now: float | None) -> bool:
     """Tell whether a heartbeat was not stuck anywhere.
 
-    One whose sender has not yet heard of the database's time may have been:
-    it is answered with that time, and sent again.
+    One whose sender has a wrong clock, and has not yet heard of the database's
+    time, seems to have been: it is answered with that time, and sent again.
 
-    :param sent: when it was sent, by the database's clock
-    :param now: the time of that clock; None: it cannot be told
+    :param sent: when it was sent; None: it does not say so
+    :param now: the database's time; None: it cannot be told
     """
     if sent is None:
         return False
@@ -51,10 +53,13 @@ class Client:
     """A service's end.
 
     :param transport: oslo.messaging's RPC transport
+    :param wall: the sender's own clock
     :ivar behind: the collector had more to do than it can, by its last answer
     """
 
-    def __init__(self, transport: Any) -> None:
+    def __init__(
+        self, transport: Any, wall: Callable[[], float] = time.time
+    ) -> None:
         # Refused at once where nobody listens, and while nothing connects.
         self._client = messaging.get_rpc_client(
             transport,
@@ -63,6 +68,7 @@ class Client:
         )
         self._options = messaging.TransportOptions(at_least_once=True)
         self._clock = clock.Clock(lambda: None)
+        self._wall = wall
         self.behind = False
 
     def beat(self, record_id: int, timeout: float) -> bool:
@@ -84,12 +90,14 @@ class Client:
         client = self._client.prepare(
             timeout=timeout, transport_options=self._options
         )
+        sent = self._clock.read()
         try:
             answer: dict[str, Any] = client.call(
                 {},
                 'beat',
                 record=record_id,
-                sent=self._clock.read(),
+                sent=self._wall() if sent is None else sent,
+                sure=sent is not None,
                 wait=timeout,
             )
         except messaging.MessagingTimeout as error:

@@ -15,6 +15,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from concurrent import futures
+import functools
 import contextlib
 import pathlib
 import shutil
@@ -22,6 +23,7 @@ import tempfile
 import threading
 import time
 from typing import Any
+from unittest import mock
 import uuid
 
 import kombu
@@ -50,6 +52,10 @@ BACK = 30.0
 STOPPED = 2.5
 #: Seconds for an answer in an outage: a heartbeat may be gathered twice.
 WAIT = 3.0
+
+
+def _clock(wrong: float) -> float:
+    return time.time() + wrong
 
 
 class Client:
@@ -390,12 +396,34 @@ class CollectorTest(Collected):
         frozen = self.start_collector()
         frozen.freeze()
         (dead,) = self.table.add(1)
+        froze = time.monotonic()
         client = self.make_client(1.0)
         self.assertRaises(exceptions.BackendTimeout, client.beat, dead)
+        self._wait_frozen(froze)
         frozen.thaw()
         (live,) = self.table.add(1)
         self.assertTrue(self.make_client().beat(live))
         self.assert_old(dead)
+
+    def test_a_first_heartbeat_is_sent_once(self) -> None:
+        self.assert_calls(1, relay.Client(self.make_transport()))
+
+    def test_and_twice_where_the_clock_is_wrong(self) -> None:
+        for wrong in (-300.0, 300.0):
+            clock = functools.partial(_clock, wrong)
+            client = relay.Client(self.make_transport(), clock)
+            self.assert_calls(2, client)
+            # By now it knows better.
+            self.assert_calls(1, client)
+
+    def assert_calls(self, count: int, client: relay.Client) -> None:
+        """Assert that a heartbeat is written with so many calls."""
+        (record,) = self.table.add(1)
+        self.make_collector(gather=0.1)
+        with mock.patch.object(client, '_call', wraps=client._call) as call:
+            self.assertTrue(client.beat(record, TIMEOUT))
+        self.assertEqual(count, call.call_count)
+        self.assert_fresh(record)
 
     def _wait_frozen(self, since: float) -> None:
         faults.sleep_until(since + (60 if faults.LONG else 15))
