@@ -95,6 +95,8 @@ class Size:
 
     def _beat(self, load: load_.Load, way: str) -> meters.Reading:
         """Return what heartbeats cost, in a while of them."""
+        # Nobody pays for what others have left to do.
+        self._cell.calm()
         load.begin(way)
         time.sleep(self.plan.warm)
         read = self._watch(load)
@@ -121,6 +123,7 @@ class Size:
 
     def _compete(self, load: load_.Load, way: str) -> dict[str, Any]:
         """Return what a reader finds while the machine is busy."""
+        self._cell.calm()
         contestant = self._contestant(way)
         file = contestant.write(
             self._directory / f'reader-{way}.conf',

@@ -33,6 +33,9 @@ from tools._ministack import stack
 _RABBITMQCTL = '/usr/lib/rabbitmq/bin/rabbitmqctl'
 _RECEIVED = re.compile(r'messages_received_total\s*=>\s*(\d+)')
 _STOP = 6.0
+# A conductor that uses less of a core, for a second, has no work left.
+_CALM = 0.1
+_CALMED = 180.0
 _ROWS = """\
 DELETE FROM services WHERE `binary` = 'nova-compute';
 INSERT INTO services (created_at, updated_at, last_seen_up, uuid, host,
@@ -111,6 +114,17 @@ class Cell(contextlib.ExitStack):
         """Have records of so many new hosts, from number 0, and no others."""
         rows = _ROWS.format(last=count - 1)
         self.mariadb.execute(rows, database.CELL1)
+
+    def calm(self) -> None:
+        """Wait until the conductor has done what it was asked for.
+
+        :raises TimeoutError: it has not, in time
+        """
+        process.wait_until(
+            lambda: meters.cores(self.conductor.pid, 1.0) < _CALM,
+            _CALMED,
+            what='nova-conductor still works',
+        )
 
     def read(self) -> meters.Reading:
         """Return the meters: seconds of CPU and statements so far."""

@@ -16,6 +16,7 @@
 import contextlib
 import os
 import pathlib
+import time
 
 from nova_servicegroup.tests.harness import memcached
 from nova_servicegroup.tests.harness import server
@@ -39,6 +40,13 @@ def cpu(leader: int | None) -> float:
             if int(fields[3]) == leader:
                 total += int(fields[11]) + int(fields[12])
     return total / _TICKS
+
+
+def cores(leader: int | None, seconds: float) -> float:
+    """Return how many cores such processes use for a while from now."""
+    before = cpu(leader)
+    time.sleep(seconds)
+    return (cpu(leader) - before) / seconds
 
 
 def memcached_operations(one: memcached.Memcached) -> float:
