@@ -261,11 +261,12 @@ class _Request:
     ) -> None:
         self._message = message
         args = message.message.get('args') or {}
-        sent = args.get('sent')
+        sent: float | None = args.get('sent')
         self.record: int = args.get('record', 0)
         self.young = bool(self.record) and relay.is_young(sent, now)
-        known = bool(args.get('sure')) and now is not None
-        self.way = max(0.0, now - sent) if known else 0.0
+        self.way = 0.0
+        if args.get('sure') and sent is not None and now is not None:
+            self.way = max(0.0, now - sent)
         self.until: float = came_at + args.get('wait', 0.0) - self.way
 
     def answer(self, now: float | None, gone: bool, behind: bool) -> None:

@@ -15,8 +15,8 @@
 
 from collections.abc import Callable, Collection, Mapping
 from concurrent import futures
-import functools
 import contextlib
+import functools
 import pathlib
 import shutil
 import tempfile
