@@ -26,6 +26,7 @@ import itertools
 import os
 import pathlib
 import signal
+import sys
 import threading
 import time
 from typing import Any
@@ -37,6 +38,8 @@ from nova_servicegroup.simulation import timers as timers_
 
 #: Seconds until a host's first heartbeat, as in Nova.
 FIRST_BEAT = 5.0
+#: So many can join in a second beside thousands that are there already.
+_JOINS = 100
 
 
 class Fleet(told.Program):
@@ -70,12 +73,16 @@ class Fleet(told.Program):
             for start, share in zip(starts, shares, strict=True)
         ]
         options = ['--records'] if contestant.in_cell else []
-        options += ['--shared'] if shared else []
+        spread = contestant.interval
+        if shared:
+            options += ['--shared']
+            spread = max(spread, len(self.hosts) // _JOINS)
         super().__init__(
             __name__,
             [
                 str(file),
                 f'--bare={bare}',
+                f'--spread={spread}',
                 *options,
                 str(first),
                 str(contestant.interval),
@@ -160,6 +167,7 @@ class _Child:
     def __init__(self, args: argparse.Namespace, hosts: Sequence[str]) -> None:
         self._hosts = hosts
         self._interval = args.interval
+        self._spread = args.spread
         self._records = args.records
         self._bare = args.bare
         self._shared = args.shared
@@ -184,14 +192,14 @@ class _Child:
         os._exit(0)
 
     def _join(self) -> list[Any]:
-        """Have them join, spread over an interval."""
+        """Have them join, one after the other."""
         records = (
             records_.read(self._hosts)
             if self._records
             else records_.make('compute', self._hosts)
         )
-        timers = _timers(len(records)) if self._shared else None
-        step = self._interval / len(records)
+        timers = _share_threads(len(records)) if self._shared else None
+        step = self._spread / len(records)
         begun = time.monotonic()
         joined = []
         for number, record in enumerate(records):
@@ -199,6 +207,16 @@ class _Child:
             joined.append(_service(record, self._interval, timers))
             _join(joined[-1])
         return joined
+
+
+def _share_threads(hosts: int) -> timers_.Timers:
+    """Return timers that so many hosts share."""
+    # Client libraries have threads all the same. While one of them has the
+    # interpreter, each of the others that want it looks as often as that.
+    sys.setswitchinterval(0.1)
+    made = timers_.Timers()
+    made.start(timers_.threads_for(hosts))
+    return made
 
 
 def _join(service: Any) -> None:
@@ -223,13 +241,6 @@ def _set_bare(address: str, hosts: Sequence[str], interval: float) -> None:
         client.set(host, b'1', expire=int(6 * interval))
 
 
-def _timers(hosts: int) -> timers_.Timers:
-    """Return timers that so many hosts share."""
-    made = timers_.Timers()
-    made.start(timers_.threads_for(hosts))
-    return made
-
-
 def _service(record: Any, interval: float, timers: Any) -> Any:
     from oslo_service import service
 
@@ -249,6 +260,7 @@ def main() -> None:
     parser.add_argument('file')
     parser.add_argument('--records', action='store_true')
     parser.add_argument('--bare', default='')
+    parser.add_argument('--spread', type=int, help='seconds to join in')
     parser.add_argument('--shared', action='store_true')
     parser.add_argument('first', type=int)
     parser.add_argument('interval', type=int)

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import dataclasses
 import functools
-import math
 import operator
 import time
 from typing import Any
@@ -32,8 +31,6 @@ from nova_servicegroup.tests.harness import hollow
 from nova_servicegroup.tests.harness import zookeeper
 
 _SIZES = (1000, 5000, 10000)
-#: So many real memcached members fit on one.
-_MOST_MEMCACHED = 5000
 #: So many real ZooKeeper members, of five threads each, fit on a machine.
 _REAL = 400
 _SHARE = 1000
@@ -55,12 +52,10 @@ what an idle server spends.
 Hosts of mc are real services, which join through Nova's API; {share} share a
 process, its CPU time, and a few threads for their timers. Its floor is a loop
 that sets one key for each host, over a connection of its own. They go one
-after the other, and are {most} at most: more real hosts than that are too many
-for two cores, and what would be measured is how they contend. Hosts of zk are
-hollow, each with a session of its own that pings and reads its node as often
-as a real one; {real} real ones are in the row called so, and tell what the
-member itself spends. Their floor is a session that only pings; it goes beside
-them, with a server of its own.
+after the other. Hosts of zk are hollow, each with a session of its own that
+pings and reads its node as often as a real one; {real} real ones are in the
+row called so, and tell what the member itself spends. Their floor is a session
+that only pings; it goes beside them, with a server of its own.
 """
 _MEMCACHED = ('stock mc', 'our mc', 'mc floor')
 _FLOORS = {
@@ -77,7 +72,6 @@ class _Side:
     :param operations: reads the server's counter
     :param grow: adds hosts from one number up to another; returns the
         processes that they are in
-    :param most: so many hosts fit on a machine
     """
 
     def __init__(
@@ -86,10 +80,8 @@ class _Side:
         server: Any,
         operations: Callable[[Any], float],
         grow: Callable[[int, int], list[int]],
-        most: float = math.inf,
     ) -> None:
         self.name = name
-        self.most = most
         self._server = server
         self._operations = operations
         self._grow = grow
@@ -131,8 +123,7 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
             sides = make(stage, stack, interval)
             _note_idle(sides, window)
             for size in sizes:
-                if size <= sides[0].most:
-                    found.update(_measure(sides, size, interval, window))
+                found.update(_measure(sides, size, interval, window))
     with contextlib.ExitStack() as stack:
         sides = [_real_side(stage, stack, interval)]
         _note_idle(sides, window)
@@ -143,7 +134,6 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
         session=_session(interval),
         real=real,
         share=_SHARE,
-        most=f'{_MOST_MEMCACHED:,}',
     )
     return [
         report.Table(
@@ -236,8 +226,7 @@ def _memcached_side(
     grow = _joiner(
         stage, stack, _mc(name, interval), places, bare, shared=True
     )
-    operations = meters.memcached_operations
-    return _Side(name, server, operations, grow, _MOST_MEMCACHED)
+    return _Side(name, server, meters.memcached_operations, grow)
 
 
 def _mc(name: str, interval: int) -> contestants.Contestant:
