@@ -156,7 +156,8 @@ class _Relay:
         self._rest = _backoff.Rest(_LONGEST_REST)
         self._collected: bool | None = None
         self._slow_saves = self._late = 0
-        self._may_save_at = clock() + self._patience
+        # Who was never answered may be one of many that have just started.
+        self._may_save_at = clock() + self._patience + down_time
 
     def beat(self) -> float:
         """Write one heartbeat; return for how long to put off the next.
