@@ -16,7 +16,7 @@
 #
 #   bootstrap    installs Python and what bindep.txt names, if it is missing
 #   find_python  sets PYTHON to one that can make virtual environments
-#   ensure_venv  makes one of these with what a file names, and sets VENV
+#   ensure_venv  makes one of these with what pip shall install, and sets VENV
 #
 # and sets CACHE, the directory for all that may be deleted at any time.
 
@@ -46,16 +46,20 @@ _suits() {
         2>/dev/null
 }
 
-# ensure_venv NAME REQUIREMENTS: built once and kept, until the file changes.
+# ensure_venv NAME ARGUMENT...: with what pip installs for these arguments.
+# Built once and kept, until they change, or a file that they name.
 ensure_venv() {
-    local wanted
-    VENV="$CACHE/$1"
-    wanted=$(echo "$PYTHON"; cat "$2")
+    local name=$1 wanted
+    shift
+    VENV="$CACHE/$name"
+    wanted=$(echo "$_here $PYTHON $*"
+        cat -- "$_here"/{setup.cfg,requirements.txt} "$@" 2>/dev/null || true)
     if [ "$(cat "$VENV/stamp" 2>/dev/null)" != "$wanted" ]; then
-        say "installing what $2 names"
+        say "installing $name"
         rm -rf "$VENV"
-        _logged "$1" "$PYTHON" -m venv "$VENV"
-        _logged "$1" "$VENV/bin/pip" install -r "$2"
+        _logged "$name" "$PYTHON" -m venv "$VENV"
+        _logged "$name" "$VENV/bin/pip" install --upgrade pip
+        _logged "$name" "$VENV/bin/pip" install "$@"
         echo "$wanted" > "$VENV/stamp"
     fi
 }
