@@ -98,6 +98,9 @@ class _Run:
         others = [
             each for each in self._parts if each not in _ALONE + _IN_CELL
         ]
+        # storm waits long for what a busy machine makes late, and the cell is
+        # busiest at the end.
+        others.reverse()
         # What they share, before they do.
         assert self._stage.conf
         with futures.ThreadPoolExecutor(2) as pool:

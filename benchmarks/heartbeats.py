@@ -30,7 +30,7 @@ from benchmarks import report
 _SIZES = (1000, 5000)
 # More than two cores can send; what they cost follows from fewer.
 _SCALED = 10000
-_QUICK = beats.Plan(2, 5, 2.5, 3.0, 1, 4.0)
+_QUICK = beats.Plan(2, 5, 2.5, 2.0, 1, 3.0)
 
 # What one heartbeat costs: a meter, its name in the report, a factor, and
 # the ratio of ours to stock that is wanted.
