@@ -47,13 +47,14 @@ _suits() {
 }
 
 # ensure_venv NAME ARGUMENT...: with what pip installs for these arguments.
-# Built once and kept, until they change, or a file that they name.
+# Built once and kept, until they change, or a file that they name, or the
+# extras of this package.
 ensure_venv() {
     local name=$1 wanted
     shift
     VENV="$CACHE/$name"
-    wanted=$(echo "$_here $PYTHON $*"
-        cat -- "$_here"/{setup.cfg,requirements.txt} "$@" 2>/dev/null || true)
+    wanted=$(echo "$PYTHON $*"
+        cat -- "$_here/setup.cfg" "$@" 2>/dev/null || true)
     if [ "$(cat "$VENV/stamp" 2>/dev/null)" != "$wanted" ]; then
         say "installing $name"
         rm -rf "$VENV"

@@ -406,9 +406,11 @@ class CollectorTest(Collected):
         self.assert_old(dead)
 
     def test_a_first_heartbeat_is_sent_once(self) -> None:
+        self.make_collector(gather=0.1)
         self.assert_calls(1, relay.Client(self.make_transport()))
 
     def test_and_twice_where_the_clock_is_wrong(self) -> None:
+        self.make_collector(gather=0.1)
         for wrong in (-300.0, 300.0):
             clock = functools.partial(_clock, wrong)
             client = relay.Client(self.make_transport(), clock)
@@ -419,7 +421,6 @@ class CollectorTest(Collected):
     def assert_calls(self, count: int, client: relay.Client) -> None:
         """Assert that a heartbeat is written with so many calls."""
         (record,) = self.table.add(1)
-        self.make_collector(gather=0.1)
         with mock.patch.object(client, '_call', wraps=client._call) as call:
             self.assertTrue(client.beat(record, TIMEOUT))
         self.assertEqual(count, call.call_count)
