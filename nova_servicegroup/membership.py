@@ -105,6 +105,8 @@ class Membership:
             collections.deque()
         )
         self._confirmed: float | None = None
+        # When the backend was last asked, whatever came of it.
+        self._asked = now
         self._blind_since: float | None = None
         self._settled = -math.inf
         self.present_until = math.inf
@@ -190,6 +192,7 @@ class Membership:
             if self._is_idle(now):
                 self._presume_all(now)
             self._blind_since = now
+        self._asked = now
         return Changes(expired=self.expire(now))
 
     def expire(self, now: float) -> Set[str]:
@@ -219,9 +222,12 @@ class Membership:
 
     def _hold_until(self, now: float) -> float:
         """Return until when those that are missing now may be held."""
-        if self._blind_since is not None:
-            return self.present_until
-        return self._evidence(now) + self._hold_time
+        if self._blind_since is None:
+            return self._evidence(now) + self._hold_time
+        if now - self._asked > self._idle_time:
+            # They may have been there again while nobody asked.
+            return max(self.present_until, now + self._settle_time)
+        return self.present_until
 
     def _miss(self, hosts: Iterable[str]) -> None:
         """Keep the proofs of members that are no longer present."""
@@ -238,7 +244,7 @@ class Membership:
         idle = self._is_idle(now)
         self._blind_since = None
         self.present_until = math.inf
-        self._confirmed = now
+        self._confirmed = self._asked = now
         if reading.emptied or reading.incomplete or now <= self._settled:
             if idle:
                 self._presume_all(now)

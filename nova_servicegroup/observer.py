@@ -28,6 +28,8 @@ LOG = logging.getLogger(__name__)
 
 #: So many hosts are named in one line of the log.
 _NAMED = 50
+#: Seconds.
+_ANSWER_AGE = 5.0
 
 
 #: Reads the group, waiting at most so many seconds for the answer.
@@ -44,11 +46,11 @@ def time_ago(seconds: float) -> datetime.datetime:
 class Contact:
     """Whether a backend is known to be away, for all that read it.
 
-    :ivar lost: the last read by anyone has failed
+    :ivar lost_at: when the last read by anyone has failed; None: it has not
     """
 
     def __init__(self) -> None:
-        self.lost = False
+        self.lost_at: float | None = None
 
 
 class Observer:
@@ -56,8 +58,11 @@ class Observer:
 
     The group is read at most once in each ``refresh_interval``, by whoever
     asks first. A question waits for the backend only when there is no
-    membership young enough: at most ``read_timeout``, and once an answer has
-    failed to come nobody waits until contact is back, for whichever group.
+    membership young enough: at most ``read_timeout``. Once an answer has
+    failed to come, those that ask soon after one another do not wait until
+    contact is back, for whichever group: what one has asked for, the next one
+    fetches. Who asks later than that looks anew, since contact may be back for
+    long.
 
     :param name: what to call the group in the log
     :param read: see Read
@@ -83,6 +88,8 @@ class Observer:
         self._read = read
         self._members = members(clock())
         self._refresh_interval = refresh_interval
+        # What was asked for so many seconds ago still tells who is up.
+        self._answer_age = max(_ANSWER_AGE, 2 * refresh_interval)
         self._read_timeout = read_timeout
         self._contact = contact or Contact()
         self._blind_wait = blind_wait
@@ -169,7 +176,10 @@ class Observer:
 
     def _wait(self) -> float:
         """Return the seconds that a question may wait for the backend."""
-        return self._blind_wait if self._contact.lost else self._read_timeout
+        lost_at = self._contact.lost_at
+        if lost_at is None or self._clock() - lost_at > self._answer_age:
+            return self._read_timeout
+        return self._blind_wait
 
     def _read_once(self, wait: float) -> None:
         try:
@@ -185,7 +195,7 @@ class Observer:
 
     def _confirmed(self, reading: membership.Reading) -> None:
         now = self._clock()
-        self._contact.lost = False
+        self._contact.lost_at = None
         self.error = None
         blind_since = self._members.blind_since
         first = not self._counted
@@ -214,7 +224,7 @@ class Observer:
 
     def _lost(self, error: exceptions.BackendError) -> None:
         now = self._clock()
-        self._contact.lost = True
+        self._contact.lost_at = now
         self.error = error
         first = self._members.blind_since is None
         changes = self._members.lose(now)

@@ -280,6 +280,6 @@ class GroupReader(_coordinated.GroupReader):
             question,
             lambda server: server.read(ids),
             wait,
-            max_age=2 * self._refresh_interval,
+            max_age=self._answer_age,
         )
         return {server.name: answer for server, answer in answers}

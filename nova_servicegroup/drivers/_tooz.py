@@ -137,9 +137,13 @@ class Request:
     keep a mute server's connection alive for ever.
     """
 
-    def __init__(self, backend: str) -> None:
+    def __init__(
+        self, backend: str, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._backend = backend
+        self._clock = clock
         self._asked: tuple[Any, str] = (None, '')
+        self._asked_at = 0.0
         self._pending: Any = None
 
     def ask(
@@ -149,21 +153,35 @@ class Request:
         issue: Callable[[], Any],
         deadline: Deadline,
         collect: bool = True,
+        max_age: float = math.inf,
     ) -> Any:
         """Issue a question, unless it is outstanding, and await the answer.
 
         :param name: says which question is the same one
         :param issue: asks it of coordinator, returns tooz's async result
         :param collect: return the result; else only await that it is there
+        :param max_age: take an answer that is there if it was asked for in
+            the last so many seconds
         :raises BackendTimeout: no answer yet; ask again, with the same name
         :raises tooz.ToozError: the answer
         """
         self._settle(coordinator, name, deadline)
+        if self._is_stale(max_age):
+            self._pending = None
         if self._pending is None:
-            self._asked, self._pending = (coordinator, name), issue()
+            self._asked, self._asked_at = (coordinator, name), self._clock()
+            self._pending = issue()
         self._await(deadline)
         pending, self._pending = self._pending, None
         return pending.get() if collect else None
+
+    def _is_stale(self, max_age: float) -> bool:
+        """Tell whether there is an answer that may no longer be true."""
+        return (
+            self._clock() - self._asked_at > max_age
+            and self._pending is not None
+            and self._pending.done()
+        )
 
     def _settle(self, coordinator: Any, name: str, deadline: Deadline) -> None:
         """Await and drop what was asked before, if it was something else."""

@@ -259,7 +259,7 @@ class _GroupReader(_coordinated.GroupReader):
         unknown = self._twins.unknown(detailed)
         last = len(unknown) if detailed else _ORIGINS
         for start in range(0, min(len(unknown), last), _ORIGINS):
-            if self._contact.lost:
+            if self._contact.lost_at is not None:
                 return
             deadline = _tooz.Deadline(self._read_timeout)
             with self._connection.use(deadline) as connected:
@@ -315,6 +315,7 @@ class _GroupReader(_coordinated.GroupReader):
                         coordinator.get_members(self._group)
                     ),
                     deadline,
+                    max_age=self._answer_age,
                 )
             except coordination.GroupNotCreated:
                 return membership.Reading(

@@ -72,7 +72,8 @@ Possible values:
         max=30,
         help="""
 Seconds that a question may wait for the backend when no membership is young
-enough. While the backend stays away, only the first question waits.
+enough. While the backend stays away, only the first of several questions
+waits; one that comes 5 s after the last waits anew.
 """,
     ),
     cfg.BoolOpt(

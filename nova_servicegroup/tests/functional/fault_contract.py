@@ -194,6 +194,21 @@ class OutageFaults(faults.Faults):
             'confirmed', self.wait_all_up(returned, self.back_within)
         )
 
+    def test_who_is_not_asked_for_long_looks_before_it_answers(self) -> None:
+        """As a worker of nova-api may be; its last look was in an outage."""
+        self.members_of('host1', 'host2')
+        self.observe('host1', 'host2')
+        self.assertTrue(self.is_up('host1'))
+        self.lose_backend()
+        time.sleep(2 * self.refresh)
+        self.assertTrue(self.is_up('host1'))
+        asked = time.monotonic()
+        self.restore_backend()
+        self.wait_all_up(time.monotonic(), self.back_within)
+        faults.sleep_until(asked + self.hold + 1)
+        self.assertTrue(self.is_up('host1'))
+        self.assertTrue(self.is_up('host2'))
+
 
 class ClockSteps(faults.Faults):
     """Wall clocks that jump."""

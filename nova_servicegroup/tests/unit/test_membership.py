@@ -226,6 +226,18 @@ class BlindTest(MembershipTest):
         self.assertEqual({'b'}, self.confirm('a').held)
         self.assertEqual(['a', 'b'], self.up('a', 'b'))
 
+    def test_blind_then_idle_then_missing_is_held(self) -> None:
+        """Nobody looked when they were there again."""
+        self.confirm('a', 'b')
+        self.poll_blind(1)
+        self.clock.advance(100)
+        changes = self.confirm('b', emptied=True)
+        self.assertEqual(({'a'}, set()), (changes.held, changes.expired))
+        self.clock.advance(SETTLE)
+        self.assertEqual(['a'], self.up('a'))
+        self.clock.advance(1)
+        self.assertEqual([], self.up('a'))
+
 
 class StartTest(MembershipTest):
     def test_blind_from_the_start_presumes_up_until_hold_time(self) -> None:

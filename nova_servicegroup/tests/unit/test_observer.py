@@ -100,6 +100,32 @@ class ObserverTest(base.TestCase):
         self.observer.is_up('a')
         self.assertEqual([0.0, 2.0], self.backend.waits[-2:])
 
+    def test_who_asks_seldom_waits_each_time(self) -> None:
+        """What nobody fetched in time is of no use to the next one."""
+        self.observer.is_up('a')
+        self.backend.answer = LOST
+        for _ in range(3):
+            self.clock.advance(6)
+            self.assertTrue(self.observer.is_up('a'))
+        self.assertEqual([2.0] * 4, self.backend.waits)
+
+    def test_blind_and_not_asked_for_long_it_looks_first(self) -> None:
+        contact = observer.Contact()
+        groups = [self.make(contact) for _ in range(3)]
+        for each in groups:
+            each.is_up('a')
+        self.backend.answer = LOST
+        self.clock.advance(1)
+        for each in groups:
+            each.is_up('a')
+        self.backend.has('a', 'b')
+        self.clock.advance(100)
+        del self.backend.waits[:]
+        for each in groups:
+            self.assertTrue(each.is_up('a'))
+        self.assertEqual([2.0, 2.0, 2.0], self.backend.waits)
+        self.assertNotIn('down', self.log.output)
+
     def test_nobody_waits_for_a_backend_that_another_group_lost(self) -> None:
         contact = observer.Contact()
         groups = [self.make(contact) for _ in range(3)]

@@ -78,7 +78,7 @@ class Result:
 class RequestTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.request = _tooz.Request('zk')
+        self.request = _tooz.Request('zk', clock=self.clock)
         self.issued: list[str] = []
         self.coordinator = object()
 
@@ -100,6 +100,7 @@ class RequestTest(base.TestCase):
             issue,
             _tooz.Deadline(wait),
             collect,
+            max_age=5.0,
         )
 
     def test_an_answer_that_is_there(self) -> None:
@@ -114,6 +115,16 @@ class RequestTest(base.TestCase):
         late.ready = True
         self.assertEqual(7, self.ask('members', Result(8)))
         self.assertEqual(['members'], self.issued)
+
+    def test_an_answer_that_nobody_fetched_in_time_is_dropped(self) -> None:
+        late = Result(7, done=False)
+        self.assertRaises(exceptions.BackendTimeout, self.ask, 'members', late)
+        self.clock.advance(6)
+        self.assertRaises(exceptions.BackendTimeout, self.ask, 'members', late)
+        self.assertEqual(['members'], self.issued)
+        late.ready = True
+        self.assertEqual(8, self.ask('members', Result(8)))
+        self.assertEqual(['members', 'members'], self.issued)
 
     def test_another_question_waits_for_the_first(self) -> None:
         late = Result(7, done=False)
