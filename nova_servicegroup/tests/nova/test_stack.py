@@ -40,8 +40,9 @@ from tools._ministack import stack as stack_  # noqa: E402
 REPORT_INTERVAL = 2
 SERVICE_DOWN_TIME = 10
 SESSION_TIMEOUT = 4
-# Longer than the outage, or the outage would rightly be told.
-HOLD_TIME = 25
+# With SERVICE_DOWN_TIME longer than the longest outage, and than it takes
+# oslo.messaging to connect after it, or the outage would rightly be told.
+HOLD_TIME = 40
 OUTAGE = 15.0
 # After an outage, who is missing is held for this long.
 SETTLED = 10.0
