@@ -103,6 +103,10 @@ class BackendTimeout(BackendError):
     """The backend did not answer within the bound of the call."""
 
 
+class BackendUnreachable(BackendError):
+    """Nothing can be sent to the backend."""
+
+
 class NoAccess(BackendError):
     """This process was given no access to the backend, and will have none."""
 

@@ -38,9 +38,14 @@ LOG = logging.getLogger(__name__)
 BATCH = 1000
 GATHER = 1.0
 #: Options of the transport. What a process takes ahead no longer expires; so
-#: if it took all that there is, it might read nothing but what is too old.
+#: if it took all that there is, it might read nothing but what is too old. And
+#: all services are late while it waits to connect again (seconds).
 AHEAD = 200
-TRANSPORT = {'rabbit_qos_prefetch_count': str(AHEAD)}
+_RECONNECT = 5
+TRANSPORT = {
+    'rabbit_qos_prefetch_count': str(AHEAD),
+    'rabbit_interval_max': str(_RECONNECT),
+}
 #: When nothing has come for so long, all that had piled up is there.
 _EMPTY = 0.002
 #: So many batches may wait, or be written, at once; more are dropped.

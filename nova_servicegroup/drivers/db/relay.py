@@ -25,6 +25,7 @@ import time
 from typing import Any
 
 import oslo_messaging as messaging
+from oslo_utils import importutils
 
 from nova_servicegroup.drivers.db import clock
 from nova_servicegroup import exceptions
@@ -33,6 +34,8 @@ TOPIC = 'nova_servicegroup_collector'
 VERSION = '1.0'
 #: A heartbeat that is on its way for longer than this is dropped (seconds).
 MAX_AGE = 10.0
+#: An old connection that has ended is found out in this time (seconds).
+_AT_ONCE = 1.0
 
 
 def is_young(sent: float | None, now: float | None) -> bool:
@@ -76,6 +79,7 @@ class Client:
 
         :param timeout: seconds to wait for an answer
         :raises BackendTimeout: no answer; it may have been written
+        :raises BackendUnreachable: there is no connection
         :raises BackendError: no collector took it
         """
         for _ in range(2):
@@ -87,6 +91,16 @@ class Client:
         raise exceptions.BackendError(TOPIC, 'takes it for too old')
 
     def _call(self, record_id: int, timeout: float) -> dict[str, Any]:
+        """Call once; again where only the connection had ended."""
+        begun = time.monotonic()
+        try:
+            return self._call_once(record_id, timeout)
+        except exceptions.BackendUnreachable:
+            if time.monotonic() - begun > _AT_ONCE:
+                raise
+        return self._call_once(record_id, timeout)
+
+    def _call_once(self, record_id: int, timeout: float) -> dict[str, Any]:
         client = self._client.prepare(
             timeout=timeout, transport_options=self._options
         )
@@ -105,7 +119,24 @@ class Client:
                 TOPIC, 'no answer in time'
             ) from error
         except Exception as error:
-            raise exceptions.BackendError(
-                TOPIC, exceptions.first_line(error)
-            ) from error
+            failed = (
+                exceptions.BackendUnreachable
+                if _is_unreachable(error)
+                else exceptions.BackendError
+            )
+            raise failed(TOPIC, exceptions.first_line(error)) from error
         return answer
+
+
+def _is_unreachable(error: Exception) -> bool:
+    """Tell whether there is no connection to the message queue.
+
+    oslo.messaging says the same of whatever goes wrong with RabbitMQ, also
+    where this user may not write into this queue.
+    """
+    kombu = importutils.try_import('kombu.exceptions')
+    return (
+        kombu is not None
+        and isinstance(error, messaging.MessageDeliveryFailure)
+        and isinstance(error.__context__, kombu.OperationalError)
+    )

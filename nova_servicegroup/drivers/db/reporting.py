@@ -130,6 +130,10 @@ class _Relay:
     it proves to be quick. And who was answered by a collector that is behind
     leaves the next heartbeat out, for the sake of those who were not.
 
+    Where the message queue cannot be reached, Nova cannot reach it either, and
+    would wait for it longer and longer, with a write of every service due at
+    the moment that it is back. So then nothing is written until it is.
+
     :param down_time: seconds without a heartbeat after which it is down
     """
 
@@ -156,8 +160,10 @@ class _Relay:
         self._rest = _backoff.Rest(_LONGEST_REST)
         self._collected: bool | None = None
         self._slow_saves = self._late = 0
+        # When the message queue was not known to be away.
+        self._reached_at = clock()
         # Who was never answered may be one of many that have just started.
-        self._may_save_at = clock() + self._patience + down_time
+        self._may_save_at = self._overdue_at(down_time)
 
     def beat(self) -> float:
         """Write one heartbeat; return for how long to put off the next.
@@ -171,7 +177,7 @@ class _Relay:
         except exceptions.BackendError as error:
             # It may have been written all the same.
             self._service.note_heartbeat()
-            if isinstance(error, exceptions.BackendTimeout) and not may_save:
+            if not self._is_for_nova(error, may_save):
                 self._late += 1
                 raise
             self._save(error)
@@ -195,15 +201,31 @@ class _Relay:
         """Tell whether the record is there, which has then been written.
 
         :raises BackendTimeout: it is there but late
+        :raises BackendUnreachable: nobody can tell
         :raises BackendError: there is none
         """
-        late = None
+        unsure: exceptions.BackendError
         with self._rest.guard(relay.TOPIC):
             try:
                 return self._client.beat(self._service.record_id, wait)
-            except exceptions.BackendTimeout as error:
-                late = error
-        raise late
+            except (
+                exceptions.BackendTimeout,
+                exceptions.BackendUnreachable,
+            ) as error:
+                unsure = error
+        raise unsure
+
+    def _is_for_nova(
+        self, error: exceptions.BackendError, may_save: bool
+    ) -> bool:
+        """Tell whether Nova is to write what no collector has answered."""
+        now = self._clock()
+        if isinstance(error, exceptions.BackendUnreachable):
+            # When it is back, answers still take a while to come through.
+            self._may_save_at = max(self._may_save_at, self._overdue_at())
+            return now - self._reached_at >= _LONGEST_REST
+        self._reached_at = now
+        return may_save or not isinstance(error, exceptions.BackendTimeout)
 
     def _save(self, error: exceptions.BackendError) -> None:
         self._tell(False, error)
@@ -221,16 +243,24 @@ class _Relay:
 
     def _note_collected(self, there: bool) -> None:
         self._tell(True)
+        self._reached_at = self._clock()
         self._slow_saves = self._late = 0
         # One that is behind most likely writes, too, what it has no time to
         # answer; and where all are late, readers are patient for longer.
         more = self._down_time if self._client.behind else 0.0
-        self._may_save_at = self._clock() + self._patience + more
+        self._may_save_at = self._overdue_at(more)
         if not there:
             raise exceptions.RecordDeleted(
                 self._service.binary, self._service.host
             )
         self._service.note_heartbeat()
+
+    def _overdue_at(self, more: float = 0.0) -> float:
+        """Return when another late heartbeat would be too late.
+
+        :param more: seconds in which readers are patient, too
+        """
+        return self._clock() + self._patience + more
 
     def _tell(self, collected: bool, error: object = None) -> None:
         if collected == self._collected:

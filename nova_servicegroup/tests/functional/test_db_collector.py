@@ -290,7 +290,22 @@ class CollectorTest(Collected):
                 error.__cause__, messaging.MessageUndeliverable
             )
             self.assertLess(taken, 1.0)
+            self.assertIs(exceptions.BackendError, type(error))
         self.assertIsNone(self.waiting())
+
+    def test_nor_does_a_refusal_mean_that_there_is_no_connection(self) -> None:
+        client, name = self.make_client(), cfg.CONF.control_exchange
+        with self._channel() as channel:
+            channel.exchange_delete(name)
+            channel.exchange_declare(name, 'fanout', auto_delete=False)
+            self.addCleanup(self._delete_exchange, name)
+        error = self.assertRaises(exceptions.BackendError, client.beat, 1)
+        self.assertIs(exceptions.BackendError, type(error))
+        self.assertIn('PRECONDITION_FAILED', str(error))
+
+    def _delete_exchange(self, name: str) -> None:
+        with self._channel() as channel:
+            channel.exchange_delete(name)
 
     def test_what_waited_too_long_is_not_written(self) -> None:
         self.stop(self.make_collector())
@@ -497,7 +512,9 @@ class OutageTest(Collected):
         self.load()
         other = self.make_collector('other')
         self.queue.kill()
-        self._fails(exceptions.BackendError)
+        for _ in range(2):
+            self._fails(exceptions.BackendUnreachable)
+        time.sleep(60 if faults.LONG else 0)
         self.stop(other)
         self.queue.start()
         self._works_again(time.monotonic())
@@ -528,7 +545,7 @@ class OutageTest(Collected):
         self.load()
         self.queue.freeze()
         # It waits for the publishing, and then for a new connection.
-        self._fails(exceptions.BackendError, 2)
+        self._fails(exceptions.BackendUnreachable, 2)
         time.sleep(20 if faults.LONG else 1)
         self.queue.thaw()
         self._works_again(time.monotonic())
