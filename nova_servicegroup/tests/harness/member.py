@@ -92,8 +92,8 @@ class Member(process.Process):
         """Return the ids of the processes that have joined."""
         return [
             int(line.split()[1])
-            for line in self.log.read_text().splitlines()
-            if line.startswith('joined ')
+            for line in self.log.read_text().splitlines(keepends=True)
+            if line.startswith('joined ') and line.endswith('\n')
         ]
 
 
@@ -175,7 +175,8 @@ def _make_service(conf: Any, args: argparse.Namespace) -> Any:
         def start(self) -> None:
             super().start()
             self.api.join(args.host, args.group, self.joins)
-            print(f'joined {os.getpid()}', flush=True)
+            # All at once: workers share the log.
+            os.write(1, f'joined {os.getpid()}\n'.encode())
 
         def stop(self, graceful: bool = False) -> None:
             super().stop(graceful)
