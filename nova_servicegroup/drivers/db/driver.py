@@ -19,7 +19,6 @@ with either may be mixed.
 
 import contextlib
 import datetime
-import math
 import time
 
 from oslo_config import cfg
@@ -69,7 +68,6 @@ class DatabaseDriver(_attending.AttendingDriver):
                 conf.servicegroup.refresh_interval,
             )
         )
-        self._met: set[_Key] = set()
         self._fleets: dict[_Key, fleet.Fleet] = {}
 
     def join(self, member: str, group: str, service: services.Service) -> None:
@@ -100,14 +98,11 @@ class DatabaseDriver(_attending.AttendingDriver):
         members.take(host, beat, wall, now)
         if abs(wall - beat) <= self._down_time:
             return True
-        late = members.age(host, beat, wall, now)
-        if late == math.inf and key not in self._met:
-            # A process that has just started knows nobody else, and may have
-            # a wrong clock.
-            self._met.add(key)
-            self._meet(key, wall, now)
-            late = members.age(host, beat, wall, now)
-        return late <= self._down_time
+        if members.must_look(host, beat, now):
+            self._look(key)
+            members.looked()
+            wall, now = _now(), time.monotonic()
+        return members.age(host, beat, wall, now) <= self._down_time
 
     def _fleet(self, key: _Key) -> fleet.Fleet:
         """Return the fleet of a cell and group, which may be a new one."""
@@ -116,11 +111,13 @@ class DatabaseDriver(_attending.AttendingDriver):
         )
         return self._fleets.setdefault(key, new)
 
-    def _meet(self, key: _Key, wall: float, now: float) -> None:
-        """Read a whole group once, where that is possible."""
+    def _look(self, key: _Key) -> None:
+        """Look at a whole group, where that is possible."""
         cell, group = key
         with contextlib.suppress(exceptions.BackendError):
-            for each in self._cells.read(group, self._wait):
+            records = self._cells.read(group, self._wait)
+            wall, now = _now(), time.monotonic()
+            for each in records:
                 beat = _last_beat(each)
                 if beat is not None:
                     # A record of no known cell is compared with all.

@@ -18,6 +18,7 @@ clock of whoever wrote it; ``wall`` is the observer's own clock of that kind,
 which may be wrong; ``now`` is its monotonic clock, which alone counts.
 """
 
+from collections.abc import Iterable
 import dataclasses
 import math
 
@@ -72,9 +73,13 @@ class Fleet:
         # Several threads may ask at once; each copies it before it goes
         # through it.
         self._seen: dict[str, _Host] = {}
-        # How far most are behind, and when that was found out.
+        # How far most are behind, since when most were looked at, and when
+        # that was found out.
         self._behind = 0.0
+        self._looked_at = -math.inf
         self._sorted_at = -math.inf
+        # When all had to be looked at.
+        self._must_look_at = -math.inf
         self._forgiven = 0.0
         self._forgiven_until = -math.inf
         # Who has not got through again since all heartbeats stood still, and
@@ -110,6 +115,35 @@ class Fleet:
             if not self._awaited:
                 self._forgiven = 0.0
 
+    def must_look(self, host: str, beat: float, now: float) -> bool:
+        """Tell whether to look at the others before a heartbeat is late.
+
+        Who has not looked at most of them cannot tell a dead host from a
+        stall. It can where the host was down before, or is dead for so long
+        that no stall would matter. There are many others, so this is true no
+        more than once in an interval; of too few to be a fleet, once.
+        """
+        if now - self._must_look_at < self._interval:
+            return False
+        must = self._is_unsure(host, beat, now)
+        if must:
+            self._must_look_at = now
+        return must
+
+    def _is_unsure(self, host: str, beat: float, now: float) -> bool:
+        if len(self._seen) < SMALLEST:
+            return self._must_look_at == -math.inf
+        if self._freshest - beat > self._longest:
+            return False
+        known = self._seen[host]
+        if known.down and known.beat == beat:
+            return False
+        return now - self._most_looked_at(now) > self._interval
+
+    def looked(self) -> None:
+        """Take note that all others were looked at."""
+        self._sorted_at = -math.inf
+
     def age(self, host: str, beat: float, wall: float, now: float) -> float:
         """Return the seconds that count against a heartbeat.
 
@@ -119,7 +153,8 @@ class Fleet:
         """
         if len(self._seen) < SMALLEST:
             return math.inf
-        late = self._late(wall, self._confirmed_at)
+        seen_at = min(self._confirmed_at, self._most_looked_at(now))
+        late = self._late(wall, max(seen_at, self._moved_at))
         forgiven = self._forgive(late + self._most_behind(now), now)
         # Another thread may know of a newer one.
         known = self._seen[host]
@@ -149,22 +184,28 @@ class Fleet:
 
     def _most_behind(self, now: float) -> float:
         """Return the seconds by which most are behind the freshest."""
-        if now - self._sorted_at >= _SORT_INTERVAL:
-            self._sorted_at = now
-            self._behind = self._sort(now)
+        self._sort(now)
         return self._behind
 
-    def _sort(self, now: float) -> float:
-        alive = sorted(
-            (
-                each.behind
-                for each in list(self._seen.values())
-                if max(each.behind, now - each.looked_at) <= self._longest
-            ),
-            reverse=True,
-        )
+    def _most_looked_at(self, now: float) -> float:
+        """Return since when most were looked at."""
+        self._sort(now)
+        return self._looked_at
+
+    def _sort(self, now: float) -> None:
+        if now - self._sorted_at < _SORT_INTERVAL:
+            return
+        self._sorted_at = now
+        alive = [
+            each
+            for each in list(self._seen.values())
+            if max(each.behind, now - each.looked_at) <= self._longest
+        ]
         most = max(SMALLEST, len(alive) // 2 + 1)
-        return alive[most - 1] if len(alive) >= most else 0.0
+        self._behind = _least((each.behind for each in alive), most, 0.0)
+        self._looked_at = _least(
+            (each.looked_at for each in alive), most, -math.inf
+        )
 
     def _move(
         self, beat: float, wall: float, now: float, watched: bool
@@ -200,3 +241,12 @@ class Fleet:
             # It was never seen to change, so it is old, or would have.
             return max(unchanged, wall - self._freshest)
         return unchanged + self._age
+
+
+def _least(values: Iterable[float], count: int, default: float) -> float:
+    """Return what so many values are no less than.
+
+    :param default: where there are not so many
+    """
+    found = sorted(values, reverse=True)
+    return found[count - 1] if len(found) >= count else default

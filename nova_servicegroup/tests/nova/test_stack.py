@@ -124,9 +124,10 @@ class Contract:
         cls.stack = running(cls.driver, cls.mode)
 
     def revive(self, host: str) -> None:
-        """Leave the host up for the next test."""
+        """Leave the host up, and enabled, for the next test."""
         if not self.stack.process(host).running:
             self.stack.start(host)
+        self.stack.enable(host, True)
 
     def boot(self, name: str, host: str | None = None) -> stack_.nova.Server:
         """Boot a server that does not outlive the test: there is a quota."""

@@ -43,8 +43,10 @@ class DatabaseDriverTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.now = datetime.datetime(2026, 1, 1, 12, 0, 0)
-        self.useFixture(fixture.TimeFixture(self.now))
+        self.wall = self.useFixture(fixture.TimeFixture(self.now))
         self.driver = db.DatabaseDriver(self.make_conf())
+        timed = types.SimpleNamespace(monotonic=self.clock)
+        self.useFixture(fixtures.MockPatchObject(driver, 'time', timed))
 
     def record(self, age: float | None, **values: Any) -> dict[str, Any]:
         seen = None if age is None else self.ago(age)
@@ -170,6 +172,54 @@ class DatabaseDriverTest(base.TestCase):
         self.assertEqual([], reads)
         self.up(self.fleet(300, 300))
         self.assertEqual(['compute'], reads)
+
+    def test_who_looks_seldom_looks_at_all_before_one_is_down(self) -> None:
+        for others, expected in (((77, 78), True), ((1, 5), False)):
+            self.driver = db.DatabaseDriver(self.make_conf())
+            self.up(self.fleet(1, 2, 3))
+            self.pass_time(75)
+            reads = self.reads(self.fleet(76, *others))
+            self.assertIs(expected, self.driver.is_up(self.fleet(76)[0]))
+            self.assertEqual(['compute'], reads)
+
+    def test_but_not_for_each(self) -> None:
+        self.up(self.fleet(1, 2, 3, 4, 5, 6, 7))
+        self.pass_time(75)
+        reads = self.reads([])
+        for _ in range(3):
+            self.up(self.fleet(76, 77, 78))
+        self.assertEqual(['compute'], reads)
+        self.pass_time(11)
+        # The first are down by now.
+        self.up(self.fleet(87, 88, 89))
+        self.assertEqual(['compute'], reads)
+        self.up(self.fleet(87, 88, 89, 90))
+        self.assertEqual(['compute'] * 2, reads)
+
+    def test_also_if_it_began_with_one_that_was_late(self) -> None:
+        reads = self.reads(self.fleet(5, 6, 7, 300))
+        self.assertFalse(self.driver.is_up(self.fleet(0, 0, 0, 300)[3]))
+        self.pass_time(75)
+        self.reads(self.fleet(80, 81, 82, 375))
+        self.assertTrue(self.driver.is_up(self.fleet(80)[0]))
+        self.assertEqual(['compute'], reads)
+
+    def test_a_small_group_is_read_once(self) -> None:
+        reads = self.reads(self.fleet(5, 300))
+        for _ in range(3):
+            self.up(self.fleet(5, 300))
+            self.pass_time(20)
+        self.assertEqual(['compute'], reads)
+
+    def pass_time(self, seconds: float) -> None:
+        self.wall.advance_time_seconds(seconds)
+        self.clock.advance(seconds)
+
+    def reads(self, records: list[dict[str, Any]]) -> list[str]:
+        """Let the driver read these; return the list of groups it reads."""
+        reads: list[str] = []
+        self.driver.records = lambda group: reads.append(group) or records
+        return reads
 
     def test_updated_time_is_aware_or_none(self) -> None:
         record = self.record(0, updated_at=self.now)

@@ -26,8 +26,12 @@ class FleetTest(base.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.fleet = fleet.Fleet(INTERVAL, DOWN, HOLD)
         self.time = 1e9
+        self.begin()
+
+    def begin(self) -> None:
+        """Let all be well, and nobody have looked before."""
+        self.fleet = fleet.Fleet(INTERVAL, DOWN, HOLD)
         self.beats: dict[str, float] = {}
         self.alive = ['a', 'b', 'c', 'd']
         self.first = self.clock()
@@ -116,12 +120,48 @@ class HealthTest(FleetTest):
         )
 
     def test_who_looks_at_one_host_only_sees_no_stall(self) -> None:
+        for host in 'abcd':
+            self.begin()
+            # It may have been the last to beat.
+            self.pass_time(30 + 'abcd'.index(host))
+            self.alive.remove(host)
+            died = self.beats[host]
+            self.pass_time(int(DOWN) + 5, look=False)
+            self.fleet.take(host, died, self.wall, self.clock())
+            self.assertAlmostEqual(self.time - died, self.age(host), delta=1)
+
+    def test_it_must_look_while_nobody_looks_at_the_others(self) -> None:
         self.pass_time(30)
         self.alive.remove('a')
         died = self.beats['a']
-        self.pass_time(int(DOWN) + 5, look=False)
+        self.pass_time(int(DOWN) + 5)
+        self.assertFalse(self.must_look())
+        self.pass_time(int(INTERVAL) + 2, look=False)
         self.fleet.take('a', died, self.wall, self.clock())
-        self.assertAlmostEqual(self.time - died, self.age(), delta=1)
+        self.assertTrue(self.must_look())
+        self.assertFalse(self.must_look())
+        self.look()
+        self.pass_time(1)
+        self.assertFalse(self.must_look())
+
+    def test_not_for_who_is_down_already(self) -> None:
+        self.pass_time(30)
+        self.alive.remove('a')
+        self.pass_time(int(DOWN) + 5)
+        self.assertGreater(self.age(), DOWN)
+        self.pass_time(int(INTERVAL) + 2, look=False)
+        self.assertFalse(self.must_look())
+
+    def test_nor_for_who_has_been_dead_for_long(self) -> None:
+        self.alive.remove('a')
+        self.pass_time(int(DOWN + HOLD) + 30)
+        self.pass_time(int(DOWN), look=False)
+        self.fleet.take('a', self.beats['a'], self.wall, self.clock())
+        self.assertFalse(self.must_look())
+
+    def must_look(self) -> bool:
+        """Tell whether to look at the others before host a is down."""
+        return self.fleet.must_look('a', self.beats['a'], self.clock())
 
 
 class StallTest(FleetTest):
