@@ -32,7 +32,7 @@ from nova_servicegroup.tests.harness import server
 #: Seconds in which a command ends, and in which a mute backend is noticed.
 ENDS_WITHIN = 1.0
 #: What a busy machine adds to that: Python's own end takes some computing.
-BUSY = 2.0
+BUSY = 4.0
 LOST_WITHIN = 5.0
 WAIT = 1.0
 
