@@ -135,6 +135,9 @@ class Request:
 
     An answer that does not come in time stays awaited: asking anew would
     keep a mute server's connection alive for ever.
+
+    :ivar asked_at: when the last one was issued, whose answer may be collected
+        much later
     """
 
     def __init__(
@@ -143,7 +146,7 @@ class Request:
         self._backend = backend
         self._clock = clock
         self._asked: tuple[Any, str] = (None, '')
-        self._asked_at = 0.0
+        self.asked_at = -math.inf
         self._pending: Any = None
 
     def ask(
@@ -169,7 +172,7 @@ class Request:
         if self._is_stale(max_age):
             self._pending = None
         if self._pending is None:
-            self._asked, self._asked_at = (coordinator, name), self._clock()
+            self._asked, self.asked_at = (coordinator, name), self._clock()
             self._pending = issue()
         self._await(deadline)
         pending, self._pending = self._pending, None
@@ -178,7 +181,7 @@ class Request:
     def _is_stale(self, max_age: float) -> bool:
         """Tell whether there is an answer that may no longer be true."""
         return (
-            self._clock() - self._asked_at > max_age
+            self._clock() - self.asked_at > max_age
             and self._pending is not None
             and self._pending.done()
         )

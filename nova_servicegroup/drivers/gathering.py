@@ -94,9 +94,8 @@ class Gathering:
         self._group = _names.escape(group).encode('ascii')
         self._wait = min(wait, expiry / 4)
         self._clock = clock
-        self._request = _tooz.Request(connection.backend)
+        self._request = _tooz.Request(connection.backend, clock=clock)
         self._joined: tuple[bytes, float] | None = None
-        self._asked = -math.inf
 
     def meet(self) -> Meeting:
         """See to it that this process is a member; return who else is.
@@ -106,7 +105,9 @@ class Gathering:
         deadline = _tooz.Deadline(self._wait)
         with self._connection.use(deadline) as connected:
             coordinator, me = connected
-            ask = functools.partial(self._ask, coordinator, deadline)
+            ask = functools.partial(
+                self._request.ask, coordinator, deadline=deadline
+            )
             if not self._has_joined(me):
                 self._join(coordinator, ask)
             _beat(coordinator)
@@ -117,7 +118,7 @@ class Gathering:
                 self._joined = me, self._clock()
             others = self._published(coordinator, ask, ids - {me})
         assert self._joined is not None  # noqa: S101
-        return Meeting(me, self._joined[1], others, self._asked)
+        return Meeting(me, self._joined[1], others, self._request.asked_at)
 
     def publish(self, value: bytes) -> float:
         """Let the others see a value.
@@ -132,41 +133,24 @@ class Gathering:
             if not self._has_joined(me):
                 self._forget()
             try:
-                self._ask(
+                self._request.ask(
                     coordinator,
-                    deadline,
                     'publish',
                     lambda: coordinator.update_capabilities(
                         self._group, {'published': value}
                     ),
+                    deadline,
                 )
             except (
                 coordination.MemberNotJoined,
                 coordination.GroupNotCreated,
             ):
                 self._forget()
-        return self._asked
+        return self._request.asked_at
 
     def close(self, wait: float) -> None:
         """Leave, waiting at most so many seconds."""
         self._connection.close(wait)
-
-    def _ask(
-        self,
-        coordinator: Any,
-        deadline: _tooz.Deadline,
-        name: str,
-        issue: Callable[[], Any],
-        collect: bool = True,
-    ) -> Any:
-        def note_and_issue() -> Any:
-            # The answer may be collected much later, by another call.
-            self._asked = self._clock()
-            return issue()
-
-        return self._request.ask(
-            coordinator, name, note_and_issue, deadline, collect
-        )
 
     def _has_joined(self, me: bytes) -> bool:
         return self._joined is not None and self._joined[0] == me
