@@ -11,6 +11,7 @@
 # under the License.
 
 
+from collections.abc import Sequence
 from concurrent import futures
 import datetime
 import math
@@ -143,9 +144,8 @@ class DatabaseDriverTest(base.TestCase):
         self.assertEqual(expected, self.up(plain))
 
     def test_cells_are_read_once_for_all_that_are_known(self) -> None:
-        reads: list[str] = []
         records = self.two_cells()
-        self.driver.records = lambda group: reads.append(group) or records
+        reads = self.reads(records)
         plain = [dict(each) for each in records[-3:]]
         for _ in range(3):
             self.up(plain)
@@ -166,8 +166,7 @@ class DatabaseDriverTest(base.TestCase):
     def test_the_group_is_read_once_and_only_for_one_that_is_late(
         self,
     ) -> None:
-        reads: list[str] = []
-        self.driver.records = lambda group: reads.append(group) or []
+        reads = self.reads([])
         self.up(self.fleet(5, 9))
         self.assertEqual([], reads)
         self.up(self.fleet(300, 300))
@@ -215,7 +214,7 @@ class DatabaseDriverTest(base.TestCase):
         self.wall.advance_time_seconds(seconds)
         self.clock.advance(seconds)
 
-    def reads(self, records: list[dict[str, Any]]) -> list[str]:
+    def reads(self, records: Sequence[dict[str, Any]]) -> list[str]:
         """Let the driver read these; return the list of groups it reads."""
         reads: list[str] = []
         self.driver.records = lambda group: reads.append(group) or records

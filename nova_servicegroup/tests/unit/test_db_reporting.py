@@ -269,9 +269,7 @@ class RelayTest(ReportingTest):
         self.assertEqual([beats + 1], self.notes_when_saving)
 
     def test_an_unreachable_queue_is_not_left_to_nova(self) -> None:
-        self.join()
-        self.beat()
-        self.client.error = exceptions.BackendUnreachable('collector', 'away')
+        self.trouble(exceptions.BackendUnreachable('collector', 'away'))
         self.beat(20)
         self.assertEqual((21, 0), (len(self.client.asked), self.service.saved))
         self.assertEqual(1, len(self.lines('lost contact', 'WARNING')))
@@ -281,9 +279,7 @@ class RelayTest(ReportingTest):
         self.assertEqual(22, len(self.client.asked))
 
     def test_nor_is_a_late_answer_when_it_is_back(self) -> None:
-        self.join()
-        self.beat()
-        self.client.error = exceptions.BackendUnreachable('collector', 'away')
+        self.trouble(exceptions.BackendUnreachable('collector', 'away'))
         self.beat(20)
         self.client.error = exceptions.BackendTimeout('collector', 'late')
         self.beat(LATE - 1)
@@ -292,9 +288,7 @@ class RelayTest(ReportingTest):
         self.assertEqual(1, self.service.saved)
 
     def test_unless_it_is_so_for_very_long(self) -> None:
-        self.join()
-        self.beat()
-        self.client.error = exceptions.BackendUnreachable('collector', 'away')
+        self.trouble(exceptions.BackendUnreachable('collector', 'away'))
         self.beat(29)
         self.assertEqual(0, self.service.saved)
         self.beat()
@@ -302,9 +296,13 @@ class RelayTest(ReportingTest):
 
     def late(self) -> None:
         """Have a collector be late that has been in time."""
+        self.trouble(exceptions.BackendTimeout('collector', 'late'))
+
+    def trouble(self, error: Exception) -> None:
+        """Have a collector write one heartbeat, and fail from then on."""
         self.join()
         self.beat()
-        self.client.error = exceptions.BackendTimeout('collector', 'late')
+        self.client.error = error
 
     def test_one_that_is_late_is_not_made_later_by_nova(self) -> None:
         self.late()
