@@ -88,6 +88,13 @@ function _configure_nova_servicegroup_driver {
             iniset "$conf" DEFAULT memcached_servers \
                 "$NOVA_SERVICEGROUP_MC_SERVERS"
             ;;
+        etcd)
+            iniset "$conf" etcd address "$NOVA_SERVICEGROUP_ETCD_ADDRESSES"
+            ;;
+        redis)
+            iniset "$conf" redis address "$NOVA_SERVICEGROUP_REDIS_ADDRESS"
+            iniset "$conf" redis ttl "$NOVA_SERVICEGROUP_REDIS_TTL"
+            ;;
     esac
 }
 
@@ -131,6 +138,15 @@ function _start_sg_memcached {
     _nova_servicegroup_await_port "$NOVA_SERVICEGROUP_MC_PORT"
 }
 
+function _start_sg_redis {
+    local redis address
+    redis=$(_nova_servicegroup_program redis-server)
+    address=$(ipv6_unquote "$NOVA_SERVICEGROUP_LISTEN_ADDRESS")
+    run_process sg-redis "$redis --bind $address --protected-mode no\
+ --port $NOVA_SERVICEGROUP_REDIS_PORT --save \"\" --appendonly no"
+    _nova_servicegroup_await_port "$NOVA_SERVICEGROUP_REDIS_PORT"
+}
+
 # systemd wants the whole path.
 function _nova_servicegroup_program {
     command -v "$1" || die $LINENO "$1 is not installed, and bindep.txt does" \
@@ -148,9 +164,10 @@ function _nova_servicegroup_await_port {
 
 function stop_nova_servicegroup {
     # Whichever driver it was stacked with; as lib/nova does with its cells.
-    enable_service sg-zookeeper sg-memcached
+    enable_service sg-zookeeper sg-memcached sg-redis
     stop_process sg-zookeeper
     stop_process sg-memcached
+    stop_process sg-redis
 }
 
 function cleanup_nova_servicegroup {

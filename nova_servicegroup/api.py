@@ -12,7 +12,6 @@
 
 """What a consumer uses: join, and ask who is up."""
 
-from collections.abc import Callable
 import datetime
 from importlib import metadata
 from typing import cast
@@ -22,8 +21,8 @@ import stevedore
 from stevedore import exception as stevedore_exc
 
 from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers import secondary
 from nova_servicegroup import exceptions
-from nova_servicegroup import further
 from nova_servicegroup import opts
 from nova_servicegroup import services
 
@@ -37,12 +36,13 @@ class API:
     connection and starts no thread, so it may be built before a fork.
 
     :ivar driver: by which is asked who is up
-    :ivar further: the drivers with which a service joins, too
+    :ivar secondary: the drivers with which a service joins, too
     :param conf: the configuration; the package's options are registered on it
     :param driver: to be used instead of the one that conf chooses
     :raises DriverNotFound: no installed driver has the chosen name
     :raises DriverAmbiguous: several packages provide the chosen name
     :raises LibraryMissing: the driver's client library is not installed
+    :raises LibraryUnusable: the driver, or a library of it, cannot be imported
     :raises ConfigurationError: an option cannot be used
     """
 
@@ -53,19 +53,14 @@ class API:
         self.driver: base.Driver = driver or load_driver(
             conf, conf.servicegroup_driver
         )
-        self.further = further.Further(
+        self.secondary = secondary.SecondaryDrivers(
             conf, lambda name: load_driver(conf, name, opts.ALSO_REPORT_TO)
         )
 
-    def give_records(
-        self, records: Callable[[str], list[services.ServiceRef]]
-    ) -> None:
-        """Let every driver read the services table.
-
-        :param records: see base.Driver.records
-        """
-        for driver in (self.driver, *self.further.drivers.values()):
-            driver.records = records
+    def give_table(self, table: services.Table) -> None:
+        """Let every driver read the services table."""
+        for driver in (self.driver, *self.secondary.drivers.values()):
+            driver.table = table
 
     def join(self, member: str, group: str, service: services.Service) -> None:
         """Make member part of group for as long as service runs.
@@ -77,7 +72,7 @@ class API:
         _check_name('member', member)
         _check_name('group', group)
         self.driver.join(member, group, service)
-        self.further.join(member, group, service)
+        self.secondary.join(member, group, service)
 
     def leave(self, member: str, group: str) -> None:
         """End a membership that this process joined; bounded in time.
@@ -87,7 +82,7 @@ class API:
         try:
             self.driver.leave(member, group)
         finally:
-            self.further.leave(member, group)
+            self.secondary.leave(member, group)
 
     def service_is_up(self, service_ref: services.ServiceRef) -> bool:
         """Tell whether the service is up. Never raises.
@@ -101,7 +96,7 @@ class API:
     def get_updated_time(
         self, service_ref: services.ServiceRef
     ) -> datetime.datetime | None:
-        """Return the last proof of life, aware, in UTC, or None."""
+        """Return the last proof of life, or None; see base.Driver."""
         return self.driver.updated_time(service_ref)
 
     def view(self, group: str, detailed: base.Detailed = False) -> base.View:
@@ -127,7 +122,7 @@ class API:
         try:
             self.driver.close()
         finally:
-            self.further.close()
+            self.secondary.close()
 
 
 def installed_drivers() -> list[str]:
@@ -167,8 +162,12 @@ def _driver_class(name: str, option: str) -> type[base.Driver]:
     return cast(type[base.Driver], manager.driver)
 
 
-def _raise(manager: object, entrypoint: object, error: BaseException) -> None:
-    raise error
+def _raise(
+    manager: object, entrypoint: metadata.EntryPoint, error: BaseException
+) -> None:
+    raise exceptions.LibraryUnusable(
+        entrypoint.name, entrypoint.value, error
+    ) from error
 
 
 def _check_name(argument: str, value: str) -> None:

@@ -12,8 +12,11 @@
 
 """The error tree: nothing else leaves this package."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Any
 
+from nova_servicegroup import escaping
+from nova_servicegroup import masking
 
 #: The option that names the driver, unless another one does.
 DRIVER_OPTION = '[DEFAULT] servicegroup_driver'
@@ -53,6 +56,16 @@ class ArgumentError(ServiceGroupError, ValueError):
         self.argument = argument
 
 
+class ServiceMissing(ArgumentError, RuntimeError):
+    """Nova's service is to join, and was not passed.
+
+    A RuntimeError like that of Nova's own drivers.
+    """
+
+    def __init__(self) -> None:
+        super().__init__('service', None, "Nova's service object")
+
+
 class DriverNotFound(ConfigurationError):
     """No installed driver has the chosen name."""
 
@@ -90,6 +103,22 @@ class LibraryMissing(ServiceGroupError):
         self.extra = extra
 
 
+class LibraryUnusable(ServiceGroupError):
+    """A library of the chosen driver is installed, and cannot be imported.
+
+    :ivar module: what cannot be imported
+    """
+
+    def __init__(self, driver: str, module: str, error: BaseException) -> None:
+        super().__init__(
+            f'The {driver} driver cannot import {module}: '
+            f'{type(error).__name__}: {first_line(error)}. Its libraries do '
+            'not fit each other or this Python: see what "pip check" says'
+        )
+        self.driver = driver
+        self.module = module
+
+
 class BackendError(ServiceGroupError):
     """The backend could not be asked, or answered with an error."""
 
@@ -111,6 +140,26 @@ class NoAccess(BackendError):
     """This process was given no access to the backend, and will have none."""
 
 
+class PartialRecords(BackendError):
+    """The services table of some cells cannot be read.
+
+    :ivar records: of the other cells
+    :ivar cells: those that did not answer
+    """
+
+    def __init__(
+        self,
+        backend: str,
+        records: list[Any],
+        cells: Collection[str],
+        reason: str | None = None,
+    ) -> None:
+        names = ', '.join(sorted(cells))
+        super().__init__(backend, reason or f'no answer from cell {names}')
+        self.records = records
+        self.cells = cells
+
+
 class RecordDeleted(ServiceGroupError):
     """The services table has no record of the service any more."""
 
@@ -129,5 +178,10 @@ class SimulationError(ServiceGroupError):
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, or else its name."""
-    return (str(error) or type(error).__name__).splitlines()[0]
+    """Return the first line of what an error says, or else its name.
+
+    Printable, and without the credentials of URLs, which those of databases
+    are told in.
+    """
+    said = str(error).splitlines() or [type(error).__name__]
+    return escaping.printable(masking.urls(said[0]))

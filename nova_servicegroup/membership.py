@@ -10,74 +10,53 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Who is alive, given what the backend confirmed and when.
+"""The core: who is up, given what was read of a group and when.
 
 Pure: no I/O, no clock of its own. Every time is in seconds of one monotonic
-clock of the observer and is handed in.
+clock of the observer and is handed in. A host is one of
+
+- *present*: the last confirmed reading has it. Up, and while nothing can be
+  read until ``Contact.present_until``.
+- *missing*: it was present once, or was found absent when it was asked about.
+  Up (*held*) until ``Missing.until``, then down until a reading has it.
+- *unknown*: neither. Up until ``unknown_until``: see ``Membership``.
+
+``evidence.doubt`` is the only place that says why absence may be no evidence.
 """
 
-import collections
-from collections.abc import Iterable, Iterator, Set
-import dataclasses
+from collections.abc import Iterator, Set
 import math
 
-#: Fewer members than this may all vanish at once without it being strange.
-MASS_LOSS = 3
+from nova_servicegroup import evidence
+
+#: Because nobody has asked for long, a blindness begins anew so many times,
+#: and so many times is a missing host held anew.
+_RENEWED = 2
+#: Seconds after which a dead host is forgotten.
+_FORGET = 86400.0
 
 _NOBODY: frozenset[str] = frozenset()
 
 
-@dataclasses.dataclass(frozen=True)
-class Changes:
-    """The verdicts that one event changed, by host.
-
-    :ivar up: confirmed, after having been down or unknown
-    :ivar down: absent, and absence is evidence
-    :ivar held: absent, but up until the hold time is over
-    :ivar expired: down because the hold time is over
-    """
-
-    up: Set[str] = _NOBODY
-    down: Set[str] = _NOBODY
-    held: Set[str] = _NOBODY
-    expired: Set[str] = _NOBODY
-
-
-@dataclasses.dataclass(frozen=True)
-class Reading:
-    """What one read of a group confirmed.
-
-    :ivar present: the hosts; an own set of the reader's
-    :ivar emptied: the backend has forgotten even that the group exists
-    :ivar incomplete: it may not know all members that were never seen
-    :ivar vouched: hosts that are not present but may be alive all the same
-    """
-
-    present: Set[str]
-    emptied: bool = False
-    incomplete: bool = False
-    vouched: Set[str] = _NOBODY
+def canonical(host: str) -> str:
+    """Return what hosts are compared by: as Nova's databases, without case."""
+    return host.lower()
 
 
 class Membership:
     """The members of one group as one observer may judge them.
 
-    Absence from a confirmed membership means down. It does not while
-    nothing can be confirmed, nor when it may be the backend that forgot: see
-    ``confirm``. Then a member stays up until ``hold_time`` after its last
-    proof of life.
+    ``unknown_until`` is hold_time from the start, until the first complete
+    reading. An observer that goes blind after nobody has asked for
+    idle_time has missed whoever came meanwhile, so it presumes that the
+    unknown are up, and those held too; never those that it has found dead.
 
-    :param now: the start: before anything was ever confirmed, every host is
-        presumed up until hold_time from here
-    :param hold_time: seconds
-    :param settle_time: seconds in which members that the backend dropped
-        during an outage come back by themselves, and in which a mass loss
-        may be spread out
-    :param lag: seconds for which the backend may keep a dead member
-    :param idle_time: an observer that asked nothing for longer than this,
-        and then goes blind, knows as little as one that has just started
+    :param now: the start
+    :param hold_time: seconds for which a host is up without evidence
+    :param settle_time: seconds in which members that the backend dropped in
+        an outage are back; losses within it are one loss
+    :param idle_time: seconds
     :ivar present: the hosts that the backend confirmed last
-    :ivar present_until: the time until which they are up
     """
 
     def __init__(
@@ -85,62 +64,83 @@ class Membership:
         now: float,
         hold_time: float,
         settle_time: float = 0.0,
-        lag: float = 0.0,
         idle_time: float = 5.0,
     ) -> None:
         self._hold_time = hold_time
-        self._settle_time = settle_time
-        # What is held of a whole group that died is down no later than hold
-        # time after its death, not after the backend's word of it.
-        self._lag = min(lag, hold_time / 2)
+        self._settle_time = min(settle_time, hold_time)
         self._idle_time = idle_time
         self.present: Set[str] = _NOBODY
-        # When each missing host that is held will be down, and when each
-        # missing host was last proven alive.
-        self._held: dict[str, float] = {}
-        self._proofs: dict[str, float] = {}
-        # Those of the held who are up only while somebody vouches for them.
-        self._vouched: set[str] = set()
-        self._losses: collections.deque[tuple[float, dict[str, float]]] = (
-            collections.deque()
-        )
-        self._confirmed: float | None = None
-        # When the backend was last asked, whatever came of it.
-        self._asked = now
-        self._blind_since: float | None = None
-        self._settled = -math.inf
-        self.present_until = math.inf
+        self.missing: dict[str, evidence.Missing] = {}
+        self._held: set[str] = set()
+        self.contact = evidence.Contact(now)
         self._unknown_until = now + hold_time
-        # Who was found dead while others are still unknown.
-        self._gone: set[str] = set()
 
     def is_up(self, host: str, now: float) -> bool:
-        """Tell whether host is up; a few set look-ups."""
+        """Tell whether host is up; a few look-ups."""
         if host in self.present:
-            return now <= self.present_until
-        if host in self._gone:
+            return now <= self.contact.present_until
+        missing = self.missing.get(host)
+        if missing is not None:
+            return now <= missing.until
+        # It may have become present since it was looked for there.
+        return now <= self._unknown_until or host in self.present
+
+    def knows(self, host: str) -> bool:
+        """Tell whether host is present or missing."""
+        return host in self.present or host in self.missing
+
+    def recall(self, host: str, now: float) -> bool | None:
+        """Tell whether host is up; None: judge must be asked."""
+        known = self.knows(host)
+        up = known and self.is_up(host, now)
+        return up if up or self._is_dead(host) else None
+
+    def judge(self, host: str, now: float, stale: bool = False) -> bool:
+        """Tell whether host is up, and remember who was found absent.
+
+        :param stale: there is no reading that is young enough, since one that
+            is under way takes too long: only who is dead already is down
+        """
+        dead = self._is_dead(host)
+        if dead or stale:
+            return not dead
+        if self.knows(host):
+            return self.is_up(host, now)
+        until = max(self._unknown_until, self.contact.unsettled_until(now))
+        if now > until:
+            self.missing[host] = evidence.Missing(
+                -math.inf, evidence.ABSENT, now, None
+            )
             return False
-        return now <= self._held.get(host, self._unknown_until)
+        self._hold({host: (evidence.UNSETTLED, until)}, now)
+        return True
+
+    def _is_dead(self, host: str) -> bool:
+        return host in self.missing and host not in self._held
+
+    def is_in_doubt(self, now: float) -> bool:
+        """Tell whether anybody is up without evidence."""
+        contact = self.contact
+        blind = contact.blind_since is not None
+        return blind or bool(self._held) or not contact.is_settled(now)
 
     def is_held(self, host: str) -> bool:
         """Tell whether host is missing but not down."""
         return host in self._held
 
+    def reason(self, host: str) -> str | None:
+        """Return why a host that is not present is held, or was."""
+        missing = self.missing.get(host)
+        if missing is not None:
+            return missing.reason
+        return evidence.BLIND if self.contact.blind_since is not None else None
+
     def proof(self, host: str) -> float | None:
-        """Return when host was last proven alive."""
+        """Return when host was last confirmed."""
         if host in self.present:
-            return self._confirmed
-        return self._proofs.get(host)
-
-    @property
-    def confirmed(self) -> float | None:
-        """When the backend last confirmed anything."""
-        return self._confirmed
-
-    @property
-    def blind_since(self) -> float | None:
-        """Since when there is no confirmed contact; None: there is."""
-        return self._blind_since
+            return self.contact.confirmed
+        missing = self.missing.get(host)
+        return None if missing is None else missing.proof
 
     def __iter__(self) -> Iterator[str]:
         return iter([*self.present, *self._held])
@@ -148,184 +148,165 @@ class Membership:
     def __len__(self) -> int:
         return len(self.present) + len(self._held)
 
-    def confirm(self, reading: Reading, now: float) -> Changes:
-        """Take a membership that the backend just confirmed.
+    def confirm(
+        self, reading: evidence.Reading, now: float
+    ) -> evidence.Changes:
+        """Take a reading; see doubt for who of those that it misses is held.
 
-        Members that it misses are down, but held when
-
-        - the backend turns out emptied (the caller can tell), or
-        - more than half of the group and at least MASS_LOSS members
-          vanished within settle_time, or
-        - contact is back after an outage for less than settle_time, or
-        - somebody vouches for them, and for as long as he does.
+        Other threads ask meanwhile, so every host is in one place at least.
         """
-        present = reading.present
-        came = present - self.present
-        lost = self.present - present
-        holds = dict.fromkeys(lost, self._hold_until(now))
-        self._miss(lost)
-        self._settle(now)
-        held = self._judge(present, holds, now, reading.emptied)
-        held |= self._vouch(holds, held, reading.vouched)
-        # Other threads ask meanwhile: whoever is up is always somewhere.
-        self.present = present
-        down = (lost - held) | self._see(reading, now)
-        came_back = self._release(came)
-        self._bury(down)
-        return Changes(
-            up=came - came_back, held=held, down=down, expired=self.expire(now)
+        expired = self.expire(now)
+        came = reading.present - self.present
+        lost = self.present - reading.present
+        lost |= self._held & reading.left
+        self._settle(reading, now)
+        doubts = self._doubts(reading, lost - reading.left, now)
+        down = lost - doubts.keys()
+        for host in down:
+            self._miss(
+                host,
+                evidence.Missing(
+                    -math.inf, evidence.ABSENT, now, self.proof(host)
+                ),
+            )
+        self._held -= down
+        self._hold(doubts, now)
+        self.present = reading.present
+        # Neither those that were held nor those that nobody saw expire.
+        back = came & (self._held | expired)
+        self._held -= came
+        for host in came:
+            self.missing.pop(host, None)
+        self._know(reading, now)
+        return evidence.Changes(
+            up=came - back,
+            down=down,
+            held={host: reason for host, (reason, _) in doubts.items()},
+            expired=expired - came,
         )
 
-    def admit(self, host: str) -> None:
-        """Take one more host that the backend just confirmed."""
-        self.present = self.present | {host}
+    def lose(self, now: float, begun: float | None = None) -> evidence.Changes:
+        """Take note that nothing could be read.
 
-    def presume(self, host: str, now: float) -> None:
-        """Take a host of which nothing can be learnt for now: up, at first."""
-        self._held[host] = now + self._hold_time
-        self._vouched.add(host)
-
-    def lose(self, now: float) -> Changes:
-        """Take note that nothing could be confirmed."""
-        if self._blind_since is None:
-            self.present_until = self._evidence(now) + self._hold_time
-            if self._is_idle(now):
-                self._presume_all(now)
-            self._blind_since = now
-        self._asked = now
-        return Changes(expired=self.expire(now))
+        :param begun: when the read began that has failed
+        """
+        contact = self.contact
+        idle = now - contact.asked > self._idle_time
+        expired = _NOBODY if idle else self.expire(now)
+        if contact.blind_since is None or (
+            idle and contact.restarts < _RENEWED
+        ):
+            since = now if begun is None else begun
+            contact.lose(since, since + self._hold_time)
+            if idle:
+                self._presume(now)
+        contact.asked = now
+        return evidence.Changes(expired=expired | self.expire(now))
 
     def expire(self, now: float) -> Set[str]:
-        """Return the hosts whose hold time has ended, once each."""
-        over = {host for host, until in self._held.items() if until < now}
-        for host in over:
-            del self._held[host]
-        if now > self.present_until and self.present:
-            self._miss(self.present)
+        """Return the hosts that were held for long enough, once each.
+
+        To be asked after a reading, as judge is.
+        """
+        over = {host for host in self._held if self.missing[host].until < now}
+        self._held -= over
+        until = self.contact.present_until
+        if now > until and self.present:
             over |= self.present
+            for host in self.present:
+                self._miss(
+                    host,
+                    evidence.Missing(
+                        until, evidence.BLIND, now, self.proof(host)
+                    ),
+                )
             self.present = _NOBODY
-        self._bury(over)
         return over
 
-    def _evidence(self, now: float) -> float:
-        """Return from when on the present members' silence counts."""
-        if self._confirmed is None or self._is_idle(now):
-            return now
-        return self._confirmed
+    def _presume(self, now: float) -> None:
+        """Take it that whoever is not known to be dead may be alive."""
+        self._unknown_until = until = now + self._hold_time
+        for host in self._held:
+            each = self.missing[host]
+            if each.renewed < _RENEWED:
+                self.missing[host] = each._replace(
+                    until=until, renewed=each.renewed + 1
+                )
 
-    def _is_idle(self, now: float) -> bool:
-        """Tell whether nobody has asked for long."""
-        return (
-            self._confirmed is not None
-            and now - self._confirmed > self._idle_time
+    def _settle(self, reading: evidence.Reading, now: float) -> None:
+        """Give members time to come back if an outage ends, or a doubt."""
+        contact, settled = self.contact, now + self._settle_time
+        if contact.outage(now) > self._settle_time / 4:
+            contact.held_until = max(contact.present_until, settled)
+            contact.settled = contact.doubtful = settled
+        if not reading.complete:
+            if now > contact.doubtful:
+                contact.held_until = now + self._hold_time
+                if now - contact.asked > self._idle_time:
+                    self._presume(now)
+            contact.doubtful = settled
+
+    def _doubts(
+        self, reading: evidence.Reading, lost: Set[str], now: float
+    ) -> dict[str, tuple[str, float]]:
+        """Return who is held from now on: the reason, and until when."""
+        doubts: dict[str, tuple[str, float]] = {}
+        latest = self.contact.outage_until(now)
+        for host, seconds in (reading.doubted or {}).items():
+            if host in lost or not self.knows(host):
+                until = min(now + seconds, latest)
+                doubts[host] = str(reading.doubt), until
+        recent = len(lost) and len(lost) + self._recently_lost(reading, now)
+        found = evidence.doubt(
+            reading, self.contact, recent, now, self._hold_time
+        )
+        if found is not None:
+            doubts |= dict.fromkeys(lost - doubts.keys(), found)
+        return doubts
+
+    def _recently_lost(self, reading: evidence.Reading, now: float) -> int:
+        """Return how many were lost not long ago, and are still."""
+        since = now - self._settle_time
+        return sum(
+            each.proof is not None
+            and each.lost_at >= since
+            and host not in reading.present
+            and host not in reading.left
+            for host, each in self.missing.items()
         )
 
-    def _hold_until(self, now: float) -> float:
-        """Return until when those that are missing now may be held."""
-        if self._blind_since is None:
-            return self._evidence(now) + self._hold_time
-        if now - self._asked > self._idle_time:
-            # They may have been there again while nobody asked.
-            return max(self.present_until, now + self._settle_time)
-        return self.present_until
+    def _miss(self, host: str, missing: evidence.Missing) -> None:
+        """Note a host that is missing, after all others."""
+        self.missing.pop(host, None)
+        self.missing[host] = missing
 
-    def _miss(self, hosts: Iterable[str]) -> None:
-        """Keep the proofs of members that are no longer present."""
-        if self._confirmed is not None:
-            self._proofs.update(dict.fromkeys(hosts, self._confirmed))
+    def _hold(self, doubts: dict[str, tuple[str, float]], now: float) -> None:
+        for host, (reason, until) in doubts.items():
+            self._miss(
+                host, evidence.Missing(until, reason, now, self.proof(host))
+            )
+        self._held |= doubts.keys()
 
-    def _settle(self, now: float) -> None:
-        """Give members time to come back if an outage ends."""
-        if self._blind_since is not None and self._outage(now):
-            self._settled = now + self._settle_time
+    def _know(self, reading: evidence.Reading, now: float) -> None:
+        """Note the contact, and that it is known who is not there."""
+        self.contact.confirm(now)
+        if self.contact.is_settled(now):
+            self._unknown_until = -math.inf
+            self._bury_strangers()
+        # The first of them was lost first.
+        while self.missing:
+            host = next(iter(self.missing))
+            if host in self._held or not self._is_old(host, now):
+                break
+            del self.missing[host]
 
-    def _see(self, reading: Reading, now: float) -> Set[str]:
-        """Note the contact; return who is gone although not just lost."""
-        idle = self._is_idle(now)
-        self._blind_since = None
-        self.present_until = math.inf
-        self._confirmed = self._asked = now
-        if reading.emptied or reading.incomplete or now <= self._settled:
-            if idle:
-                self._presume_all(now)
-            return _NOBODY
-        self._unknown_until = -math.inf
-        self._gone.clear()
-        return self._abandon(reading.vouched)
+    def _bury_strangers(self) -> None:
+        """Take those for dead who were held because they were unknown."""
+        for host in list(self._held):
+            each = self.missing[host]
+            if each.proof is None and each.reason == evidence.UNSETTLED:
+                self._held.discard(host)
+                self.missing[host] = each._replace(until=-math.inf)
 
-    def _presume_all(self, now: float) -> None:
-        """Take it that whoever was missing may have come since."""
-        self._unknown_until = now + self._hold_time
-        self._gone.clear()
-
-    def _bury(self, hosts: Set[str]) -> None:
-        """Tell the dead from those that nothing is known of."""
-        if self._unknown_until > -math.inf:
-            self._gone |= hosts
-
-    def _outage(self, now: float) -> bool:
-        """Tell whether contact was lost for long enough to lose members."""
-        since = (
-            self._blind_since if (self._confirmed is None) else self._confirmed
-        )
-        return since is not None and now - since > self._settle_time / 4
-
-    def _judge(
-        self,
-        present: Set[str],
-        holds: dict[str, float],
-        now: float,
-        emptied: bool,
-    ) -> Set[str]:
-        """Hold those of the lost whose absence is no evidence."""
-        if holds:
-            self._losses.append((now, holds))
-        while self._losses and (self._losses[0][0] < now - self._settle_time):
-            self._losses.popleft()
-        if emptied or now <= self._settled:
-            doubted = holds
-        elif holds and self._is_mass_loss(present):
-            doubted = self._recent_losses(present, self._lag)
-        else:
-            return _NOBODY
-        self._held.update(doubted)
-        return frozenset(doubted)
-
-    def _vouch(
-        self, holds: dict[str, float], held: Set[str], vouched: Set[str]
-    ) -> Set[str]:
-        """Hold those of the lost that somebody vouches for."""
-        self._vouched -= held
-        doubted = (holds.keys() & vouched) - held
-        self._held.update({host: holds[host] for host in doubted})
-        self._vouched |= doubted
-        return doubted
-
-    def _abandon(self, vouched: Set[str]) -> Set[str]:
-        """Let go those for whom nobody vouches any more."""
-        over = self._vouched - vouched
-        self._vouched -= over
-        return {host for host in over if self._held.pop(host, None)}
-
-    def _is_mass_loss(self, present: Set[str]) -> bool:
-        lost = len(self._recent_losses(present))
-        return lost >= MASS_LOSS and lost > len(present)
-
-    def _recent_losses(
-        self, present: Set[str], lag: float = 0.0
-    ) -> dict[str, float]:
-        recent: dict[str, float] = {}
-        for _, holds in self._losses:
-            recent.update(holds)
-        return {
-            host: until - lag
-            for host, until in recent.items()
-            if host not in present
-        }
-
-    def _release(self, came: Set[str]) -> Set[str]:
-        """Forget what was kept of those that came; return the held."""
-        self._gone -= came
-        for host in came:
-            self._proofs.pop(host, None)
-        return {host for host in came if self._held.pop(host, None)}
+    def _is_old(self, host: str, now: float) -> bool:
+        return self.missing[host].lost_at < now - _FORGET

@@ -12,8 +12,8 @@
 
 """Keeps one group's membership young, on demand and in bounded time."""
 
-from collections.abc import Callable, Iterable
-import dataclasses
+import abc
+from collections.abc import Callable
 import datetime
 import math
 import threading
@@ -21,20 +21,31 @@ import time
 
 from oslo_log import log as logging
 
+from nova_servicegroup import evidence
 from nova_servicegroup import exceptions
+from nova_servicegroup import journal
 from nova_servicegroup import membership
+from nova_servicegroup import pace
 
 LOG = logging.getLogger(__name__)
 
-#: So many hosts are named in one line of the log.
-_NAMED = 50
-#: Seconds.
-_ANSWER_AGE = 5.0
 
+class Dates:
+    """The dates of moments. All who are present were proven at the same."""
 
-#: Reads the group, waiting at most so many seconds for the answer.
-#: :raises BackendError: nothing was confirmed, this time
-Read = Callable[[float], membership.Reading]
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last = -math.inf, time_ago(0.0)
+
+    def date(self, moment: float | None) -> datetime.datetime | None:
+        """Return the date of a moment of the clock, aware."""
+        if moment is None:
+            return None
+        known, date = self._last
+        if moment != known:
+            date = time_ago(max(0.0, self._clock() - moment))
+            self._last = moment, date
+        return date
 
 
 def time_ago(seconds: float) -> datetime.datetime:
@@ -43,234 +54,237 @@ def time_ago(seconds: float) -> datetime.datetime:
     return now - datetime.timedelta(seconds=seconds)
 
 
-class Contact:
-    """Whether a backend is known to be away, for all that read it.
+class Source(abc.ABC):
+    """Reads one group."""
 
-    :ivar lost_at: when the last read by anyone has failed; None: it has not
-    """
+    @abc.abstractmethod
+    def read(self, wait: float) -> evidence.Reading:
+        """Read the group; one thread at a time.
 
-    def __init__(self) -> None:
-        self.lost_at: float | None = None
+        :param wait: seconds, at most
+        :raises BackendError: nothing was confirmed, this time
+        """
+
+    def want(self, host: str) -> bool:
+        """Take note that somebody asks about a host that no reading had.
+
+        :returns: whether its absence is no evidence, since no reading has
+            asked for it yet
+        """
+        return False
+
+    def name(self, host: str) -> str:
+        """Return a host's name as it has joined."""
+        return host
 
 
 class Observer:
     """Answers who is up in one group, for every thread of a process.
 
     The group is read at most once in each ``refresh_interval``, by whoever
-    asks first. A question waits for the backend only when there is no
-    membership young enough: at most ``read_timeout``. Once an answer has
-    failed to come, those that ask soon after one another do not wait until
-    contact is back, for whichever group: what one has asked for, the next one
-    fetches. Who asks later than that looks anew, since contact may be back for
-    long.
+    asks first; the others await it. A question waits for the backend only when
+    there is no membership young enough: as long as ``patience`` allows. While
+    the backend does not answer, questions do not wait: it is asked in the
+    background, and what one question has asked for, the next one fetches.
+
+    For some minutes after the last question it is read in the background now
+    and then, so that one who asks seldom misses neither an outage nor who has
+    joined.
 
     :param name: what to call the group in the log
-    :param read: see Read
-    :param members: makes the membership, given the time of its start
-    :param contact: what the observers of one backend share
-    :param blind_wait: seconds that a refresh waits while contact is lost;
-        where threads are green, it is only then that others run
+    :param members: the membership; started now
+    :param background: whether to read in the background
+    :ivar members: the membership, as it was last read
     """
 
     def __init__(
         self,
         name: str,
-        read: Read,
+        source: Source,
         members: Callable[[float], membership.Membership],
         *,
         refresh_interval: float,
-        read_timeout: float,
-        contact: Contact | None = None,
-        blind_wait: float = 0.0,
+        patience: pace.Patience,
+        background: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._name = name
-        self._read = read
-        self._members = members(clock())
-        self._refresh_interval = refresh_interval
-        # What was asked for so many seconds ago still tells who is up.
-        self._answer_age = max(_ANSWER_AGE, 2 * refresh_interval)
-        self._read_timeout = read_timeout
-        self._contact = contact or Contact()
-        self._blind_wait = blind_wait
+        self._source = source
         self._clock = clock
-        self._lock = threading.Lock()
-        self._due = -math.inf
-        self._emptied = False
-        self._counted = False
-        # A proof of life, and the time of that moment.
-        self._dated = -math.inf, time_ago(0.0)
-        #: Why the last read failed; None: it did not.
-        self.error: exceptions.BackendError | None = None
+        self.members = members(clock())
+        self._pace = pace.Pace(refresh_interval, patience)
+        self._journal = journal.Journal(name)
+        # One reads; and one changes the membership, which takes no time.
+        self._reading, self._changing = threading.Lock(), threading.Lock()
+        self._watch = (
+            pace.Watch(self._look, self._pause) if background else None
+        )
 
     def recall(self, host: str) -> bool | None:
         """Tell whether host is up if that is known without reading.
 
-        Looks into memory and touches nothing else, so a forked child may ask
-        its parent's observer: what was read before is as young for both.
+        Looks into memory and does nothing else, so a forked child may ask its
+        parent's observer: what was read before is as young for both.
         """
-        now, members = self._clock(), self._members
-        if now >= self._due:
+        now = self._clock()
+        pace_ = self._pace
+        if now >= pace_.due:
             return None
+        # As long as somebody asks, it is read in the background.
+        pace_.asked = now
+        members = self.members
         # Nova asks about every host. What is true of most takes one call less.
-        if host in members.present and now <= members.present_until:
+        if host in members.present and now <= members.contact.present_until:
             return True
-        return self._recall_missing(host, now)
-
-    def _recall_missing(self, host: str, now: float) -> bool | None:
-        """Recall a host that is not present."""
-        return self._members.is_up(host, now)
+        return members.recall(host, now)
 
     def is_up(self, host: str) -> bool:
         """Tell whether host is up. Never raises."""
-        now = self._clock()
-        if now >= self._due:
-            self._refresh()
-        return self._members.is_up(host, now)
+        name = membership.canonical(host)
+        if self._is_unread(name):
+            self._pace.hurry(self._clock())
+        self.refresh()
+        return self._judge(name)
 
-    def members(self) -> membership.Membership:
-        """Return the membership, refreshed if it was due."""
-        if self._clock() >= self._due:
-            self._refresh()
-        return self._members
+    def _is_unread(self, host: str) -> bool:
+        """Tell whether no reading can have had a host, alive or not."""
+        return not self.members.knows(host) and self._source.want(host)
+
+    @property
+    def error(self) -> exceptions.BackendError | None:
+        """Why the last read failed; None: it did not."""
+        return self._pace.error
+
+    def refresh(self) -> membership.Membership:
+        """Return the membership, read again if that is due."""
+        now = self._pace.asked = self._clock()
+        if now >= self._pace.due:
+            self._read(self._pace.wait(now))
+        if self._watch is not None:
+            self._watch.keep()
+        return self.members
 
     def is_due(self) -> bool:
         """Tell whether the membership is so old that it must be refreshed."""
-        return self._clock() >= self._due
+        return self._clock() >= self._pace.due
 
-    def proof_time(self, host: str) -> datetime.datetime | None:
-        """Return when host was last proven alive, aware; None: never.
-
-        Looks into memory only. All who are present were proven alive at the
-        same moment, so that moment's time is found out once.
-        """
-        proof = self._members.proof(host)
-        if proof is None:
-            return None
-        known, moment = self._dated
-        if proof != known:
-            moment = time_ago(max(0.0, self._clock() - proof))
-            self._dated = proof, moment
-        return moment
+    def name(self, host: str) -> str:
+        """Return a member's name as it has joined."""
+        return self._source.name(host)
 
     def proof_age(self, host: str) -> float | None:
-        """Return the seconds since host was last proven alive."""
-        proof = self.members().proof(host)
+        """Return the seconds since host was last proven alive.
+
+        Looks into memory only.
+        """
+        proof = self.proof(host)
         return None if proof is None else max(0.0, self._clock() - proof)
+
+    def proof(self, host: str) -> float | None:
+        """Return when host was last proven alive; None: never."""
+        return self.members.proof(membership.canonical(host))
 
     def age(self) -> float | None:
         """Return the seconds since the group was confirmed; None: never."""
-        confirmed = self._members.confirmed
+        confirmed = self.members.contact.confirmed
         return None if confirmed is None else self._clock() - confirmed
 
-    def _refresh(self) -> None:
+    def close(self) -> None:
+        """Read no more in the background."""
+        if self._watch is not None:
+            self._watch.stop()
+
+    def _read(self, wait: float) -> None:
         """Read the group, unless another thread just did."""
-        wait = self._wait()
-        if not self._lock.acquire(timeout=wait):
+        begun = self._clock()
+        if not self._reading.acquire(timeout=wait):
             return
         try:
-            if self._clock() >= self._due:
-                self._read_once(wait)
+            left = max(0.0, begun + wait - self._clock())
+            # Who has waited for another one's read has no time for its own.
+            if self.is_due() and left >= wait / 2:
+                self._read_once(left)
+                self._rest()
         finally:
-            self._lock.release()
+            self._reading.release()
 
-    def _wait(self) -> float:
-        """Return the seconds that a question may wait for the backend."""
-        lost_at = self._contact.lost_at
-        if lost_at is None or self._clock() - lost_at > self._answer_age:
-            return self._read_timeout
-        return self._blind_wait
-
-    def _read_once(self, wait: float) -> None:
+    def _read_once(self, wait: float) -> bool:
+        """Read the group; tell whether it could be read."""
+        begun = self._clock()
         try:
-            reading = self._read(wait)
+            reading = self._source.read(wait)
         except exceptions.BackendError as error:
-            self._lost(error)
+            self._lost(error, begun)
+            return False
         except Exception as error:
-            LOG.exception('Unexpected error while reading %s', self._name)
-            self._lost(exceptions.BackendError(self._name, repr(error)))
-        else:
-            self._confirmed(reading)
-        self._due = self._clock() + self._refresh_interval
+            name = self._journal.name
+            LOG.exception('Unexpected error while reading %s', name)
+            self._lost(exceptions.BackendError(name, repr(error)), begun)
+            return False
+        self._confirmed(reading)
+        return True
 
-    def _confirmed(self, reading: membership.Reading) -> None:
+    def _rest(self) -> None:
+        self._pace.due = self._clock() + self._pace.interval
+
+    def _confirmed(self, reading: evidence.Reading) -> None:
         now = self._clock()
-        self._contact.lost_at = None
-        self.error = None
-        blind_since = self._members.blind_since
-        first = not self._counted
-        changes = self._members.confirm(reading, now)
-        if blind_since is not None:
-            LOG.info(
-                '%s: contact is back after %.1f s.',
-                self._name,
-                now - blind_since,
-            )
-        if reading.emptied and not self._emptied:
-            LOG.info(
-                '%s: the backend has forgotten it, or was emptied. Nobody is '
-                'missing until it is known again.',
-                self._name,
-            )
-        elif first and not reading.emptied:
-            self._counted = True
-            LOG.info('%s: %d members.', self._name, len(reading.present))
-            changes = dataclasses.replace(changes, up=frozenset())
-        self._emptied = reading.emptied
-        # One after the other may be missing where a backend forgets some.
-        self._log(
-            changes, logging.INFO if reading.vouched else logging.WARNING
-        )
+        self._pace.confirmed()
+        blind_since = self.members.contact.blind_since
+        doubt = self.members.is_in_doubt(now)
+        with self._changing:
+            changes = self.members.confirm(reading, now)
+        self._wake(doubt, now)
+        blind = None if blind_since is None else now - blind_since
+        self._journal.confirmed(reading, changes, blind, now)
 
-    def _lost(self, error: exceptions.BackendError) -> None:
+    def _lost(self, error: exceptions.BackendError, begun: float) -> None:
         now = self._clock()
-        self._contact.lost_at = now
-        self.error = error
-        first = self._members.blind_since is None
-        changes = self._members.lose(now)
-        if first and self._members.confirmed is None:
-            LOG.warning(
-                '%s cannot be read (%s). It cannot be told who is '
-                'alive; every member is presumed up at first.',
-                self._name,
-                error,
-            )
-        elif first:
-            LOG.warning(
-                '%s cannot be read any more (%s). Its %d members are '
-                'held up until the hold time is over.',
-                self._name,
-                error,
-                len(self._members),
-            )
-        self._log(changes)
+        self._pace.lost(error, now - begun, now)
+        contact = self.members.contact
+        doubt = self.members.is_in_doubt(now)
+        with self._changing:
+            changes = self.members.lose(now, begun)
+        self._wake(doubt, now)
+        held = None if contact.confirmed is None else len(self.members)
+        lasted = now - (contact.blind_since or now)
+        self._journal.lost(error, held, changes, lasted)
 
-    def _log(
-        self, changes: membership.Changes, held: int = logging.WARNING
-    ) -> None:
-        self._log_hosts(logging.INFO, 'up', changes.up)
-        self._log_hosts(logging.WARNING, 'down', changes.down)
-        self._log_hosts(
-            held,
-            'missing, but held up: the backend may have lost them',
-            changes.held,
-        )
-        reason = (
-            'down: not seen for the hold time'
-            if self._members.blind_since is None
-            else 'down: blind, and not seen for the hold time'
-        )
-        self._log_hosts(logging.WARNING, reason, changes.expired)
+    def _wake(self, doubt: bool, now: float) -> None:
+        """Have the background read sooner where doubt has just begun."""
+        begins = self.members.is_in_doubt(now) and not doubt
+        if begins and self._watch is not None:
+            self._watch.wake()
 
-    def _log_hosts(self, level: int, what: str, hosts: Iterable[str]) -> None:
-        names = sorted(hosts)
-        if names:
-            more = len(names) - _NAMED
-            LOG.log(
-                level,
-                '%s: %s%s: %s',
-                self._name,
-                ', '.join(names[:_NAMED]),
-                f' and {more} more' if more > 0 else '',
-                what,
-            )
+    def _judge(self, host: str) -> bool:
+        now = self._clock()
+        age = now - self.members.contact.asked
+        late = age > pace.IDLE + self._pace.refresh_interval
+        # The next reading asks for it; one that fails cannot.
+        stale = late or (self.error is None and self._is_unread(host))
+        with self._changing:
+            up = self.members.judge(host, now, stale)
+            if up:
+                return True
+            over = self.members.expire(now)
+        blind = self.members.contact.blind_since is not None
+        self._journal.expired(evidence.Changes(expired=over), blind)
+        return False
+
+    def _look(self) -> None:
+        """Read in the background, if it is due.
+
+        Where green threads stand still between questions, no answer may have
+        come for lack of time. So whoever asks next reads all the same. That
+        there was an outage is believed: there may have been one, and who is
+        missing after it may be alive.
+        """
+        if self.is_due() and self._reading.acquire(blocking=False):
+            try:
+                if self._read_once(self._pace.patience.read_timeout):
+                    self._rest()
+            finally:
+                self._reading.release()
+
+    def _pause(self) -> float | None:
+        now = self._clock()
+        return self._pace.pause(now, self.members.is_in_doubt(now))

@@ -10,10 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""One object for each process, however it was forked."""
+"""What a process is: forked or not, and with which threads."""
 
 from collections.abc import Callable
 import os
+import sys
 from typing import Generic, TypeVar
 
 T = TypeVar('T')
@@ -43,3 +44,24 @@ class PerProcess(Generic[T]):
 
     def _make(self) -> T:
         return self._made.setdefault(os.getpid(), self._factory())
+
+
+def handler() -> str:
+    """Return the kazoo handler that suits this process.
+
+    Read off what eventlet has patched; a process that never imported it
+    runs on native threads, where importing it may be forbidden.
+    """
+    patcher = sys.modules.get('eventlet.patcher')
+    if patcher is not None and patcher.is_monkey_patched('socket'):
+        return 'eventlet'
+    return 'threading'
+
+
+def blind_wait() -> float:
+    """Return the seconds to lend to other threads while contact is lost.
+
+    Green threads under uWSGI stand still between requests, so there a
+    connection would never be made again.
+    """
+    return 0.1 if handler() == 'eventlet' else 0.0

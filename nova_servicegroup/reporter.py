@@ -28,6 +28,9 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds before the first beat of the timer, as in Nova.
 INITIAL_DELAY = 5
+#: Seconds for which a stop waits for a heartbeat that is under way: one that
+#: ended after it would restore the membership.
+STOP_WAIT = 1.0
 
 
 @dataclasses.dataclass
@@ -80,6 +83,7 @@ class Reporter:
         self._wall = wall
         self._lost_at: float | None = None
         self._stopped = False
+        self._running = threading.Lock()
         self._interval = 0.0
         self._due = -math.inf
         self.last_run = clock()
@@ -116,8 +120,11 @@ class Reporter:
 
     def run(self) -> None:
         """Beat once."""
-        if self._stopped:
-            return
+        with self._running:
+            if not self._stopped:
+                self._run()
+
+    def _run(self) -> None:
         self.last_run = self._clock()
         self._due = self.last_run + self._interval
         self.counts.beats += 1
@@ -141,9 +148,15 @@ class Reporter:
         if self._stopped:
             return
         self._stopped = True
+        ended = self._running.acquire(timeout=STOP_WAIT)
+        if ended:
+            self._running.release()
+        if leave and self._leave:
+            self._run_leave(self._leave)
+
+    def _run_leave(self, leave: Callable[[], None]) -> None:
         try:
-            if leave and self._leave:
-                self._leave()
+            leave()
         except exceptions.ServiceGroupError as error:
             LOG.warning(
                 '%s could not leave (%s); its membership will expire.',
@@ -206,12 +219,30 @@ class ProgressGate:
         self._clock = clock
         self._given_up_at: float | None = None
         self._stop = threading.Event()
+        # None: it could not be, and that was logged.
+        self._watched: bool | None = False
 
-    def start(self) -> None:
-        """Watch from a thread of its own until stop()."""
-        threading.Thread(
-            target=self._watch, daemon=True, name='servicegroup-progress'
-        ).start()
+    def keep(self) -> None:
+        """See to it that a thread watches, until stop().
+
+        Without one a service that is stuck would stay up; so every beat calls
+        this.
+        """
+        if self._watched or self._stop.is_set():
+            return
+        try:
+            threading.Thread(
+                target=self._watch, daemon=True, name='servicegroup-progress'
+            ).start()
+        except RuntimeError as error:
+            if self._watched is False:
+                LOG.warning(
+                    'Nobody watches whether the service makes progress: %s',
+                    error,
+                )
+            self._watched = None
+        else:
+            self._watched = True
 
     def stop(self) -> None:
         """End the watch."""

@@ -12,8 +12,8 @@
 
 """What is asked of the services that join, and of their records."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from nova_servicegroup import exceptions
 
@@ -24,6 +24,73 @@ ServiceRef = Mapping[str, Any]
 
 #: The groups that the services of today's Nova join.
 GROUPS = ('compute', 'conductor', 'scheduler')
+
+#: The time of the last heartbeat that the record of a service shows which has
+#: left, in seconds since the epoch. Whoever reads it, Nova's own driver as
+#: well, calls the service down. No clock shows it, and not all databases know
+#: the zone of a time that is written.
+LEFT = 86400.0
+
+#: The UUID of a record, empty if it has none; its host; and the time of its
+#: last heartbeat, or else of its creation, in seconds since the epoch; None:
+#: it has neither.
+Row = tuple[str, str, float | None]
+
+
+class Heartbeats(NamedTuple):
+    """What the database of one cell says of a group.
+
+    :ivar now: the database's time, in seconds since the epoch
+    :ivar rows: one for each service
+    """
+
+    now: float
+    rows: Sequence[Row]
+
+
+class Table(Protocol):
+    """Nova's services table, in every cell that this process can reach.
+
+    Each raises NoAccess where this process has no access to a database, and
+    BackendError where nothing could be read.
+    """
+
+    def cells(self) -> list[str | None]:
+        """Return what tells each cell, as cell_of does; None: the only one."""
+
+    def heartbeats(self, cell: str | None, group: str) -> Heartbeats:
+        """Return the heartbeats of a group in one cell."""
+
+    def records(self, group: str) -> list[ServiceRef]:
+        """Return the records of a group in all cells.
+
+        :raises PartialRecords: some did not answer; it has those of the others
+        """
+
+
+class NoTable:
+    """Stands for a services table that this process cannot reach.
+
+    :param reason: why
+    """
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def cells(self) -> list[str | None]:
+        """See Table."""
+        raise self._error()
+
+    def heartbeats(self, cell: str | None, group: str) -> Heartbeats:
+        """See Table."""
+        raise self._error()
+
+    def records(self, group: str) -> list[ServiceRef]:
+        """See Table."""
+        raise self._error()
+
+    def _error(self) -> exceptions.NoAccess:
+        return exceptions.NoAccess('services table', self._reason)
 
 
 class Timers(Protocol):
@@ -42,6 +109,8 @@ class Timers(Protocol):
 
 class Service(Protocol):
     """What a driver may ask of the service that joins.
+
+    A service with a record may also have the methods of Recorded.
 
     :ivar report_interval: seconds; 0 means that the service never reports
     :ivar host: the host that it runs on
@@ -87,6 +156,26 @@ class Service(Protocol):
 
         :param options: oslo.messaging's, by name; what the operator has put
             into the URL goes before
+        """
+
+
+class Recorded(Protocol):
+    """What a driver asks of a service that has others keep its record."""
+
+    def read_heartbeat(self) -> object:
+        """Return what changes in the record with each heartbeat.
+
+        :raises RecordDeleted: the record is gone
+        :raises BackendError: it could not be read
+        """
+
+    def save_departure(self) -> None:
+        """Have the record say that the service has left, see LEFT.
+
+        Nothing is written where somebody else reports for the record as well.
+
+        :raises RecordDeleted: the record is gone
+        :raises BackendError: it could not be written
         """
 
 
@@ -136,6 +225,11 @@ class Unrecorded:
     def new_transport(self, options: Mapping[str, str]) -> Any:
         """See Service."""
         return None
+
+
+def has_left(beat: float) -> bool:
+    """Tell whether the time of a heartbeat means that the service has left."""
+    return beat <= 2 * LEFT
 
 
 def cell_of(service_ref: ServiceRef) -> str | None:

@@ -19,12 +19,16 @@ from typing import Any
 
 from cliff import columns
 
+from nova_servicegroup import escaping
 
 #: Formats that have no lists.
 _FLAT = ('csv', 'value')
+#: Formats that show control characters as escapes of their own.
+_ESCAPING = ('json', 'yaml')
 
 
-class Cell(columns.FormattableColumn[Any]):
+# The class takes a type since cliff 4.9 only.
+class Cell(columns.FormattableColumn):  # type: ignore[type-arg]
     """A value in a table for people.
 
     Those that are unknown come last when it is sorted.
@@ -38,7 +42,7 @@ class Cell(columns.FormattableColumn[Any]):
             return 'yes' if self._value else 'no'
         if isinstance(self._value, list):
             return '\n'.join(map(_line, self._value)) or '-'
-        return str(self._value)
+        return escaping.printable(self._value)
 
     def __lt__(self, other: object) -> bool:
         if not isinstance(other, Cell):
@@ -49,9 +53,9 @@ class Cell(columns.FormattableColumn[Any]):
 
 def _line(value: Any) -> str:
     if not isinstance(value, dict):
-        return str(value)
-    told = [f'{name} {each}' for name, each in value.items() if each]
-    return ', '.join(told).removeprefix('name ')
+        return escaping.printable(value)
+    parts = [f'{name} {each}' for name, each in value.items() if each]
+    return escaping.printable(', '.join(parts).removeprefix('name '))
 
 
 def cells(
@@ -60,13 +64,17 @@ def cells(
     """Return what is known under some names, for one of cliff's formats.
 
     For programs they are plain: numbers, truths, texts, None and, where the
-    format has them, lists. For a line of words, each is a word.
+    format has them, lists. For a line of words, each is a word. Formats that
+    escape control characters themselves, JSON and YAML, have texts as they
+    are.
     """
     values = [known[name] for name in names]
     if formatter == 'table':
         return tuple(map(Cell, values))
     if formatter in _FLAT:
         values = [_flat(each) for each in values]
+    if formatter not in _ESCAPING:
+        values = [_shown(each) for each in values]
     if formatter == 'value':
         values = ['-' if each in (None, '') else each for each in values]
     return tuple(values)
@@ -74,6 +82,10 @@ def cells(
 
 def _flat(value: Any) -> Any:
     return ','.join(map(_line, value)) if isinstance(value, list) else value
+
+
+def _shown(value: Any) -> Any:
+    return escaping.printable(value) if isinstance(value, str) else value
 
 
 def time(seconds: float | None, unit: str = 'seconds') -> str | None:

@@ -22,6 +22,7 @@ from cliff import command
 
 from nova_servicegroup import api
 from nova_servicegroup.cmd import _startup
+from nova_servicegroup import escaping
 from nova_servicegroup import exceptions
 
 #: The exit status of a command that could not do its work.
@@ -56,7 +57,8 @@ class Command(command.Command):
             raise
         except Exception as error:
             if self.app.options.debug:
-                self.tell(traceback.format_exc())
+                for line in traceback.format_exc().splitlines():
+                    self.tell(line)
             self.tell(exceptions.first_line(error))
             return ERROR
 
@@ -70,7 +72,8 @@ class Command(command.Command):
 
     def tell(self, text: str) -> None:
         """Write a line to who sits there, without secrets."""
-        self.app.stderr.write(f'{_startup.hide(self.app.conf, text)}\n')
+        line = escaping.printable(_startup.hide(self.app.conf, text))
+        self.app.stderr.write(f'{line}\n')
         self.app.stderr.flush()
 
     @property

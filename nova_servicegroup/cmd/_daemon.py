@@ -55,7 +55,7 @@ def start(program: str, conf: cfg.ConfigOpts, problem: str | None) -> api.API:
     """Read the command line and the configuration, log, and make an API.
 
     :param problem: why Nova could not be imported, if so
-    :raises ServiceGroupError: see api.API
+    :raises ServiceGroupError: see api.API; or there are no servers
     :raises cfg.Error: the configuration cannot be read
     """
     if 'log_file' not in conf:
@@ -67,7 +67,9 @@ def start(program: str, conf: cfg.ConfigOpts, problem: str | None) -> api.API:
         version=metadata.version('nova-servicegroup'),
     )
     logging.setup(conf, program)
-    return _startup.make_api(conf, problem)
+    made = _startup.make_api(conf, problem)
+    _startup.require_servers(conf.servicegroup_driver, made.driver)
+    return made
 
 
 def fail(program: str, line: str) -> int:

@@ -18,8 +18,8 @@ import dataclasses
 import time
 
 from nova_servicegroup import api
-from nova_servicegroup import roll
-from nova_servicegroup import watcher
+from nova_servicegroup.watch import inventory
+from nova_servicegroup.watch import watcher
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Begun:
     """The group was seen for the first time.
 
     :ivar at: when, in seconds since the epoch
-    :ivar counts: how many are in each of roll.STATES
+    :ivar counts: how many are in each of inventory.STATES
     """
 
     at: float
@@ -96,9 +96,9 @@ class Watch:
         return [*self._contact(), *self._begin(), *changes]
 
     @property
-    def roll(self) -> roll.Roll:
+    def inventory(self) -> inventory.Inventory:
         """What was seen last."""
-        seen = self._watcher.roll
+        seen = self._watcher.last
         assert seen is not None  # noqa: S101
         return seen
 
@@ -110,18 +110,18 @@ class Watch:
         return self._clock() - self._lost_at
 
     def _contact(self) -> list[Event]:
-        error, blind_for = self.roll.view.error, self.blind_for
+        error, blind_for = self.inventory.view.error, self.blind_for
         if (error is None) == (blind_for is None):
             return []
         if error is not None:
             self._lost_at = self._clock()
-            age = self.roll.view.age
+            age = self.inventory.view.age
             return [Lost(self._wall(), self.group, str(error), age)]
         self._lost_at = None
         return [Recovered(self._wall(), self.group, blind_for or 0.0)]
 
     def _begin(self) -> list[Event]:
-        if self.begun or self.roll.view.age is None:
+        if self.begun or self.inventory.view.age is None:
             return []
         self.begun = True
-        return [Begun(self._wall(), self.group, self.roll.count())]
+        return [Begun(self._wall(), self.group, self.inventory.count())]

@@ -19,10 +19,12 @@ from typing import Any
 
 from nova_servicegroup.cmd import _cells
 from nova_servicegroup.drivers import base
-from nova_servicegroup import roll
+from nova_servicegroup.watch import inventory
 
 
-def facts(entry: roll.Entry, called: roll.Roll) -> dict[str, Any]:
+def facts(
+    entry: inventory.Entry, called: inventory.Inventory
+) -> dict[str, Any]:
     """Return what is known of a service; None: it is not known."""
     incarnations = () if entry.member is None else entry.member.incarnations
     return {
@@ -41,7 +43,9 @@ def facts(entry: roll.Entry, called: roll.Roll) -> dict[str, Any]:
     }
 
 
-def more_facts(entry: roll.Entry, called: roll.Roll) -> dict[str, Any]:
+def more_facts(
+    entry: inventory.Entry, called: inventory.Inventory
+) -> dict[str, Any]:
     """Return what else is known, which is too much for a list."""
     incarnations = () if entry.member is None else entry.member.incarnations
     seen = base.aware(_recorded(entry, 'last_seen_up'))
@@ -53,20 +57,20 @@ def more_facts(entry: roll.Entry, called: roll.Roll) -> dict[str, Any]:
     }
 
 
-def proof_age(entry: roll.Entry) -> float | None:
+def proof_age(entry: inventory.Entry) -> float | None:
     """Return the seconds since the last proof of life; None: no proof."""
     return None if entry.member is None else entry.member.proof_age
 
 
-def is_told(entry: roll.Entry) -> bool:
+def is_known(entry: inventory.Entry) -> bool:
     """Tell whether the state is more than a presumption."""
     return entry.state != base.HELD or proof_age(entry) is not None
 
 
-def reason(entry: roll.Entry) -> str:
+def reason(entry: inventory.Entry) -> str:
     """Return in words why a service is in its state."""
     age = proof_age(entry)
-    if entry.state == roll.FORCED_DOWN:
+    if entry.state == inventory.FORCED_DOWN:
         return 'an operator has declared it down'
     if entry.state == base.UP:
         return _ago('its last proof of life is {} old', age)
@@ -85,13 +89,15 @@ def _ago(text: str, age: float | None) -> str:
     return text.format('an unknown time' if age is None else f'{age:.1f} s')
 
 
-def _is_registered(entry: roll.Entry, called: roll.Roll) -> bool | None:
+def _is_registered(
+    entry: inventory.Entry, called: inventory.Inventory
+) -> bool | None:
     if entry.record is not None:
         return True
     return False if called.unregistered is None else None
 
 
-def _recorded(entry: roll.Entry, name: str) -> Any:
+def _recorded(entry: inventory.Entry, name: str) -> Any:
     return None if entry.record is None else entry.record.get(name, None)
 
 

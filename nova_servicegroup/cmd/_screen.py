@@ -23,14 +23,15 @@ from typing import Protocol, TextIO
 from nova_servicegroup.cmd import _cells
 from nova_servicegroup.cmd import _events
 from nova_servicegroup.drivers import base
-from nova_servicegroup import roll
-from nova_servicegroup import watcher
+from nova_servicegroup import escaping
+from nova_servicegroup.watch import inventory
+from nova_servicegroup.watch import watcher
 
 _COLOURS = {
     base.UP: '32',
     base.HELD: '33',
     base.DOWN: '31',
-    roll.FORCED_DOWN: '35',
+    inventory.FORCED_DOWN: '35',
 }
 
 
@@ -73,19 +74,19 @@ class Lines:
         """See Screen."""
 
     def _line(self, event: _events.Event) -> str:
-        return f'{_time(event)} {event.group} {_words(event, _plain)}'
+        return _as_text(event, _plain)
 
 
 class JsonLines(Lines):
     """An object of JSON for each event, on a line of its own."""
 
     def _line(self, event: _events.Event) -> str:
-        told = {
+        fields = {
             name: round(value, 3) if isinstance(value, float) else value
             for name, value in dataclasses.asdict(event).items()
         }
         kind = type(event).__name__.lower()
-        return json.dumps({'event': kind, **told, 'at': _time(event)})
+        return json.dumps({'event': kind, **fields, 'at': _time(event)})
 
 
 class Terminal(Lines):
@@ -118,7 +119,7 @@ class Terminal(Lines):
         self._stream.flush()
 
     def _line(self, event: _events.Event) -> str:
-        return f'{_time(event)} {event.group} {_words(event, self._paint)}'
+        return _as_text(event, self._paint)
 
 
 def screen(
@@ -144,20 +145,23 @@ def _coloured(state: str) -> str:
     return f'\x1b[{_COLOURS[state]}m{state}\x1b[0m'
 
 
+def _as_text(event: _events.Event, paint: Callable[[str], str]) -> str:
+    group = escaping.printable(event.group)
+    return f'{_time(event)} {group} {_words(event, paint)}'
+
+
 def _words(event: _events.Event, paint: Callable[[str], str]) -> str:
     match event:
         case _events.Begun():
             return _counts(event.counts, paint)
         case _events.Lost():
-            return f'lost: {event.reason}'
+            return f'lost: {escaping.printable(event.reason)}'
         case _events.Recovered():
             return f'recovered after {event.after:.1f} s'
         case watcher.Transition():
             before = 'new' if event.before is None else paint(event.before)
-            return (
-                f'{event.host}: {before} -> {paint(event.state)} '
-                f'({event.reason})'
-            )
+            host, reason = map(escaping.printable, (event.host, event.reason))
+            return f'{host}: {before} -> {paint(event.state)} ({reason})'
 
 
 def _counts(
@@ -167,8 +171,9 @@ def _counts(
 
 
 def _summary(watch: _events.Watch) -> str:
-    text = f'{watch.group}: {_counts(watch.roll.count())}'
-    age, blind_for = watch.roll.view.age, watch.blind_for
+    group = escaping.printable(watch.group)
+    text = f'{group}: {_counts(watch.inventory.count())}'
+    age, blind_for = watch.inventory.view.age, watch.blind_for
     if blind_for is not None:
         text += f'; blind since {blind_for:.0f} s'
     if age is not None:

@@ -13,7 +13,7 @@
 
 """How the commands read Nova's configuration and reach what it names."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 import contextlib
 import functools
 import os
@@ -26,8 +26,11 @@ from nova_servicegroup import api
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
-from nova_servicegroup import nova_adapter
+from nova_servicegroup import masking
 from nova_servicegroup import opts
+from nova_servicegroup.plugin import apis
+from nova_servicegroup.plugin import database
+from nova_servicegroup.plugin import hook
 from nova_servicegroup import services
 
 
@@ -41,7 +44,7 @@ def load() -> tuple[cfg.ConfigOpts, str | None]:
     os.environ.setdefault('OS_NOVA_DISABLE_EVENTLET_PATCHING', 'true')
     conf, problem = cfg.ConfigOpts(), None
     try:
-        conf = nova_adapter.load_nova()
+        conf = database.load_nova()
     except Exception as error:
         problem = f'{type(error).__name__}: {error}'
     opts.register_opts(conf)
@@ -95,25 +98,34 @@ def make_api(
         made = api.API(conf, driver)
         problem = f'Nova cannot be imported here ({problem})'
     else:
-        made = nova_adapter.make_api(conf, driver)
+        made = apis.make(conf, driver)
         problem = _open_database(conf)
     if problem is not None:
-        made.give_records(functools.partial(_no_records, problem))
+        made.give_table(services.NoTable(problem))
     return made
 
 
-def _no_records(reason: str, group: str) -> list[services.ServiceRef]:
-    """Stand for a services table that cannot be reached from here.
+def require_servers(name: str, driver: base.Driver) -> None:
+    """Refuse a driver whose members are in the memory of their process.
 
-    :raises NoAccess: always
+    A program that looks on is another process, and would see nobody.
+
+    :param name: the driver's
+    :raises ConfigurationError: as said
     """
-    raise exceptions.NoAccess('services table', reason)
+    if driver.servers is not None and not driver.servers:
+        raise exceptions.ConfigurationError(
+            exceptions.DRIVER_OPTION,
+            name,
+            'a driver with servers. This one has none, so that every process '
+            'sees only itself: see [DEFAULT] memcached_servers',
+        )
 
 
 def _open_database(conf: cfg.ConfigOpts) -> str | None:
     """Open Nova's databases; return why they cannot be used, if so."""
     try:
-        if nova_adapter.open_database(conf):
+        if database.open_database(conf):
             return None
     except Exception as error:
         return exceptions.first_line(error)
@@ -121,19 +133,19 @@ def _open_database(conf: cfg.ConfigOpts) -> str | None:
     return f'[database] connection is not set in what was read: {files}'
 
 
-def make_patient(
+def make_subject(
     conf: cfg.ConfigOpts, problem: str | None, towards: Sequence[str] = ()
-) -> finding.Patient:
+) -> finding.Subject:
     """Return what the doctor's checks look at.
 
     :param problem: why Nova could not be imported, if so
-    :param towards: see finding.Patient
+    :param towards: see finding.Subject
     """
-    return finding.Patient(
+    return finding.Subject(
         conf,
         problem,
         lambda name: _make_api_by(conf, problem, name),
-        nova_adapter.installation.problems,
+        hook.INSTALLATION.problems,
         _databases(conf) if problem is None else None,
         towards,
     )
@@ -141,10 +153,10 @@ def make_patient(
 
 def _databases(conf: cfg.ConfigOpts) -> finding.Databases | None:
     with contextlib.suppress(Exception):
-        if not nova_adapter.open_database(conf):
+        if not database.open_database(conf):
             return None
     # What is in the way is told to whoever asks.
-    return functools.partial(nova_adapter.databases, conf)
+    return functools.partial(database.databases, conf)
 
 
 def _make_api_by(
@@ -154,19 +166,40 @@ def _make_api_by(
     return make_api(conf, problem, api.load_driver(conf, name))
 
 
+#: The options of Nova, and of its libraries, whose values are URLs.
+_URLS = (
+    (None, 'transport_url'),
+    ('oslo_messaging_notifications', 'transport_url'),
+    ('servicegroup_monitor', 'backend_url'),
+    ('coordination', 'backend_url'),
+    ('database', 'connection'),
+    ('database', 'slave_connection'),
+    ('api_database', 'connection'),
+    ('api_database', 'slave_connection'),
+)
+
+
 def hide(conf: cfg.ConfigOpts, text: str) -> str:
     """Return text without anything that must stay secret."""
-    for secret in _secrets(conf):
-        text = text.replace(secret, '***')
-    text = re.sub(r'//[^/@\s]*@', '//***@', text)
-    return str(strutils.mask_password(text))
+    secrets = sorted({*_secrets(conf)} - {''}, key=len, reverse=True)
+    if secrets:
+        pattern = '|'.join(map(re.escape, secrets))
+        text = re.sub(pattern, masking.MASK, text)
+    return str(strutils.mask_password(masking.urls(text)))
 
 
-def _secrets(conf: cfg.ConfigOpts) -> list[str]:
-    values = [
-        conf[group][option.dest] if group else conf[option.dest]
-        for group, options in opts.list_opts()
-        for option in options
-        if option.secret
-    ]
-    return [value for value in values if value]
+def _secrets(conf: cfg.ConfigOpts) -> Iterator[str]:
+    for group, options in opts.list_opts():
+        for option in options:
+            if option.secret:
+                yield _value(conf, group, option.dest)
+    for group, name in _URLS:
+        yield from masking.secrets(_value(conf, group, name))
+
+
+def _value(conf: cfg.ConfigOpts, group: str | None, name: str) -> str:
+    """Return the text of an option; empty: there is none."""
+    try:
+        return (conf[group] if group else conf)[name] or ''
+    except (KeyError, cfg.NoSuchOptError):
+        return ''

@@ -17,6 +17,7 @@ Every command reads nova.conf and asks through the same driver as Nova does.
 """
 
 import argparse
+from collections.abc import Iterable, Iterator
 import contextlib
 import functools
 from importlib import metadata
@@ -64,6 +65,8 @@ class Cli(app.App):
         )
         #: Whether the backend was too mute to end the connections.
         self.unclosed = False
+        for line in _unloaded(name for name, _ in self.command_manager):
+            self.stderr.write(f'{line}\n')
 
     def build_option_parser(
         self,
@@ -146,9 +149,11 @@ class Cli(app.App):
     def servicegroup(self) -> api.API:
         """The API, made when a command wants it; closed at the end.
 
-        :raises ServiceGroupError: see api.API
+        :raises ServiceGroupError: see api.API; or there are no servers
         """
-        return _startup.make_api(self.conf, self.nova_error)
+        made = _startup.make_api(self.conf, self.nova_error)
+        _startup.require_servers(self.conf.servicegroup_driver, made.driver)
+        return made
 
     def clean_up(
         self, cmd: Any, result: int, err: BaseException | None
@@ -161,6 +166,27 @@ class Cli(app.App):
             closing.start()
             closing.join(_GOODBYE)
             self.unclosed = closing.is_alive()
+
+
+def _unloaded(loaded: Iterable[str]) -> Iterator[str]:
+    """Say which of our commands could not be loaded, and why.
+
+    cliff leaves them out in silence.
+
+    :param loaded: the names of those that could
+    """
+    there = set(loaded)
+    for point in metadata.entry_points(group=NAMESPACE):
+        name = point.name.replace('_', ' ')
+        if name in there:
+            continue
+        reason = 'the reason is not known'
+        try:
+            point.load()
+        except Exception as error:
+            line = exceptions.first_line(error)
+            reason = f'{type(error).__name__}: {line}'
+        yield f'The command {name} cannot be loaded: {reason}'
 
 
 def _choose(conf: cfg.ConfigOpts, driver: str) -> None:

@@ -30,6 +30,7 @@ from nova_servicegroup.cmd import _startup
 from nova_servicegroup.doctor import checks
 from nova_servicegroup.doctor import examination
 from nova_servicegroup.doctor import finding
+from nova_servicegroup import escaping
 
 _WIDEST = 100
 
@@ -75,14 +76,14 @@ class Doctor(_command.Command):
             if not parsed_args.check or name in parsed_args.check
         }
         app = self.app
-        patient = _startup.make_patient(
+        subject = _startup.make_subject(
             app.conf, app.nova_error, parsed_args.towards
         )
         with _quiet(app.options.debug or app.options.verbose_level > 1):
             try:
-                found = examination.examine(patient, chosen)
+                found = examination.examine(subject, chosen)
             finally:
-                patient.close()
+                subject.close()
         shown = [self._without_secrets(each) for each in found]
         write = as_json if parsed_args.json else as_text
         app.stdout.write(write(shown))
@@ -136,7 +137,7 @@ def _lines(each: finding.Finding, width: int) -> Iterator[str]:
     for label, text in paragraphs:
         if text:
             yield from textwrap.wrap(
-                text,
+                escaping.line(text),
                 width,
                 initial_indent=f'  {label:9}',
                 subsequent_indent=' ' * 11,

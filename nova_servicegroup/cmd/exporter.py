@@ -13,6 +13,8 @@
 
 """nova-servicegroup-exporter: metrics for Prometheus, as a daemon."""
 
+import importlib
+
 from oslo_config import cfg
 from oslo_utils import importutils
 
@@ -27,12 +29,10 @@ PROGRAM = 'nova-servicegroup-exporter'
 def main() -> int:
     """Serve until a signal ends it; return the exit status."""
     _daemon.quieten()
-    missing = _missing_library()
-    if missing is not None:
+    lacking = _lacking()
+    if lacking is not None:
         return _daemon.fail(
-            PROGRAM,
-            f'it needs the library {missing}, which is not installed: '
-            'pip install nova-servicegroup[exporter]',
+            PROGRAM, f'{lacking}: pip install nova-servicegroup[exporter]'
         )
     chosen = _daemon.choose_threads()
     conf, problem = _startup.load()
@@ -44,14 +44,20 @@ def main() -> int:
     return 0
 
 
-def _missing_library() -> str | None:
-    """Return the name of a library of the extra that is not installed."""
-    if importutils.try_import('prometheus_client') is None:
-        return 'prometheus-client'
+def _lacking() -> str | None:
+    """Return what is wrong with a library of the extra; None: nothing."""
+    libraries = {'prometheus_client': 'prometheus-client'}
     # What oslo.service needs for native threads, where it has a choice.
-    backend = importutils.try_import('oslo_service.backend')
-    if backend is not None and importutils.try_import('cotyledon') is None:
-        return 'cotyledon'
+    if importutils.try_import('oslo_service.backend') is not None:
+        libraries['cotyledon'] = 'cotyledon'
+    for module, library in libraries.items():
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            return (
+                f'it needs the library {library}, which cannot be imported '
+                f'({exceptions.first_line(error)})'
+            )
     return None
 
 

@@ -26,7 +26,7 @@ from nova_servicegroup.cmd import _command
 from nova_servicegroup.cmd import _facts
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
-from nova_servicegroup import roll
+from nova_servicegroup.watch import inventory
 
 GROUP = 'compute'
 _WAIT = 5.0
@@ -61,14 +61,14 @@ class _Asking(_command.Command):
     def call(
         self,
         parsed_args: argparse.Namespace,
-        is_enough: Callable[[roll.Roll], bool],
+        is_enough: Callable[[inventory.Inventory], bool],
         detailed: base.Detailed,
-    ) -> roll.Roll:
-        """Call the roll until it tells enough, or the wait is over.
+    ) -> inventory.Inventory:
+        """Read the inventory until it tells enough, or the wait is over.
 
         :param detailed: see base.Detailed
         """
-        calls = roll.RollCall(self.servicegroup, parsed_args.group)
+        calls = inventory.Reader(self.servicegroup, parsed_args.group)
         end = time.monotonic() + parsed_args.wait
         called = calls.call()
         while not is_enough(called) and time.monotonic() < end:
@@ -76,7 +76,9 @@ class _Asking(_command.Command):
             called = calls.call()
         return _detail(calls, detailed) if detailed else called
 
-    def tell_doubts(self, called: roll.Roll, without_table: str) -> None:
+    def tell_doubts(
+        self, called: inventory.Inventory, without_table: str
+    ) -> None:
         """Say in a line what could not be seen, and why, if anything.
 
         :param without_table: what is missing where Nova's cannot be read
@@ -88,13 +90,15 @@ class _Asking(_command.Command):
             self.tell(f'{without_table} ({called.unregistered}).')
 
 
-def _presumed(called: roll.Roll) -> int:
+def _presumed(called: inventory.Inventory) -> int:
     """Return how many are up only because nothing is known of them."""
-    return sum(not _facts.is_told(each) for each in called.entries.values())
+    return sum(not _facts.is_known(each) for each in called.entries.values())
 
 
-def _detail(calls: roll.RollCall, detailed: base.Detailed) -> roll.Roll:
-    """Call the roll in detail; again while a slow backend tells more."""
+def _detail(
+    calls: inventory.Reader, detailed: base.Detailed
+) -> inventory.Inventory:
+    """Read the inventory in detail; again while a slow backend tells more."""
     unplaced = -1
     for _ in range(_ROUNDS):
         called = calls.call(detailed)
@@ -104,7 +108,7 @@ def _detail(calls: roll.RollCall, detailed: base.Detailed) -> roll.Roll:
     return called
 
 
-def _unplaced(called: roll.Roll, detailed: base.Detailed) -> int:
+def _unplaced(called: inventory.Inventory, detailed: base.Detailed) -> int:
     """Return of how many processes it is not known where they run."""
     return sum(
         each.machine is None
@@ -114,17 +118,17 @@ def _unplaced(called: roll.Roll, detailed: base.Detailed) -> int:
     )
 
 
-def _blind(called: roll.Roll) -> str:
+def _blind(called: inventory.Inventory) -> str:
     view = called.view
     if view.age is not None:
         return (
             f'Blind: seen {view.age:.1f} s ago for the last time; {view.error}'
         )
     presumed = '; who is registered is presumed up' if called.entries else ''
-    return f'It cannot be told who is alive{presumed}: {view.error}'
+    return f'It is not known who is alive{presumed}: {view.error}'
 
 
-def _is_seen(called: roll.Roll) -> bool:
+def _is_seen(called: inventory.Inventory) -> bool:
     """Tell whether the backend has answered, or never will."""
     view = called.view
     return view.age is not None or isinstance(view.error, exceptions.NoAccess)
@@ -138,7 +142,7 @@ class List(_Asking, lister.Lister):
     """
 
     exit_statuses = (
-        'Exit status: 0; 2 when it could not be told who is alive, or '
+        'Exit status: 0; 2 when it is not known who is alive, or '
         'something is wrong with the configuration.'
     )
 
@@ -155,7 +159,7 @@ class List(_Asking, lister.Lister):
         parser.add_argument(
             '--state',
             action='append',
-            choices=roll.STATES,
+            choices=inventory.STATES,
             help='Only those in this state; may be repeated.',
         )
         parser.add_argument(
@@ -185,7 +189,7 @@ class List(_Asking, lister.Lister):
                 _facts.facts(each, called), names, parsed_args.formatter
             )
             for each in called.entries.values()
-            if each.state in (parsed_args.state or roll.STATES)
+            if each.state in (parsed_args.state or inventory.STATES)
         ]
 
 
@@ -194,7 +198,7 @@ class Show(_Asking, show.ShowOne):
 
     exit_statuses = (
         'Exit status: 0 when it is up or held, 1 when it is down or forced '
-        'down, 2 when it cannot be told.'
+        'down, 2 when it is not known.'
     )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -218,14 +222,14 @@ class Show(_Asking, show.ShowOne):
         """
         host = parsed_args.host
         called = self.call(
-            parsed_args, lambda called: _is_told(called, host), {host}
+            parsed_args, lambda called: _is_known(called, host), {host}
         )
         entry = called.entries.get(host)
         if entry is None:
             raise exceptions.ServiceGroupError(_unknown(parsed_args, called))
         self.tell_doubts(called, _UNFORCED)
         self.status = 0 if entry.is_up else 1
-        if not _facts.is_told(entry):
+        if not _facts.is_known(entry):
             self.status = _command.ERROR
         known = {
             **_facts.facts(entry, called),
@@ -236,15 +240,15 @@ class Show(_Asking, show.ShowOne):
         return names, _cells.cells(known, names, parsed_args.formatter)
 
 
-def _is_told(called: roll.Roll, host: str) -> bool:
+def _is_known(called: inventory.Inventory, host: str) -> bool:
     """Tell whether there is a verdict on a host, or never will be."""
     entry = called.entries.get(host)
     if entry is None:
         return _is_seen(called)
-    return _facts.is_told(entry)
+    return _facts.is_known(entry)
 
 
-def _unknown(asked: argparse.Namespace, called: roll.Roll) -> str:
+def _unknown(asked: argparse.Namespace, called: inventory.Inventory) -> str:
     if called.view.error is not None:
         return _blind(called)
     text = f'{asked.host} is no member of group {asked.group}'

@@ -24,6 +24,7 @@ from cliff import show
 
 from nova_servicegroup.cmd import _command
 from nova_servicegroup.cmd import _progress
+from nova_servicegroup.cmd import _startup
 from nova_servicegroup import exceptions
 from nova_servicegroup.simulation import limits
 from nova_servicegroup.simulation import plan
@@ -101,12 +102,7 @@ class Simulate(_command.Command, show.ShowOne):
         driver = self.servicegroup.driver
         check_driver(self.app.conf.servicegroup_driver, driver)
         _check_interval(self.app.conf.report_interval)
-        for line in limits.check(
-            self.app.conf.servicegroup_driver,
-            driver.servers,
-            wanted,
-            limits.machine(),
-        ):
+        for line in limits.check(driver, wanted, limits.machine()):
             self.tell(line)
         return columns(self._simulate(wanted, parsed_args.force))
 
@@ -154,21 +150,14 @@ def check_driver(name: str, driver: Any) -> None:
 
     :raises ConfigurationError: as said
     """
-    option = '[DEFAULT] servicegroup_driver'
     if driver.needs_record:
         raise exceptions.ConfigurationError(
-            option,
+            exceptions.DRIVER_OPTION,
             name,
-            "zk, mc, or another driver whose members need no record in Nova's "
-            'services table',
+            'zk, etcd, mc, or another driver whose members need no record in '
+            "Nova's services table",
         )
-    if driver.servers is not None and not driver.servers:
-        raise exceptions.ConfigurationError(
-            option,
-            name,
-            'a driver with servers. This one has none, so that every process '
-            'sees only itself: see [DEFAULT] memcached_servers',
-        )
+    _startup.require_servers(name, driver)
 
 
 def _check_interval(seconds: int) -> None:

@@ -28,8 +28,12 @@ from nova_servicegroup.doctor import backend
 from nova_servicegroup.doctor import driver
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.doctor import hook
+from nova_servicegroup.drivers import base
+from nova_servicegroup import escaping
 from nova_servicegroup import exceptions
-from nova_servicegroup import nova_adapter
+from nova_servicegroup.plugin import apis
+from nova_servicegroup.plugin import database
+from nova_servicegroup.plugin import hook as plugin_hook
 
 
 class Checks(upgradecheck.UpgradeCommands):
@@ -43,7 +47,7 @@ class Checks(upgradecheck.UpgradeCommands):
     def hook(self) -> upgradecheck.Result:
         """Check that Nova, as installed here, uses our drivers."""
         return _result(
-            hook.judge(self._nova_error, nova_adapter.installation.problems)
+            hook.judge(self._nova_error, plugin_hook.INSTALLATION.problems)
         )
 
     def chosen(self) -> upgradecheck.Result:
@@ -67,18 +71,20 @@ class Checks(upgradecheck.UpgradeCommands):
     def _ask(self) -> upgradecheck.Result:
         if self._lacks_database():
             return _warning(backend.NO_DATABASE)
-        return _success(self._hide(self._api.driver.check()))
+        name, asked = self._conf.servicegroup_driver, self._api.driver
+        _startup.require_servers(name, asked)
+        return _success(self._hide(asked.check()))
 
     def _lacks_database(self) -> bool:
         return (
             self._nova_error is None
-            and self._conf.servicegroup_driver == 'db'
-            and not nova_adapter.open_database(self._conf)
+            and self._api.driver.backend == base.DATABASE
+            and not database.open_database(self._conf)
         )
 
     @functools.cached_property
     def _api(self) -> api.API:
-        return nova_adapter.make_api(self._conf)
+        return apis.make(self._conf)
 
     def _guarded(
         self, check: Callable[[], upgradecheck.Result]
@@ -93,7 +99,7 @@ class Checks(upgradecheck.UpgradeCommands):
             return _failure(self._hide(f'{type(error).__name__}: {error}'))
 
     def _hide(self, text: str) -> str:
-        return _startup.hide(self._conf, text)
+        return escaping.line(_startup.hide(self._conf, text))
 
     _upgrade_checks = (
         ('Hook in Nova', hook),

@@ -41,7 +41,7 @@ class Watch(_command.Command):
     which state, and how old that is.
     """
 
-    _told = False
+    _has_said = False
 
     exit_statuses = (
         'Exit status: 0, also when a signal or a closed pipe ends it; 2 when '
@@ -134,9 +134,9 @@ class Watch(_command.Command):
 
     def _tell_doubts(self, watches: Sequence[_events.Watch]) -> None:
         """Say, once, that Nova's services table cannot be read, and why."""
-        reasons = [each.roll.unregistered for each in watches]
-        if any(reasons) and not self._told:
-            self._told = True
+        reasons = [each.inventory.unregistered for each in watches]
+        if any(reasons) and not self._has_said:
+            self._has_said = True
             self.tell(
                 'Hosts that are down already are not counted, and who is '
                 f'forced down is not known ({next(filter(None, reasons))}).'

@@ -16,12 +16,13 @@
 import time
 
 from nova_servicegroup.doctor import finding
+from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
 
 NAME = 'backend'
 
-#: Drivers whose servers are looked at one by one, each by its own check.
-_COVERED = ('zk', 'mc')
+#: Those whose servers are looked at one by one, each by its own check.
+_COVERED = (base.ZOOKEEPER, base.MEMCACHED)
 
 NO_DATABASE = (
     'Not asked: [database] connection is not set here, so the services of '
@@ -30,18 +31,18 @@ NO_DATABASE = (
 )
 
 
-def check(patient: finding.Patient) -> list[finding.Finding]:
+def check(subject: finding.Subject) -> list[finding.Finding]:
     """See finding.Check."""
-    name = patient.driver
-    if name in _COVERED:
+    name, backend = subject.driver, subject.backend
+    if backend in _COVERED:
         return []
-    if name == 'db' and patient.databases is None:
+    if backend == base.DATABASE and subject.databases is None:
         return [finding.Finding(finding.Level.OK, NAME, NO_DATABASE)]
-    return [_ask(patient, name)]
+    return [_ask(subject, name)]
 
 
-def _ask(patient: finding.Patient, name: str) -> finding.Finding:
-    driver = patient.api(name).driver
+def _ask(subject: finding.Subject, name: str) -> finding.Finding:
+    driver = subject.api(name).driver
     begun = time.monotonic()
     try:
         answer = driver.check()

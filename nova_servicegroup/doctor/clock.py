@@ -20,6 +20,7 @@ from typing import Any
 
 from nova_servicegroup.doctor import asking
 from nova_servicegroup.doctor import finding
+from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.db import store
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
@@ -35,9 +36,9 @@ _TOLERANCE = 1.0
 _TRIES = 3
 
 
-def check(patient: finding.Patient) -> list[finding.Finding]:
+def check(subject: finding.Subject) -> list[finding.Finding]:
     """See finding.Check."""
-    if patient.databases is None:
+    if subject.databases is None:
         return [
             finding.Finding(
                 finding.Level.OK,
@@ -45,8 +46,8 @@ def check(patient: finding.Patient) -> list[finding.Finding]:
                 'Not compared: no database is configured here.',
             )
         ]
-    databases = _databases(patient.databases)
-    down_time = opts.service_down_time(patient.conf)
+    databases = _databases(subject.databases)
+    down_time = opts.service_down_time(subject.conf)
     answers = asking.ask_all(
         {
             name: functools.partial(_measure, engine)
@@ -57,7 +58,7 @@ def check(patient: finding.Patient) -> list[finding.Finding]:
     return [
         judge(name, answer.value, down_time)
         if answer.value is not None
-        else _away(name, answer.error, patient.driver)
+        else _away(name, answer.error, subject.backend)
         for name, answer in answers.items()
     ]
 
@@ -129,13 +130,15 @@ def judge(
     )
 
 
-def _away(name: str, error: Exception | None, driver: str) -> finding.Finding:
+def _away(name: str, error: Exception | None, backend: str) -> finding.Finding:
     if isinstance(error, exceptions.BackendError):
         reason = error.reason
     else:
         reason = exceptions.first_line(error or exceptions.ServiceGroupError())
     return finding.Finding(
-        finding.Level.ERROR if driver == 'db' else finding.Level.WARNING,
+        finding.Level.ERROR
+        if backend == base.DATABASE
+        else finding.Level.WARNING,
         NAME,
         f'{name[:1].upper()}{name[1:]} does not answer: {reason}.',
         'Nova cannot work without its database, whatever the driver.',

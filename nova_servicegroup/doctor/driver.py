@@ -26,11 +26,11 @@ NAME = 'driver'
 _WHY = 'No service of Nova starts with a driver that cannot be used.'
 
 
-def check(patient: finding.Patient) -> list[finding.Finding]:
+def check(subject: finding.Subject) -> list[finding.Finding]:
     """See finding.Check."""
-    found = [chosen(patient.conf)]
+    found = [chosen(subject.conf)]
     if found[0].level < finding.Level.ERROR:
-        found.append(loads(lambda: patient.api(patient.driver)))
+        found.append(loads(lambda: subject.api(subject.driver)))
     return found
 
 
@@ -63,7 +63,7 @@ def chosen(conf: cfg.ConfigOpts) -> finding.Finding:
 def loads(load: Callable[[], api.API]) -> finding.Finding:
     """Tell whether the driver's library is there and its options hold.
 
-    :param load: see finding.Patient.api
+    :param load: see finding.Subject.api
     """
     try:
         made = load()
@@ -80,6 +80,11 @@ def loads(load: Callable[[], api.API]) -> finding.Finding:
 def _advice(error: exceptions.ServiceGroupError) -> str:
     if isinstance(error, exceptions.LibraryMissing):
         return 'Install it with the pip of the environment of Nova.'
+    if isinstance(error, exceptions.LibraryUnusable):
+        return (
+            'Install versions that fit together, those of the upper '
+            "constraints of Nova's release, say."
+        )
     return 'Correct the option in nova.conf.'
 
 

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Runs checks on a patient, each in bounded time."""
+"""Runs checks on a subject, each in bounded time."""
 
 from collections.abc import Mapping
 import functools
@@ -25,7 +25,7 @@ BOUND = 10.0
 
 
 def examine(
-    patient: finding.Patient,
+    subject: finding.Subject,
     checks: Mapping[str, finding.Check],
     bound: float = BOUND,
 ) -> list[finding.Finding]:
@@ -38,7 +38,7 @@ def examine(
     """
     answers = asking.ask_all(
         {
-            name: functools.partial(_run, check, patient)
+            name: functools.partial(_run, check, subject)
             for name, check in checks.items()
         },
         bound,
@@ -48,13 +48,13 @@ def examine(
         for name, answer in answers.items()
         for each in _findings(name, answer, bound)
     ]
-    return _told_once(found)
+    return _once(found)
 
 
 def _run(
-    check: finding.Check, patient: finding.Patient
+    check: finding.Check, subject: finding.Subject
 ) -> list[finding.Finding]:
-    return list(check(patient))
+    return list(check(subject))
 
 
 def _findings(
@@ -86,9 +86,9 @@ def _broken(name: str, error: Exception, bound: float) -> finding.Finding:
     )
 
 
-def _told_once(found: list[finding.Finding]) -> list[finding.Finding]:
+def _once(found: list[finding.Finding]) -> list[finding.Finding]:
     """Leave out what several checks have met, but for the first."""
-    told: dict[str, finding.Finding] = {}
+    seen: dict[str, finding.Finding] = {}
     for each in found:
-        told.setdefault(each.what, each)
-    return list(told.values())
+        seen.setdefault(each.what, each)
+    return list(seen.values())

@@ -22,6 +22,7 @@ from typing import Any
 from oslo_config import cfg
 
 from nova_servicegroup import api
+from nova_servicegroup import escaping
 from nova_servicegroup import exceptions
 
 #: A server that takes as long to answer (seconds) is slow.
@@ -56,11 +57,11 @@ class Finding:
     advice: str = ''
 
 
-#: See Patient.
+#: See Subject.
 Databases = Callable[[], Mapping[str, Callable[[], Any]]]
 
 
-class Patient:
+class Subject:
     """What the checks look at. Several threads may ask it at once.
 
     :ivar nova_error: why Nova could not be imported here; None: it could
@@ -103,6 +104,14 @@ class Patient:
         except ValueError as error:
             raise exceptions.ServiceGroupError(str(error)) from None
 
+    @property
+    def backend(self) -> str:
+        """What the driver reports to; see drivers.base.Driver.
+
+        :raises ServiceGroupError: see api
+        """
+        return self.api(self.driver).driver.backend
+
     def api(self, driver: str) -> api.API:
         """Return an API that asks by the driver of a name, made once.
 
@@ -119,13 +128,11 @@ class Patient:
             each.close()
 
 
-#: Looks at a patient, in bounded time.
+#: Looks at a subject, in bounded time.
 #: :raises ServiceGroupError: what was looked at does not answer
-Check = Callable[[Patient], Iterable[Finding]]
+Check = Callable[[Subject], Iterable[Finding]]
 
 
 def names(hosts: Collection[str]) -> str:
     """Return the names of some hosts, or of the first of many."""
-    more = len(hosts) - _NAMED
-    shown = ', '.join(sorted(hosts)[:_NAMED])
-    return f'{shown} and {more} more' if more > 0 else shown
+    return escaping.names(hosts, _NAMED)

@@ -22,8 +22,8 @@ from oslo_config import cfg
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.drivers import base
 from nova_servicegroup import opts
-from nova_servicegroup import roll
 from nova_servicegroup import services
+from nova_servicegroup.watch import inventory
 
 _CHECK = 'members'
 
@@ -32,36 +32,42 @@ class Judge:
     """Judges groups for an observer that asks by a driver.
 
     :param driver: its name
+    :param in_database: whether its members report to the database
     :param now: aware
     """
 
     def __init__(
-        self, driver: str, conf: cfg.ConfigOpts, now: datetime.datetime
+        self,
+        driver: str,
+        in_database: bool,
+        conf: cfg.ConfigOpts,
+        now: datetime.datetime,
     ) -> None:
         self._driver = driver
+        self._in_database = in_database
         self._down_time = opts.service_down_time(conf)
         self._now = now
 
     def __call__(
-        self, group: str, seen: roll.Roll
+        self, group: str, seen: inventory.Inventory
     ) -> Iterator[finding.Finding]:
         """Return what is wrong with the hosts of a group."""
-        yield from self._twins(group, seen)
+        yield from self._duplicates(group, seen)
         yield from self._mixed(group, seen)
         elsewhere = self.elsewhere(seen)
         if elsewhere:
             yield self._missed(group, elsewhere)
 
-    def elsewhere(self, seen: roll.Roll) -> set[str]:
+    def elsewhere(self, seen: inventory.Inventory) -> set[str]:
         """Return the hosts that report to the database, and not here."""
-        if self._driver == 'db':
+        if self._in_database:
             return set()
         return {
             each.host
             for each in seen.entries.values()
             if each.record is not None
             and (each.member is None or not each.member.up)
-            and each.state != roll.FORCED_DOWN
+            and each.state != inventory.FORCED_DOWN
             and self._is_fresh(each.record)
         }
 
@@ -83,7 +89,9 @@ class Judge:
             f'{self._driver}, or go back to db here until they report.',
         )
 
-    def _twins(self, group: str, seen: roll.Roll) -> Iterator[finding.Finding]:
+    def _duplicates(
+        self, group: str, seen: inventory.Inventory
+    ) -> Iterator[finding.Finding]:
         for host, entry in seen.entries.items():
             shown = entry.member.incarnations if entry.member else ()
             machines = {each.machine for each in shown} - {None}
@@ -112,7 +120,9 @@ class Judge:
             ),
         )
 
-    def _mixed(self, group: str, seen: roll.Roll) -> Iterator[finding.Finding]:
+    def _mixed(
+        self, group: str, seen: inventory.Inventory
+    ) -> Iterator[finding.Finding]:
         readers: dict[str, set[str]] = collections.defaultdict(set)
         for host, entry in seen.entries.items():
             for each in entry.member.incarnations if entry.member else ():

@@ -27,24 +27,24 @@ NAME = 'heartbeats'
 _FEW = 0.05
 
 
-def check(patient: finding.Patient) -> list[finding.Finding]:
+def check(subject: finding.Subject) -> list[finding.Finding]:
     """See finding.Check. Only the db driver has heartbeats in the database."""
-    if patient.driver != 'db' or patient.databases is None:
+    if subject.backend != base.DATABASE or subject.databases is None:
         return []
     return [
         each
         for group in services.GROUPS
         for each in judge(
             group,
-            _ages(patient, group),
-            patient.conf.report_interval,
-            opts.service_down_time(patient.conf),
+            _ages(subject, group),
+            subject.conf.report_interval,
+            opts.service_down_time(subject.conf),
         )
     ]
 
 
-def _ages(patient: finding.Patient, group: str) -> list[float]:
-    view = patient.api('db').view(group)
+def _ages(subject: finding.Subject, group: str) -> list[float]:
+    view = subject.api('db').view(group)
     if view.error is not None:
         raise exceptions.BackendError(view.error.backend, view.error.reason)
     return ages(view.members)

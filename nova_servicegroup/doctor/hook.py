@@ -17,9 +17,9 @@ from collections.abc import Callable
 from importlib import metadata
 import sys
 
-from nova_servicegroup import _nova_install
 from nova_servicegroup import api
 from nova_servicegroup.doctor import finding
+from nova_servicegroup.plugin import installation
 
 NAME = 'hook'
 
@@ -30,9 +30,9 @@ _WHY = (
 )
 
 
-def check(patient: finding.Patient) -> list[finding.Finding]:
+def check(subject: finding.Subject) -> list[finding.Finding]:
     """See finding.Check."""
-    return [judge(patient.nova_error, patient.hook_problems)]
+    return [judge(subject.nova_error, subject.hook_problems)]
 
 
 def judge(
@@ -40,8 +40,8 @@ def judge(
 ) -> finding.Finding:
     """Tell whether the hook is live.
 
-    :param nova_error: see finding.Patient
-    :param problems: see finding.Patient.hook_problems
+    :param nova_error: see finding.Subject
+    :param problems: see finding.Subject.hook_problems
     """
     if nova_error is not None:
         return _error(
@@ -56,7 +56,7 @@ def judge(
     return finding.Finding(
         finding.Level.OK,
         NAME,
-        f'Nova {_nova_install.nova_version()} accepts {drivers}.',
+        f'Nova {installation.nova_version()} accepts {drivers}.',
     )
 
 
@@ -73,7 +73,7 @@ def _not_live(problems: list[str]) -> finding.Finding:
             'in which Nova runs.',
         )
     return _error(
-        f'Nova {_nova_install.nova_version()} runs with its own drivers '
+        f'Nova {installation.nova_version()} runs with its own drivers '
         f'only: {"; ".join(problems)}.',
         'Install a release of nova-servicegroup that knows this Nova.',
     )

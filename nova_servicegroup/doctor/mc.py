@@ -22,7 +22,9 @@ import time
 from nova_servicegroup.doctor import asking
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.doctor import mc_stats
-from nova_servicegroup.drivers import mc
+from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers.mc import configuration
+from nova_servicegroup.drivers.mc import storage
 from nova_servicegroup import exceptions
 from nova_servicegroup import services
 
@@ -36,19 +38,19 @@ _SETTLED = 1.5
 _Members = frozenset[tuple[str, str]]
 
 
-def check(patient: finding.Patient) -> list[finding.Finding]:
+def check(subject: finding.Subject) -> list[finding.Finding]:
     """See finding.Check."""
-    if patient.driver != 'mc':
+    if subject.backend != base.MEMCACHED:
         return []
-    # A driver that cannot be used says so here as everywhere.
-    patient.api('mc')
-    settings = mc.Settings(patient.conf)
+    settings = configuration.Settings(subject.conf)
     if not settings.addresses:
         return [_no_servers()]
+    local = all(map(_is_local, settings.addresses))
+    hosts = _registered(subject) if local else None
     look = _Look(settings)
     try:
         return [
-            *judge_addresses(settings.addresses),
+            *judge_addresses(settings.addresses, hosts),
             *judge_servers(look.stats()),
             *judge_members(look.missing()),
         ]
@@ -59,7 +61,7 @@ def check(patient: finding.Patient) -> list[finding.Finding]:
 class _Look:
     """Asks all servers at once."""
 
-    def __init__(self, settings: mc.Settings) -> None:
+    def __init__(self, settings: configuration.Settings) -> None:
         self._keys = settings.keys
         self._servers = {
             each.name.removeprefix('memcached '): each
@@ -127,7 +129,7 @@ class _Look:
         return {address: alive - has for address, has in held.items()}
 
 
-def _listing(server: mc.Server) -> _Members:
+def _listing(server: storage.Server) -> _Members:
     """Return the members on the lists of one server, alive or not."""
     # One after the other: they share a connection.
     return frozenset(
@@ -148,10 +150,31 @@ def _no_servers() -> finding.Finding:
     )
 
 
-def judge_addresses(addresses: Sequence[str]) -> list[finding.Finding]:
-    """Judge the list of servers, each host:port."""
+def _registered(subject: finding.Subject) -> set[str] | None:
+    """Return the hosts on which Nova has services; None: it is not known."""
+    read = subject.api(subject.driver).driver.read_records
+    wait = _WAIT / len(services.GROUPS)
+    try:
+        return {
+            record['host']
+            for group in services.GROUPS
+            for record in read(group, wait)
+        }
+    except exceptions.BackendError:
+        return None
+
+
+def judge_addresses(
+    addresses: Sequence[str], hosts: Collection[str] | None
+) -> list[finding.Finding]:
+    """Judge the list of servers, each host:port.
+
+    :param hosts: on which Nova has services; None: it is not known
+    """
     local = [each for each in addresses if _is_local(each)]
-    if not local or len(local) == len(addresses):
+    if len(local) == len(addresses):
+        return _all_local(local, hosts)
+    if not local:
         return []
     return [
         finding.Finding(
@@ -161,6 +184,27 @@ def judge_addresses(addresses: Sequence[str]) -> list[finding.Finding]:
             'one on each host.',
             'Members that report to it are seen by their own host only.',
             'Name it by an address that is the same for all hosts.',
+        )
+    ]
+
+
+def _all_local(
+    addresses: Sequence[str], hosts: Collection[str] | None
+) -> list[finding.Finding]:
+    if hosts is not None and len(hosts) < 2:
+        return []
+    where = 'hosts that cannot be told here'
+    if hosts is not None:
+        where = f'{len(hosts)} hosts: {finding.names(hosts)}'
+    return [
+        finding.Finding(
+            finding.Level.WARNING,
+            NAME,
+            f'Every server is another one on each host: '
+            f'{", ".join(addresses)}. Nova has services on {where}.',
+            'Each host sees only itself, and takes all others for down.',
+            'Name the servers by addresses that are the same for all hosts, '
+            'unless all of Nova runs on this machine.',
         )
     ]
 

@@ -20,8 +20,8 @@ from nova_servicegroup.doctor import backend
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.doctor import fleet
 from nova_servicegroup.drivers import base
-from nova_servicegroup import roll
 from nova_servicegroup import services
+from nova_servicegroup.watch import inventory
 
 NAME = 'members'
 
@@ -29,41 +29,50 @@ NAME = 'members'
 _SECOND_LOOK = 2.0
 
 
-def check(patient: finding.Patient) -> list[finding.Finding]:
+def check(subject: finding.Subject) -> list[finding.Finding]:
     """See finding.Check."""
-    driver = patient.driver
-    if driver == 'db' and patient.databases is None:
+    driver = subject.driver
+    in_database = subject.backend == base.DATABASE
+    if in_database and subject.databases is None:
         return [_ok(backend.NO_DATABASE)]
-    asked = patient.api(driver)
-    calls = [roll.RollCall(asked, group) for group in services.GROUPS]
+    asked = subject.api(driver)
+    calls = [inventory.Reader(asked, group) for group in services.GROUPS]
     for each in calls:
         each.call()
     time.sleep(
-        min(_SECOND_LOOK, 0.1 + patient.conf.servicegroup.refresh_interval)
+        min(_SECOND_LOOK, 0.1 + subject.conf.servicegroup.refresh_interval)
     )
-    rolls = {each.group: each.call(detailed=True) for each in calls}
+    inventories = {each.group: each.call(detailed=True) for each in calls}
     now = datetime.datetime.now(datetime.timezone.utc)
-    judge = fleet.Judge(driver, patient.conf, now)
+    judge = fleet.Judge(driver, in_database, subject.conf, now)
     return [
-        *judge_registration(rolls, patient.databases is not None, driver),
-        *judge_reading(rolls),
+        *judge_registration(
+            inventories, subject.databases is not None, in_database
+        ),
+        *judge_reading(inventories),
         *(
             each
-            for group, seen in rolls.items()
+            for group, seen in inventories.items()
             if seen.view.error is None
-            for each in [*judge_roll(group, seen, judge), *judge(group, seen)]
+            for each in [
+                *judge_inventory(group, seen, judge),
+                *judge(group, seen),
+            ]
         ),
     ]
 
 
 def judge_registration(
-    rolls: dict[str, roll.Roll], configured: bool, driver: str
+    inventories: dict[str, inventory.Inventory],
+    configured: bool,
+    in_database: bool,
 ) -> list[finding.Finding]:
     """Judge whether the services table can be read.
 
     :param configured: there is a database
+    :param in_database: members report to it
     """
-    unread = [each.unregistered for each in rolls.values()]
+    unread = [each.unregistered for each in inventories.values()]
     error = next((each for each in unread if each is not None), None)
     if error is None:
         return []
@@ -76,7 +85,7 @@ def judge_registration(
         ]
     return [
         finding.Finding(
-            finding.Level.ERROR if driver == 'db' else finding.Level.WARNING,
+            finding.Level.ERROR if in_database else finding.Level.WARNING,
             NAME,
             f'{error}.',
             'Who is registered with Nova cannot be compared with who is '
@@ -86,11 +95,13 @@ def judge_registration(
     ]
 
 
-def judge_reading(rolls: dict[str, roll.Roll]) -> list[finding.Finding]:
+def judge_reading(
+    inventories: dict[str, inventory.Inventory],
+) -> list[finding.Finding]:
     """Judge whether the groups themselves can be read."""
     errors = {
         group: seen.view.error
-        for group, seen in rolls.items()
+        for group, seen in inventories.items()
         if seen.view.error is not None
     }
     if not errors:
@@ -107,10 +118,10 @@ def judge_reading(rolls: dict[str, roll.Roll]) -> list[finding.Finding]:
     ]
 
 
-def judge_roll(
-    group: str, seen: roll.Roll, judge: fleet.Judge
+def judge_inventory(
+    group: str, seen: inventory.Inventory, judge: fleet.Judge
 ) -> list[finding.Finding]:
-    """Judge one group by its roll, in which every service is once.
+    """Judge one group by its inventory, in which every service is once.
 
     :param judge: knows who reports by another driver
     """
@@ -141,7 +152,7 @@ def judge_roll(
     return found
 
 
-def _is_absent(entry: roll.Entry) -> bool:
+def _is_absent(entry: inventory.Entry) -> bool:
     """Tell whether a service ought to be alive, and is not."""
     return (
         entry.state == base.DOWN

@@ -21,8 +21,8 @@ from nova_servicegroup.doctor import finding
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
-from nova_servicegroup import roll
 from nova_servicegroup import services
+from nova_servicegroup.watch import inventory
 
 NAME = 'migration'
 #: So many services are named.
@@ -39,19 +39,19 @@ Place = tuple[str, str]
 
 
 def check(
-    patient: finding.Patient, *, sleep: Callable[[float], None] = time.sleep
+    subject: finding.Subject, *, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[finding.Finding]:
     """Tell which step of a migration is safe."""
-    own = patient.driver
-    names = [*opts.further_drivers(patient.conf), *patient.towards]
+    own = subject.driver
+    names = [*opts.secondary_drivers(subject.conf), *subject.towards]
     others = [name for name in dict.fromkeys(names) if name != own]
     if not others:
         yield _ok(f'Services report to {own} alone; none is under way here.')
     for other in others:
-        if 'db' in (own, other) and patient.databases is None:
+        if 'db' in (own, other) and subject.databases is None:
             yield _ok(backend.NO_DATABASE)
         else:
-            yield from _compare(patient, own, other, sleep)
+            yield from _compare(subject, own, other, sleep)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,15 +70,15 @@ class Side:
 
 
 def _compare(
-    patient: finding.Patient,
+    subject: finding.Subject,
     own: str,
     other: str,
     sleep: Callable[[float], None],
 ) -> Iterator[finding.Finding]:
-    sides, wait = [], 0.1 + patient.conf.servicegroup.refresh_interval
+    sides, wait = [], 0.1 + subject.conf.servicegroup.refresh_interval
     for name in (own, other):
         try:
-            calls = _first_look(patient, name)
+            calls = _first_look(subject, name)
             sleep(min(wait, _SECOND_LOOK))
             sides.append(_look(name, calls))
         except exceptions.ServiceGroupError as error:
@@ -86,24 +86,24 @@ def _compare(
     if len(sides) == 2:
         here, there = sides
         yield _reporting(here, there)
-        yield from _called_down(patient, here, there)
+        yield from _called_down(subject, here, there)
         for side in sides:
             yield _reading(side, sides)
 
 
-def _first_look(patient: finding.Patient, name: str) -> list[roll.RollCall]:
+def _first_look(subject: finding.Subject, name: str) -> list[inventory.Reader]:
     """Begin to watch by a driver.
 
     :raises ServiceGroupError: it cannot be used
     """
-    api = patient.api(name)
-    calls = [roll.RollCall(api, group) for group in services.GROUPS]
+    api = subject.api(name)
+    calls = [inventory.Reader(api, group) for group in services.GROUPS]
     for each in calls:
         each.call()
     return calls
 
 
-def _look(name: str, calls: Iterable[roll.RollCall]) -> Side:
+def _look(name: str, calls: Iterable[inventory.Reader]) -> Side:
     """Return what a driver knows.
 
     :raises BackendError: it cannot be asked
@@ -123,7 +123,7 @@ def _look(name: str, calls: Iterable[roll.RollCall]) -> Side:
     return Side(name, frozenset(up), reads, unregistered)
 
 
-def _reports(entry: roll.Entry, registered: bool) -> bool:
+def _reports(entry: inventory.Entry, registered: bool) -> bool:
     """Tell whether a service is seen to report, and Nova will ask for it.
 
     One that is only held is no proof that it reports.
@@ -133,7 +133,7 @@ def _reports(entry: roll.Entry, registered: bool) -> bool:
     return entry.record is not None or not registered
 
 
-def _reads(entry: roll.Entry) -> frozenset[str]:
+def _reads(entry: inventory.Entry) -> frozenset[str]:
     processes = entry.member.incarnations if entry.member else ()
     return frozenset(each.reads for each in processes if each.reads)
 
@@ -171,7 +171,7 @@ def _doubt(*sides: Side) -> str:
 
 
 def _called_down(
-    patient: finding.Patient, here: Side, there: Side
+    subject: finding.Subject, here: Side, there: Side
 ) -> Iterator[finding.Finding]:
     """Tell who lives by another driver than the one that is asked."""
     hidden = there.up - here.up
@@ -184,7 +184,7 @@ def _called_down(
             f'This host asks by {here.name}, which calls them down.',
             f'Start them with {here.name} as servicegroup_driver or in '
             f'{opts.ALSO_REPORT_TO}. Look again after '
-            f'{opts.service_down_time(patient.conf)} s: one that has just '
+            f'{opts.service_down_time(subject.conf)} s: one that has just '
             'ended is listed until then.',
         )
 

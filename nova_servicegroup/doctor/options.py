@@ -15,17 +15,26 @@
 
 from collections.abc import Callable, Iterator
 import dataclasses
+import functools
 import pathlib
 
 from oslo_config import cfg
 
 from nova_servicegroup.doctor import finding
+from nova_servicegroup.drivers import base
+from nova_servicegroup import exceptions
 from nova_servicegroup import opts
 
 NAME = 'options'
 
+#: Backends of Nova's cache that raise where they should find nothing.
+_RAISING = ('dogpile.cache.pymemcache', 'dogpile.cache.memcached')
+
 #: Sessions shorter than this (seconds) have not been tested.
 _SHORTEST_SESSION = 5
+#: What takes as long as a short one, without and with an election.
+_BUSY = 'A busy host takes'
+_ELECTS = 'A busy host or a new election takes'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,17 +46,22 @@ class _Advice:
     advice: str
 
 
-def check(patient: finding.Patient) -> list[finding.Finding]:
+def check(subject: finding.Subject) -> list[finding.Finding]:
     """See finding.Check."""
-    return judge(patient.conf, patient.driver)
+    try:
+        backend = subject.backend
+    except exceptions.ServiceGroupError:
+        # What is wrong with its options is to be told all the same.
+        backend = ''
+    return judge(subject.conf, backend)
 
 
-def judge(conf: cfg.ConfigOpts, driver: str) -> list[finding.Finding]:
+def judge(conf: cfg.ConfigOpts, backend: str) -> list[finding.Finding]:
     """Return what is wrong with the options of a driver.
 
-    :param driver: its name
+    :param backend: see drivers.base.Driver
     """
-    judges = [*_COMMON, *_OF_DRIVER.get(driver, ())]
+    judges = [*_COMMON, *_OF_BACKEND.get(backend, ())]
     found = [
         finding.Finding(
             finding.Level.WARNING, NAME, each.what, each.why, each.advice
@@ -127,22 +141,49 @@ def _refresh_interval(conf: cfg.ConfigOpts) -> Iterator[_Advice]:
         )
 
 
+def _cache(conf: cfg.ConfigOpts) -> Iterator[_Advice]:
+    """Look at Nova's own cache, which it asks while it lists services."""
+    if conf.cache.enabled and conf.cache.backend in _RAISING:
+        yield _Advice(
+            f'[cache] backend is {conf.cache.backend}, which may raise while '
+            'its server is away, depending on the version of its client.',
+            'GET /os-services then shows the services of a cell as UNKNOWN, '
+            'without a state, whatever the driver says.',
+            'Set it to oslo_cache.memcache_pool, which then finds nothing.',
+        )
+
+
 def _session_timeout(conf: cfg.ConfigOpts) -> Iterator[_Advice]:
     session = opts.session_timeout(conf)
-    down = opts.service_down_time(conf)
-    if session > down:
+    return _expiry('[zookeeper] session_timeout', session, _ELECTS, conf)
+
+
+def _lease(conf: cfg.ConfigOpts) -> Iterator[_Advice]:
+    return _expiry('[etcd] ttl', conf.etcd.ttl, _ELECTS, conf)
+
+
+def _redis_ttl(conf: cfg.ConfigOpts) -> Iterator[_Advice]:
+    return _expiry('[redis] ttl', conf.redis.ttl, _BUSY, conf)
+
+
+def _expiry(
+    option: str, seconds: int, slow: str, conf: cfg.ConfigOpts
+) -> Iterator[_Advice]:
+    """Look at the time after which the servers drop who is silent.
+
+    :param slow: what takes as long as a short one
+    """
+    name, down = option.split()[-1], opts.service_down_time(conf)
+    if seconds > down:
         yield _Advice(
-            f'[zookeeper] session_timeout = {session} is more than '
-            f'service_down_time = {down}.',
+            f'{option} = {seconds} is more than service_down_time = {down}.',
             'Dead services cannot be found within service_down_time.',
-            'Lower session_timeout, or raise service_down_time.',
+            f'Lower {name}, or raise service_down_time.',
         )
-    if session < _SHORTEST_SESSION:
+    if seconds < _SHORTEST_SESSION:
         yield _Advice(
-            f'[zookeeper] session_timeout = {session} is less than '
-            f'{_SHORTEST_SESSION} s.',
-            'A busy host or a new election takes as long, and live services '
-            'are down for a moment.',
+            f'{option} = {seconds} is less than {_SHORTEST_SESSION} s.',
+            f'{slow} as long, and live services are down for a moment.',
             f'Set it to {_SHORTEST_SESSION}, at least.',
         )
 
@@ -179,6 +220,32 @@ def _wait(conf: cfg.ConfigOpts) -> Iterator[_Advice]:
             'A server that is mute makes the heartbeats to the others late.',
             'Lower timeout, or raise report_interval.',
         )
+
+
+def _names(group: str, conf: cfg.ConfigOpts) -> Iterator[_Advice]:
+    if conf[group].use_tls and not conf[group].check_hostname:
+        yield _Advice(
+            f'[{group}] check_hostname is false.',
+            'Whoever has a certificate of an authority in ca_file can pass '
+            'for a server.',
+            'Have the servers certified for the names under which they are '
+            'configured, and leave check_hostname unset.',
+        )
+
+
+def _plain_password(group: str, conf: cfg.ConfigOpts) -> Iterator[_Advice]:
+    if conf[group].password and not conf[group].use_tls:
+        yield _Advice(
+            f'[{group}] password is sent without TLS.',
+            'Whoever can listen on the network can read it.',
+            'Set use_tls, or let nobody else on that network.',
+        )
+
+
+def _etcd_password(conf: cfg.ConfigOpts) -> Iterator[_Advice]:
+    """Look at it where use_tls counts: the URL of others has its own."""
+    if conf.etcd.address:
+        yield from _plain_password('etcd', conf)
 
 
 def _deprecated(conf: cfg.ConfigOpts) -> Iterator[_Advice]:
@@ -225,9 +292,24 @@ _COMMON: tuple[_Look, ...] = (
     _down_time,
     _hold_time,
     _refresh_interval,
+    _cache,
     _deprecated,
 )
-_OF_DRIVER: dict[str, tuple[_Look, ...]] = {
-    'zk': (_session_timeout, _servers),
-    'mc': (_ttl, _wait),
+_OF_BACKEND: dict[str, tuple[_Look, ...]] = {
+    base.ZOOKEEPER: (
+        _session_timeout,
+        _servers,
+        functools.partial(_plain_password, 'zookeeper'),
+        functools.partial(_names, 'zookeeper'),
+    ),
+    base.ETCD: (
+        _lease,
+        _etcd_password,
+    ),
+    base.MEMCACHED: (_ttl, _wait, functools.partial(_names, 'memcached')),
+    base.REDIS: (
+        _redis_ttl,
+        functools.partial(_plain_password, 'redis'),
+        functools.partial(_names, 'redis'),
+    ),
 }

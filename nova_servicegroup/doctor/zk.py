@@ -22,7 +22,8 @@ from oslo_config import cfg
 from nova_servicegroup.doctor import asking
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.doctor import zk_limits
-from nova_servicegroup.drivers import zk_servers
+from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers.zk import status
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
 
@@ -46,23 +47,21 @@ class Server:
     """
 
     address: str
-    session: zk_servers.Session | None = None
-    words: zk_servers.Words | None = None
+    session: status.Session | None = None
+    words: status.Words | None = None
     trouble: Exception | None = None
 
     @property
     def mode(self) -> str | None:
-        """See zk_servers.Words."""
+        """See status.Words."""
         return None if self.words is None else self.words.mode
 
 
-def check(patient: finding.Patient) -> list[finding.Finding]:
+def check(subject: finding.Subject) -> list[finding.Finding]:
     """See finding.Check."""
-    if patient.driver != 'zk':
+    if subject.backend != base.ZOOKEEPER:
         return []
-    # A driver that cannot be used says so here as everywhere.
-    patient.api('zk')
-    conf = patient.conf
+    conf = subject.conf
     servers = look(conf)
     return [
         *judge_servers(servers),
@@ -91,7 +90,7 @@ def look(conf: cfg.ConfigOpts) -> list[Server]:
     answers = asking.ask_all(
         {
             address: functools.partial(_look_at, conf, address)
-            for address in zk_servers.addresses(conf)
+            for address in status.addresses(conf)
         },
         _WORD_WAIT + _SESSION_WAIT + 1.0,
     )
@@ -109,7 +108,7 @@ def _look_at(conf: cfg.ConfigOpts, address: str) -> Server:
     ):
         return Server(address, trouble=trouble)
     try:
-        session = zk_servers.session(conf, address, _SESSION_WAIT)
+        session = status.session(conf, address, _SESSION_WAIT)
     except exceptions.BackendError as error:
         return Server(address, None, words, trouble or error)
     return Server(address, session, words)
@@ -117,11 +116,12 @@ def _look_at(conf: cfg.ConfigOpts, address: str) -> Server:
 
 def _words(
     conf: cfg.ConfigOpts, address: str
-) -> tuple[zk_servers.Words | None, exceptions.BackendError | None]:
-    if conf.zookeeper.use_tls:
-        return None, None
+) -> tuple[status.Words | None, exceptions.BackendError | None]:
     try:
-        return zk_servers.words(address, _WORD_WAIT), None
+        if conf.zookeeper.use_tls:
+            status.handshake(conf, address, _WORD_WAIT)
+            return None, None
+        return status.words(address, _WORD_WAIT), None
     except exceptions.BackendError as error:
         return None, error
 
@@ -150,7 +150,7 @@ def _judge_server(server: Server, serving: int, all_: int) -> finding.Finding:
 
 
 def _judge_latency(server: Server, latency: float) -> finding.Finding:
-    words = server.words or zk_servers.Words()
+    words = server.words or status.Words()
     said = ', '.join(filter(None, (words.mode, words.version))) or 'serves'
     what = f'{server.address}: {said}, answered in {1000 * latency:.1f} ms.'
     if latency < finding.SLOW:
@@ -189,9 +189,11 @@ def _trouble(server: Server) -> tuple[str, str]:
             'Read its log. See that its myid and the server lines of its '
             'zoo.cfg are right, and that it reaches the other servers.',
         )
-    if isinstance(server.trouble, zk_servers.TurnedAway):
+    if isinstance(server.trouble, status.TurnedAway):
         return f'{address} {zk_limits.TURNED_AWAY}', zk_limits.RAISE_IT
     reason = getattr(server.trouble, 'reason', str(server.trouble))
+    if isinstance(server.trouble, status.Untrusted):
+        return f'{address}: no TLS: {reason}.', zk_limits.TRUST_IT
     if server.words is not None:
         return (
             f'{address} runs, but grants no session: {reason}.',

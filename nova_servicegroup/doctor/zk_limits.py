@@ -16,7 +16,7 @@
 from collections.abc import Mapping
 
 from nova_servicegroup.doctor import finding
-from nova_servicegroup.drivers import zk_servers
+from nova_servicegroup.drivers.zk import status
 
 #: The share of the allowed connections from which on it is a finding.
 _CROWDED = 0.8
@@ -27,6 +27,11 @@ TURNED_AWAY = 'takes new connections only to end them at once.'
 RAISE_IT = (
     'Most likely more sessions come from this address than maxClientCnxns '
     'allows: raise it in zoo.cfg. Each process of Nova takes up to two.'
+)
+TRUST_IT = (
+    'See that [zookeeper] address names the port for TLS, and each server as '
+    'its certificate does, and that ca_file has the authority that has signed '
+    'it. check_hostname = false compares no names.'
 )
 TLS = (
     'Over TLS the four-letter words are not asked: modes and maxClientCnxns '
@@ -80,22 +85,22 @@ def judge_sessions(
 
 
 def judge_connections(
-    check: str, servers: Mapping[str, zk_servers.Words | None]
+    check: str, servers: Mapping[str, status.Words | None]
 ) -> list[finding.Finding]:
     """Compare the sessions of the busiest address with what is allowed."""
     known = {address: words for address, words in servers.items() if words}
     found = [
         each
         for address, words in known.items()
-        if (each := _crowded(check, address, words)) is not None
+        if (each := _full(check, address, words)) is not None
     ]
     if found or not known:
         return found
     return [finding.Finding(finding.Level.OK, check, _allowance(known))]
 
 
-def _crowded(
-    check: str, address: str, words: zk_servers.Words
+def _full(
+    check: str, address: str, words: status.Words
 ) -> finding.Finding | None:
     if not words.limit or words.busiest is None:
         return None
@@ -116,7 +121,7 @@ def _crowded(
     )
 
 
-def _allowance(known: Mapping[str, zk_servers.Words]) -> str:
+def _allowance(known: Mapping[str, status.Words]) -> str:
     limits = {words.limit for words in known.values()}
     if None in limits:
         return (

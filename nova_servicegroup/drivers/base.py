@@ -13,25 +13,61 @@
 """The contract between the API and its drivers."""
 
 import abc
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 import dataclasses
 import datetime
+import time
+from typing import TYPE_CHECKING
 
 from oslo_config import cfg
+from oslo_log import log as logging
 from oslo_utils import timeutils
 
-from nova_servicegroup.drivers import _records
+from nova_servicegroup.drivers import record_cache
 from nova_servicegroup import exceptions
+from nova_servicegroup import membership
 from nova_servicegroup import observer
+from nova_servicegroup import opts
+from nova_servicegroup import pace
+from nova_servicegroup import process
 from nova_servicegroup import reporter
 from nova_servicegroup import services
 
+if TYPE_CHECKING:
+    from nova_servicegroup.drivers.common import peers
+
+LOG = logging.getLogger(__name__)
 
 #: Seconds that reading the services table may take.
 RECORDS_WAIT = 5.0
 
 #: The states of a member.
 UP, HELD, DOWN = 'up', 'held', 'down'
+
+
+#: The backends of which checks know more; see Driver.
+ZOOKEEPER, MEMCACHED, DATABASE = 'ZooKeeper', 'memcached', 'database'
+ETCD = 'etcd'
+REDIS = 'redis'
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a member takes, at most.
+
+    :ivar threads: of its process, for each connection
+    :ivar files: that its process has open, for each connection
+    :ivar spread: whether a member connects to one of the servers, or to all
+    :ivar taken: so many connections a server takes, from one address or in
+        all, unless it is told otherwise
+    :ivar setting: how the server is told
+    """
+
+    threads: int
+    files: int
+    spread: bool
+    taken: int
+    setting: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +98,8 @@ class Member:
     :ivar held: up only because absence is not yet evidence
     :ivar proof_age: seconds since the last proof of life; None: never seen
     :ivar incarnations: the processes behind it
+    :ivar reason: why it is held or down; None: it is up, or that is not known
+    :ivar cell: whose database tells; None: no database does
     """
 
     host: str
@@ -70,6 +108,8 @@ class Member:
     held: bool = False
     proof_age: float | None = None
     incarnations: tuple[Incarnation, ...] = ()
+    reason: str | None = None
+    cell: str | None = None
 
     @property
     def state(self) -> str:
@@ -108,6 +148,10 @@ class Driver(abc.ABC):
 
     #: Whether only a service with a record in Nova's table can join.
     needs_record = False
+    #: What it reports to, for checks that know that kind of backend.
+    backend: str = ''
+    #: What a member takes, at most; None: it cannot be told.
+    cost: Cost | None = None
     #: The addresses of the backend, as configured; empty: it is the memory of
     #: each process; None: it cannot be told.
     servers: Sequence[str] | None = None
@@ -123,8 +167,13 @@ class Driver(abc.ABC):
         self.conf = conf
         #: Returns the records of a group; given by who has access to them.
         #: Raises BackendError.
-        self.records: Callable[[str], list[services.ServiceRef]] = no_records
-        self._records = _records.Records(lambda group: self.records(group))
+        #: Nova's services table; given by who has access to it.
+        self.table: services.Table = services.NoTable(
+            'this process was given no access to it'
+        )
+        self._records = record_cache.Records(
+            lambda group: self.table.records(group)
+        )
 
     @abc.abstractmethod
     def join(self, member: str, group: str, service: services.Service) -> None:
@@ -152,7 +201,9 @@ class Driver(abc.ABC):
     ) -> datetime.datetime | None:
         """Return the last proof of life, or the record's update if newer.
 
-        :returns: an aware time, or None when neither is known
+        :returns: an aware time, in UTC, or the record's ``updated_at`` as it
+            is; None when neither is known
+        :raises: what reading the record raises
         """
 
     @abc.abstractmethod
@@ -162,10 +213,16 @@ class Driver(abc.ABC):
         :param detailed: see Detailed; it may take a question for each process
         """
 
+    def expect(self, group: str, hosts: Iterable[str]) -> None:  # noqa: B027
+        """Take note of hosts that somebody is going to ask about.
+
+        Where the backend has no list of all, the next reading asks for them.
+        """
+
     def read_records(
         self, group: str, wait: float = RECORDS_WAIT
     ) -> list[services.ServiceRef]:
-        """Return the records of a group, as records does, in bounded time.
+        """Return the records of a group, as table does, in bounded time.
 
         :param wait: seconds that reading them may take, whoever began it
         :raises BackendError: they cannot be read, or not in time
@@ -178,6 +235,14 @@ class Driver(abc.ABC):
         For programs that end; a driver is of no use after it.
         """
 
+    def peer_group(self, name: str, host: str) -> 'peers.PeerGroup | None':
+        """Return this process's part in a group of programs of one kind.
+
+        :param host: where it runs
+        :returns: None: the driver has nothing on which they could meet
+        """
+        return None
+
     def check(self) -> str:
         """Ask the backend once, for operators' checks.
 
@@ -189,17 +254,55 @@ class Driver(abc.ABC):
 
 def is_wanted(detailed: Detailed, host: str) -> bool:
     """Tell whether to ask where the processes of a host run."""
-    return detailed if isinstance(detailed, bool) else host in detailed
+    if isinstance(detailed, bool):
+        return detailed
+    name = membership.canonical(host)
+    return any(membership.canonical(each) == name for each in detailed)
 
 
-def no_records(group: str) -> list[services.ServiceRef]:
-    """Stand for access to the services table where there is none.
+def observe(
+    conf: cfg.ConfigOpts,
+    name: str,
+    source: observer.Source,
+    settle_time: float,
+    patience: pace.Patience | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> observer.Observer:
+    """Return an observer of a group, as the options say.
 
-    :raises NoAccess: always
+    :param name: what to call the group in the log
+    :param settle_time: see membership.Membership
+    :param patience: with the backend, if it is shared by several groups
     """
-    raise exceptions.NoAccess(
-        'services table', 'this process was given no access to it'
+    return observer.Observer(
+        name,
+        source,
+        lambda now: membership.Membership(
+            now, opts.hold_time(conf), settle_time, pace.IDLE
+        ),
+        refresh_interval=conf.servicegroup.refresh_interval,
+        patience=patience or make_patience(conf),
+        clock=clock,
     )
+
+
+def make_patience(conf: cfg.ConfigOpts) -> pace.Patience:
+    """Return the patience with one backend, as the options say."""
+    return pace.Patience(conf.servicegroup.read_timeout, process.blind_wait())
+
+
+def is_up_all_the_same(service_ref: services.ServiceRef) -> bool:
+    """Return the verdict on a record that could not be judged.
+
+    Nobody can have joined who has no name. Any other error is no evidence.
+    """
+    try:
+        named = isinstance(service_ref['host'], str) and group_of(service_ref)
+    except Exception:
+        return False
+    if named:
+        LOG.exception('A service could not be judged; it is presumed up.')
+    return bool(named)
 
 
 def group_of(service_ref: services.ServiceRef) -> str:
@@ -217,19 +320,33 @@ def view_of(
 
     :param incarnations: tells them of a host
     """
-    membership = seen.members()
-    members = tuple(
-        Member(
-            host,
-            group,
-            seen.is_up(host),
-            membership.is_held(host),
-            seen.proof_age(host),
-            incarnations(host),
-        )
-        for host in sorted(membership)
+    seen.refresh()
+    return View(
+        tuple(
+            _member(seen, group, host, incarnations(host))
+            for host in sorted(seen.members)
+        ),
+        seen.age(),
+        seen.error,
     )
-    return View(members, seen.age(), seen.error)
+
+
+def _member(
+    seen: observer.Observer,
+    group: str,
+    host: str,
+    incarnations: tuple[Incarnation, ...],
+) -> Member:
+    held = seen.members.is_held(host)
+    return Member(
+        seen.name(host),
+        group,
+        seen.is_up(host),
+        held,
+        seen.proof_age(host),
+        incarnations,
+        seen.members.reason(host) if held else None,
+    )
 
 
 def aware(value: datetime.datetime | str | None) -> datetime.datetime | None:
@@ -250,6 +367,7 @@ def newer(
     """Return the newer of a proof of life and the record's own update.
 
     :param age: seconds since the proof; None: there is none
+    :returns: see later
     """
     proof = None if age is None else observer.time_ago(age)
     return later(proof, service_ref)
@@ -260,9 +378,13 @@ def later(
 ) -> datetime.datetime | None:
     """Return the later of a proof of life and the record's own update.
 
+    Nova reads a time of the record as its own driver returns it: unchanged.
+
     :param proof: its time, aware; None: there is none
+    :returns: proof, or the record's ``updated_at`` as it is
     """
-    updated = aware(service_ref['updated_at'])
-    if proof is None or updated is None:
-        return proof or updated
-    return updated if updated > proof else proof
+    updated: datetime.datetime | None = service_ref['updated_at']
+    if proof is None:
+        return updated
+    recorded = aware(updated or None)
+    return updated if recorded is not None and recorded > proof else proof

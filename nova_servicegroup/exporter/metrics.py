@@ -24,8 +24,10 @@ import prometheus_client
 from prometheus_client import core
 from prometheus_client import registry
 
+from nova_servicegroup import escaping
+from nova_servicegroup.exporter import flapping
 from nova_servicegroup import reporter
-from nova_servicegroup import roll
+from nova_servicegroup.watch import inventory
 
 #: What the name of every metric begins with.
 PREFIX = 'nova_servicegroup'
@@ -34,7 +36,7 @@ PREFIX = 'nova_servicegroup'
 NEW = 'new'
 
 #: States as they are written in labels.
-STATES = {state: state.replace(' ', '_') for state in roll.STATES}
+STATES = {state: state.replace(' ', '_') for state in inventory.STATES}
 
 #: Bounds in seconds: of looks, and of the time to the verdict.
 _LOOKS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -78,6 +80,14 @@ class Metrics:
             'Services of a group that went from one state to another. From '
             f'{NEW}: it was not known before.',
             ('group', 'from', 'to'),
+            namespace=PREFIX,
+            registry=self.registry,
+        )
+        self.flapping = prometheus_client.Gauge(
+            'flapping_members',
+            f'Services of a group that went down {flapping.TIMES} times or '
+            f'more in the last {flapping.WINDOW / 60:.0f} minutes.',
+            ('group',),
             namespace=PREFIX,
             registry=self.registry,
         )
@@ -166,7 +176,8 @@ class HostMetrics(registry.Collector):
     """
 
     def __init__(
-        self, seen: Callable[[], Iterable[tuple[str, roll.Roll | None]]]
+        self,
+        seen: Callable[[], Iterable[tuple[str, inventory.Inventory | None]]],
     ) -> None:
         self._seen = seen
 
@@ -179,7 +190,12 @@ class HostMetrics(registry.Collector):
             labels=('group', 'host'),
         )
         for group, seen in self._seen():
-            for host, entry in seen.entries.items() if seen else ():
+            # A name that is escaped may be another's: one of them is shown.
+            hosts = {
+                escaping.printable(host): entry
+                for host, entry in (seen.entries.items() if seen else ())
+            }
+            for host, entry in hosts.items():
                 member.add_metric((group, host), float(entry.is_up))
         yield member
 

@@ -2,7 +2,7 @@
 # not use this file except in compliance with the License. You may obtain
 # a copy of the License at
 #
-#      http://www.apache.org/licenses/LICENSE-2.0
+#     http://www.apache.org/licenses/LICENSE-2.0
 #
 # Unless required by applicable law or agreed to in writing, software
 # distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
@@ -10,20 +10,29 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """Serves metrics over HTTP, with or without TLS."""
 
+import socket
+import socketserver
 import ssl
+import threading
 from typing import Any
 
 from oslo_config import cfg
 from oslo_log import log as logging
+from oslo_utils import netutils
 import prometheus_client
 from prometheus_client import registry
 
 from nova_servicegroup import exceptions
+from nova_servicegroup.exporter import connections
 
 LOG = logging.getLogger(__name__)
+
+#: Connections that are open at once, with a thread for each, and the seconds
+#: that each has from first to last.
+_MOST = 16
+_LONGEST = 10.0
 
 
 def start(conf: cfg.ConfigOpts, served: registry.Collector) -> int:
@@ -35,41 +44,116 @@ def start(conf: cfg.ConfigOpts, served: registry.Collector) -> int:
     """
     options = conf.servicegroup_exporter
     _check_tls(options)
-    server, _ = prometheus_client.start_http_server(
+    server = Server(
+        options.listen,
         options.port,
-        options.listen,
         served,
-        certfile=options.cert_file,
-        keyfile=options.key_file,
-        client_cafile=options.client_ca_file,
-        client_auth_required=bool(options.client_ca_file),
+        _tls_context(options) if options.cert_file else None,
+        connections.Connections(_MOST, _LONGEST),
     )
-    bases: Any = (_Patience, server.RequestHandlerClass)
-    server.RequestHandlerClass = type('Handler', bases, {})
-    if isinstance(server.socket, ssl.SSLSocket):
-        # Else a client that says nothing would keep all others waiting.
-        server.socket.do_handshake_on_connect = False  # type: ignore
-    LOG.info(
-        'Serving metrics on %s://%s:%d/metrics',
-        'https' if options.cert_file else 'http',
-        options.listen,
-        server.server_port,
-    )
-    return int(server.server_port)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    port = int(server.server_address[1])
+    LOG.info('Serving metrics on %s', url(conf, port))
+    return port
 
 
-class _Patience:
-    """Bounds what a client may do to the thread that serves it."""
+def url(conf: cfg.ConfigOpts, port: int) -> str:
+    """Return where the metrics are, when they are served on a port."""
+    options = conf.servicegroup_exporter
+    scheme = 'https' if options.cert_file else 'http'
+    return f'{scheme}://{netutils.escape_ipv6(options.listen)}:{port}/metrics'
 
-    #: Seconds for which it may be silent; see socketserver.
-    timeout = 10.0
+
+class _Handler(prometheus_client.MetricsHandler):
+    """Serves one request; whoever keeps it waiting is cut off."""
+
+    #: Seconds for which a client may be silent; see socketserver.
+    timeout = 2 * _LONGEST
 
     def handle(self) -> None:
         """Serve one request."""
         try:
-            super().handle()  # type: ignore[misc]
-        except OSError as error:
+            super().handle()
+        except (OSError, ValueError) as error:
             LOG.debug('A client went away: %r', error)
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    """An HTTP server with a bounded number of threads.
+
+    :param context: None: it serves without TLS
+    :param open_: the connections that it has
+    """
+
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+    # With the default of 5 a burst of connections delays others by seconds.
+    request_queue_size = 128
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        served: registry.Collector,
+        context: ssl.SSLContext | None,
+        open_: connections.Connections,
+    ) -> None:
+        self.address_family, address = _resolve(host, port)
+        self._open = open_
+        super().__init__(address, _Handler.factory(served))
+        if context is not None:
+            # The handshake is part of the request: else a client that says
+            # nothing would keep all others waiting.
+            self.socket = context.wrap_socket(
+                self.socket, server_side=True, do_handshake_on_connect=False
+            )
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """See socketserver."""
+        if not self._open.admit(request):
+            LOG.debug('Too many clients at once.')
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._open.leave(request)
+            raise
+
+    def process_request_thread(
+        self, request: Any, client_address: Any
+    ) -> None:
+        """See socketserver."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._open.leave(request)
+
+    def service_actions(self) -> None:
+        """See socketserver, which comes here twice in a second."""
+        self._open.cut_overdue()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """See socketserver."""
+        LOG.exception('Metrics cannot be served.')
+
+
+def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
+    found = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    family, _, _, _, address = found[0]
+    return family, address
+
+
+def _tls_context(options: cfg.ConfigOpts.GroupAttr) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(options.cert_file, options.key_file)
+    if options.client_ca_file:
+        context.load_verify_locations(options.client_ca_file)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
 
 
 def _check_tls(options: cfg.ConfigOpts.GroupAttr) -> None:

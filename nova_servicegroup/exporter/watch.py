@@ -18,9 +18,10 @@ import time
 
 from nova_servicegroup import api
 from nova_servicegroup.drivers import base
+from nova_servicegroup.exporter import flapping
 from nova_servicegroup.exporter import metrics
-from nova_servicegroup import roll
-from nova_servicegroup import watcher
+from nova_servicegroup.watch import inventory
+from nova_servicegroup.watch import watcher
 
 #: Seconds after which a look that has not ended sees nothing.
 _PATIENCE = 10.0
@@ -48,6 +49,7 @@ class Watch:
             servicegroup, group, clock=clock, wall=wall
         )
         self._metrics = kept
+        self._flapping = flapping.Flapping(clock)
         self._clock = clock
         self._confirmed = clock()
         self._failed = True
@@ -55,9 +57,9 @@ class Watch:
         kept.prepare(group, self.age, self.is_blind)
 
     @property
-    def seen(self) -> roll.Roll | None:
+    def seen(self) -> inventory.Inventory | None:
         """What the last look saw; None: there was none."""
-        return self._watcher.roll
+        return self._watcher.last
 
     def age(self) -> float:
         """Return the seconds since the group was confirmed, or the start."""
@@ -79,8 +81,9 @@ class Watch:
             self._take(self.seen)
         for each in changes:
             self._count(each)
+        self._metrics.flapping.labels(self.group).set(self._flapping.count())
 
-    def _take(self, seen: roll.Roll) -> None:
+    def _take(self, seen: inventory.Inventory) -> None:
         if seen.view.age is not None:
             self._confirmed = self._clock() - seen.view.age
         self._failed = seen.view.error is not None
@@ -95,11 +98,10 @@ class Watch:
         self._metrics.transitions.labels(
             self.group, before, metrics.STATES[change.state]
         ).inc()
-        if (
-            change.state == base.DOWN
-            and change.before in _ALIVE
-            and change.proof_age is not None
-        ):
+        if change.state != base.DOWN or change.before not in _ALIVE:
+            return
+        self._flapping.note(change.host)
+        if change.proof_age is not None:
             self._metrics.detection.labels(self.group).observe(
                 change.proof_age
             )

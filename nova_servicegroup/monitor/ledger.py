@@ -10,114 +10,91 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+"""What is yet to be sent, by whichever monitor leads. Pure.
 
-"""What is yet to be announced, by whichever monitor leads. Pure.
+Every monitor watches, and enters the transitions that it sees into a ledger
+of its own. The leader sends them, and publishes how many it has sent of each
+member; the others strike out as many. So a monitor that takes over has what
+was not sent, and what was sent and not published, which is repeated. The id of
+a notification is made of the leader's term, the member, its state and the
+number of the transition: what is repeated has the same id, by which consumers
+drop it.
 
-Every monitor watches, and enters what it has seen into a ledger of its own.
-The leader announces what its ledger has pending and publishes what it has
-announced. The others strike that out of theirs, so that what is left is just
-what one of them has to announce if the leader dies.
-
-Two monitors never see the same at the same moment, and one may see what the
-other does not. So entries are compared with what consumers were told: a
-member that goes down, or up, is told so once, whoever saw it first.
+Of one member nothing is sent while something is not published. So two
+different transitions never get the same id.
 """
 
-import collections
 from collections.abc import Callable, Collection, Iterable, Mapping
 import dataclasses
-import itertools
 import threading
 import time
 import uuid
 
+from oslo_utils import timeutils
+
 from nova_servicegroup.drivers import base
 from nova_servicegroup.monitor import publication
-from nova_servicegroup import roll
-from nova_servicegroup import watcher
-
-#: A member: its group and its host.
-Key = publication.Key
+from nova_servicegroup.watch import inventory
+from nova_servicegroup.watch import watcher
 
 #: So many transitions of one member wait, at most.
-PENDING = 20
-
-#: What was announced is published for so many seconds, and so many at most.
-RECENT_TIME = 10.0
-RECENT = 2000
+WAITING = 20
 
 TAKEN_OVER = 'found so when this monitor began to announce'
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Entry:
-    """A transition to announce.
+    """A transition to send.
 
     :ivar state: base.UP or base.DOWN
     :ivar seen: when, by the ledger's clock
-    :ivar is_new: the member was not known before
-    :ivar message_id: stays the same however often it is sent
+    :ivar message_id: of the notification; empty: it is not due yet
     """
 
     transition: watcher.Transition
     state: str
     seen: float
-    is_new: bool = False
-    message_id: str = dataclasses.field(
-        default_factory=lambda: str(uuid.uuid4())
-    )
+    message_id: str = ''
 
     @property
-    def key(self) -> Key:
+    def key(self) -> publication.Key:
         """The member."""
         return self.transition.group, self.transition.host
 
 
 class Ledger:
-    """The transitions that one monitor has seen and nobody has announced.
+    """The transitions that one monitor has seen and nobody has sent.
 
     May be used by several threads.
-
-    :param slack: seconds by which one monitor may see later than another
     """
 
-    def __init__(
-        self,
-        slack: float,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
-    ) -> None:
-        self._slack = slack
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._wall = wall
         self._lock = threading.RLock()
-        self._pending = _Pending()
-        self._states: dict[str, dict[str, str]] = {}
-        # Who is down as far as consumers were told.
-        self._down: set[Key] = set()
-        self._recent: collections.deque[tuple[float, Key, str]] = (
-            collections.deque()
-        )
-        self._count = 0
-        self._term = 0
-        self._beats = itertools.count(1)
-        self._heard: publication.Publication | None = None
-        self._heard_at = 0.0
+        # What was seen last: UP, DOWN; or HELD, and never another state.
+        self._states: dict[publication.Key, str] = {}
+        self._waiting: dict[publication.Key, list[Entry]] = {}
+        # See Publication; and the counts that were published.
+        self._term = str(uuid.uuid4())
+        self._counts: dict[publication.Key, int] = {}
+        self._published: dict[publication.Key, int] = {}
+        # Whether any leader has published what consumers know.
+        self._has_heard = False
 
     def begin(self, group: str, states: Mapping[str, str]) -> None:
-        """Take the states of hosts, of roll.STATES, that need no telling."""
+        """Take the states of hosts, of inventory.STATES, as they are at first.
+
+        They are no transitions, unless a leader has published otherwise.
+        """
         with self._lock:
-            known = {
-                host: _verdict(state) or base.UP
-                for host, state in states.items()
-            }
-            self._states[group] = known
-            self._down |= {
-                (group, host)
-                for host, state in known.items()
-                if state == base.DOWN
-            }
+            for host, seen in states.items():
+                key, state = (group, host), _verdict(seen) or base.HELD
+                self._states[key] = state
+                if self._has_heard:
+                    self._compare(key, state)
+                elif state == base.DOWN:
+                    self._count(key, state)
 
     def note(self, changes: Iterable[watcher.Transition]) -> None:
         """Enter what was just seen."""
@@ -126,194 +103,150 @@ class Ledger:
                 self._note(each)
 
     def _note(self, change: watcher.Transition) -> None:
-        states = self._states.setdefault(change.group, {})
-        before, state = states.get(change.host), _verdict(change.state)
-        if state is None:
-            states.setdefault(change.host, base.UP)
+        key, state = (change.group, change.host), _verdict(change.state)
+        before = self._states.get(key)
+        self._states[key] = state or before or base.UP
+        presumed = before == base.HELD and not self._has_heard
+        if (before is None and state is not None) or (
+            presumed and change.state == base.DOWN
+        ):
+            # It was never seen up, and consumers do not ask about it.
+            self._count(key, base.DOWN)
+        if state is not None:
+            self._add(change, state)
+
+    def _add(self, change: watcher.Transition, state: str) -> None:
+        entry = Entry(change, state, self._clock())
+        if state == self._last(entry.key):
             return
-        states[change.host] = state
-        if before is None and state == base.DOWN:
-            # It was not seen to go down, only heard of.
-            self._down.add((change.group, change.host))
-        elif before != state:
-            self._add(Entry(change, state, self._clock(), before is None))
+        entries = self._waiting.setdefault(entry.key, [])
+        entries.append(entry)
+        if len(entries) > WAITING:
+            # Up and down again, long ago: the rest shows how it is now.
+            del entries[1:3]
 
-    def _add(self, entry: Entry) -> None:
-        last = self._pending.last(entry.key)
-        before = self._told(entry.key) if last is None else last.state
-        if before != entry.state or (entry.is_new and last is None):
-            self._pending.add(entry)
+    def _last(self, key: publication.Key) -> str:
+        """Return the state that consumers know when all was sent."""
+        if key in self._waiting:
+            return self._waiting[key][-1].state
+        return base.DOWN if self._counts.get(key, 0) % 2 else base.UP
 
-    def keep(self, group: str, hosts: Collection[str]) -> None:
+    def _count(self, key: publication.Key, state: str) -> None:
+        """Count a transition of which consumers know, or need not."""
+        count = self._counts.get(key, 0)
+        self._counts[key] = count + ((state == base.DOWN) != count % 2)
+
+    def _compare(self, key: publication.Key, state: str) -> None:
+        """Enter how a member is, where consumers do not know it so."""
+        if state != base.HELD:
+            now = timeutils.utcnow_ts(microsecond=True)
+            change = watcher.Transition(now, *key, None, state, TAKEN_OVER)
+            self._add(change, state)
+
+    def forget(self, group: str, hosts: Collection[str]) -> None:
         """Forget all hosts of a group but these."""
         with self._lock:
-            states = self._states.get(group, {})
-            for host in states.keys() - set(hosts):
-                del states[host]
-                self._down.discard((group, host))
+            for key in list(self._states):
+                if key[0] == group and key[1] not in hosts:
+                    del self._states[key]
+                    # The number goes on: no id may come twice.
+                    self._count(key, base.UP)
 
-    def due(self) -> Entry | None:
-        """Return what the leader has to announce next."""
+    def due(self) -> list[Entry]:
+        """Return what the leader may send before it publishes, in order."""
         with self._lock:
-            return self._pending.first()
+            first = [
+                entries[0]
+                for key, entries in self._waiting.items()
+                if self._counts.get(key) == self._published.get(key)
+            ]
+            for each in first:
+                self._name(each)
+            return sorted(first, key=lambda entry: entry.seen)
 
-    def told(self, entry: Entry) -> None:
-        """Take note that an entry was announced."""
-        with self._lock:
-            self._pending.drop(entry)
-            if entry.state == base.DOWN:
-                self._down.add(entry.key)
-            else:
-                self._down.discard(entry.key)
-            self._recent.append((self._clock(), entry.key, entry.state))
-            self._count += 1
-
-    def told_since(self, moment: float) -> bool:
-        """Tell whether anything was announced after a moment."""
-        with self._lock:
-            return bool(self._recent) and self._recent[-1][0] >= moment
-
-    def lead(self) -> None:
-        """Be the one that announces.
-
-        Where this monitor sees a member otherwise than consumers were told,
-        and has not seen how that came, it is a transition of now.
-        """
-        with self._lock:
-            heard = 0 if self._heard is None else self._heard.term
-            self._term = max(self._term, heard) + 1
-            self._heard = None
-            self._recent.clear()
-            for group, states in self._states.items():
-                for host, state in states.items():
-                    self._reconcile((group, host), state)
-
-    def _reconcile(self, key: Key, state: str) -> None:
-        if state == self._told(key) or self._pending.last(key) is not None:
-            return
-        change = watcher.Transition(
-            self._wall(), *key, None, state, TAKEN_OVER
+    def _name(self, entry: Entry) -> None:
+        """Give the first entry of a member its id."""
+        number = self._counts.get(entry.key, 0) + 1
+        entry.message_id = entry.message_id or str(
+            uuid.uuid5(
+                uuid.UUID(self._term), repr((*entry.key, entry.state, number))
+            )
         )
-        self._pending.add(Entry(change, state, self._clock()))
+
+    def sent(self, entry: Entry) -> None:
+        """Take note that an entry was sent."""
+        with self._lock:
+            waiting = self._waiting.get(entry.key, ())
+            self._keep(entry.key, [it for it in waiting if it is not entry])
+            self._count(entry.key, entry.state)
+
+    def is_empty(self) -> bool:
+        """Tell whether there is nothing to send."""
+        return not self._waiting
 
     def to_publish(self) -> publication.Publication:
-        """Return what the others need to know of a leader."""
+        """Return what a leader has to publish."""
         with self._lock:
-            now, first = self._clock(), self._pending.first()
-            while self._recent and (
-                self._recent[0][0] < now - RECENT_TIME
-                or len(self._recent) > RECENT
-            ):
-                self._recent.popleft()
+            now = self._clock()
+            seen = (entries[0].seen for entries in self._waiting.values())
             return publication.Publication(
-                self._term,
-                next(self._beats),
-                self._count,
-                0.0 if first is None else now - first.seen,
-                tuple((key, state) for _, key, state in self._recent),
-                frozenset(self._down),
+                self._term, now - min(seen, default=now), dict(self._counts)
             )
 
-    def hear(self, said: publication.Publication, asked: float) -> None:
-        """Strike out what the leader has announced.
+    def published(self, said: publication.Publication) -> None:
+        """Take note that something was published."""
+        with self._lock:
+            self._published = said.counts
 
-        :param asked: when the leader was asked, by the ledger's clock
+    def hear(self, said: publication.Publication, before: float) -> None:
+        """Strike out what the leader has sent.
+
+        :param before: by the ledger's clock; what is older, the leader has
+            seen and sent, or has not seen
         """
         with self._lock:
-            before = self._heard
-            same = before is not None and before.term == said.term
-            if same and before is not None and before.beat == said.beat:
-                return
-            for key, state in said.recent_since(before if same else None):
-                self._pending.drop_through(key, state)
-            self._down = set(said.down)
-            self._pending.each(self._drop_told)
-            if same:
-                # Said after it was asked last: whatever it saw before its
-                # lag, it has announced.
-                settled = self._heard_at - said.lag - self._slack
-                self._pending.each(lambda key: self._settle(key, settled))
-            self._heard, self._heard_at = said, asked
+            # The leader may not have seen yet who is new.
+            own = self._counts if said.term == self._term else {}
+            if not own:
+                self._begin_term(said.term)
+            for key, entries in list(self._waiting.items()):
+                sent = said.counts.get(key, 0) - self._counts.get(key, 0)
+                left = entries[max(0, sent) :]
+                self._keep(key, [it for it in left if it.seen >= before])
+            self._counts, self._has_heard = {**own, **said.counts}, True
 
-    def _drop_told(self, key: Key) -> None:
-        """Drop what consumers know already."""
-        first = self._pending.of(key)[0]
-        if first.state == self._told(key) and not first.is_new:
-            self._pending.drop(first)
+    def _keep(self, key: publication.Key, entries: list[Entry]) -> None:
+        if entries:
+            self._waiting[key] = entries
+        else:
+            self._waiting.pop(key, None)
 
-    def _settle(self, key: Key, before: float) -> None:
-        """Drop what the leader did not see, unless it makes a difference."""
-        entries = self._pending.of(key)
-        last = len(entries) - 1
-        while last >= 0 and (
-            entries[last].seen >= before
-            or entries[last].state != self._told(key)
-        ):
-            last -= 1
-        for each in entries[: last + 1]:
-            self._pending.drop(each)
+    def lead(self) -> None:
+        """Be the one that sends.
 
-    def _told(self, key: Key) -> str:
-        return base.DOWN if key in self._down else base.UP
+        Where this monitor sees a member otherwise than consumers know it, and
+        has not seen how that came, it is a transition of now.
+        """
+        with self._lock:
+            for entries in self._waiting.values():
+                # The last leader may have sent it.
+                self._name(entries[0])
+            self._begin_term(str(uuid.uuid4()))
+            for key, state in self._states.items():
+                self._compare(key, state)
 
-
-class _Pending:
-    """Entries in order, of all members and of each."""
-
-    def __init__(self) -> None:
-        # Unlike a dict's, its first one is found at once.
-        self._all: collections.OrderedDict[str, Entry] = (
-            collections.OrderedDict()
-        )
-        self._by_key: dict[Key, list[Entry]] = {}
-
-    def first(self) -> Entry | None:
-        return next(iter(self._all.values()), None)
-
-    def last(self, key: Key) -> Entry | None:
-        entries = self._by_key.get(key)
-        return entries[-1] if entries else None
-
-    def of(self, key: Key) -> list[Entry]:
-        """Return a copy."""
-        return list(self._by_key.get(key, ()))
-
-    def each(self, call: Callable[[Key], None]) -> None:
-        """Call for each member that has entries."""
-        for key in list(self._by_key):
-            call(key)
-
-    def add(self, entry: Entry) -> None:
-        entries = self._by_key.setdefault(entry.key, [])
-        entries.append(entry)
-        self._all[entry.message_id] = entry
-        if len(entries) > PENDING:
-            # Down and up again, long ago: the rest tells how it is now.
-            for each in entries[:2]:
-                self.drop(each)
-
-    def drop(self, entry: Entry) -> None:
-        if self._all.pop(entry.message_id, None) is None:
-            return
-        entries = self._by_key[entry.key]
-        entries.remove(entry)
-        if not entries:
-            del self._by_key[entry.key]
-
-    def drop_through(self, key: Key, state: str) -> None:
-        """Drop a member's entries up to the first of a state."""
-        entries = self.of(key)
-        states = [each.state for each in entries]
-        if state in states:
-            for each in entries[: states.index(state) + 1]:
-                self.drop(each)
+    def _begin_term(self, term: str) -> None:
+        self._term = term
+        self._counts = {
+            key: 1 for key, count in self._counts.items() if count % 2
+        }
 
 
 def _verdict(state: str) -> str | None:
-    """Return what a state of the roll means to consumers.
+    """Return what a state of the inventory means to consumers.
 
     None: nothing. Who is held is as it was.
     """
-    if state in (base.DOWN, roll.FORCED_DOWN):
+    if state in (base.DOWN, inventory.FORCED_DOWN):
         return base.DOWN
     return base.UP if state == base.UP else None

@@ -11,33 +11,14 @@
 # under the License.
 
 
-"""What a notification says.
-
-For example::
-
-    {
-        'nova_servicegroup_object.name': 'MemberPayload',
-        'nova_servicegroup_object.version': '1.0',
-        'nova_servicegroup_object.namespace': 'nova_servicegroup',
-        'nova_servicegroup_object.data': {
-            'host': 'compute17',
-            'group': 'compute',
-            'driver': 'zk',
-            'state': 'down',
-            'since': '2027-01-15T08:00:00.000000+00:00',
-            'reason': 'missing from a group that was just confirmed',
-            'proof_age': 10.7,
-            'forced_down': False,
-        },
-    }
-"""
+"""What a notification says. See doc/source/admin/notification.json."""
 
 import datetime
 from typing import Any
 
 from nova_servicegroup.drivers import base
 from nova_servicegroup.monitor import ledger
-from nova_servicegroup import roll
+from nova_servicegroup.watch import inventory
 
 NAME = 'MemberPayload'
 #: The first number changes with the meaning of a field, the second when one
@@ -77,6 +58,6 @@ def payload(entry: ledger.Entry, driver: str) -> dict[str, Any]:
             'since': since.isoformat(timespec='microseconds'),
             'reason': change.reason,
             'proof_age': None if age is None else round(age, 3),
-            'forced_down': change.state == roll.FORCED_DOWN,
+            'forced_down': change.state == inventory.FORCED_DOWN,
         },
     }

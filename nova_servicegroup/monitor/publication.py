@@ -10,88 +10,108 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""What a leading monitor tells the others."""
+"""What monitors publish for each other."""
 
 import dataclasses
 import json
+import time
+from typing import Any
 import zlib
+
+from oslo_utils import uuidutils
 
 #: A group and a host.
 Key = tuple[str, str]
 
-_FORMAT = 1
+_FORMAT = 2
+
+#: The greatest number that a publication has.
+MOST = 2**53
+#: Bytes, when it is not compressed: enough for 100,000 hosts that are down.
+_LARGEST = 4 * 1024 * 1024
+#: Characters of a name: of a host, and of the cell where there are several.
+_LONGEST = 1200
 
 
 @dataclasses.dataclass(frozen=True)
 class Publication:
-    """What was announced.
+    """What a leading monitor has sent.
 
-    :ivar term: greater than that of every leader before
-    :ivar beat: of this publication
-    :ivar count: how many transitions this leader has announced
-    :ivar lag: seconds since the oldest was seen that is yet to be announced
-    :ivar recent: the last of those announced, in order, with their states
-    :ivar down: who is down as far as consumers were told
+    :ivar term: a UUID that each leader makes
+    :ivar lag: seconds since the oldest transition was seen that is not sent
+    :ivar counts: the transitions of each member of which consumers know; it
+        is down where the number is odd. Where there is none, it is 0
     """
 
-    term: int
-    beat: int
-    count: int
+    term: str
     lag: float
-    recent: tuple[tuple[Key, str], ...]
-    down: frozenset[Key]
-
-    def recent_since(
-        self, before: 'Publication | None'
-    ) -> tuple[tuple[Key, str], ...]:
-        """Return what was announced after another one of this leader."""
-        if before is None:
-            return self.recent
-        news = min(self.count - before.count, len(self.recent))
-        return self.recent[len(self.recent) - news :]
+    counts: dict[Key, int]
 
 
-def encode(said: Publication) -> bytes:
-    """Return a publication in few bytes."""
-    down: dict[str, list[str]] = {}
-    for group, host in sorted(said.down):
-        down.setdefault(group, []).append(host)
-    text = json.dumps(
-        [
-            _FORMAT,
-            said.term,
-            said.beat,
-            said.count,
-            said.lag,
-            [[*key, state] for key, state in said.recent],
-            down,
-        ]
-    )
+def encode(said: Publication | None) -> bytes:
+    """Return a publication in few bytes, other ones each time.
+
+    :param said: None: this monitor stands by
+    """
+    number = time.monotonic_ns()
+    if said is None:
+        return b'standing by, %d' % number
+    counts: dict[str, dict[str, int]] = {}
+    for (group, host), count in sorted(said.counts.items()):
+        counts.setdefault(group, {})[host] = count
+    text = json.dumps([_FORMAT, number, said.term, said.lag, counts])
     return zlib.compress(text.encode())
 
 
 def decode(data: object) -> Publication | None:
-    """Return what was encoded; None: nothing that this release can read."""
+    """Return what a leader has encoded; None: no leader of this release has.
+
+    :param data: anything is possible
+    """
     if not isinstance(data, bytes):
         return None
     try:
-        form, term, beat, count, lag, recent, down = json.loads(
-            zlib.decompress(data)
-        )
-        if form != _FORMAT:
-            return None
-        return Publication(
-            int(term),
-            int(beat),
-            int(count),
-            float(lag),
-            tuple(((group, host), state) for group, host, state in recent),
-            frozenset(
-                (group, host)
-                for group, hosts in down.items()
-                for host in hosts
-            ),
-        )
-    except (zlib.error, ValueError, TypeError, AttributeError):
+        form, _, *fields = json.loads(_decompress(data))
+        return _publication(*fields) if form == _FORMAT else None
+    except (
+        zlib.error,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ):
         return None
+
+
+def _decompress(data: bytes) -> bytes:
+    """Return what was compressed, which may be a bomb.
+
+    :raises ValueError: it is not whole, or too long
+    :raises zlib.error: it was not compressed
+    """
+    inflating = zlib.decompressobj()
+    text = inflating.decompress(data, _LARGEST)
+    if not inflating.eof:
+        raise ValueError('too long, or not whole')
+    return text
+
+
+def _publication(term: Any, lag: Any, counts: Any) -> Publication:
+    """Return a publication.
+
+    :raises ValueError: no monitor publishes that
+    """
+    found = {
+        (group, host): count
+        for group, hosts in counts.items()
+        for host, count in hosts.items()
+    }
+    if (
+        not uuidutils.is_uuid_like(term)
+        or type(lag) not in (int, float)
+        or any(type(each) is not int for each in found.values())
+        or not all(0 <= each <= MOST for each in (lag, *found.values()))
+        or not all(0 < len(name) <= _LONGEST for key in found for name in key)
+    ):
+        raise ValueError('not what a monitor publishes')
+    return Publication(term, lag, found)

@@ -32,8 +32,8 @@ class Sender:
     """Sends as oslo.messaging's driver ``messagingv2`` does.
 
     oslo.messaging's own Notifier logs an error of its driver and goes on: the
-    notification is lost, and nobody is told. So its transport is used without
-    it.
+    notification is lost, and the caller does not learn of it. So its transport
+    is used without it.
 
     :param conf: as get_notification_transport takes it
     :param publisher_id: says who sends

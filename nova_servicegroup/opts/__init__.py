@@ -19,9 +19,11 @@ from oslo_config import cfg
 
 from nova_servicegroup.opts import _nova
 from nova_servicegroup.opts import default
+from nova_servicegroup.opts import etcd
 from nova_servicegroup.opts import exporter
 from nova_servicegroup.opts import memcached
 from nova_servicegroup.opts import monitor
+from nova_servicegroup.opts import redis
 from nova_servicegroup.opts import servicegroup
 from nova_servicegroup.opts import zookeeper
 
@@ -32,6 +34,8 @@ _OPTS: tuple[tuple[str | None, list[cfg.Opt]], ...] = (
     (servicegroup.GROUP, servicegroup.OPTS),
     (zookeeper.GROUP, zookeeper.OPTS),
     (memcached.GROUP, memcached.OPTS),
+    (etcd.GROUP, etcd.OPTS),
+    (redis.GROUP, redis.OPTS),
     (exporter.GROUP, exporter.OPTS),
     (monitor.GROUP, monitor.OPTS),
 )
@@ -39,9 +43,7 @@ _OPTS: tuple[tuple[str | None, list[cfg.Opt]], ...] = (
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
     """Register every option on conf; again is harmless."""
-    for opt in _nova.OPTS:
-        if opt.name not in conf:
-            conf.register_opt(opt)
+    _nova.register_opts(conf)
     for group, options in _OPTS:
         conf.register_opts(options, group=group)
 
@@ -89,7 +91,7 @@ def memcached_ttl(conf: cfg.ConfigOpts) -> int:
     return max(service_down_time(conf), 3 * int(conf.report_interval))
 
 
-def further_drivers(conf: cfg.ConfigOpts) -> list[str]:
+def secondary_drivers(conf: cfg.ConfigOpts) -> list[str]:
     """Return the names of the drivers with which a service joins, too.
 
     Each is named once, in the order of the option; servicegroup_driver is

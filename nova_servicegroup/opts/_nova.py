@@ -13,6 +13,7 @@
 """Nova's own options that matter here, where Nova has not registered them."""
 
 from oslo_config import cfg
+from oslo_utils import importutils
 
 #: With Nova's defaults, so that the package works on a nova.conf without Nova.
 OPTS: list[cfg.Opt] = [
@@ -32,3 +33,56 @@ OPTS: list[cfg.Opt] = [
         help='Seconds without a heartbeat after which a service is down.',
     ),
 ]
+
+CACHE = 'cache'
+
+#: Those of oslo.cache, with its defaults.
+CACHE_OPTS: list[cfg.Opt] = [
+    cfg.BoolOpt(
+        'enabled',
+        default=False,
+        help='Whether Nova has a cache besides that of each process.',
+    ),
+    cfg.StrOpt(
+        'backend',
+        default='dogpile.cache.null',
+        help="The cache's backend of dogpile.cache.",
+    ),
+    cfg.ListOpt(
+        'memcache_servers',
+        default=['localhost:11211'],
+        help="The cache's memcached servers.",
+    ),
+]
+
+COORDINATION = 'coordination'
+
+#: As other services of OpenStack have it.
+COORDINATION_OPTS: list[cfg.Opt] = [
+    cfg.StrOpt(
+        'backend_url',
+        secret=True,
+        help='The URL of the backend of tooz.',
+    ),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    """Register on conf what Nova has not; again is harmless."""
+    for opt in OPTS:
+        if opt.name not in conf:
+            conf.register_opt(opt)
+    if CACHE not in conf or 'memcache_servers' not in conf[CACHE]:
+        _register_cache(conf)
+    if COORDINATION not in conf or 'backend_url' not in conf[COORDINATION]:
+        conf.register_opts(COORDINATION_OPTS, group=COORDINATION)
+
+
+def _register_cache(conf: cfg.ConfigOpts) -> None:
+    # oslo.config refuses another option of the same name, so oslo.cache must
+    # find its own whenever somebody configures it.
+    cache = importutils.try_import('oslo_cache.core')
+    if cache is not None:
+        cache.configure(conf)
+    else:
+        conf.register_opts(CACHE_OPTS, group=CACHE)

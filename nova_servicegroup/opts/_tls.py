@@ -21,6 +21,13 @@ File with this host's certificate.
 """,
 )
 
+key_file = cfg.StrOpt(
+    'key_file',
+    help="""
+File with the private key of ``cert_file``, unless that file has it, too.
+""",
+)
+
 key_password = cfg.StrOpt(
     'key_password',
     secret=True,

@@ -27,7 +27,7 @@ so: each server added is one more that may fail.
 Possible values:
 
 * A list of ``host:port``, ``[IPv6 address]:port`` or ``host`` (port 11211).
-  ``inet6:[IPv6 address]:port`` is taken, too.
+  ``inet:[host]:port`` and ``inet6:[IPv6 address]:port`` are taken, too.
 * Unset: the servers of ``[cache] memcache_servers`` are used. When those are
   unset too, services are kept in the memory of their own process, which is
   of use only to try things out.

@@ -56,12 +56,7 @@ those that the system trusts.
 """,
     ),
     _tls.cert_file,
-    cfg.StrOpt(
-        'key_file',
-        help="""
-File with the private key of ``cert_file``, unless that file has it, too.
-""",
-    ),
+    _tls.key_file,
     _tls.key_password,
     cfg.BoolOpt(
         'check_hostname',

@@ -49,7 +49,7 @@ Where several nova-servicegroup-monitor meet to agree on the one that sends.
 Possible values:
 
 * A URL of tooz, for example ``etcd3+http://etcd1:2379``.
-* Unset: with the driver ``zk`` the same ZooKeeper servers are used, with
+* Unset: with the drivers ``zk`` and ``etcd`` the same servers are used, with
   ``mc`` the first of the memcached servers. With ``db`` there may be one
   monitor only.
 """,

@@ -16,7 +16,7 @@ from oslo_config import cfg
 
 GROUP = 'servicegroup'
 
-#: The option that names further drivers, as written in errors.
+#: The option that names secondary drivers, as written in errors.
 ALSO_REPORT_TO = '[servicegroup] also_report_to'
 
 OPTS: list[cfg.Opt] = [
@@ -24,12 +24,12 @@ OPTS: list[cfg.Opt] = [
         'also_report_to',
         default=[],
         help="""
-Further drivers with which a service joins. Who is up is asked by
+SecondaryDrivers drivers with which a service joins. Who is up is asked by
 ``servicegroup_driver`` alone.
 
 With it a Nova goes from one driver to another while every service stays up:
 all report to both, then all ask by the new one, then nobody reports to the
-old one any more. A further driver whose backend is away disturbs nobody, and
+old one any more. A secondary driver whose backend is away disturbs nobody, and
 goes on trying.
 
 Possible values:
@@ -54,9 +54,9 @@ whether a service is up.
         'hold_time',
         min=1,
         help="""
-Seconds for which a service stays up after its last proof of life when its
-absence is no evidence: the backend cannot be reached, or has lost more than
-half of a group at once.
+Seconds for which a service stays up without evidence: while the backend cannot
+be reached, or where the backend may have lost it, as when more than half of a
+group is lost at once.
 
 Possible values:
 
@@ -72,8 +72,9 @@ Possible values:
         max=30,
         help="""
 Seconds that a question may wait for the backend when no membership is young
-enough. While the backend stays away, only the first of several questions
-waits; one that comes 5 s after the last waits anew.
+enough. While the backend stays away, questions do not wait, for the group is
+read in the background; where that is not possible, one that comes 5 s after
+the last waits anew.
 """,
     ),
     cfg.BoolOpt(

@@ -88,17 +88,22 @@ Whether to connect with TLS.
     cfg.StrOpt(
         'ca_file',
         help="""
-File with the certificates of the authorities that sign the servers'.
+File with the certificates of the authorities that sign the servers'. No other
+authority is trusted. Unset: those that the system trusts.
 """,
     ),
     _tls.cert_file,
-    cfg.StrOpt(
-        'key_file',
+    _tls.key_file,
+    _tls.key_password,
+    cfg.BoolOpt(
+        'check_hostname',
+        default=True,
         help="""
-File with the private key of ``cert_file``.
+Whether a server's certificate must name the host, or the address, under which
+it stands in ``address``. Without it, whoever has any certificate of these
+authorities can pass for a server, and is told ``password``.
 """,
     ),
-    _tls.key_password,
     cfg.IntOpt(
         'recv_timeout',
         min=1000,

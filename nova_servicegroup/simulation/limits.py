@@ -12,13 +12,14 @@
 
 """Whether this machine and the servers can take so many members."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 import contextlib
 import dataclasses
 import os
 import pathlib
 import resource
 
+from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
 from nova_servicegroup.simulation import plan
 from nova_servicegroup.simulation import timers
@@ -28,43 +29,6 @@ SPARE = 50
 
 _CGROUP = pathlib.Path('/sys/fs/cgroup')
 _PROC = pathlib.Path('/proc')
-
-
-@dataclasses.dataclass(frozen=True)
-class Cost:
-    """What a member takes, at most, with one driver.
-
-    :ivar threads: of its process, for each connection
-    :ivar files: that its process has open, for each connection
-    :ivar spread: whether a member connects to one of the servers, or to all
-    :ivar taken: so many connections a server takes, from one address or in
-        all, unless it is told otherwise
-    :ivar setting: how the server is told
-    """
-
-    threads: int
-    files: int
-    spread: bool
-    taken: int
-    setting: str
-
-
-COSTS = {
-    'zk': Cost(
-        threads=4,
-        files=4,
-        spread=True,
-        taken=60,
-        setting='maxClientCnxns in zoo.cfg (0: no limit)',
-    ),
-    'mc': Cost(
-        threads=1,
-        files=2,
-        spread=False,
-        taken=1024,
-        setting='the option -c of memcached',
-    ),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,8 +99,7 @@ def _number(file: pathlib.Path, field: int = 0) -> int | None:
 
 
 def check(
-    driver: str,
-    servers: Sequence[str] | None,
+    driver: base.Driver,
     wanted: plan.Plan,
     here: Machine,
 ) -> list[str]:
@@ -144,10 +107,10 @@ def check(
 
     :raises ArgumentError: this machine cannot take so many
     """
-    cost = COSTS.get(driver)
+    cost = driver.cost
     if cost is None:
         return []
-    count = max(1, len(servers or ()))
+    count = max(1, len(driver.servers or ()))
     connections = 1 if cost.spread else count
     _check_files(cost.files * connections, wanted, here)
     _check_threads(cost.threads * connections, wanted, here)
@@ -180,7 +143,7 @@ def _check_threads(threads: int, wanted: plan.Plan, here: Machine) -> None:
             )
 
 
-def _server_warnings(cost: Cost, members: int, servers: int) -> list[str]:
+def _server_warnings(cost: base.Cost, members: int, servers: int) -> list[str]:
     # The observer needs one more.
     connections = members + 1
     if cost.spread:

@@ -20,11 +20,11 @@ from nova_servicegroup import api
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
-from nova_servicegroup.simulation import crew
 from nova_servicegroup.simulation import hollow
 from nova_servicegroup.simulation import plan
 from nova_servicegroup.simulation import tally
-from nova_servicegroup import watcher
+from nova_servicegroup.simulation import workers
+from nova_servicegroup.watch import watcher
 
 #: Seconds without any news after which nothing more is expected.
 _PATIENCE = 60.0
@@ -77,7 +77,7 @@ class Simulation:
         :raises BackendError: the group cannot be read
         :raises SimulationError: a process has ended by itself
         """
-        with crew.Crew(self._api, self._plan) as self._crew:
+        with workers.Workers(self._api, self._plan) as self._workers:
             self._check_group()
             self._join()
             if self._tally.up:
@@ -123,7 +123,7 @@ class Simulation:
     def _join(self) -> None:
         seen = self._tally
         self._watcher.look()
-        self._crew.tell(hollow.JOIN)
+        self._workers.tell(hollow.JOIN)
         total = len(self._plan.hosts)
         self._watch(
             lambda: seen.all_joined and seen.all_up,
@@ -133,7 +133,7 @@ class Simulation:
 
     def _hold(self) -> None:
         begun, hold = time.monotonic(), self._plan.hold
-        self._crew.tell(hollow.HOLD)
+        self._workers.tell(hollow.HOLD)
 
         def held() -> float:
             return min(hold, time.monotonic() - begun)
@@ -143,7 +143,7 @@ class Simulation:
             held,
             lambda: self._progress.show('holding', held(), hold),
         )
-        self._crew.tell(hollow.MEASURE)
+        self._workers.tell(hollow.MEASURE)
         seen = self._tally
         self._watch(
             lambda: seen.all_measured,
@@ -156,7 +156,7 @@ class Simulation:
         seen, total = self._tally, len(self._plan.killed)
         if not total:
             return
-        seen.kill(self._crew.kill())
+        seen.kill(self._workers.kill())
         self._watch(
             lambda: seen.all_found,
             lambda: len(seen.found),
@@ -174,7 +174,7 @@ class Simulation:
         """Look until it is done, or nothing has changed for too long."""
         before, since = news(), time.monotonic()
         while not done() and time.monotonic() - since < patience:
-            self._tally.hear(self._crew.listen(self._pause))
+            self._tally.hear(self._workers.listen(self._pause))
             self._tally.see(self._watcher.look())
             show()
             if news() != before:

@@ -17,10 +17,10 @@ import dataclasses
 import math
 
 from nova_servicegroup.drivers import base
-from nova_servicegroup import membership
+from nova_servicegroup import evidence
 from nova_servicegroup.simulation import hollow
 from nova_servicegroup.simulation import plan
-from nova_servicegroup import watcher
+from nova_servicegroup.watch import watcher
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,13 +49,13 @@ def promise(
 ) -> float | None:
     """Return the seconds in which the killed are to be found; None: unknown.
 
-    A loss of most of a group at once is no evidence before hold_time.
+    The loss of most of a group at once is no evidence for hold_time.
     """
     killed, left = len(wanted.killed), len(wanted.hosts - wanted.killed)
     if found_within is None:
         return None
-    if killed >= membership.MASS_LOSS and killed > left:
-        return max(found_within, hold_time)
+    if killed >= evidence.MASS_LOSS and killed > left:
+        return found_within + hold_time
     return found_within
 
 

@@ -13,8 +13,15 @@
 
 """What every test stands on."""
 
+from collections.abc import Callable
+import json
 import os
+import pathlib
+import shutil
+import tempfile
+import time
 from typing import Any
+import unittest
 from unittest import mock
 
 import fixtures
@@ -25,6 +32,15 @@ from testtools import content
 from nova_servicegroup import api
 from nova_servicegroup.drivers import base as base_driver
 from nova_servicegroup import opts
+from nova_servicegroup import pace
+from nova_servicegroup import services
+from nova_servicegroup.tests.harness import process
+from nova_servicegroup.tests.harness import witness
+
+#: The full counts and durations; else a shorter cousin of each test is run.
+LONG = bool(os.environ.get('NOVA_SERVICEGROUP_LONG'))
+#: Marks tests that take too long for every change, and have shorter cousins.
+only_long = unittest.skipUnless(LONG, 'takes long; run with --long')
 
 
 class Clock:
@@ -42,8 +58,44 @@ class Clock:
         return self.now
 
 
+class Table(services.NoTable):
+    """A services table whose records are read as a test says."""
+
+    def __init__(
+        self, read: Callable[[str], list[services.ServiceRef]]
+    ) -> None:
+        super().__init__('only the records can be read')
+        self._read = read
+
+    def records(self, group: str) -> list[services.ServiceRef]:
+        return self._read(group)
+
+
+class NoWatch:
+    """Stands for pace.Watch, and reads nothing in the background."""
+
+    def __init__(self, *how: Any) -> None:
+        pass
+
+    def keep(self) -> None:
+        pass
+
+    def wake(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+
 class TestCase(base.BaseTestCase):
     """A test with a log that it can read and a configuration of its own."""
+
+    @classmethod
+    def make_root(cls) -> pathlib.Path:
+        """Return a directory that is there for the tests of this class."""
+        made = pathlib.Path(tempfile.mkdtemp(prefix='servicegroup-'))
+        cls.addClassCleanup(shutil.rmtree, made)
+        return made
 
     def setUp(self) -> None:
         super().setUp()
@@ -51,6 +103,21 @@ class TestCase(base.BaseTestCase):
             fixtures.FakeLogger(format='%(levelname)s %(message)s')
         )
         self.clock = Clock()
+        self._begun = time.monotonic()
+        self.addOnException(self._show_more)
+
+    def _show_more(self, *_: Any) -> None:
+        """Have a failed test show what a person asks for next."""
+        part = self.id().split('.')[2].replace('_', '-')
+        part = {'promises': 'simulation'}.get(part, part)
+        command = f'tools/run-tests {part} --match {self.id()}\n'
+        self.addDetail('alone', content.text_content(command))
+        for name, text in process.written().items():
+            self.addDetail(name, content.text_content(text))
+
+    def read_when_asked(self) -> None:
+        """Have groups read for who asks, and never by the real clock."""
+        self.useFixture(fixtures.MockPatchObject(pace, 'Watch', NoWatch))
 
     def make_conf(self, text: str = '') -> cfg.ConfigOpts:
         """Return a configuration read from a file with this text."""
@@ -72,8 +139,28 @@ class TestCase(base.BaseTestCase):
         self.addDetail(what, content.text_content(line))
         report = os.environ.get('NOVA_SERVICEGROUP_FIGURES')
         if report:
+            figure = {
+                'test': self.id(),
+                'name': what,
+                'values': [round(each, 2) for each in figures],
+                'unit': unit,
+                'options': self.run_options(),
+            }
             with open(report, 'a') as file:
-                file.write(line)
+                file.write(f'{json.dumps(figure)}\n')
+
+    def run_options(self) -> dict[str, float]:
+        """Return the options that bounds of its figures are made of.
+
+        :returns: seconds, by name; nothing where there are no bounds
+        """
+        return {}
+
+    def assert_within(self, taken: float, bound: float) -> None:
+        """Check how many seconds something took, while the machine ran."""
+        if taken > bound:
+            taken -= witness.stood_still(self._begun)
+        self.assertLess(taken, bound)
 
     def log_lines(self, level: str) -> list[str]:
         """Return the messages that were logged at a level."""
@@ -82,6 +169,17 @@ class TestCase(base.BaseTestCase):
             for line in self.log.output.splitlines()
             if line.startswith(f'{level} ')
         ]
+
+
+def options_of(conf: cfg.ConfigOpts) -> dict[str, float]:
+    """Return the options of all drivers; see TestCase.run_options."""
+    return {
+        'report_interval': conf.report_interval,
+        'service_down_time': opts.service_down_time(conf),
+        'hold_time': opts.hold_time(conf),
+        'refresh_interval': conf.servicegroup.refresh_interval,
+        'read_timeout': conf.servicegroup.read_timeout,
+    }
 
 
 class FakeService:

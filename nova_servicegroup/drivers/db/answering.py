@@ -18,10 +18,13 @@ import dataclasses
 import threading
 import time
 
-#: So many threads more for each batch, and so many at most. One whose sender
-#: has vanished may take a minute.
+#: So many threads more for each batch, and so many at most.
 _THREADS = 4
 _MOST_THREADS = 16
+#: What takes longer hangs, as where the sender has vanished (seconds). So many
+#: threads may hang besides.
+_HANG = 3.0
+_MOST_HUNG = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,39 +50,53 @@ class Answers:
         self._clock = clock
         self._changed = threading.Condition()
         self._waiting: list[Answer] = []
-        self._running = 0
+        # When each thread began with the answer that it sends.
+        self._begun: dict[object, float] = {}
 
     def put(self, answers: Sequence[Answer]) -> None:
         """Have answers sent."""
         with self._changed:
             self._waiting += answers
-            wanted = min(_THREADS, len(answers))
-            more = min(wanted, _MOST_THREADS - self._running)
-            self._running += more
-        for _ in range(more):
+            threads = self._more(min(_THREADS, len(answers)))
+        for thread in threads:
             threading.Thread(
                 target=self._run,
+                args=(thread,),
                 daemon=True,
                 name='servicegroup-collector-answer',
             ).start()
 
+    def _more(self, wanted: int) -> list[object]:
+        """Return what stands for each thread that is to be started.
+
+        Those that hang do not count, for a while.
+        """
+        now = self._clock()
+        hung = sum(now - each > _HANG for each in self._begun.values())
+        most = _MOST_THREADS + min(hung, _MOST_HUNG)
+        more = max(0, min(wanted, most - len(self._begun)))
+        threads = [object() for _ in range(more)]
+        self._begun.update(dict.fromkeys(threads, now))
+        return threads
+
     def wait(self, timeout: float) -> None:
         """Wait until all are sent, for so many seconds at most."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._running, timeout)
+            self._changed.wait_for(lambda: not self._begun, timeout)
 
-    def _run(self) -> None:
-        while (answer := self._next()) is not None:
+    def _run(self, thread: object) -> None:
+        while (answer := self._next(thread)) is not None:
             answer.send()
 
-    def _next(self) -> Answer | None:
+    def _next(self, thread: object) -> Answer | None:
         """Return the last that somebody waits for, and forget the others."""
         now = self._clock()
         with self._changed:
             while self._waiting:
                 answer = self._waiting.pop()
                 if answer.until > now:
+                    self._begun[thread] = now
                     return answer
-            self._running -= 1
+            del self._begun[thread]
             self._changed.notify_all()
         return None

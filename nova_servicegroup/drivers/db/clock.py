@@ -16,7 +16,7 @@ from collections.abc import Callable
 import time
 
 #: Seconds for which the difference between two clocks is believed.
-_AGE = 60.0
+_AGE = 5.0
 _ERROR = 1.0
 
 

@@ -17,130 +17,220 @@ The same table, columns and meaning as Nova's own driver, so that services
 with either may be mixed.
 """
 
-import contextlib
 import datetime
+import math
 import time
 
 from oslo_config import cfg
-from oslo_utils import timeutils
+from oslo_log import log as logging
 
-from nova_servicegroup.drivers import _attending
+from nova_servicegroup import background
 from nova_servicegroup.drivers import base
-from nova_servicegroup.drivers.db import cells
-from nova_servicegroup.drivers.db import fleet
-from nova_servicegroup.drivers.db import reporting
-from nova_servicegroup.drivers.db import table
+from nova_servicegroup.drivers.common import registering
+from nova_servicegroup.drivers.db import leaving
+from nova_servicegroup.drivers.db import reading
+from nova_servicegroup.drivers.db import registration
 from nova_servicegroup import exceptions
+from nova_servicegroup import membership
 from nova_servicegroup import opts
 from nova_servicegroup import process
 from nova_servicegroup import services
 
-BACKEND = 'services table'
+LOG = logging.getLogger(__name__)
 
-#: Seconds that a view may wait for the records; Nova's first read is slow.
-_VIEW_WAIT = 8.0
+BACKEND = reading.BACKEND
 
-#: A cell, if it is known, and a group.
+#: Seconds for which an answer about the cells is of use.
+_CELLS_AGE = 60.0
+
+#: A cell and a group.
 _Key = tuple[str | None, str]
 
 
-class DatabaseDriver(_attending.AttendingDriver):
+class _Readers(dict[_Key, reading.TableReader]):
+    """The readers of one process, made when they are asked for."""
+
+    def __init__(self, driver: base.Driver) -> None:
+        super().__init__()
+        self._driver = driver
+        # The table may be given later.
+        self._reads_cells = background.OneAtATime(
+            BACKEND, lambda: driver.table.cells(), _CELLS_AGE
+        )
+        self._patience = base.make_patience(driver.conf)
+        self._cells: list[str | None] | exceptions.NoAccess = []
+        self._cells_due = -math.inf
+        self._by_uuid: dict[str, reading.TableReader] = {}
+
+    def __missing__(self, key: _Key) -> reading.TableReader:
+        cell, group = key
+        where = '' if cell is None else f', cell {cell}'
+        made = reading.TableReader(
+            self._driver.conf,
+            f'Group {group} (db{where})',
+            cell,
+            lambda: self._driver.table.heartbeats(cell, group),
+            self._patience,
+        )
+        return self.setdefault(key, made)
+
+    def of_group(self, group: str) -> list[reading.TableReader]:
+        """Return the reader of each cell.
+
+        :raises BackendError: the cells are not known
+        """
+        if isinstance(self._cells, exceptions.NoAccess) or not self._cells:
+            raise exceptions.BackendError(BACKEND, 'the cells are not known')
+        return [self[cell, group] for cell in self._cells]
+
+    def read_cells(self) -> None:
+        """Learn the cells, unless that was done: they hardly ever change.
+
+        :raises NoAccess: this process cannot read the table
+        """
+        if time.monotonic() >= self._cells_due:
+            self._read_cells()
+        if isinstance(self._cells, exceptions.NoAccess):
+            raise self._cells
+
+    def _read_cells(self) -> None:
+        wait = float(self._driver.conf.servicegroup.read_timeout)
+        try:
+            self._cells = self._reads_cells.ask(wait)
+        except exceptions.NoAccess as error:
+            self._cells = error
+        except exceptions.BackendError as error:
+            LOG.debug('The cells cannot be read: %s', error)
+        self._cells_due = time.monotonic() + _CELLS_AGE
+
+    def of_record(
+        self, service_ref: services.ServiceRef, group: str
+    ) -> list[reading.TableReader]:
+        """Return the reader of a record's cell, or all that may be it.
+
+        nova-scheduler asks with plain dicts, which do not tell the cell.
+
+        :raises BackendError: the cells are not known
+        """
+        cell = services.cell_of(service_ref)
+        if cell is not None:
+            return [self[cell, group]]
+        number = services.number_of(service_ref)
+        known = self._by_uuid.get(number) if number else None
+        if known is not None:
+            return [known]
+        readers = self.of_group(group)
+        for each in readers:
+            each.observer.refresh()
+            self._by_uuid.update((row[0], each) for row in each.rows)
+        found = self._by_uuid.get(number) if number else None
+        return readers if found is None else [found]
+
+
+class DatabaseDriver(registering.RegisteringDriver):
     """Members have the time of their heartbeat written into their record.
 
     Options: Nova's ``report_interval`` and ``service_down_time``, and
     ``[servicegroup] hold_time``. A service that joins in a conductor also
     writes the heartbeats of those that have no access to the database. One
-    that leaves is down service_down_time later.
+    that leaves has its record say so, unless ``leave_on_stop`` is off.
     """
 
     needs_record = True
+    backend = base.DATABASE
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         super().__init__(conf)
         self._down_time = self.found_within = opts.service_down_time(conf)
-        self._interval = float(conf.report_interval)
-        self._hold_time = float(opts.hold_time(conf))
-        self._wait = float(conf.servicegroup.read_timeout)
-        self._cells = cells.Cells(self.read_records, self._wait)
-        self._tables = process.PerProcess(
-            lambda: table.Tables(
-                lambda group: self._cells.read(group, _VIEW_WAIT),
-                conf.servicegroup.refresh_interval,
-            )
-        )
-        self._fleets: dict[_Key, fleet.Fleet] = {}
+        self._rules = reading.rules(conf)
+        self._workers = leaving.Workers()
+        self._readers = process.PerProcess(lambda: _Readers(self))
+        # Those that were used last, perhaps by a parent process: by the cell
+        # and topic of a record, or by its UUID and topic.
+        self._latest: dict[_Key, reading.TableReader] = {}
 
     def join(self, member: str, group: str, service: services.Service) -> None:
         """See base.Driver."""
         if not service.report_interval:
             return
         self.leave(member, group)
-        attendance = reporting.Attendance(
-            member, group, service, float(self._down_time)
+        made = registration.Registration(
+            member,
+            group,
+            service,
+            float(self._down_time),
+            self._workers,
+            self.conf.servicegroup.leave_on_stop,
         )
-        self._attendances.get()[member, group] = attendance
-        attendance.start()
+        self._registrations.get()[member, group] = made
+        made.start()
 
     def is_up(self, service_ref: services.ServiceRef) -> bool:
         """See base.Driver.
 
         An update of the record is no proof of life: also an operator makes
-        one. A heartbeat from the future is as bad as one from the past. And
-        what makes the whole fleet late is not held against one of it.
+        one. Who is late is judged by the whole group of his cell.
         """
-        beat, wall = _last_beat(service_ref), _now()
-        if beat is None:
-            return False
-        cell = self._cells.find(service_ref)
-        key = cell, base.group_of(service_ref)
-        host, now = service_ref['host'], time.monotonic()
-        members = self._fleets.get(key) or self._fleet(key)
-        members.take(host, beat, wall, now)
-        if abs(wall - beat) <= self._down_time:
+        try:
+            beat = _last_beat(service_ref)
+            if beat is None:
+                return False
+            # A plain record does not tell its cell.
+            place = services.cell_of(service_ref)
+            place = place or services.number_of(service_ref)
+            key = place, service_ref['topic']
+            latest = self._latest.get(key)
+            if latest is not None and latest.is_fresh(beat, service_ref):
+                return True
+            return self._judge(service_ref, beat, key)
+        except Exception:
+            return base.is_up_all_the_same(service_ref)
+
+    def _judge(
+        self, service_ref: services.ServiceRef, beat: float, key: _Key
+    ) -> bool:
+        group, host = base.group_of(service_ref), service_ref['host']
+        readers = self._readers.get()
+        try:
+            readers.read_cells()
+            found = readers.of_record(service_ref, group)
+        except exceptions.NoAccess:
+            return _is_young(beat, self._rules.longest)
+        except exceptions.BackendError:
+            # Nobody knows where its record is.
+            return reading.time_of_day() - beat <= self._rules.longest
+        if len(found) == 1 and key[0] is not None:
+            self._latest[key] = found[0]
+        if any(each.is_up(host, beat) for each in found):
             return True
-        if members.must_look(host, beat, now):
-            self._look(key)
-            members.looked()
-            wall, now = _now(), time.monotonic()
-        return members.age(host, beat, wall, now) <= self._down_time
-
-    def _fleet(self, key: _Key) -> fleet.Fleet:
-        """Return the fleet of a cell and group, which may be a new one."""
-        new = fleet.Fleet(
-            self._interval, float(self._down_time), self._hold_time
-        )
-        return self._fleets.setdefault(key, new)
-
-    def _look(self, key: _Key) -> None:
-        """Look at a whole group, where that is possible."""
-        cell, group = key
-        with contextlib.suppress(exceptions.BackendError):
-            records = self._cells.read(group, self._wait)
-            wall, now = _now(), time.monotonic()
-            for each in records:
-                beat = _last_beat(each)
-                if beat is not None:
-                    # A record of no known cell is compared with all.
-                    its = cell and services.cell_of(each)
-                    members = self._fleet((its, group))
-                    members.take(each['host'], beat, wall, now)
+        # Who is not in the table is judged as Nova's own driver does.
+        known = any(each.has(host) for each in found)
+        return not known and _is_young(beat, self._down_time)
 
     def updated_time(
         self,
         service_ref: services.ServiceRef,
     ) -> datetime.datetime | None:
-        """See base.Driver."""
-        return base.aware(service_ref['updated_at'])
+        """See base.Driver. A heartbeat is an update of the record."""
+        return base.later(None, service_ref)
 
     def view(self, group: str, detailed: base.Detailed = False) -> base.View:
         """See base.Driver. Nothing is known of the processes."""
-        seen = self._tables.get()[group]
-        records = seen.read()
-        members = [self._member(group, each) for each in records]
+        try:
+            self._readers.get().read_cells()
+            readers = self._readers.get().of_group(group)
+        except exceptions.BackendError as error:
+            return base.View((), None, error)
+        members = [
+            each for reader in readers for each in _members(reader, group)
+        ]
+        times = [each.observer.age() for each in readers]
+        known = [each for each in times if each is not None]
+        errors = [each.observer.error for each in readers]
         return base.View(
             tuple(sorted(members, key=lambda member: member.host)),
-            seen.age(),
-            seen.error,
+            max(known) if known else None,
+            next((each for each in errors if each is not None), None),
         )
 
     def check(self) -> str:
@@ -149,18 +239,47 @@ class DatabaseDriver(_attending.AttendingDriver):
             f'{BACKEND} answers; {len(self.read_records("compute"))} computes.'
         )
 
-    def _member(
-        self, group: str, service_ref: services.ServiceRef
-    ) -> base.Member:
-        beat = _last_beat(service_ref)
-        age = None if beat is None else _now() - beat
-        return base.Member(
-            service_ref['host'],
-            group,
-            self.is_up(service_ref),
-            held=age is None or abs(age) > self._down_time,
-            proof_age=None if age is None else max(0.0, age),
+    def close(self) -> None:
+        """See base.Driver."""
+        super().close()
+        for each in list((self._readers.peek() or {}).values()):
+            each.observer.close()
+
+
+def _is_young(beat: float, longest: float) -> bool:
+    """Tell whether a heartbeat is in time by this process's own clock."""
+    return abs(reading.time_of_day() - beat) <= longest
+
+
+def _members(reader: reading.TableReader, group: str) -> list[base.Member]:
+    """Return the members of one cell, down or not."""
+    seen = reader.observer
+    members = seen.refresh()
+    found = []
+    ages = reader.ages
+    for _, name, _ in reader.rows:
+        host = membership.canonical(name)
+        age = ages.get(host)
+        held = members.is_held(host)
+        up = seen.is_up(host)
+        reason = 'has left' if host in reader.left else 'never a heartbeat'
+        if age is not None:
+            age = max(0.0, age + (seen.age() or 0.0))
+            reason = f'no heartbeat for {age:.0f} s'
+        if held:
+            reason = f'{reason}, but {members.reason(host)}'
+        found.append(
+            base.Member(
+                name,
+                group,
+                up,
+                held,
+                age,
+                reason=reason if held or not up else None,
+                cell=reader.cell,
+            )
         )
+    return found
 
 
 def _last_beat(service_ref: services.ServiceRef) -> float | None:
@@ -176,7 +295,3 @@ def _last_beat(service_ref: services.ServiceRef) -> float | None:
     if isinstance(last, str) or (last is not None and last.tzinfo is None):
         last = base.aware(last)
     return None if last is None else float(last.timestamp())
-
-
-def _now() -> float:
-    return float(timeutils.utcnow_ts(microsecond=True))

@@ -22,13 +22,16 @@ how long its sender waits, since nobody need answer it later.
 
 from collections.abc import Callable
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
+from oslo_log import log as logging
 import oslo_messaging as messaging
 from oslo_utils import importutils
 
 from nova_servicegroup.drivers.db import clock
 from nova_servicegroup import exceptions
+
+LOG = logging.getLogger(__name__)
 
 TOPIC = 'nova_servicegroup_collector'
 VERSION = '1.0'
@@ -36,6 +39,8 @@ VERSION = '1.0'
 MAX_AGE = 10.0
 #: An old connection that has ended is found out in this time (seconds).
 _AT_ONCE = 1.0
+#: No time is further from the epoch (seconds).
+_FOREVER = 1e11
 
 
 def is_young(sent: float | None, now: float | None) -> bool:
@@ -50,6 +55,46 @@ def is_young(sent: float | None, now: float | None) -> bool:
     if sent is None:
         return False
     return now is None or abs(now - sent) <= MAX_AGE
+
+
+class Answer(NamedTuple):
+    """What a collector has answered.
+
+    :ivar now: the database's time; None: it cannot tell
+    :ivar taken: whether the heartbeat was not too old, and was written
+    :ivar gone: whether there is no such record
+    :ivar behind: whether the collector has more to do than it can
+    """
+
+    now: float | None
+    taken: bool
+    gone: bool
+    behind: bool
+
+
+def is_time(value: object) -> bool:
+    """Tell whether a value is a number that can be a time, or a wait."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return -_FOREVER <= value <= _FOREVER
+
+
+def read_answer(answer: object) -> Answer:
+    """Return what an answer says; whoever reads the queue may have sent it.
+
+    :raises BackendError: it cannot be understood
+    """
+    if isinstance(answer, dict):
+        now, taken, gone = (
+            answer.get(key) for key in ('now', 'taken', 'gone')
+        )
+        if (
+            (now is None or is_time(now))
+            and isinstance(taken, bool)
+            and isinstance(gone, bool)
+        ):
+            return Answer(now, taken, gone, answer.get('behind') is True)
+    raise exceptions.BackendError(TOPIC, 'its answer is not understood')
 
 
 class Client:
@@ -84,13 +129,13 @@ class Client:
         """
         for _ in range(2):
             answer = self._call(record_id, timeout)
-            self._clock.set(answer['now'])
-            self.behind = bool(answer['behind'])
-            if answer['taken']:
-                return not answer['gone']
+            self._clock.set(answer.now)
+            self.behind = answer.behind
+            if answer.taken:
+                return not answer.gone
         raise exceptions.BackendError(TOPIC, 'takes it for too old')
 
-    def _call(self, record_id: int, timeout: float) -> dict[str, Any]:
+    def _call(self, record_id: int, timeout: float) -> Answer:
         """Call once; again where only the connection had ended."""
         begun = time.monotonic()
         try:
@@ -100,13 +145,13 @@ class Client:
                 raise
         return self._call_once(record_id, timeout)
 
-    def _call_once(self, record_id: int, timeout: float) -> dict[str, Any]:
+    def _call_once(self, record_id: int, timeout: float) -> Answer:
         client = self._client.prepare(
             timeout=timeout, transport_options=self._options
         )
         sent = self._clock.read()
         try:
-            answer: dict[str, Any] = client.call(
+            answer = client.call(
                 {},
                 'beat',
                 record=record_id,
@@ -125,7 +170,17 @@ class Client:
                 else exceptions.BackendError
             )
             raise failed(TOPIC, exceptions.first_line(error)) from error
-        return answer
+        return read_answer(answer)
+
+
+def as_backend_error(error: Exception) -> exceptions.BackendError:
+    """Return what may leave this package."""
+    if isinstance(error, exceptions.BackendError):
+        return error
+    LOG.debug('Unexpected error in a heartbeat', exc_info=error)
+    made = exceptions.BackendError(TOPIC, repr(error))
+    made.__cause__ = error
+    return made
 
 
 def _is_unreachable(error: Exception) -> bool:

@@ -13,7 +13,7 @@
 
 """Heartbeats in Nova's services table: one UPDATE for all of a batch."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 import datetime
 import time
 from typing import Any
@@ -21,74 +21,46 @@ from typing import Any
 from oslo_db import api as db_api
 from oslo_db import exception as db_exc
 import sqlalchemy as sa
-from sqlalchemy import exc as sa_exc
-from sqlalchemy.ext import compiler
-from sqlalchemy.sql import expression
 
+from nova_servicegroup.drivers.db import timestamps
 from nova_servicegroup import exceptions
+from nova_servicegroup import services
 
 BACKEND = 'services table'
 
+#: Seconds for which writing is tried again, and reading, which is repeated
+#: soon anyway.
 _RETRY_TIME = 2.0
-_OVERTAKEN = datetime.timedelta(minutes=5)
+_READ_RETRY_TIME = 0.5
+#: A batch may be written by so much later than the next one.
+_OVERTAKEN = datetime.timedelta(seconds=15)
+#: A service that has left most likely has no heartbeat under way that comes
+#: later than this, and starts again later.
+_LEAVING = datetime.timedelta(seconds=5)
+#: The database's clock shows whole seconds, and Nova writes by another one.
+_SLACK = datetime.timedelta(seconds=2)
+_EPOCH = datetime.datetime(1970, 1, 1)
+#: See services.LEFT.
+_LEFT_AGE = datetime.timedelta(seconds=services.LEFT)
+_LEFT = _EPOCH + _LEFT_AGE
 
 _SERVICES = sa.table(
     'services',
     sa.column('id'),
     sa.column('deleted'),
     sa.column('report_count'),
+    sa.column('uuid'),
+    sa.column('host'),
+    sa.column('binary'),
+    sa.column('topic'),
+    sa.column('created_at', sa.DateTime()),
     sa.column('last_seen_up', sa.DateTime()),
     sa.column('updated_at', sa.DateTime()),
 )
 
 
-class utcnow(expression.FunctionElement):  # type: ignore[type-arg]
-    """The database's own clock, in UTC and without a zone, as Nova writes."""
-
-    type = sa.DateTime()
-    inherit_cache = True
-
-
-@compiler.compiles(utcnow)
-def _utcnow(element: Any, compiler: Any, **how: Any) -> str:
-    return 'CURRENT_TIMESTAMP'
-
-
-@compiler.compiles(utcnow, 'mysql')
-@compiler.compiles(utcnow, 'mariadb')
-def _utcnow_mysql(element: Any, compiler: Any, **how: Any) -> str:
-    return 'UTC_TIMESTAMP()'
-
-
-@compiler.compiles(utcnow, 'postgresql')
-def _utcnow_postgresql(element: Any, compiler: Any, **how: Any) -> str:
-    return "(CURRENT_TIMESTAMP AT TIME ZONE 'UTC')"
-
-
-class precise_utcnow(utcnow):
-    """The same with fractions of a second, to compare clocks."""
-
-    inherit_cache = True
-
-
-@compiler.compiles(precise_utcnow)
-def _precise_utcnow(element: Any, compiler: Any, **how: Any) -> str:
-    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
-
-
-@compiler.compiles(precise_utcnow, 'mysql')
-@compiler.compiles(precise_utcnow, 'mariadb')
-def _precise_utcnow_mysql(element: Any, compiler: Any, **how: Any) -> str:
-    return 'UTC_TIMESTAMP(6)'
-
-
-@compiler.compiles(precise_utcnow, 'postgresql')
-def _precise_postgresql(element: Any, compiler: Any, **how: Any) -> str:
-    return _utcnow_postgresql(element, compiler, **how)
-
-
 class Store:
-    """Writes heartbeats, and tells the database's time.
+    """Writes and reads heartbeats, and tells the database's time.
 
     Deadlocks and lost connections are tried again, for a few seconds.
 
@@ -116,6 +88,13 @@ class Store:
         existing: set[int] = self._run(self._existing, wanted)
         return set(wanted) - existing
 
+    def leave(self, record: int) -> None:
+        """Write that a service has left; a record that is gone has, too.
+
+        :raises BackendError: nothing was written
+        """
+        self._run(self._leave, record)
+
     def now(self) -> float:
         """Return the database's time in seconds since the epoch.
 
@@ -123,27 +102,57 @@ class Store:
         """
         return float(self._run(self._now))
 
-    def _run(self, call: Callable[..., Any], *args: Any) -> Any:
+    def read(self, group: str) -> services.Heartbeats:
+        """Return the heartbeats of a group.
+
+        :raises BackendError: the database does not answer
+        """
+        found: services.Heartbeats = self._run(
+            self._read, group, patience=_READ_RETRY_TIME
+        )
+        return found
+
+    def _run(
+        self,
+        call: Callable[..., Any],
+        *args: Any,
+        patience: float = _RETRY_TIME,
+    ) -> Any:
         try:
-            return _retried(call)(*args)
-        except (db_exc.DBError, sa_exc.SQLAlchemyError, OSError) as error:
+            return _retried(call, patience)(*args)
+        except exceptions.ServiceGroupError:
+            raise
+        except Exception as error:
             raise exceptions.BackendError(
                 BACKEND, exceptions.first_line(error)
             ) from error
 
     def _update(self, ids: list[int], at: float | None) -> int:
-        seen: Any = utcnow() if at is None else _later(at)
+        seen: Any = timestamps.utcnow() if at is None else _later(at)
         statement = (
             sa.update(_SERVICES)
-            .where(_SERVICES.c.id.in_(ids), _SERVICES.c.deleted == 0)
+            .where(
+                _SERVICES.c.id.in_(ids),
+                _SERVICES.c.deleted == 0,
+                *(() if at is None else (_is_not_leaving(at),)),
+            )
             .values(
                 report_count=_SERVICES.c.report_count + 1,
                 last_seen_up=seen,
-                updated_at=utcnow(),
+                updated_at=timestamps.utcnow(),
             )
         )
         with self._engine().begin() as connection:
             return int(connection.execute(statement).rowcount)
+
+    def _leave(self, record: int) -> None:
+        statement = (
+            sa.update(_SERVICES)
+            .where(_SERVICES.c.id == record, _SERVICES.c.deleted == 0)
+            .values(last_seen_up=_LEFT, updated_at=timestamps.utcnow())
+        )
+        with self._engine().begin() as connection:
+            connection.execute(statement)
 
     def _existing(self, ids: list[int]) -> set[int]:
         query = sa.select(_SERVICES.c.id).where(
@@ -154,29 +163,92 @@ class Store:
 
     def _now(self) -> float:
         with self._engine().connect() as connection:
-            now: Any = connection.execute(sa.select(precise_utcnow())).scalar()
-        if isinstance(now, str):
-            now = datetime.datetime.fromisoformat(now)
-        return float(now.replace(tzinfo=datetime.timezone.utc).timestamp())
+            return _read_now(connection)
+
+    def _read(self, group: str) -> services.Heartbeats:
+        table = _SERVICES.c
+        seen = sa.func.coalesce(
+            timestamps.epoch(table.last_seen_up),
+            timestamps.epoch(table.created_at),
+        )
+        query = sa.select(table.uuid, table.host, seen).where(
+            table.deleted == 0, _is_of(group)
+        )
+        with self._engine().connect() as connection:
+            now = _read_now(connection)
+            return services.Heartbeats(
+                now, list(_rows(connection.execute(query)))
+            )
+
+
+def _read_now(connection: Any) -> float:
+    now: Any = connection.execute(
+        sa.select(timestamps.precise_utcnow())
+    ).scalar()
+    if isinstance(now, str):
+        now = datetime.datetime.fromisoformat(now)
+    return float((now.replace(tzinfo=None) - _EPOCH).total_seconds())
+
+
+def _is_of(group: str) -> Any:
+    """Return the condition of a group, as base.group_of derives it."""
+    topic, binary = _SERVICES.c.topic, _SERVICES.c.binary
+    return sa.or_(
+        topic == group,
+        sa.and_(
+            sa.func.coalesce(topic, '') == '',
+            binary.in_([group, f'nova-{group}']),
+        ),
+    )
+
+
+def _rows(found: Iterable[Any]) -> Iterator[services.Row]:
+    """Turn rows of the table into those of services.Heartbeats.
+
+    A very old record may have no UUID; one without a host is nobody's.
+    """
+    for uuid, host, seen in found:
+        if isinstance(host, str):
+            yield uuid or '', host, None if seen is None else float(seen)
+
+
+def _is_not_leaving(at: float) -> Any:
+    """Return the condition that a service has not left just now.
+
+    What comes then was sent before, and took longer.
+    """
+    came, table = _naive(at), _SERVICES.c
+    return sa.or_(
+        table.last_seen_up.is_(None),
+        table.last_seen_up > 2 * _LEFT_AGE + _EPOCH,
+        table.updated_at.is_(None),
+        sa.not_(table.updated_at.between(came - _LEAVING, came + _SLACK)),
+    )
+
+
+def _naive(at: float) -> datetime.datetime:
+    """Return a time as Nova's columns hold it."""
+    then = datetime.datetime.fromtimestamp(int(at), datetime.timezone.utc)
+    return then.replace(tzinfo=None)
 
 
 def _later(at: float) -> Any:
     """Return a time, or that of a heartbeat that came a little later.
 
-    That one may have been written first. A time that is far ahead is wrong.
+    That one may have been written first. A time that is further ahead is that
+    of a clock that was set back since.
     """
-    then = datetime.datetime.fromtimestamp(int(at), datetime.timezone.utc)
-    came = then.replace(tzinfo=None)
+    came = _naive(at)
     seen = _SERVICES.c.last_seen_up
     return sa.case((seen.between(came, came + _OVERTAKEN), seen), else_=came)
 
 
-def _retried(call: Callable[..., Any]) -> Callable[..., Any]:
-    """Try again what may work then, for a few seconds.
+def _retried(call: Callable[..., Any], patience: float) -> Callable[..., Any]:
+    """Try again what may work then, for so many seconds.
 
     oslo.db's own limit would have it log an error each time.
     """
-    end = time.monotonic() + _RETRY_TIME
+    end = time.monotonic() + patience
     retried: Callable[..., Any] = db_api.wrap_db_retry(
         max_retries=1000,
         retry_interval=0.2,

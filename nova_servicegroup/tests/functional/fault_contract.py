@@ -23,11 +23,14 @@ from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import faults
 from nova_servicegroup.tests.harness import clock
 
+#: So often a restart is tried that a busy machine makes too slow.
+_TRIES = 10
+
 
 class DeathFaults(faults.Faults):
     """Deaths that are to be seen."""
 
-    times = 30 if faults.LONG else 5
+    times = 30 if base.LONG else 5
 
     def hollow(self, *hosts: str) -> None:
         """Have members in the group that need no process of their own."""
@@ -46,7 +49,7 @@ class DeathFaults(faults.Faults):
         watcher.wait('down', self.dead_within + contract.START)
         taken = [watcher.wait('down', 0, host) - kills[host] for host in hosts]
         self.measured('kill to down', min(taken), max(taken))
-        self.assertLess(max(taken), self.dead_within)
+        self.assert_within(max(taken), self.dead_within)
         self.assertGreater(min(taken), self.not_before)
 
     def test_a_clean_stop_is_down_at_once_and_ends_soon(self) -> None:
@@ -58,8 +61,8 @@ class DeathFaults(faults.Faults):
         ended = faults.wait_until(lambda: not stopped.running, 20, 0.01)
         down = watcher.wait('down', self.dead_within) - begun
         self.measured('clean stop: down, ended', down, ended)
-        self.assertLess(ended, 2.0)
-        self.assertLess(down, ended + self.refresh + 0.2)
+        self.assert_within(ended, 2.0)
+        self.assert_within(down, ended + self.refresh + 0.2)
 
     def test_a_clean_stop_ends_soon_without_servers(self) -> None:
         stopped = self.running()
@@ -68,7 +71,7 @@ class DeathFaults(faults.Faults):
         stopped.signal(signal.SIGTERM)
         ended = faults.wait_until(lambda: not stopped.running, 20, 0.01)
         self.measured('clean stop without servers: ended', ended)
-        self.assertLess(ended, 2.0)
+        self.assert_within(ended, 2.0)
 
     def test_frozen_for_three_expiries_is_down_and_comes_back(self) -> None:
         frozen = self.running()
@@ -81,10 +84,10 @@ class DeathFaults(faults.Faults):
         frozen.thaw()
         back = watcher.wait('up', contract.START) - thawed
         self.measured('frozen: down, back', down, back)
-        self.assertLess(down, self.dead_within)
-        self.assertLess(back, self.back_within)
+        self.assert_within(down, self.dead_within)
+        self.assert_within(back, self.back_within)
 
-    def test_a_whole_group_killed_is_down_within_the_hold_time(self) -> None:
+    def test_a_whole_group_killed_is_down_after_the_hold_time(self) -> None:
         hosts = [f'host{number}' for number in range(4)]
         members = self.members_of(*hosts)
         watcher = self.observe(*hosts)
@@ -93,8 +96,8 @@ class DeathFaults(faults.Faults):
             each.kill()
         down = watcher.wait('down', self.hold + contract.START) - fault
         self.measured('all killed: down', down)
-        self.assertLess(down, self.hold + self.refresh + faults.NOISE)
-        self.assertGreater(down, self.not_before)
+        self.assert_within(down, self.dead_within + self.hold + faults.NOISE)
+        self.assertGreater(down, self.hold)
 
     hold = 8
 
@@ -102,17 +105,34 @@ class DeathFaults(faults.Faults):
 class RestartFaults(faults.Faults):
     """What is to be invisible."""
 
-    times = 30 if faults.LONG else 5
+    times = 30 if base.LONG else 5
 
     def test_killed_and_restarted_at_once_is_never_seen_down(self) -> None:
         restarted = self.running()
         watcher = self.observe('host1')
-        fault = time.monotonic()
-        longest = max(self._restart(restarted) for _ in range(self.times))
+        longest = 0.0
+        for _ in range(self.times):
+            fault, took = self._restart_at_once(restarted)
+            longest = max(longest, took)
+            self.assert_never_down(fault)
         self.measured('longest restart', longest)
         time.sleep(self.dead_within)
         self.assert_never_down(fault)
         self.assertEqual('up', watcher.state('host1'))
+
+    def _restart_at_once(self, member: Any) -> tuple[float, float]:
+        """Restart a member; return when, and the seconds without it.
+
+        On a busy machine a restart may take so long that the member is rightly
+        down; then once more.
+        """
+        for _ in range(_TRIES):
+            begun = time.monotonic()
+            took = self._restart(member)
+            if took < self.not_before:
+                return begun, took
+            self.wait_up('host1')  # type: ignore[attr-defined]
+        raise AssertionError(f'no restart took less than {self.not_before} s')
 
     def _restart(self, member: Any) -> float:
         """Kill and start a member; return the seconds without it."""
@@ -139,7 +159,12 @@ class ForkFaults(faults.Faults):
 
     def test_a_forked_child_has_connections_of_its_own(self) -> None:
         self.wait_up('parent')
-        watcher = self.observe('parent')
+        watcher = self.make_observer('parent')
+        watcher.start()
+        faults.wait_until(
+            lambda: self.service.fire() or watcher.state('parent') == 'up',
+            contract.START,
+        )
         fault = time.monotonic()
         child = os.fork()
         if not child:
@@ -168,6 +193,38 @@ class ForkFaults(faults.Faults):
             return 1
 
 
+class ToldApartRestartFaults(RestartFaults):
+    """The same where each process is told apart from the one before it."""
+
+    def test_killed_and_restarted_at_once_is_never_seen_down(self) -> None:
+        super().test_killed_and_restarted_at_once_is_never_seen_down()
+        self.assertEqual(1, len(self.api.get_all('compute')[0].incarnations))
+        self.assertEqual([], self.observers[0].warnings('machines'))
+
+    def test_frozen_for_half_an_expiry_is_never_seen_down(self) -> None:
+        frozen = self.running()
+        self.observe('host1')
+        for _ in range(2):
+            fault = time.monotonic()
+            frozen.freeze()
+            time.sleep(self.expiry / 2)
+            frozen.thaw()
+            time.sleep(self.expiry)
+            self.assert_never_down(fault)
+
+
+class ToldApartForkFaults(ForkFaults):
+    """The same where a child's membership is told apart from its parent's."""
+
+    def test_a_forked_child_has_connections_of_its_own(self) -> None:
+        super().test_a_forked_child_has_connections_of_its_own()
+        self.assertEqual(1, len(self.api.get_all('compute')[0].incarnations))
+
+    def is_apart(self) -> bool:
+        seen = {each.host: each for each in self.api.get_all('compute')}
+        return len(seen['parent'].incarnations) == 2
+
+
 class OutageFaults(faults.Faults):
     """The servers stay away for longer than the hold time."""
 
@@ -182,7 +239,9 @@ class OutageFaults(faults.Faults):
         first = min(at for at, _ in watcher.downs(fault))
         self.measured('outage to down', first - fault, last - fault)
         self.assertGreater(first - fault, self.hold - 2 * self.refresh)
-        self.assertLess(last - fault, self.hold + self.refresh + faults.NOISE)
+        self.assert_within(
+            last - fault, self.hold + self.refresh + faults.NOISE
+        )
         time.sleep(2 * self.refresh)
         blind = watcher.warnings('blind')
         self.assertEqual(1, len(blind), blind)
@@ -230,7 +289,7 @@ class ClockSteps(faults.Faults):
         killed = time.monotonic()
         down = self.observers[0].wait('down', 20, 'host1') - killed
         self.measured('kill to down', down)
-        self.assertLess(down, self.dead_within)
+        self.assert_within(down, self.dead_within)
         self.assertGreater(down, self.not_before)
         self.assert_never_down(killed, 'host2')
 

@@ -13,7 +13,6 @@
 
 """What the tests of the drivers under faults share."""
 
-import os
 import random
 import time
 from typing import Any
@@ -22,36 +21,20 @@ from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.harness import observer
 from nova_servicegroup.tests.harness import process
 
-#: The full counts and durations; else a shorter cousin of each test is run.
-LONG = bool(os.environ.get('NOVA_SERVICEGROUP_LONG'))
 #: What a busy machine adds to a bound.
 NOISE = 0.5
-
-_CONFIG = """
-[DEFAULT]
-servicegroup_driver = {driver}
-report_interval = {report_interval}
-service_down_time = {down_time}
-{default}
-[servicegroup]
-refresh_interval = {refresh}
-hold_time = {hold}
-"""
 
 
 class Faults(contract.Contract):
     """Real servers, members and observers, and what is expected of them.
 
-    Times are in seconds: ``refresh`` (interval), ``hold`` (time), ``expiry``
-    (a member that is silent for so long is gone), ``beat`` (between two
-    renewals of it), ``not_before`` and ``dead_within`` (from a SIGKILL to
-    down). Give them, and ``restore_backend``, which also mends whatever a
-    test has done.
+    Times are in seconds: those of Contract, ``expiry`` (a member that is
+    silent for so long is gone), ``beat`` (between two renewals of it), and
+    ``dead_within`` (from a SIGKILL to down). Give them, and
+    ``restore_backend``, which also mends whatever a test has done.
     """
 
-    refresh = 0.2
     hold = 20
-    down_time = 4
     report_interval = 2
     expiry: float
     beat: float
@@ -69,20 +52,6 @@ class Faults(contract.Contract):
         super().setUp()
         self.observers: list[observer.Observer] = []
         self.addCleanup(self.restore_backend)  # type: ignore[attr-defined]
-
-    def _config(self) -> str:
-        default, groups = self.options()
-        return (
-            _CONFIG.format(
-                driver=self.driver,
-                report_interval=self.report_interval,
-                down_time=self.down_time,
-                default=default,
-                refresh=self.refresh,
-                hold=self.hold,
-            )
-            + groups
-        )
 
     @property
     def back_within(self) -> float:
@@ -143,7 +112,7 @@ class Faults(contract.Contract):
         for each in self.observers:
             longest = each.longest_call(fault)
             self.measured(f'longest call of {each.directory.name}', longest)
-            self.assertLess(  # type: ignore[attr-defined]
+            self.assert_within(  # type: ignore[attr-defined]
                 longest, bound + NOISE
             )
 
@@ -155,7 +124,7 @@ class Faults(contract.Contract):
         last = max(
             each.wait('up', within + contract.START) for each in self.observers
         )
-        self.assertLess(last - since, within)  # type: ignore[attr-defined]
+        self.assert_within(last - since, within)  # type: ignore[attr-defined]
         return max(0.0, last - since)
 
 

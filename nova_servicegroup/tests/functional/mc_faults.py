@@ -22,7 +22,7 @@ from typing import Any
 from pymemcache.client import base as pymemcache
 from tooz.drivers import memcached as tooz_memcached
 
-from nova_servicegroup.drivers import _memcached_keys
+from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import faults
@@ -193,9 +193,9 @@ class Faults(faults.Faults):
         time.sleep(2 * self.report_interval + 2)
 
     @property
-    def keys(self) -> _memcached_keys.Keys:
+    def keys(self) -> keyspace.Keys:
         """The names of things on the servers."""
-        return _memcached_keys.Keys(self.unique)
+        return keyspace.Keys(self.unique)
 
     def key(self, host: str) -> bytes:
         """Return the key that keeps a member alive."""

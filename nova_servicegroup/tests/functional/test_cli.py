@@ -15,6 +15,7 @@
 
 from collections.abc import Sequence
 import json
+import pathlib
 import signal
 import socket
 import subprocess
@@ -64,7 +65,7 @@ class CliContract(contract.Contract):
         status, taken, errors = watch.end(how)
         self.measured('it ends after', taken)
         self.assertEqual((0, ''), (status, _other(errors)))
-        self.assertLess(taken, ENDS_WITHIN + BUSY)
+        self.assert_within(taken, ENDS_WITHIN + BUSY)
 
     def test_list_and_show(self) -> None:
         begun = int(time.time())
@@ -99,7 +100,7 @@ class CliContract(contract.Contract):
             contract.START, 'transition', host='host1', state='down'
         )
         self.measured('SIGKILL to line', down - moment)
-        self.assertLess(down - moment, self.down_within + faults.NOISE)
+        self.assert_within(down - moment, self.down_within + faults.NOISE)
         self.assert_ends(
             watch, lambda: watch.process.send_signal(signal.SIGTERM)
         )
@@ -144,7 +145,7 @@ class ZooKeeperTest(
         piped.stdout.close()
         begun = time.monotonic()
         self.assertEqual(0, piped.wait(contract.START))
-        self.assertLess(time.monotonic() - begun, ENDS_WITHIN + BUSY)
+        self.assert_within(time.monotonic() - begun, ENDS_WITHIN + BUSY)
         self.assertEqual('', _other(piped.stderr.read()))
         piped.stderr.close()
 
@@ -154,6 +155,59 @@ class MemcachedTest(
 ):
     def backends(self) -> Sequence[server.Server]:
         return self.servers
+
+
+class CacheTest(
+    test_mc.MemcachedBackend, contract.Contract, contract.FunctionalTestCase
+):
+    """The servers of Nova's cache, where Nova is not installed."""
+
+    def options(self) -> tuple[str, str]:
+        places = [each.address.split(':') for each in self.servers]
+        servers = ','.join(f'inet:[{host}]:{port}' for host, port in places)
+        return '', (
+            f'[cache]\nmemcache_servers = {servers}\n'
+            f'[memcached]\nkey_prefix = {self.unique}\n'
+        )
+
+    def test_every_program_asks_the_servers_of_the_cache(self) -> None:
+        self.running('host1')
+        shown = command.run(
+            self.config, 'member', 'list', '-f', 'value', '-c', 'Host'
+        )
+        self.assertEqual((0, 'host1\n'), (shown.returncode, shown.stdout))
+        checked = command.run_program(
+            'nova-servicegroup-status',
+            '--config-file',
+            self.config,
+            *('upgrade', 'check', '--json'),
+        )
+        *_, answer = json.loads(checked.stdout)['checks']
+        self.assertEqual('Backend answers', answer['check'])
+        for each in self.servers:
+            self.assertIn(f'memcached {each.address}', answer['details'])
+
+
+class NoServersTest(contract.FunctionalTestCase):
+    """Who looks on from another process would see nobody."""
+
+    def test_every_program_says_so(self) -> None:
+        config = pathlib.Path(
+            self.create_tempfiles(
+                [('nova', '[DEFAULT]\nservicegroup_driver = mc\n')], '.conf'
+            )[0]
+        )
+        for program, *words in (
+            ('nova-servicegroup', 'member', 'list'),
+            ('nova-servicegroup-exporter',),
+            ('nova-servicegroup-monitor',),
+            ('nova-servicegroup-status', 'upgrade', 'check', '--json'),
+        ):
+            done = command.run_program(
+                program, '--config-file', config, *words
+            )
+            self.assertEqual(2, done.returncode, done.stderr)
+            self.assertIn('sees only itself', done.stdout + done.stderr)
 
 
 class DatabaseTest(

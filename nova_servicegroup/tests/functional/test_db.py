@@ -11,9 +11,14 @@
 # under the License.
 
 
+import datetime
+import os
+import signal
+import time
 from typing import Any
 
 from nova_servicegroup.tests.functional import contract
+from nova_servicegroup.tests.harness import process
 
 
 class DatabaseBackend:
@@ -22,7 +27,8 @@ class DatabaseBackend:
     driver = 'db'
     down_within = contract.SERVICE_DOWN_TIME + 0.5
     not_before = contract.SERVICE_DOWN_TIME - contract.REPORT_INTERVAL - 0.5
-    leaves_within = contract.SERVICE_DOWN_TIME + 0.5
+    # The refresh_interval and two seconds.
+    leaves_within = 0.2 + 2.0
 
     @classmethod
     def start_backend(cls) -> None:
@@ -41,6 +47,39 @@ class MemberTest(
         killed.kill()
         killed.start()
         self.wait_up()
+
+    def test_nova_itself_calls_one_down_that_has_left(self) -> None:
+        stopped = self.running()
+        self.assertTrue(self.stock_is_up())
+        begun = time.monotonic()
+        stopped.stop()
+        process.wait_until(
+            lambda: not self.stock_is_up(), self.leaves_within, 0.02
+        )
+        self.measured('stop to down', time.monotonic() - begun)
+
+    def stock_is_up(self) -> bool:
+        """Judge as the driver of Nova that is not from this package."""
+        record = self.table.get('host1', contract.GROUP)
+        seen = record['last_seen_up'] or record['created_at']
+        now = datetime.datetime.now(datetime.timezone.utc)
+        age = abs((now - seen).total_seconds())
+        return bool(age <= contract.SERVICE_DOWN_TIME)
+
+    def test_workers_that_stop_together_are_down_soon(self) -> None:
+        both = self.running(workers=2)
+        process.wait_until(lambda: len(both.workers()) == 2, contract.START)
+        both.stop()
+        self.wait_down('host1', self.leaves_within)
+
+    def test_one_worker_that_stops_makes_its_host_not_down(self) -> None:
+        both = self.running(workers=2)
+        process.wait_until(lambda: len(both.workers()) == 2, contract.START)
+        # oslo.service would start a new one in its place.
+        os.kill(both.pid, signal.SIGSTOP)
+        os.kill(both.workers()[0], signal.SIGTERM)
+        self.watch(self.down_within, 'host1')
+        os.kill(both.pid, signal.SIGCONT)
 
 
 class ObserverTest(

@@ -153,6 +153,15 @@ class EachDriverTest(testscenarios.WithScenarios, DevStackTestCase):
             },
         ),
         ('db', {'driver': 'db', 'server': None, 'wanted': {}}),
+        (
+            'etcd',
+            {
+                'driver': 'etcd',
+                # DevStack's own.
+                'server': None,
+                'wanted': {('etcd', 'address'): f'{ADDRESS}:2379'},
+            },
+        ),
     ]
 
     def check_confs(self, *names):
@@ -195,7 +204,9 @@ class EachDriverTest(testscenarios.WithScenarios, DevStackTestCase):
             self.devstack.calls('setup_develop'),
         )
         self.assertEqual(
-            [f'install_bindep {ROOT / "bindep.txt"} {extra}'] if extra else [],
+            [f'install_bindep {ROOT / "bindep.txt"} {extra}']
+            if self.server
+            else [],
             self.devstack.calls('install_bindep'),
         )
 
@@ -266,6 +277,11 @@ class ServerTest(DevStackTestCase):
         answer = self.start('mc', NOVA_SERVICEGROUP_MC_PORT=str(port))
         self.assertIn(str(port), answer)
 
+    def test_redis(self):
+        port = process.free_port()
+        answer = self.start('redis', NOVA_SERVICEGROUP_REDIS_PORT=str(port))
+        self.assertIn(str(port), answer)
+
 
 class SettingsTest(DevStackTestCase):
     def test_an_interval_of_local_conf_reaches_every_cell(self):
@@ -289,9 +305,10 @@ class SettingsTest(DevStackTestCase):
 
     def test_an_unknown_driver_is_refused(self):
         self.fail_with(
-            "NOVA_SERVICEGROUP_DRIVER is 'etcd', must be zk, mc or db",
+            "NOVA_SERVICEGROUP_DRIVER is 'ldap', must be zk, mc, etcd, redis "
+            'or db',
             'stack',
-            NOVA_SERVICEGROUP_DRIVER='etcd',
+            NOVA_SERVICEGROUP_DRIVER='ldap',
         )
         self.assertEqual([], self.devstack.calls('setup_develop'))
 
@@ -373,7 +390,11 @@ class EndTest(DevStackTestCase):
     def test_unstack_stops_the_server_of_another_driver_too(self):
         self.succeed('unstack', NOVA_SERVICEGROUP_DRIVER='db')
         self.assertEqual(
-            ['stop_process sg-zookeeper', 'stop_process sg-memcached'],
+            [
+                'stop_process sg-zookeeper',
+                'stop_process sg-memcached',
+                'stop_process sg-redis',
+            ],
             self.devstack.calls('stop_process'),
         )
 
@@ -392,6 +413,7 @@ class EndTest(DevStackTestCase):
     def test_every_function_of_the_plugin_is_called_in_some_phase(self):
         self.succeed('stack')
         self.succeed('stack', NOVA_SERVICEGROUP_DRIVER='mc')
+        self.succeed('stack', NOVA_SERVICEGROUP_DRIVER='redis')
         self.succeed('clean')
         text = (ROOT / 'devstack' / 'plugin.sh').read_text()
         functions = set(re.findall(r'^function (\w+)', text, re.MULTILINE))

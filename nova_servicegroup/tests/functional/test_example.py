@@ -38,6 +38,7 @@ class FileBackend:
     down_within = contract.SERVICE_DOWN_TIME + 1.0
     not_before = contract.SERVICE_DOWN_TIME - contract.REPORT_INTERVAL - 0.5
     leaves_within = 1.0
+    knows_within = 2.0 * contract.REPORT_INTERVAL + 1.0
     root: pathlib.Path
     directory: pathlib.Path
 

@@ -14,6 +14,7 @@
 """The exporter as a process, with real servers and members."""
 
 import os
+import pathlib
 import signal
 import socket
 import ssl
@@ -205,7 +206,7 @@ class MemcachedTest(
 
 
 class ServerTest(Exported, contract.FunctionalTestCase):
-    """How it serves, with members that are kept in its own memory."""
+    """How it serves, whatever it sees: here, a server that is away."""
 
     driver = 'mc'
 
@@ -214,7 +215,7 @@ class ServerTest(Exported, contract.FunctionalTestCase):
         pass
 
     def options(self) -> tuple[str, str]:
-        return '', ''
+        return 'memcached_servers = 127.0.0.1:1', ''
 
     def test_a_port_that_is_taken(self) -> None:
         with socket.create_server(('127.0.0.1', 0)) as taken:
@@ -231,6 +232,54 @@ class ServerTest(Exported, contract.FunctionalTestCase):
         (line,) = done.stderr.splitlines()
         self.assertIn('Address already in use', line)
         self.assertIn(f'port = {port}', line)
+
+    def test_clients_that_take_their_time(self) -> None:
+        keys = pki.Pki(self.directory / 'pki')
+        for tls in (
+            {},
+            {'cert_file': keys.server, 'key_file': keys.server_key},
+        ):
+            self.exporter = self.make_exporter(**tls)
+            self.exporter.start()
+            port = self.exporter.port
+            process.wait_until(
+                lambda p=port: not process.can_bind(p), contract.START
+            )
+            self._drip(port, begin=b'\x16\x03' if tls else b'GET /metrics')
+            self.exporter.kill()
+
+    def _drip(self, port: int, begin: bytes) -> None:
+        """Have a client send a byte now and then, and many say nothing."""
+        where = '127.0.0.1', port
+        threads = pathlib.Path(f'/proc/{self.exporter.pid}/task')
+        begun = time.monotonic()
+        dripping = socket.create_connection(where)
+        dripping.settimeout(0.5)
+        self.addCleanup(dripping.close)
+        dripping.sendall(begin)
+
+        def is_cut() -> bool:
+            try:
+                dripping.sendall(b'x')
+                return dripping.recv(1) == b''
+            except TimeoutError:
+                return False
+            except OSError:
+                return True
+
+        process.wait_until(is_cut, 30, 0.01, 'it is cut')
+        taken = time.monotonic() - begun
+        self.measured('a client that drips is cut after', taken)
+        self.assertLess(taken, 11 + NOISE)
+        before = len(list(threads.iterdir()))
+        silent = [socket.create_connection(where) for _ in range(100)]
+        time.sleep(0.5)
+        now = len(list(threads.iterdir()))
+        self.measured('threads of 100 clients', now - before, unit='')
+        # Some of the exporter's own come and go.
+        self.assertLessEqual(now, before + 20)
+        for each in silent:
+            each.close()
 
     def test_a_client_with_a_certificate_is_served(self) -> None:
         keys = pki.Pki(self.directory / 'pki')

@@ -28,15 +28,15 @@ from tooz.drivers import memcached as tooz_memcached
 from tooz import utils
 
 from nova_servicegroup import api
-from nova_servicegroup.drivers import _memcached_keys
+from nova_servicegroup.drivers.mc import keyspace
+from nova_servicegroup.simulation import plan
 from nova_servicegroup.tests import base
-from nova_servicegroup.tests.functional import faults
-from nova_servicegroup.tests.harness import joiners
+from nova_servicegroup.tests.harness import command
 from nova_servicegroup.tests.harness import memcached
 from nova_servicegroup.tests.harness import process
 
 MEMBERS = 10000
-JOINING = 1000 if faults.LONG else 200
+JOINING = 1000 if base.LONG else 200
 LISTED_WITHIN = 10.0
 #: What a member takes of a server, its place on the list included (bytes).
 MEMORY = 500
@@ -64,7 +64,7 @@ class ScaleTest(base.TestCase):
         self.addCleanup(self.server.kill)
         self.server.start()
         self.prefix = uuid.uuid4().hex[:12]
-        self.keys = _memcached_keys.Keys(self.prefix)
+        self.keys = keyspace.Keys(self.prefix)
         self.client = pymemcache.Client(('127.0.0.1', self.server.port))
         self.config = self.directory / 'nova.conf'
         self.config.write_text(
@@ -77,31 +77,40 @@ class ScaleTest(base.TestCase):
         observer = api.API(self.make_conf(self.config.read_text()))
         self.addCleanup(observer.close)
         self.assertEqual(hosts, self.up(observer))
-        late = [f'late{number:04d}' for number in range(JOINING)]
-        self.storm(late, lambda: self.up(observer) == sorted(hosts + late))
+        self.storm(lambda late: self.up(observer) == sorted([*hosts, *late]))
 
     def test_many_join_an_empty_server_at_once(self) -> None:
         observer = api.API(self.make_conf(self.config.read_text()))
         self.addCleanup(observer.close)
-        late = [f'late{number:04d}' for number in range(JOINING)]
-        self.storm(late, lambda: self.up(observer) == late)
+        self.storm(lambda late: self.up(observer) == late)
         memory = self.client.stats()[b'bytes'] / JOINING
         self.measured('memory of a member', memory, unit='bytes')
         self.assertLess(memory, MEMORY)
 
-    def storm(self, late: list[str], listed: Callable[[], bool]) -> None:
-        """Have them join; measure how soon all are listed, at what cost."""
-        joining = joiners.Joiners(self.config, late)
+    def storm(self, listed: Callable[[list[str]], bool]) -> None:
+        """Have many join; measure how soon all are listed, at what cost."""
+        late = [f'{plan.prefix()}{n:05d}' for n in range(1, JOINING + 1)]
+        joining = process.Process(
+            [
+                *(command.PROGRAM, '--config-file', self.config, 'simulate'),
+                *('--members', str(JOINING), '--processes', '10'),
+                *('--group', 'compute', '--force', '--hold', '600'),
+            ],
+            self.directory / 'simulation',
+        )
         self.addCleanup(joining.kill)
-        before, begun = self.traffic(), time.monotonic()
-        joining.go()
-        self.measured('all have joined', time.monotonic() - begun)
-        process.wait_until(listed, 60, 0.2, 'all are listed')
+        before = self.traffic()
+        joining.start()
+        process.wait_until(
+            lambda: 'seen up' in joining.tail(), 60, 0.02, 'they join'
+        )
+        begun = time.monotonic()
+        process.wait_until(lambda: listed(late), 60, 0.2, 'all are listed')
         taken = time.monotonic() - begun
         traffic = [now - before[way] for way, now in self.traffic().items()]
         self.measured('all are listed', taken)
         self.measured('read and written by the server', *traffic, unit='MB')
-        self.assertLess(taken, LISTED_WITHIN)
+        self.assert_within(taken, LISTED_WITHIN)
 
     def up(self, observer: api.API) -> list[str]:
         return [each.host for each in observer.get_all('compute') if each.up]

@@ -61,11 +61,7 @@ class TlsTest(mc_faults.Faults, contract.FunctionalTestCase):
     def options(self) -> tuple[str, str]:
         default, groups = super().options()
         # With debug, the libraries tell what they do, too.
-        return f'{default}\ndebug = true', (
-            f'{groups}use_tls = true\nca_file = {self.pki.ca}\n'
-            f'cert_file = {self.pki.client}\n'
-            f'key_file = {self.pki.client_key}\n'
-        )
+        return f'{default}\ndebug = true', groups + self.pki.options()
 
     def change(self, option: str, value: object) -> None:
         """Change an option of [memcached] for who starts from now on."""

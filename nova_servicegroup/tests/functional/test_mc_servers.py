@@ -17,6 +17,7 @@ from collections.abc import Callable
 import random
 import time
 
+from nova_servicegroup.tests import base
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import fault_contract
 from nova_servicegroup.tests.functional import faults
@@ -60,14 +61,14 @@ class OneOfThree(mc_faults.Faults):
             each.stop()
         longest = max(each.longest for each in pulses)
         self.measured('longest time between two beats', longest)
-        self.assertLess(longest, self.report_interval + self.late)
+        self.assert_within(longest, self.report_interval + self.late)
         self.assertEqual(0, sum(each.missing for each in pulses))
 
     def _sees_death(self, killed: float) -> None:
         for each in self.observers:
             down = each.wait('down', 3 * self.expiry, HOSTS[0]) - killed
             self.measured(f'kill to down, {each.directory.name}', down)
-            self.assertLess(down, self.dead_within + self.expiry)
+            self.assert_within(down, self.dead_within + self.expiry)
             self.assertGreater(down, self.not_before)
 
     def _all_are_up(self, *hosts: str) -> None:
@@ -97,8 +98,8 @@ class OnlyServer(mc_faults.Faults):
     Its tests are in classes of their own, too.
     """
 
-    down_time = 10 if faults.LONG else 4
-    hold = 60 if faults.LONG else 20
+    down_time = 10 if base.LONG else 4
+    hold = 60 if base.LONG else 20
 
     def _away(self, harm: Callable[[], None], seconds: float) -> None:
         self.members_of(*HOSTS)
@@ -140,7 +141,7 @@ class KilledTest(OnlyServer, contract.FunctionalTestCase):
         self._away(self.server.kill, 0.75 * self.expiry)
 
     def test_killed_for_long_makes_nobody_down(self) -> None:
-        self._away(self.server.kill, 40 if faults.LONG else 6)
+        self._away(self.server.kill, 40 if base.LONG else 6)
 
 
 class FrozenTest(OnlyServer, contract.FunctionalTestCase):
@@ -148,13 +149,13 @@ class FrozenTest(OnlyServer, contract.FunctionalTestCase):
         self._away(self.server.freeze, 0.75 * self.expiry)
 
     def test_frozen_for_long_makes_nobody_down(self) -> None:
-        self._away(self.server.freeze, 30 if faults.LONG else 6)
+        self._away(self.server.freeze, 30 if base.LONG else 6)
 
 
 class DeadOfAnOutageTest(mc_faults.Faults, contract.FunctionalTestCase):
     """A member that dies while the only server is away."""
 
-    hold = 60 if faults.LONG else 10
+    hold = 60 if base.LONG else 10
 
     def test_the_dead_of_an_outage_go_and_the_living_stay(self) -> None:
         members = self.members_of(*HOSTS)
@@ -168,7 +169,7 @@ class DeadOfAnOutageTest(mc_faults.Faults, contract.FunctionalTestCase):
         down = watcher.wait('down', 2 * self.hold, HOSTS[0])
         since = down - watcher.last_proof(HOSTS[0])
         self.measured('killed in an outage: down, since the proof', since)
-        self.assertLess(since, self.hold + self.refresh + faults.NOISE)
+        self.assert_within(since, self.hold + self.refresh + faults.NOISE)
         time.sleep(self.expiry)
         self.assert_never_down(fault, *HOSTS[1:])
 
@@ -205,7 +206,7 @@ class LateObserverTest(mc_faults.Faults, contract.FunctionalTestCase):
         faults.wait_until(lambda: late.state('host2'), contract.START)
         begun = late.changes('host2')[0][0] - fault
         self.measured('the observer has looked', begun)
-        self.assertLess(begun, self.report_interval)
+        self.assert_within(begun, self.report_interval)
         self.wait_all_up(fault, 3 * self.report_interval)
         time.sleep(self.expiry)
         self.assert_never_down(0.0)

@@ -18,23 +18,22 @@ TICK = 0.5
 SESSION_TIMEOUT = 4
 
 
-class ZooKeeperBackend:
+class ZooKeeperBackend(contract.OneServer):
     """One server, and a root of its own for each test."""
 
     driver = 'zk'
     down_within = SESSION_TIMEOUT + 1.5 * TICK + 0.5
     not_before = SESSION_TIMEOUT * 2 / 3 - 0.2
     leaves_within = 1.0
+    # A group that was just made may be one that was wiped.
+    knows_within = 1.5 * SESSION_TIMEOUT + 1.0
     session_timeout = SESSION_TIMEOUT
-    server: zookeeper.ZooKeeper
 
     @classmethod
-    def start_backend(cls) -> None:
-        cls.server = zookeeper.ZooKeeper(
+    def make_server(cls) -> zookeeper.ZooKeeper:
+        return zookeeper.ZooKeeper(
             cls.root / 'zookeeper', tick_ms=int(1000 * TICK)
         )
-        cls.addClassCleanup(cls.server.kill)
-        cls.server.start()
 
     def options(self) -> tuple[str, str]:
         return '', (
@@ -42,15 +41,6 @@ class ZooKeeperBackend:
             f'session_timeout = {self.session_timeout}\n'
             f'namespace = {self.unique}\n'
         )
-
-    def lose_backend(self) -> None:
-        self.server.kill()
-        self.addCleanup(self.restore_backend)
-
-    def restore_backend(self) -> None:
-        self.server.thaw()
-        if not self.server.running:
-            self.server.start()
 
 
 class MemberTest(

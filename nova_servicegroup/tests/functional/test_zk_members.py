@@ -42,41 +42,19 @@ class DeathTest(
 
 class LifeTest(
     zk_faults.Faults,
-    fault_contract.RestartFaults,
+    fault_contract.ToldApartRestartFaults,
     contract.FunctionalTestCase,
 ):
     """What is to be invisible."""
 
     session = 4
 
-    def test_killed_and_restarted_at_once_is_never_seen_down(self) -> None:
-        super().test_killed_and_restarted_at_once_is_never_seen_down()
-        self.assertEqual(1, len(self.api.get_all('compute')[0].incarnations))
-        self.assertEqual([], self.observers[0].warnings('machines'))
-
-    def test_frozen_for_half_a_session_is_never_seen_down(self) -> None:
-        frozen = self.running()
-        self.observe('host1')
-        for _ in range(2):
-            fault = time.monotonic()
-            frozen.freeze()
-            time.sleep(self.session / 2)
-            frozen.thaw()
-            time.sleep(self.session)
-            self.assert_never_down(fault)
-
 
 class ForkTest(
-    zk_faults.Faults, fault_contract.ForkFaults, contract.FunctionalTestCase
+    zk_faults.Faults,
+    fault_contract.ToldApartForkFaults,
+    contract.FunctionalTestCase,
 ):
     """A forked child has sessions of its own."""
 
     session = 4
-
-    def test_a_forked_child_has_connections_of_its_own(self) -> None:
-        super().test_a_forked_child_has_connections_of_its_own()
-        self.assertEqual(1, len(self.api.get_all('compute')[0].incarnations))
-
-    def is_apart(self) -> bool:
-        seen = {each.host: each for each in self.api.get_all('compute')}
-        return len(seen['parent'].incarnations) == 2

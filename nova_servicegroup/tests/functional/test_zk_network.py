@@ -10,107 +10,26 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """Networks between members, observers and servers that fail."""
 
-import time
-from typing import Any
-
 from nova_servicegroup.tests.functional import contract
-from nova_servicegroup.tests.functional import faults
+from nova_servicegroup.tests.functional import network_faults
 from nova_servicegroup.tests.functional import zk_faults
-from nova_servicegroup.tests.harness import network
 
 
-class Network(zk_faults.Faults, contract.FunctionalTestCase):
-    """A server that is reached over a link that can be harmed."""
-
+class ObserverCutTest(
+    network_faults.ObserverCut, zk_faults.Faults, contract.FunctionalTestCase
+):
     session = 4
-    address: network.Address
-
-    @classmethod
-    def start_backend(cls) -> None:
-        cls.address = network.Address()
-        cls.addClassCleanup(cls.address.remove)
-        super().start_backend()
-
-    @classmethod
-    def server_options(cls) -> dict[str, Any]:
-        return {'host': cls.address.ip}
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.far = network.Namespace()
-        self.addCleanup(self.far.remove)
 
 
-class ObserverCutTest(Network):
-    hold = 12
-
-    def test_an_observer_whose_packets_are_dropped_keeps_all_up(self) -> None:
-        self._cut('drop')
-
-    def test_an_observer_whose_packets_are_refused_keeps_all_up(self) -> None:
-        self._cut('reject')
-
-    def _cut(self, how: str) -> None:
-        self.members_of('host1', 'host2')
-        watcher = self.observe('host1', 'host2', prefix=self.far.prefix)
-        fault = time.monotonic()
-        self.far.cut(how)
-        faults.sleep_until(fault + self.hold - 1)
-        self.assert_never_down(fault)
-        self.assertEqual('kept', watcher.state('host1'))
-        watcher.wait('down', 5)
-        healed = time.monotonic()
-        self.far.heal()
-        back = self.wait_all_up(healed, self.back_within + self.session)
-        self.measured(f'{how}: observer back', back)
-        self.assert_calls_bounded(fault)
+class MemberCutTest(
+    network_faults.MemberCut, zk_faults.Faults, contract.FunctionalTestCase
+):
+    session = 4
 
 
-class MemberCutTest(Network):
-    times = 5 if faults.LONG else 2
-
-    def test_a_member_whose_packets_are_dropped_comes_back(self) -> None:
-        self._cut('drop')
-
-    def test_a_member_whose_packets_are_refused_comes_back(self) -> None:
-        self._cut('reject')
-
-    def _cut(self, how: str) -> None:
-        self.members_of('host1', prefix=self.far.prefix)
-        watcher = self.observe('host1')
-        for _ in range(self.times):
-            fault = time.monotonic()
-            self.far.cut(how)
-            faults.sleep_until(fault + 3 * self.session)
-            down = watcher.wait('down', 0) - fault
-            healed = time.monotonic()
-            self.far.heal()
-            back = watcher.wait('up', contract.START) - healed
-            self.measured(f'{how}: member down, back', down, back)
-            self.assertLess(down, self.dead_within)
-            self.assertLess(back, self.back_within)
-
-
-class LossTest(Network):
+class LossTest(
+    network_faults.Loss, zk_faults.Faults, contract.FunctionalTestCase
+):
     session = 10
-    seconds = 300 if faults.LONG else 30
-
-    def test_a_tenth_of_the_packets_lost_makes_nobody_down(self) -> None:
-        hosts = ['host1', 'host2', 'host3']
-        self.members_of(*hosts, prefix=self.far.prefix)
-        self.observe(*hosts)
-        fault = time.monotonic()
-        self.far.lose(10)
-        while time.monotonic() < fault + self.seconds:
-            time.sleep(1)
-            self.assert_never_down(fault)
-        lost = self.far.lost()
-        self.assertEqual(2, len(lost))
-        self.assertTrue(all(lost), lost)
-        self.far.heal()
-        self.wait_all_up(fault, self.seconds + self.session)
-        self.assert_never_down(fault)
-        self.assert_calls_bounded(fault)

@@ -19,12 +19,9 @@
 from collections.abc import Callable, Collection, Iterator
 from concurrent import futures
 import contextlib
-import os
 import pathlib
 import re
-import shutil
 import socket
-import tempfile
 import time
 from typing import Any
 import uuid
@@ -35,16 +32,15 @@ from nova_servicegroup.tests.harness import hollow
 from nova_servicegroup.tests.harness import process
 from nova_servicegroup.tests.harness import zookeeper
 
-LONG = bool(os.environ.get('NOVA_SERVICEGROUP_LONG'))
-MEMBERS = 10000 if LONG else 3000
+MEMBERS = 10000 if base.LONG else 3000
 BURST = 2000
 TICK = 0.5
-SESSION_TIMEOUT = 10 if LONG else 6
+SESSION_TIMEOUT = 10 if base.LONG else 6
 # Another one, so that the server's list of connections tells who is who.
 OBSERVER_TIMEOUT = 9
 REFRESH_INTERVAL = 1.0
 # Longer than a busy server of 10,000 sessions may be mute.
-HOLD_TIME = 20 if LONG else 6
+HOLD_TIME = 20 if base.LONG else 6
 DOWN_WITHIN = SESSION_TIMEOUT + 1.5 * TICK + REFRESH_INTERVAL
 SAMPLE = 0.01
 OBSERVERS = 2
@@ -96,8 +92,7 @@ class ScaleTest(base.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        cls.root = pathlib.Path(tempfile.mkdtemp(prefix='servicegroup-'))
-        cls.addClassCleanup(shutil.rmtree, cls.root)
+        cls.root = cls.make_root()
         cls.server = zookeeper.ZooKeeper(
             cls.root / 'zookeeper', tick_ms=int(1000 * TICK), heap_mb=512
         )

@@ -13,13 +13,11 @@
 
 """What the tests of the zk driver under faults share."""
 
-from typing import Any
-
 from kazoo import client
 
-from nova_servicegroup.drivers import _names
+from nova_servicegroup.drivers.common import naming
+from nova_servicegroup.tests.functional import cluster_faults
 from nova_servicegroup.tests.functional import contract
-from nova_servicegroup.tests.functional import faults
 from nova_servicegroup.tests.harness import zookeeper
 
 _CONFIG = """
@@ -30,39 +28,24 @@ namespace = {namespace}
 """
 
 
-class Faults(faults.Faults):
+class Faults(cluster_faults.Faults):
     """One server, or an ensemble.
 
     Times are in seconds: ``tick`` of the servers, ``session`` (timeout).
     """
 
     driver = 'zk'
-    size = 1
     tick = 0.5
     session = 2
-    servers: zookeeper.Ensemble
 
     @classmethod
-    def start_backend(cls) -> None:
-        cls.servers = zookeeper.Ensemble(
+    def make_servers(cls) -> zookeeper.Ensemble:
+        return zookeeper.Ensemble(
             cls.root / 'zookeeper',
             cls.size,
             int(1000 * cls.tick),
             **cls.server_options(),
         )
-        cls.addClassCleanup(cls.servers.kill)  # type: ignore[attr-defined]
-        cls.servers.start()
-
-    @classmethod
-    def server_options(cls) -> dict[str, Any]:
-        return {}
-
-    def lose_backend(self) -> None:
-        self.servers.kill()
-
-    def restore_backend(self) -> None:
-        self.servers.thaw()
-        self.servers.start()
 
     def options(self) -> tuple[str, str]:
         return '', _CONFIG.format(
@@ -71,17 +54,14 @@ class Faults(faults.Faults):
             namespace=self.unique,
         )
 
+    def run_options(self) -> dict[str, float]:
+        """See base.TestCase."""
+        more = {'session_timeout': self.session, 'tick': self.tick}
+        return {**super().run_options(), **more}
+
     @property
     def expiry(self) -> float:
         return self.session
-
-    @property
-    def beat(self) -> float:
-        return self.session / 3
-
-    @property
-    def not_before(self) -> float:
-        return self.session * 2 / 3
 
     @property
     def dead_within(self) -> float:
@@ -94,7 +74,7 @@ class Faults(faults.Faults):
         self.addCleanup(session.close)  # type: ignore[attr-defined]
         self.addCleanup(session.stop)  # type: ignore[attr-defined]
         for host in hosts:
-            path = f'{self.path}/{_names.member_id(host).decode()}'
+            path = f'{self.path}/{naming.member_id(host).decode()}'
             session.create(path, ephemeral=True, makepath=True)
         return session
 

@@ -19,13 +19,12 @@ Run as a program, it is that process. ``Collector`` starts and harms one.
 import argparse
 import pathlib
 import signal
-import sys
 import threading
 
 from nova_servicegroup.tests.harness import process
 
 
-class Collector(process.Process):
+class Collector(process.Program):
     """One process that collects heartbeats.
 
     :param transport: the URL of the message queue
@@ -39,18 +38,12 @@ class Collector(process.Process):
         database: str,
         host: str = 'conductor',
     ) -> None:
-        root = pathlib.Path(__file__).parents[3]
         super().__init__(
-            [
-                sys.executable,
-                '-m',
-                __name__,
-                f'--transport={transport}',
-                f'--database={database}',
-                f'--host={host}',
-            ],
             directory,
-            {'PYTHONPATH': str(root), 'PYTHONWARNINGS': 'ignore'},
+            __name__,
+            f'--transport={transport}',
+            f'--database={database}',
+            f'--host={host}',
         )
 
     def wait(self, timeout: float = 30.0) -> None:

@@ -32,8 +32,15 @@ def run(
     config: pathlib.Path, *words: str
 ) -> 'subprocess.CompletedProcess[str]':
     """Run a command to its end."""
+    return run_program(PROGRAM.name, '--config-file', config, *words)
+
+
+def run_program(
+    name: str, *words: 'str | pathlib.Path'
+) -> 'subprocess.CompletedProcess[str]':
+    """Run one of our programs to its end."""
     return subprocess.run(
-        [PROGRAM, '--config-file', config, *words],
+        [PROGRAM.with_name(name), *words],
         capture_output=True,
         text=True,
         timeout=_TIMEOUT,

@@ -37,7 +37,7 @@ from typing import Any
 
 from tooz import utils
 
-from nova_servicegroup.drivers import _names
+from nova_servicegroup.drivers.common import naming
 
 _CREATE, _GET_DATA, _PING, _CLOSE = 1, 4, 11, -11
 _PING_XID = -2
@@ -79,7 +79,7 @@ class Hollow:
         self._verify = verify
         self._addresses = [_parse(each) for each in address.split(',')]
         self._namespace = f'/{namespace}'
-        self._group = f'{self._namespace}/{_names.escape(group)}'
+        self._group = f'{self._namespace}/{naming.escape(group)}'
         self._session_timeout = session_timeout
         self._wait = wait
         self._sessions: dict[str, _Session] = {}
@@ -161,7 +161,7 @@ class Hollow:
                 )
 
     async def _join_one(self, session: '_Session', host: str) -> None:
-        name = _names.member_id(host).decode('ascii')
+        name = naming.member_id(host).decode('ascii')
         origin = utils.dumps({'machine': host, 'pid': 0})
         await session.create(f'{self._group}/{name}', origin, _EPHEMERAL)
         self._sessions[host] = session

@@ -13,7 +13,6 @@
 """A real MariaDB."""
 
 import os
-import pathlib
 import pwd
 import shutil
 import subprocess
@@ -44,17 +43,6 @@ class MariaDB(server.Server):
     """One MariaDB server on loopback, without durability."""
 
     package = 'mariadb-server'
-
-    def __init__(
-        self, directory: pathlib.Path, port: int | None = None
-    ) -> None:
-        port = port or server.remembered_ports(directory, 1)[0]
-        super().__init__(directory, port)
-
-    @property
-    def data(self) -> pathlib.Path:
-        """Where the server keeps its data."""
-        return self.directory / 'data'
 
     def prepare(self) -> None:
         (self.directory / 'init.sql').write_text(

@@ -20,9 +20,10 @@ from collections.abc import Callable, Mapping, Sequence
 import argparse
 import os
 import pathlib
-import sys
 import time
 from typing import Any
+
+from oslo_utils import importutils
 
 from nova_servicegroup.tests.harness import process
 
@@ -33,7 +34,7 @@ MODES = ('threading', 'eventlet')
 _WEDGE = 'wedge'
 
 
-class Member(process.Process):
+class Member(process.Program):
     """One member process of a host.
 
     :param config: the configuration file
@@ -58,26 +59,17 @@ class Member(process.Process):
     ) -> None:
         self.host = host
         self.group = group
-        root = pathlib.Path(__file__).parents[3]
         super().__init__(
-            [
-                *prefix,
-                sys.executable,
-                '-m',
-                __name__,
-                f'--config={config}',
-                f'--host={host}',
-                f'--group={group}',
-                f'--records={records or ""}',
-                f'--mode={mode}',
-                f'--workers={workers}',
-            ],
             directory,
-            {
-                'PYTHONPATH': str(root),
-                'PYTHONWARNINGS': 'ignore',
-                **(env or {}),
-            },
+            __name__,
+            f'--config={config}',
+            f'--host={host}',
+            f'--group={group}',
+            f'--records={records or ""}',
+            f'--mode={mode}',
+            f'--workers={workers}',
+            prefix=prefix,
+            env=env,
         )
 
     def wedge(self) -> None:
@@ -100,12 +92,15 @@ class Member(process.Process):
 def main() -> None:
     """Run the service until a signal ends it."""
     args = _parse()
-    if args.mode == 'eventlet':
+    backend = importutils.try_import('oslo_service.backend')
+    # Before 4.0, oslo.service has nothing but eventlet.
+    if args.mode == 'eventlet' or backend is None:
         import eventlet
 
         eventlet.monkey_patch()
-    _init_backend(args.mode)
-    _serve(args)
+    if backend is not None:
+        backend.init_backend(backend.BackendType[args.mode.upper()])
+    _serve(args, {} if backend is None else {'no_fork': not args.workers})
 
 
 def _parse() -> argparse.Namespace:
@@ -119,13 +114,7 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _init_backend(mode: str) -> None:
-    from oslo_service import backend
-
-    backend.init_backend(backend.BackendType[mode.upper()])
-
-
-def _serve(args: argparse.Namespace) -> None:
+def _serve(args: argparse.Namespace, options: Mapping[str, Any]) -> None:
     # Only now: oslo.service must know how it runs before it is imported.
     from oslo_config import cfg
     from oslo_log import log as logging
@@ -139,7 +128,7 @@ def _serve(args: argparse.Namespace) -> None:
         conf,
         _make_service(conf, args),
         workers=args.workers or 1,
-        no_fork=not args.workers,
+        **options,
     )
     launcher.wait()
 
@@ -157,6 +146,10 @@ def _make_service(conf: Any, args: argparse.Namespace) -> Any:
         def save_heartbeat(self) -> None:
             table = records.Records(pathlib.Path(args.records))
             table.save_heartbeat(args.host, args.group)
+
+        def save_departure(self) -> None:
+            table = records.Records(pathlib.Path(args.records))
+            table.save_departure(args.host, args.group)
 
     class MemberService(service.Service):  # type: ignore[misc]
         """Does nothing but join."""

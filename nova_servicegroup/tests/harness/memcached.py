@@ -34,7 +34,6 @@ class Memcached(server.Server):
         memory_mb: int = 64,
         options: Sequence[str] = (),
     ) -> None:
-        port = port or server.remembered_ports(directory, 1)[0]
         super().__init__(directory, port)
         self.memory_mb = memory_mb
         self.options = list(options)

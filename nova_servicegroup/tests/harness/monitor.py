@@ -136,15 +136,23 @@ class Consumer:
         with self._lock:
             self._received.append(received)
 
-    def received(self, state: str = '') -> list[Received]:
-        """Return what came, or only what tells of a state."""
+    def received(
+        self, state: str = '', *, repeats: bool = False
+    ) -> list[Received]:
+        """Return what came, or only what is about a state.
+
+        :param repeats: also what has the id of one that came before
+        """
         with self._lock:
-            return [
-                each
-                for each in self._received
-                if state in ('', each.data['state'])
-            ]
+            found, ids = [], set[str]()
+            for each in self._received:
+                if state in ('', each.data['state']) and (
+                    repeats or each.message_id not in ids
+                ):
+                    found.append(each)
+                ids.add(each.message_id)
+            return found
 
     def hosts(self, state: str) -> list[str]:
-        """Return of whom it was told that they are in a state, in order."""
+        """Return which hosts came in a state, in order."""
         return [each.data['host'] for each in self.received(state)]

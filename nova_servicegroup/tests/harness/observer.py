@@ -21,7 +21,6 @@ from collections.abc import Mapping, Sequence
 import argparse
 import json
 import pathlib
-import sys
 import time
 from typing import Any, TextIO
 
@@ -33,7 +32,7 @@ _SLOW = 0.05
 _SEEN = 'seen'
 
 
-class Observer(process.Process):
+class Observer(process.Program):
     """One observer process.
 
     It sees a host as ``up``, as ``kept`` (up, without a fresh proof) or as
@@ -53,24 +52,15 @@ class Observer(process.Process):
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.hosts = list(hosts)
-        root = pathlib.Path(__file__).parents[3]
         super().__init__(
-            [
-                *prefix,
-                sys.executable,
-                '-m',
-                __name__,
-                f'--config={config}',
-                f'--group={group}',
-                f'--interval={interval}',
-                *hosts,
-            ],
             directory,
-            {
-                'PYTHONPATH': str(root),
-                'PYTHONWARNINGS': 'ignore',
-                **(env or {}),
-            },
+            __name__,
+            f'--config={config}',
+            f'--group={group}',
+            f'--interval={interval}',
+            *hosts,
+            prefix=prefix,
+            env=env,
         )
 
     def events(self) -> list[dict[str, Any]]:

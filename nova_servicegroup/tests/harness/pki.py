@@ -22,7 +22,7 @@ PASSWORD = 'hush-hush'
 class Pki:
     """An authority, and certificates of a server and a client.
 
-    The server's is for 127.0.0.1. Its key is also there in one file with its
+    The server's is for 127.0.0.1. Keys are also there in one file with their
     certificate, and the client's once more behind PASSWORD.
     """
 
@@ -32,7 +32,6 @@ class Pki:
         self.ca = directory / 'ca.pem'
         self.server = directory / 'server.pem'
         self.server_key = directory / 'server.key'
-        self.server_both = directory / 'server-both.pem'
         self.client = directory / 'client.pem'
         self.client_key = directory / 'client.key'
         self.client_locked_key = directory / 'client-locked.key'
@@ -40,19 +39,29 @@ class Pki:
             *'req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca'.split(),
             *'-keyout ca.key -out ca.pem'.split(),
         )
-        self._issue('server')
-        self._issue('client')
-        self.server_both.write_text(
-            self.server_key.read_text() + self.server.read_text()
-        )
+        self.server_both = self.issue('server')
+        self.client_both = self.issue('client')
+        #: A server's that the authority has signed too, for another name.
+        self.elsewhere_both = self.issue('elsewhere', 'DNS:elsewhere')
         self._openssl(
             *'rsa -aes256 -in client.key -out client-locked.key'.split(),
             *f'-passout pass:{PASSWORD}'.split(),
         )
 
-    def _issue(self, name: str) -> None:
+    def options(self) -> str:
+        """Return the lines of nova.conf with which a client uses TLS."""
+        return (
+            f'use_tls = true\nca_file = {self.ca}\n'
+            f'cert_file = {self.client}\nkey_file = {self.client_key}\n'
+        )
+
+    def issue(self, name: str, subject: str = 'IP:127.0.0.1') -> pathlib.Path:
+        """Issue a certificate; return the file with it and its key.
+
+        :param subject: whose it is, as openssl writes a subjectAltName
+        """
         extensions = self._directory / 'extensions'
-        extensions.write_text('subjectAltName = IP:127.0.0.1\n')
+        extensions.write_text(f'subjectAltName = {subject}\n')
         self._openssl(
             *f'req -newkey rsa:2048 -nodes -subj /CN={name}'.split(),
             *f'-keyout {name}.key -out {name}.csr'.split(),
@@ -62,6 +71,10 @@ class Pki:
             *'-CA ca.pem -CAkey ca.key -CAcreateserial'.split(),
             *'-extfile extensions'.split(),
         )
+        both = self._directory / f'{name}-both.pem'
+        parts = [self._directory / f'{name}.{end}' for end in ('key', 'pem')]
+        both.write_text(''.join(each.read_text() for each in parts))
+        return both
 
     def _openssl(self, *words: str) -> None:
         subprocess.run(

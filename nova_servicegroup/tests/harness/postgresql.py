@@ -47,17 +47,6 @@ class PostgreSQL(server.Server):
 
     package = 'postgresql'
 
-    def __init__(
-        self, directory: pathlib.Path, port: int | None = None
-    ) -> None:
-        port = port or server.remembered_ports(directory, 1)[0]
-        super().__init__(directory, port)
-
-    @property
-    def data(self) -> pathlib.Path:
-        """Where the server keeps its data."""
-        return self.directory / 'data'
-
     def prepare(self) -> None:
         self.directory.chmod(0o711)
         if not (self.data / 'PG_VERSION').exists():

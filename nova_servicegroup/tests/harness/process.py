@@ -20,13 +20,20 @@ import random
 import signal
 import socket
 import subprocess
+import sys
 import time
+
+from nova_servicegroup.tests.harness import witness
 
 # Below the kernel's ephemeral range, so that no outgoing connection takes a
 # port between the moment it was found free and the moment a server binds it.
 _PORTS = range(15000, 32000)
 _BOOT_ID = pathlib.Path('/proc/sys/kernel/random/boot_id')
 _given: set[int] = set()
+#: Where processes were started that may be of interest when a test fails.
+_directories: dict[pathlib.Path, None] = {}
+#: What they have written there: output, and an observer's verdicts.
+_WRITTEN = ('log', 'seen')
 
 
 def free_port() -> int:
@@ -61,15 +68,39 @@ def wait_until(
 ) -> float:
     """Wait until a check is true and return the seconds that it took.
 
+    :param timeout: seconds, in which the machine has run
     :raises TimeoutError: when it is still false after the timeout.
     """
     begun = time.monotonic()
     while not check():
-        if time.monotonic() - begun > timeout:
+        taken = time.monotonic() - begun
+        # The witness is asked only when there is need.
+        if taken > timeout and taken - witness.stood_still(begun) > timeout:
             what = what or getattr(check, '__name__', 'a condition')
             raise TimeoutError(f'after {timeout:g} s: {what}')
         time.sleep(interval)
     return time.monotonic() - begun
+
+
+def written(lines: int = 60) -> dict[str, str]:
+    """Return the last lines of what processes of this one's have written.
+
+    :returns: by the file's name and its last folders'
+    """
+    files = [each / name for each in _directories for name in _WRITTEN]
+    return {
+        '/'.join(file.parts[-4:]): tail(file, lines)
+        for file in files
+        if file.exists()
+    }
+
+
+def tail(file: pathlib.Path, lines: int) -> str:
+    """Return the last lines of a file; nothing if there is none."""
+    if not file.exists():
+        return ''
+    text = file.read_text(errors='replace')
+    return '\n'.join(text.splitlines()[-lines:])
 
 
 class Process:
@@ -116,6 +147,7 @@ class Process:
         if self.running:
             raise RuntimeError(f'{self.directory.name} runs already')
         self.directory.mkdir(parents=True, exist_ok=True)
+        _directories[self.directory] = None
         with self.log.open('ab') as log:
             child = subprocess.Popen(
                 self.argv,
@@ -161,10 +193,7 @@ class Process:
 
     def tail(self, lines: int = 20) -> str:
         """Return the last lines of the log."""
-        if not self.log.exists():
-            return ''
-        text = self.log.read_text(errors='replace')
-        return '\n'.join(text.splitlines()[-lines:])
+        return tail(self.log, lines)
 
     def _signal_all(self, signum: int) -> None:
         for pid in self._members():
@@ -197,6 +226,33 @@ class Process:
         if leader:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(leader, os.WNOHANG)
+
+
+class Program(Process):
+    """A module of this package that runs as a program.
+
+    :param prefix: what to put before the command line
+    :param env: more for the environment
+    """
+
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        module: str,
+        *words: str,
+        prefix: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        root = pathlib.Path(__file__).parents[3]
+        super().__init__(
+            [*prefix, sys.executable, '-m', module, *words],
+            directory,
+            {
+                'PYTHONPATH': str(root),
+                'PYTHONWARNINGS': 'ignore',
+                **(env or {}),
+            },
+        )
 
 
 def send(pid: int, signum: int) -> None:

@@ -19,6 +19,8 @@ import pathlib
 import sqlite3
 from typing import Any
 
+from nova_servicegroup import services
+
 _CREATE = """
 CREATE TABLE IF NOT EXISTS services (
     host TEXT, topic TEXT, created_at TEXT, updated_at TEXT,
@@ -48,9 +50,18 @@ class Records:
 
     def save_heartbeat(self, host: str, topic: str) -> None:
         """Do what the heartbeat of a service does."""
-        now = _now().isoformat()
+        self._save(_now(), host, topic)
+
+    def save_departure(self, host: str, topic: str) -> None:
+        """Do what a service does that leaves."""
+        zone = datetime.timezone.utc
+        left = datetime.datetime.fromtimestamp(services.LEFT, zone)
+        self._save(left, host, topic)
+
+    def _save(self, seen: datetime.datetime, host: str, topic: str) -> None:
+        values = seen.isoformat(), _now().isoformat(), host, topic
         with self._open() as database:
-            database.execute(_SAVE, (now, now, host, topic))
+            database.execute(_SAVE, values)
 
     def get(self, host: str, topic: str) -> dict[str, Any]:
         """Return one row."""
@@ -62,6 +73,26 @@ class Records:
         with self._open() as database:
             rows = database.execute(query, (topic,)).fetchall()
         return [_row(dict(row)) for row in rows]
+
+    def cells(self) -> list[str | None]:
+        """See services.Table."""
+        return [None]
+
+    def heartbeats(self, cell: str | None, group: str) -> services.Heartbeats:
+        """See services.Table."""
+        rows = self.all(group)
+        times = [each['last_seen_up'] or each['created_at'] for each in rows]
+        return services.Heartbeats(
+            _now().timestamp(),
+            [
+                (each['host'], each['host'], time.timestamp())
+                for each, time in zip(rows, times, strict=True)
+            ],
+        )
+
+    def records(self, group: str) -> list[dict[str, Any]]:
+        """See services.Table."""
+        return self.all(group)
 
     @contextlib.contextmanager
     def _open(self) -> Any:

@@ -73,15 +73,19 @@ class Server:
 
     Its verbs are the failures that a test needs. A second object on the same
     directory finds the server that runs there.
+
+    :param port: None: a free one, the same as long as the directory lives
     """
 
     package = ''
     start_timeout = 60.0
     stop_timeout = 20.0
 
-    def __init__(self, directory: pathlib.Path, port: int) -> None:
+    def __init__(
+        self, directory: pathlib.Path, port: int | None = None
+    ) -> None:
         self.directory = pathlib.Path(directory)
-        self.port = port
+        self.port = port or remembered_ports(directory, 1)[0]
         self._process = process.Process([], self.directory)
 
     @property
@@ -143,6 +147,11 @@ class Server:
     def thaw(self) -> None:
         """Let a frozen server go on."""
         self._process.thaw()
+
+    @property
+    def data(self) -> pathlib.Path:
+        """Where a server keeps its data that keeps any."""
+        return self.directory / 'data'
 
     def wipe(self) -> None:
         """Lose all data."""

@@ -17,7 +17,9 @@ import datetime
 from typing import Any
 import uuid
 
+import fixtures
 import sqlalchemy as sa
+from sqlalchemy import pool
 
 #: As in Nova's model.
 SERVICES = sa.Table(
@@ -92,6 +94,18 @@ class ServicesTable:
                 change.values(deleted=SERVICES.c.id, deleted_at=_now())
             )
 
+    def set(self, record: int, **values: Any) -> None:
+        """Change a record, as Nova's own programs would not."""
+        change = SERVICES.update().where(SERVICES.c.id == record)
+        with self._engine.begin() as connection:
+            connection.execute(change.values(**values))
+
+    def execute(self, *statements: str) -> None:
+        """Run statements in one transaction."""
+        with self._engine.begin() as connection:
+            for statement in statements:
+                connection.execute(sa.text(statement))
+
     def get(self, record: int) -> dict[str, Any]:
         """Return one row."""
         return self.rows([record])[record]
@@ -115,3 +129,21 @@ class ServicesTable:
 def _now() -> datetime.datetime:
     now = datetime.datetime.now(datetime.timezone.utc)
     return now.replace(tzinfo=None, microsecond=0)
+
+
+class InMemory(fixtures.Fixture):  # type: ignore[misc]
+    """A services table in the memory of this process, for all its threads.
+
+    :ivar engine: SQLAlchemy's, of its database
+    :ivar table: the ServicesTable, without rows
+    """
+
+    def _setUp(self) -> None:
+        self.engine = sa.create_engine(
+            'sqlite://',
+            poolclass=pool.StaticPool,
+            connect_args={'check_same_thread': False},
+        )
+        self.addCleanup(self.engine.dispose)
+        self.table = ServicesTable(self.engine)
+        self.table.create()

@@ -17,7 +17,7 @@ import pathlib
 import shutil
 from typing import Any
 
-from nova_servicegroup.tests.harness import process
+from nova_servicegroup.tests.harness import cluster
 from nova_servicegroup.tests.harness import server
 
 _JAR = pathlib.Path('/usr/share/java/zookeeper.jar')
@@ -41,7 +41,7 @@ _JAVA_OPTIONS = (
 )
 
 
-class ZooKeeper(server.Server):
+class ZooKeeper(cluster.Member):
     """One ZooKeeper server on loopback.
 
     :param tick_ms: sessions last between 2 and 20 ticks.
@@ -119,6 +119,10 @@ class ZooKeeper(server.Server):
                 return line.partition(':')[2].strip()
         return ''
 
+    def is_leader(self) -> bool:
+        """See cluster.Member."""
+        return self.mode() == 'leader'
+
     def wipe(self) -> None:
         """Lose all data; only while stopped."""
         self._must_not_run()
@@ -141,7 +145,7 @@ class ZooKeeper(server.Server):
         return {**config, **self.settings}
 
 
-class Ensemble:
+class Ensemble(cluster.Cluster[ZooKeeper]):
     """Several ZooKeeper servers that elect a leader.
 
     :param server_options: for each ZooKeeper
@@ -154,70 +158,17 @@ class Ensemble:
         tick_ms: int = 2000,
         **server_options: Any,
     ) -> None:
-        self.directory = pathlib.Path(directory)
-        ports = server.remembered_ports(self.directory, 2 * size)
+        ports = server.remembered_ports(directory, 2 * size)
         peers = list(zip(ports[:size], ports[size:], strict=True))
-        self.servers = [
-            ZooKeeper(
-                self.directory / str(number),
-                tick_ms=tick_ms,
-                my_id=number,
-                peers=peers,
-                **server_options,
-            )
-            for number in range(1, size + 1)
-        ]
-
-    @property
-    def address(self) -> str:
-        """All servers' addresses, separated by commas."""
-        return ','.join(one.address for one in self.servers)
-
-    @property
-    def running(self) -> bool:
-        """Whether any server runs."""
-        return any(one.running for one in self.servers)
-
-    def start(self) -> None:
-        """Start all servers that do not run, and wait for the quorum."""
-        for one in self.servers:
-            if not one.running:
-                one.launch()
-        for one in self.servers:
-            one.wait()
-
-    def stop(self) -> None:
-        """End all servers in good order."""
-        for one in self.servers:
-            one.stop()
-
-    def kill(self) -> None:
-        """Kill all servers."""
-        for one in self.servers:
-            one.kill()
-
-    def freeze(self) -> None:
-        """Make all servers mute."""
-        for one in self.servers:
-            one.freeze()
-
-    def thaw(self) -> None:
-        """Let frozen servers go on."""
-        for one in self.servers:
-            one.thaw()
-
-    def wipe(self) -> None:
-        """Lose all data; only while stopped."""
-        for one in self.servers:
-            one.wipe()
-
-    def leader(self) -> ZooKeeper:
-        """Return the leader, waiting for one.
-
-        :raises TimeoutError: when none is elected.
-        """
-        process.wait_until(self._leaders, 30, what='ZooKeeper has no leader')
-        return self._leaders()[0]
-
-    def _leaders(self) -> list[ZooKeeper]:
-        return [one for one in self.servers if one.mode() == 'leader']
+        super().__init__(
+            [
+                ZooKeeper(
+                    directory / str(number),
+                    tick_ms=tick_ms,
+                    my_id=number,
+                    peers=peers,
+                    **server_options,
+                )
+                for number in range(1, size + 1)
+            ]
+        )

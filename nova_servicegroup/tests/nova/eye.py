@@ -33,27 +33,27 @@ QUESTION, ANSWER = 'question', 'answer'
 def main(config_file):
     """Look until killed."""
     from nova_servicegroup.cmd import _startup
-    from nova_servicegroup import nova_adapter
+    from nova_servicegroup.plugin import database
 
     conf, problem = _startup.load()
     assert problem is None, problem
     conf(['--config-file', config_file], project='nova')
-    nova_adapter.open_database(conf)
-    apis = {name: make_api(conf, name) for name in DRIVERS}
+    database.open_database(conf)
+    made = {name: make_api(conf, name) for name in DRIVERS}
     while True:
-        for name, api in apis.items():
+        for name, api in made.items():
             look(name, api)
         if os.path.exists(QUESTION):
-            answer(conf, apis)
+            answer(conf, made)
         time.sleep(INTERVAL)
 
 
 def make_api(conf, driver):
     """Return an API that asks by a driver."""
-    from nova_servicegroup import nova_adapter
+    from nova_servicegroup.plugin import apis
 
     choose(conf, driver)
-    return nova_adapter.make_api(conf)
+    return apis.make(conf)
 
 
 def choose(conf, driver, further=()):
@@ -66,7 +66,7 @@ def look(name, api):
     """Print who is down."""
     down = [
         each['host']
-        for each in api.driver.records('compute')
+        for each in api.driver.table.records('compute')
         if not api.service_is_up(each)
     ]
     print(time.monotonic(), name, *sorted(down), flush=True)
@@ -80,9 +80,9 @@ def answer(conf, apis):
     with open(QUESTION) as file:
         own, other = file.read().split()
     choose(conf, own, [other])
-    patient = finding.Patient(conf, None, apis.__getitem__, databases=dict)
+    subject = finding.Subject(conf, None, apis.__getitem__, databases=dict)
     # It has been looking for long enough.
-    found = migration.check(patient, sleep=lambda seconds: None)
+    found = migration.check(subject, sleep=lambda seconds: None)
     with open(f'{ANSWER}.new', 'w') as file:
         file.write('\n'.join(each.what for each in found))
     os.remove(QUESTION)

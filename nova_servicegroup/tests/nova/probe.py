@@ -85,8 +85,11 @@ def is_patched():
 
 
 def is_poisoned():
-    """Tell whether Nova forbids the import of eventlet."""
-    return any('Poison' in type(finder).__name__ for finder in sys.meta_path)
+    """Tell whether Nova forbids eventlet, or in Nova 33 that it patches."""
+    patch = getattr(sys.modules.get('eventlet'), 'monkey_patch', None)
+    return getattr(patch, '__name__', '') == '_poison' or any(
+        'Poison' in type(finder).__name__ for finder in sys.meta_path
+    )
 
 
 def class_path(instance):
@@ -95,7 +98,15 @@ def class_path(instance):
 
 
 def verdicts(objects, api):
-    """Ask about a young and an old heartbeat, in every form of a record."""
+    """Ask about a young and an old heartbeat, in every form of a record.
+
+    There is no database, so only this clock tells how old they are.
+    """
+    from nova_servicegroup import services
+
+    ours = getattr(api._driver, '_api', None)
+    if ours is not None:
+        ours.give_table(services.NoTable('there is none'))
     now = datetime.datetime.now(datetime.timezone.utc)
     return [
         verdict(api, make(objects, host, now - age))

@@ -23,7 +23,9 @@ from oslotest import base
 from testtools import content
 
 PROBE = pathlib.Path(__file__).with_name('probe.py')
-ADAPTER = 'nova_servicegroup.nova_adapter.Driver'
+#: The drivers that Nova accepts, with the package.
+DRIVERS = ['db', 'etcd', 'mc', 'redis', 'zk']
+ADAPTER = 'nova_servicegroup.plugin.driver.Driver'
 STOCK_DB = 'nova.servicegroup.drivers.db.DbDriver'
 
 #: Nobody listens there.

@@ -107,6 +107,9 @@ class FleetTest(base.TestCase):
         super().setUpClass()
         cls.stack = test_stack.running('db', cls.mode, cls.stock)
 
+    def run_options(self) -> dict[str, float]:
+        return test_stack.run_options(self)
+
     def readers(self) -> tuple[Reader, Reader]:
         """Return our reader and a stock one, which see everybody up."""
         ours, stock = made = (

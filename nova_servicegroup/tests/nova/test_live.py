@@ -22,6 +22,9 @@ from nova_servicegroup.tests.nova import process
 load_tests = testscenarios.load_tests_apply_scenarios
 
 
+_NAMES = ', '.join(process.DRIVERS)
+
+
 class LiveTestCase(process.ProcessTestCase):
     """In a fresh process of the installed Nova."""
 
@@ -37,7 +40,7 @@ class LiveTestCase(process.ProcessTestCase):
     def test_nova_runs_on_our_driver(self):
         found, errors = self.probe(self.driver, eventlet=self.eventlet)
         self.assertIsNotNone(found)
-        self.assertEqual(['db', 'mc', 'zk'], found['choices'])
+        self.assertEqual(process.DRIVERS, found['choices'])
         self.assertEqual([process.ADAPTER], found['classes'])
         (path,) = found['drivers']
         self.assertIn(f'nova_servicegroup.drivers.{self.driver}.', path)
@@ -90,7 +93,7 @@ class ProgramsTestCase(process.ProcessTestCase):
         )
         self.assertEqual(1, ended.returncode)
         self.assertIn(
-            'Valid values are [db, mc, zk]', ended.stdout + ended.stderr
+            f'Valid values are [{_NAMES}]', ended.stdout + ended.stderr
         )
 
     def test_status(self):
@@ -103,7 +106,7 @@ class ProgramsTestCase(process.ProcessTestCase):
         )
         self.assertEqual(1, ended.returncode, ended.stderr)
         self.assertIn(
-            f'Nova {metadata.version("nova")} accepts db, mc, zk', ended.stdout
+            f'Nova {metadata.version("nova")} accepts {_NAMES}', ended.stdout
         )
         self.assertIn('servicegroup_driver is db', ended.stdout)
         self.assertIn('DatabaseDriver is ready', ended.stdout)
@@ -125,7 +128,7 @@ class OtherProjectsTestCase(process.ProcessTestCase):
                 'import sys; from oslo_config import cfg;'
                 'from castellan import options;'
                 'options.set_defaults(cfg.CONF);'
-                'print("nova_servicegroup.nova_adapter" in sys.modules,'
+                'print("nova_servicegroup.plugin.hook" in sys.modules,'
                 ' "nova" in sys.modules,'
                 ' "nova_servicegroup.api" in sys.modules)'
             ),
@@ -139,7 +142,7 @@ class OtherProjectsTestCase(process.ProcessTestCase):
             (
                 'import sys; from oslo_policy import _parser;'
                 'print(_parser.parse_rule("role:admin"),'
-                ' "nova_servicegroup.policy_hook" in sys.modules,'
+                ' "nova_servicegroup.plugin.policy_hook" in sys.modules,'
                 ' "nova" in sys.modules)'
             ),
         )

@@ -14,7 +14,6 @@
 """A real Nova goes from driver to driver, and no host is ever seen down."""
 
 import dataclasses
-import os
 import threading
 import time
 from typing import Any
@@ -25,9 +24,8 @@ from nova_servicegroup.tests.nova import eye
 from nova_servicegroup.tests.nova import test_stack
 
 #: The complete walk, one process after the other.
-LONG = bool(os.environ.get('NOVA_SERVICEGROUP_LONG'))
 #: Longer than a restart takes (seconds), with all else that is restarted.
-SESSION_TIMEOUT = 30 if LONG else 14
+SESSION_TIMEOUT = 30 if base.LONG else 14
 SERVICE_DOWN_TIME = SESSION_TIMEOUT + 3
 #: So long a membership lasts, at least, after the process has ended.
 LASTS = SESSION_TIMEOUT * 2 / 3
@@ -186,7 +184,7 @@ class MigrationTest(base.TestCase):
         )
         self.begin('db')
         before: Stage = ('db', '')
-        for stage in LONG_WALK if LONG else SHORT_WALK:
+        for stage in LONG_WALK if base.LONG else SHORT_WALK:
             self.step(before, stage)
             before = stage
         self.judge()
@@ -207,7 +205,7 @@ class MigrationTest(base.TestCase):
         for name in filter(None, stage):
             self.begin(name)
         self.measured(f'{before} to {stage}', time.monotonic() - begun)
-        if LONG or stage in KILLED:
+        if base.LONG or stage in KILLED:
             # Not before its heartbeats have begun again.
             time.sleep(REPORT_INTERVAL)
             self.kill(*filter(None, stage))
@@ -230,10 +228,10 @@ class MigrationTest(base.TestCase):
     def roll(self, own: str, other: str, switch: bool) -> None:
         """Start anew for a stage; nova-api only where it switches."""
         self.stack.change(driver=own, **settings(other))
-        for number, together in enumerate(ALONE if LONG else TOGETHER):
+        for number, together in enumerate(ALONE if base.LONG else TOGETHER):
             names = [each for each in together if switch or each != 'api']
             if names:
-                self.restart(names, clean=LONG and bool(number % 2))
+                self.restart(names, clean=base.LONG and bool(number % 2))
 
     def restart(self, names: list[str], clean: bool) -> None:
         begun = time.monotonic()

@@ -41,7 +41,7 @@ class WheelTestCase(process.ProcessTestCase):
     def assert_live(self, found, errors):
         self.assertIsNotNone(found)
         self.assertEqual(f'{self.path}/nova/__init__.py', found['nova'])
-        self.assertEqual(['db', 'mc', 'zk'], found['choices'])
+        self.assertEqual(process.DRIVERS, found['choices'])
         self.assertEqual([process.ADAPTER], found['classes'])
         self.assertEqual(1, found['shared'])
         self.assertNotIn('stands aside', errors)
@@ -66,7 +66,8 @@ class KnownTestCase(WheelTestCase):
         )
         self.assert_live(found, errors)
         self.assertEqual(
-            ['nova_servicegroup.drivers.zk.ZooKeeperDriver'], found['drivers']
+            ['nova_servicegroup.drivers.zk.driver.ZooKeeperDriver'],
+            found['drivers'],
         )
 
 

@@ -13,17 +13,23 @@
 
 """Modules shaped as Nova's, for tests that run without Nova."""
 
+import contextlib
+import functools
+import operator
 import sys
 import types
+from unittest import mock
 
 import fixtures
 from oslo_config import cfg
+from oslo_db.sqlalchemy import engines
 
-from nova_servicegroup import _nova_install
-from nova_servicegroup import _nova_shape
 from nova_servicegroup import api
 from nova_servicegroup.drivers import base
-from nova_servicegroup import nova_adapter
+from nova_servicegroup.plugin import compat
+from nova_servicegroup.plugin import hook
+from nova_servicegroup.plugin import installation
+from nova_servicegroup.tests.harness import services_table
 
 NAMES = ('db', 'mc', 'zk')
 
@@ -36,9 +42,9 @@ class NoNova(fixtures.Fixture):
         self.addCleanup(sys.modules.update, saved)
         self.addCleanup(self._unload)
         self._replace(
-            'installation', _nova_install.Installation(nova_adapter._connect)
+            'hook.INSTALLATION', installation.Installation(hook._connect)
         )
-        self._replace('_apis', {})
+        self._replace('apis._apis', {})
         self.useFixture(
             fixtures.MockPatchObject(
                 api, 'installed_drivers', return_value=list(NAMES)
@@ -61,9 +67,7 @@ class NoNova(fixtures.Fixture):
 
     def _replace(self, name, value):
         self.useFixture(
-            fixtures.MonkeyPatch(
-                f'nova_servicegroup.nova_adapter.{name}', value
-            )
+            fixtures.MonkeyPatch(f'nova_servicegroup.plugin.{name}', value)
         )
 
     def errors(self):
@@ -88,7 +92,7 @@ class FakeNova(NoNova):
         )
         self.conf.register_opt(self.option)
         self.conf([], default_config_files=[])
-        self.mapping = dict(_nova_shape.STOCK)
+        self.mapping = dict(compat.STOCK)
         self.module('nova')
         self.module('nova.conf', CONF=self.conf)
         self.conf_module = self.module(
@@ -103,6 +107,24 @@ class FakeNova(NoNova):
         self.base = self.module(
             'nova.servicegroup.drivers.base', Driver=NovaDriver
         )
+        for name, used in compat.NAMES.items():
+            self._complete(name, used)
+
+    def _complete(self, name, used):
+        """Give a module all that the seam uses of it."""
+        steps = name.split('.')
+        for count in range(1, len(steps) + 1):
+            if '.'.join(steps[:count]) not in sys.modules:
+                self.module('.'.join(steps[:count]))
+        for each in used:
+            owner = sys.modules[name]
+            *way, last = each.split('.')
+            for step in way:
+                if not hasattr(owner, step):
+                    setattr(owner, step, type(step, (), {}))
+                owner = getattr(owner, step)
+            if not hasattr(owner, last):
+                setattr(owner, last, None)
 
     def module(self, name, **attributes):
         """Make a module and hang it into its parent."""
@@ -119,6 +141,84 @@ class FakeNova(NoNova):
         if value is not None:
             self.conf.set_override('servicegroup_driver', value)
         return self.conf.servicegroup_driver
+
+
+class FakeCells(FakeNova):
+    """A Nova with services in two cells and none in cell0, each a file."""
+
+    CELLS = ('cell0', 'cell1', 'cell2')
+
+    def _setUp(self):
+        super()._setUp()
+        self.conf.register_opt(cfg.StrOpt('connection'), 'api_database')
+        self.conf.set_override('connection', 'x', 'api_database')
+        self.object_class = types.SimpleNamespace(indirection_api=None)
+        self.tables = {}
+        self.engines = {None: self._make_engine(None)}
+        self.engines |= {each: self._make_engine(each) for each in self.CELLS}
+        self.read_mappings = mock.Mock(
+            side_effect=lambda context: [
+                types.SimpleNamespace(
+                    uuid=each,
+                    name=each,
+                    is_cell0=functools.partial(operator.eq, each, 'cell0'),
+                )
+                for each in self.engines
+                if each is not None
+            ]
+        )
+        self.get_engine = mock.Mock(
+            side_effect=lambda context=None: self.engines[_cell(context)]
+        )
+        self.get_services = mock.Mock(side_effect=self._get_services)
+        self._make_modules()
+
+    def _make_engine(self, cell):
+        path = self.useFixture(fixtures.TempDir()).join('nova.db')
+        engine = engines.create_engine(f'sqlite:///{path}')
+        self.addCleanup(engine.dispose)
+        self.tables[cell] = services_table.ServicesTable(engine)
+        self.tables[cell].create()
+        return engine
+
+    def _make_modules(self):
+        self.module(
+            'nova.objects',
+            ServiceList=mock.Mock(get_all=self.get_services),
+            CellMappingList=mock.Mock(get_all=self.read_mappings),
+        )
+        self.module('nova.objects.base', NovaObject=self.object_class)
+        self.module(
+            'nova.context',
+            get_admin_context=lambda: types.SimpleNamespace(cell_uuid=None),
+            target_cell=_target_cell,
+        )
+        self.module('nova.db')
+        self.module('nova.db.main')
+        self.module('nova.db.main.api', get_engine=self.get_engine)
+
+    def _get_services(self, context):
+        cell = _cell(context)
+        with self.engines[cell].connect() as connection:
+            rows = connection.execute(services_table.SERVICES.select())
+            return [_Record(row, context) for row in rows.mappings()]
+
+
+class _Record(dict):
+    """A record that knows who has read it."""
+
+    def __init__(self, values, context):
+        super().__init__(values)
+        self._context = context
+
+
+def _cell(context):
+    return getattr(context, 'cell_uuid', None)
+
+
+@contextlib.contextmanager
+def _target_cell(context, cell):
+    yield types.SimpleNamespace(cell_uuid=cell.uuid)
 
 
 class NovaDriver:
@@ -140,6 +240,10 @@ class FakeDriver(base.Driver):
     def __init__(self, conf):
         super().__init__(conf)
         self.joined = []
+        self.closed = False
+
+    def close(self):
+        self.closed = True
 
     def join(self, member, group, service):
         self.joined.append((member, group, service))
@@ -157,4 +261,4 @@ class FakeDriver(base.Driver):
         return base.View((), 0.0)
 
     def check(self):
-        return f'{len(self.records("compute"))} records'
+        return f'{len(self.read_records("compute"))} records'

@@ -11,7 +11,7 @@
 # under the License.
 
 
-from nova_servicegroup import addresses
+from nova_servicegroup.drivers.common import addresses
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
 
@@ -35,6 +35,30 @@ class AddressesTest(base.TestCase):
         self.assertEqual(
             ['[::1]:2181', '[fe80::2]:9'], self.parse('[::1],[fe80::2]:9')
         )
+        self.assertEqual(['[fe80::2]:2181'], self.parse('fe80::2'))
+
+    def test_as_the_cache_of_nova_takes_them(self) -> None:
+        self.assertEqual(
+            ['mc0:11211', '127.0.0.1:11211', '[::1]:11211', 'mc1:2181'],
+            self.parse(
+                'inet:[mc0]:11211,inet:[127.0.0.1]:11211,'
+                'inet6:[::1]:11211,inet:mc1'
+            ),
+        )
+
+    def test_brackets_are_for_any_host(self) -> None:
+        self.assertEqual(
+            ['mc0:1', '127.0.0.1:2181'], self.parse('[mc0]:1,[127.0.0.1]')
+        )
+
+    def test_any_host_name(self) -> None:
+        names = ['a_b', 'a-1.example.org.', 'höst']
+        self.assertEqual(
+            [f'{name}:2181' for name in names], self.parse(','.join(names))
+        )
+
+    def test_a_scope(self) -> None:
+        self.assertEqual(['[fe80::2%eth0]:1'], self.parse('[fe80::2%eth0]:1'))
 
     def test_nothing(self) -> None:
         for value in ('', '""', ' , '):
@@ -50,9 +74,23 @@ class AddressesTest(base.TestCase):
             'user@h1',
             'h1 h2',
             '[::1',
+            'h1:1;h2:1',
+            'h1;h2',
+            'h1:1:2',
+            'inet:[h1]:1:2',
+            'inet:inet:h1',
+            'inet:',
+            '[h1:1',
+            'h1]:1',
+            '[h 1]:1',
+            'h1:1_1',
+            'h1:+1',
+            '1.2.3.4.5:1:1',
+            'h1\n:1',
+            '[::1%a;b]:1',
         ):
             error = self.assertRaises(
                 exceptions.ConfigurationError, self.parse, value
             )
             self.assertIn('[zookeeper] address', str(error))
-            self.assertIn(repr(value), str(error))
+            self.assertIs('@' not in value, repr(value) in str(error))

@@ -95,6 +95,28 @@ class LoadTest(base.TestCase):
                 f'pip install nova-servicegroup[{extra}]', str(error)
             )
 
+    def test_a_library_that_cannot_be_imported_is_named_with_why(self) -> None:
+        for text, module in (
+            (ZK, 'tooz.coordination'),
+            (ZK, 'tooz.drivers.zookeeper'),
+            (MC, 'tooz.drivers.memcached'),
+            (MC, 'pymemcache.exceptions'),
+        ):
+            # What Python raises for it is an ImportError that says this.
+            with mock.patch.dict(sys.modules, {module: None}):
+                error = self.assertRaises(
+                    exceptions.LibraryUnusable, api.API, self.make_conf(text)
+                )
+            self.assertIn(f'cannot import {module}', str(error))
+            self.assertIn(f'import of {module} halted', str(error))
+
+    def test_a_driver_that_cannot_be_imported_is_named_with_why(self) -> None:
+        self.install('broken', 'broken = nova_servicegroup.nowhere:Driver')
+        conf = self.make_conf('[DEFAULT]\nservicegroup_driver = broken\n')
+        error = self.assertRaises(exceptions.LibraryUnusable, api.API, conf)
+        self.assertIn('nova_servicegroup.nowhere:Driver', str(error))
+        self.assertIn('ModuleNotFoundError', str(error))
+
     def test_zk_without_an_address_fails_at_start(self) -> None:
         for line in ('', 'address =\n', 'address = ""\n'):
             conf = self.make_conf(

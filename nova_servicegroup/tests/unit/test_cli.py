@@ -21,6 +21,7 @@ import logging
 import os
 import signal
 import subprocess
+import sys
 import threading
 from typing import Any
 from unittest import mock
@@ -237,7 +238,7 @@ class ListTest(CliTest):
         self.assertEqual(['held', 'held'], [each['State'] for each in found])
         self.assertEqual(2, self.status)
         (line,) = self.told
-        self.assertIn('cannot be told', line)
+        self.assertIn('not known who is alive', line)
         self.assertIn('ZooKeeper: mute', line)
 
     def test_a_backend_that_answers_in_time(self) -> None:
@@ -262,6 +263,64 @@ class ListTest(CliTest):
         (line,) = self.told
         self.assertIn('7.0 s ago', line)
         self.assertIn('ZooKeeper: mute', line)
+
+
+#: What a terminal would do more with than show it.
+NAME = 'x\x1b]0;t\x07\x1b[2J\n\x9b\u202e\udcff'
+SHOWN = r'x\x1b]0;t\x07\x1b[2J\n\x9b\u202e\udcff'
+
+
+class EscapingTest(CliTest):
+    """Names and values that others may have written."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.register(NAME, disabled=True, disabled_reason=f'why {NAME}')
+        self.driver.tell(**{NAME: 'up'})
+        member = self.driver.members[NAME]
+        process = drivers.Incarnation(NAME, 0.0, NAME, 7, NAME)
+        self.driver.members[NAME] = dataclasses.replace(
+            member, incarnations=(process, process)
+        )
+
+    def assert_shown(self) -> None:
+        lines = self.out.getvalue().splitlines()
+        for line in [*lines, *self.told]:
+            self.assertTrue(line.isprintable(), line)
+        self.assertIn(SHOWN, self.out.getvalue().replace('\\\\', '\\'))
+
+    def test_tables_show_them_as_escapes(self) -> None:
+        for words in (
+            ('list', '--long', '-f', 'table', '--max-width', '0'),
+            ('list', '--long', '-f', 'csv'),
+            ('list', '--long', '-f', 'value'),
+            ('show', NAME, '-f', 'table'),
+            ('show', NAME, '-f', 'shell'),
+            ('show', NAME, '-f', 'value'),
+        ):
+            self.assertEqual(0, self.run_cli('member', *words))
+            self.assert_shown()
+
+    def test_json_and_yaml_have_them_as_they_are(self) -> None:
+        for words in (('list', '--long'), ('show', NAME)):
+            found = self.run_json('member', *words)
+            self.assertTrue(self.out.getvalue().isascii())
+            entry = found[-1] if words[0] == 'list' else found
+            self.assertEqual(NAME, entry['Host'])
+            for line in self.out.getvalue().splitlines():
+                self.assertTrue(line.isprintable(), line)
+            self.run_cli('member', *words, '-f', 'yaml')
+            for line in self.out.getvalue().splitlines():
+                self.assertTrue(line.isprintable(), line)
+
+    def test_what_is_told_besides_is_one_line(self) -> None:
+        self.run_cli('member', 'show', f'{NAME}2')
+        self.assertEqual(1, len(self.told))
+        self.assertTrue(self.told[0].isprintable())
+        self.driver.lose(None, exceptions.BackendError('zk', NAME))
+        self.run_cli('member', 'list', '--wait', '0')
+        self.assertEqual(1, len(self.told))
+        self.assertIn(SHOWN, self.told[0])
 
 
 class ShowTest(CliTest):
@@ -425,6 +484,23 @@ class ErrorTest(CliTest):
         )
         self.assert_told('[zookeeper] address', 'member', 'list')
         self.assertNotIn(SECRET, self.told[0])
+
+    def test_a_driver_without_servers(self) -> None:
+        self.driver.servers = []
+        self.assert_told('every process sees only itself', 'member', 'list')
+
+    def test_a_command_that_cannot_be_loaded(self) -> None:
+        module = 'nova_servicegroup.cmd.watch'
+        with mock.patch.dict(sys.modules, {module: None}):
+            self.assertEqual(2, self.run_cli('watch'))
+        told = [line for line in self.told if line.startswith('The command')]
+        self.assertEqual(
+            [
+                'The command watch cannot be loaded: ModuleNotFoundError: '
+                f'import of {module} halted; None in sys.modules'
+            ],
+            told,
+        )
 
     def test_a_bug(self) -> None:
         self.driver.view = mock.Mock(side_effect=KeyError(f'x {SECRET}'))
@@ -590,6 +666,6 @@ class RecordsTest(base.TestCase):
         conf = self.make_conf()
         made = _startup.make_api(conf, 'ImportError: no nova')
         error = self.assertRaises(
-            exceptions.NoAccess, made.driver.records, 'compute'
+            exceptions.NoAccess, made.driver.read_records, 'compute'
         )
         self.assertIn('no nova', str(error))

@@ -16,12 +16,15 @@
 import json
 import pathlib
 import re
+import shutil
+import subprocess
 from typing import Any
 
 import yaml
 
 import nova_servicegroup
 from nova_servicegroup.exporter import metrics
+from nova_servicegroup.tests import base
 from nova_servicegroup.tests.unit import test_exporter
 
 ROOT = pathlib.Path(nova_servicegroup.__file__).parent.parent
@@ -94,6 +97,20 @@ class ContribTest(test_exporter.ExporterCase):
                 )
                 self.assertLessEqual(set(shown), there, rule['alert'])
 
+    def test_every_alert_is_documented(self) -> None:
+        documented = set(re.findall(r'``(NovaService\w+)``', PAGE.read_text()))
+        self.assertEqual({rule['alert'] for rule in self.rules()}, documented)
+
+    def test_a_service_that_flaps_raises_an_alert(self) -> None:
+        (rule,) = [
+            rule
+            for rule in self.rules()
+            if 'nova_servicegroup_flapping_members' in rule['expr']
+        ]
+        # It does so for as long as the window is, whatever it does now.
+        self.assertNotIn('for', rule)
+        self.assertTrue(rule['expr'].endswith(' > 0'))
+
     def test_panels_use_what_is_exported(self) -> None:
         panels = self.dashboard()['panels']
         targets = [each for panel in panels for each in panel['targets']]
@@ -130,3 +147,69 @@ class ContribTest(test_exporter.ExporterCase):
             re.sub(r'_(bucket|sum|count)$', '', name) for name in self.names
         }
         self.assertEqual(exported, documented)
+
+
+#: What a unit has to have, but for how its program is run.
+HARDENED = {
+    'AmbientCapabilities=',
+    'CapabilityBoundingSet=',
+    'LockPersonality=yes',
+    'NoNewPrivileges=yes',
+    'PrivateDevices=yes',
+    'PrivateTmp=yes',
+    'ProtectClock=yes',
+    'ProtectControlGroups=yes',
+    'ProtectHome=yes',
+    'ProtectHostname=yes',
+    'ProtectKernelLogs=yes',
+    'ProtectKernelModules=yes',
+    'ProtectKernelTunables=yes',
+    'ProtectProc=invisible',
+    'ProtectSystem=strict',
+    'RemoveIPC=yes',
+    'RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX',
+    'RestrictNamespaces=yes',
+    'RestrictRealtime=yes',
+    'RestrictSUIDSGID=yes',
+    'SystemCallArchitectures=native',
+    'SystemCallErrorNumber=EPERM',
+    'SystemCallFilter=@system-service',
+    'SystemCallFilter=~@privileged @resources',
+    'UMask=0077',
+}
+
+
+class UnitTest(base.TestCase):
+    """The units for systemd."""
+
+    def units(self) -> list[pathlib.Path]:
+        found = sorted((ROOT / 'contrib' / 'systemd').glob('*.service'))
+        self.assertEqual(2, len(found))
+        return found
+
+    def test_each_is_hardened(self) -> None:
+        for path in self.units():
+            lines = path.read_text().replace('=true\n', '=yes\n').splitlines()
+            self.assertEqual(set(), HARDENED - set(lines), path.name)
+            for bound in ('TasksMax', 'MemoryMax', 'User', 'Group'):
+                values = [x for x in lines if x.startswith(f'{bound}=')]
+                self.assertEqual(1, len(values), (path.name, bound))
+
+    def test_systemd_takes_each(self) -> None:
+        tool = shutil.which('systemd-analyze')
+        if tool is None:
+            self.skipTest('there is no systemd here')
+        for path in self.units():
+            text = re.sub(
+                r'ExecStart=\S+', 'ExecStart=/bin/true', path.read_text()
+            )
+            made = self.create_tempfiles([(path.stem, text)], ext='.service')[
+                0
+            ]
+            done = subprocess.run(
+                [tool, 'verify', '--man=no', made],
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+            self.assertNotIn(path.stem, done.stderr)

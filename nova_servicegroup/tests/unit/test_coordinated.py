@@ -11,57 +11,73 @@
 # under the License.
 
 
+from collections.abc import Callable
+import datetime
 import os
 import time
+from typing import Any
 
-from nova_servicegroup.drivers import _coordinated
+from nova_servicegroup.drivers.common import coordinated
+from nova_servicegroup import evidence
 from nova_servicegroup import membership
 from nova_servicegroup import observer
+from nova_servicegroup import pace
 from nova_servicegroup.tests import base
 
 REFRESH_INTERVAL = 0.5
 
 
-class FakeReader(observer.Observer):
+class FakeReader(observer.Source):
     """Reads a group that has one member, and notes which process did."""
 
-    def __init__(self) -> None:
-        self.made_in = os.getpid()
+    def __init__(self, clock: Callable[[], float]) -> None:
         self.read_in: list[int] = []
-        super().__init__(
+        self.observer = observer.Observer(
             'Group compute',
-            self._read_group,
+            self,
             lambda now: membership.Membership(now, hold_time=60.0),
             refresh_interval=REFRESH_INTERVAL,
-            read_timeout=1.0,
+            patience=pace.Patience(1.0),
+            background=False,
+            clock=clock,
         )
 
-    def _read_group(self, wait: float) -> membership.Reading:
+    def read(self, wait: float) -> evidence.Reading:
         self.read_in.append(os.getpid())
-        return membership.Reading({'host1'})
+        return evidence.Reading({'host1'})
 
 
 class FakeBackend:
     """Makes readers, and keeps them."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self.readers: list[FakeReader] = []
+        self._clock = clock
 
     def reader(self, group: str) -> FakeReader:
-        self.readers.append(FakeReader())
+        self.readers.append(FakeReader(self._clock))
         return self.readers[-1]
 
 
-class Driver(_coordinated.CoordinatedDriver):
+class Driver(coordinated.CoordinatedDriver):
     """A driver that only reads."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.backends: list[FakeBackend] = []
+        self._clock = clock
         super().__init__(None, None, self._connect)
 
     def _connect(self) -> FakeBackend:
-        self.backends.append(FakeBackend())
+        self.backends.append(FakeBackend(self._clock))
         return self.backends[-1]
+
+
+def ref(host: Any, topic: Any = 'compute') -> dict[str, Any]:
+    return {'host': host, 'topic': topic, 'binary': 'nova-compute'}
+
+
+def _aware(naive: datetime.datetime) -> datetime.datetime:
+    return naive.replace(tzinfo=datetime.timezone.utc)
 
 
 class IsUpTest(base.TestCase):
@@ -88,7 +104,56 @@ class IsUpTest(base.TestCase):
         record = {'host': 'host1', 'topic': None, 'binary': 'nova-compute'}
         self.assertTrue(self.driver.is_up(record))
 
+    def test_whoever_is_asked_about_it_never_raises(self) -> None:
+        for host in (None, '', 5, '\udc80', 'x' * 5000, b'host1'):
+            self.assertIs(False, self.driver.is_up(ref(host)), ascii(host))
+        for record in ({}, {'host': 'a'}, {'topic': 'compute'}, ref('a', [])):
+            self.assertIs(False, self.driver.is_up(record), record)
+
+    def test_an_error_is_no_evidence(self) -> None:
+        self.driver._reading.get = lambda: 1 // 0
+        self.assertTrue(self.is_up())
+        self.assertIn('ZeroDivisionError', self.log.output)
+
+    def test_the_last_proof_is_now_for_who_is_present(self) -> None:
+        proof = self.driver.updated_time(
+            {**ref('HOST1'), 'updated_at': datetime.datetime(2020, 1, 1)}
+        )
+        age = observer.time_ago(0.0) - proof
+        self.assertLess(age.total_seconds(), 10)
+
+    def test_of_others_the_record_tells_as_it_is(self) -> None:
+        naive = datetime.datetime(2020, 1, 1)
+        for updated in (None, naive, _aware(naive), '2020-01-01', 'some day'):
+            record = {**ref('host2'), 'updated_at': updated}
+            self.assertIs(updated, self.driver.updated_time(record))
+
+    def test_a_newer_update_of_the_record_tells_as_it_is(self) -> None:
+        naive = datetime.datetime(2120, 1, 1)
+        for updated in (naive, _aware(naive), naive.isoformat()):
+            record = {**ref('host1'), 'updated_at': updated}
+            self.assertIs(updated, self.driver.updated_time(record))
+
+    def test_the_proof_is_aware_whatever_the_record_has(self) -> None:
+        naive = datetime.datetime(2020, 1, 1)
+        for updated in (None, '', naive, _aware(naive), naive.isoformat()):
+            record = {**ref('host1'), 'updated_at': updated}
+            proof = self.driver.updated_time(record)
+            self.assertIs(datetime.timezone.utc, proof.tzinfo, repr(updated))
+
+    def test_errors_of_a_record_reach_who_asks(self) -> None:
+        for record in ({}, {'host': 'host1'}, ref('host1'), ref('host2')):
+            self.assertRaises(KeyError, self.driver.updated_time, record)
+
+    def test_one_read_serves_verdicts_and_proofs(self) -> None:
+        self.is_up()
+        for _ in range(3):
+            self.driver.updated_time({**ref('host1'), 'updated_at': None})
+        (reader,) = self.driver.backends[0].readers
+        self.assertEqual(1, len(reader.read_in))
+
     def test_a_forked_child_reads_with_a_reader_of_its_own(self) -> None:
+        self.driver = Driver(self.clock)
         self.is_up()
         child = os.fork()
         if not child:
@@ -98,9 +163,10 @@ class IsUpTest(base.TestCase):
     def child_is_well(self) -> bool:
         parents = self.driver.backends[0].readers[0]
         # A lock that a thread of the parent held is held for ever.
-        parents._lock.acquire()
+        parents.observer._reading.acquire()
+        parents.observer._changing.acquire()
         remembers = self.is_up() and len(self.driver.backends) == 1
-        time.sleep(1.1 * REFRESH_INTERVAL)
+        self.clock.advance(REFRESH_INTERVAL)
         goes_on = self.is_up() and not self.is_up('host2')
         own = self.driver.backends[1].readers[0]
         return (

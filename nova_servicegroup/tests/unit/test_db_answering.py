@@ -79,6 +79,26 @@ class AnswersTest(base.TestCase):
         self.finish()
         self.assertEqual(99, len(self.sent))
 
+    def test_those_that_hang_do_not_stop_the_others(self) -> None:
+        self.fill()
+        self.clock.advance(4.0)
+        self.put(1, 2)
+        for _ in range(2):
+            self.assertTrue(self.started.acquire(timeout=LONG))
+        self.assertEqual([1, 2], sorted(self.sent))
+
+    def test_but_only_so_many_may_hang(self) -> None:
+        most = answering._MOST_THREADS + answering._MOST_HUNG
+        for _ in range(most):
+            self.put(0, left=100.0)
+            self.assertTrue(self.started.acquire(timeout=LONG))
+            self.clock.advance(1.0)
+        self.clock.advance(4.0)
+        self.put(1)
+        self.assertFalse(self.started.acquire(timeout=0.05))
+        self.finish()
+        self.assertEqual(most + 1, len(self.sent))
+
     def test_the_last_go_first(self) -> None:
         self.fill()
         self.put(1, 2)

@@ -16,13 +16,13 @@ import threading
 from typing import Any
 
 import fixtures
-import sqlalchemy as sa
-from sqlalchemy import pool
 
-from nova_servicegroup.drivers import _backoff
+from nova_servicegroup.drivers.common import backoff
 from nova_servicegroup.drivers.db import collector
+from nova_servicegroup.drivers.db import leaving
+from nova_servicegroup.drivers.db import registration
 from nova_servicegroup.drivers.db import relay
-from nova_servicegroup.drivers.db import reporting
+from nova_servicegroup.drivers.db import routes
 from nova_servicegroup import exceptions
 from nova_servicegroup import reporter
 from nova_servicegroup.tests import base
@@ -45,6 +45,7 @@ class FakeClient:
         self.error: Exception | None = None
         self.release = threading.Event()
         self.release.set()
+        self.begun = threading.Event()
 
     def __call__(self, transport: Any) -> 'FakeClient':
         return self
@@ -52,6 +53,7 @@ class FakeClient:
     def beat(self, record: int, timeout: float) -> bool:
         self.asked.append(record)
         self.timeouts.append(timeout)
+        self.begun.set()
         self.release.wait(LONG)
         if self.error is not None:
             raise self.error
@@ -82,9 +84,9 @@ class ReportingTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         for module, name in (
-            (_backoff, 'Rest'),
+            (backoff, 'Rest'),
             (reporter, 'Reporter'),
-            (reporting, '_Relay'),
+            (routes, 'Relay'),
         ):
             timed = functools.partial(getattr(module, name), clock=self.clock)
             self._patch(module, name, timed)
@@ -102,9 +104,9 @@ class ReportingTest(base.TestCase):
         self.collectors.append(FakeCollector(*args))
         return self.collectors[-1]
 
-    def join(self) -> reporting.Attendance:
-        """Return the attendance of the service, started."""
-        made = reporting.Attendance('a', 'compute', self.service, DOWN)
+    def join(self) -> registration.Registration:
+        """Return the registration of the service, started."""
+        made = registration.Registration('a', 'compute', self.service, DOWN)
         made.start()
         return made
 
@@ -114,16 +116,10 @@ class ReportingTest(base.TestCase):
 
     def give_database(self) -> services_table.ServicesTable:
         """Let the service have a database with its record in it."""
-        self.service.database = sa.create_engine(
-            'sqlite://',
-            poolclass=pool.StaticPool,
-            connect_args={'check_same_thread': False},
-        )
-        self.addCleanup(self.service.database.dispose)
-        table = services_table.ServicesTable(self.service.database)
-        table.create()
-        (self.service.record_id,) = table.add(1)
-        return table
+        made = self.useFixture(services_table.InMemory())
+        self.service.database = made.engine
+        (self.service.record_id,) = made.table.add(1)
+        return made.table
 
     def beat(self, times: int = 1) -> None:
         """Let the service's timer fire."""
@@ -471,6 +467,66 @@ class RelayTest(ReportingTest):
         self.beat()
         self.assertEqual(1, len(self.lines('recovered')))
 
+    def test_an_error_of_any_kind_leads_to_nova(self) -> None:
+        for error in (KeyError('now'), TypeError('text'), RuntimeError()):
+            self.client.error = error
+            self.join()
+            before = self.service.saved
+            self.beat(60)
+            self.assertEqual(60, self.service.saved - before)
+            self.service.stop()
+
+    def test_for_thousands_of_heartbeats(self) -> None:
+        self.client.error = exceptions.BackendError('collector', 'away')
+        self.join()
+        # The pause between two questions was doubled more often than a float
+        # can be.
+        self.beat(40_000)
+        self.assertEqual(40_000, self.service.saved)
+
+    def test_collectors_that_write_nothing_are_not_believed(self) -> None:
+        self.service.read_heartbeat = lambda: self.service.saved
+        self.join()
+        # In the first minute, and after three more heartbeats.
+        for _ in range(12):
+            if not self.service.saved:
+                self.beat()
+        self.assertEqual(1, self.service.saved)
+        self.assertEqual(
+            1, len(self.lines('its record shows none', 'WARNING'))
+        )
+        asked = len(self.client.asked)
+        self.beat(14)
+        self.assertEqual(asked, len(self.client.asked))
+        self.beat(600)
+        # Few heartbeats go to them, and most are written by Nova.
+        self.assertGreater(self.service.saved, 400)
+
+    def test_nor_is_one_that_says_that_a_record_is_gone(self) -> None:
+        self.service.read_heartbeat = lambda: self.service.saved
+        self.client.there = False
+        self.join()
+        self.beat(30)
+        self.assertEqual([], self.log_lines('ERROR'))
+        self.assertEqual(30, self.service.saved)
+
+    def test_unless_it_is(self) -> None:
+        def read() -> None:
+            raise exceptions.RecordDeleted('nova-compute', 'a')
+
+        self.service.read_heartbeat = read  # type: ignore[attr-defined]
+        self.client.there = False
+        self.join()
+        self.beat(3)
+        self.assertEqual(3, len(self.lines('is gone', 'ERROR')))
+        self.assertEqual(0, self.service.saved)
+
+    def test_those_that_write_are(self) -> None:
+        self.service.read_heartbeat = lambda: self.service.noted
+        self.join()
+        self.beat(600)
+        self.assertEqual((600, 0), (self.service.noted, self.service.saved))
+
     def test_a_heartbeat_that_hangs_is_awaited_and_not_repeated(self) -> None:
         self.service.report_interval = 0.1
         self.client.release.clear()
@@ -485,6 +541,87 @@ class RelayTest(ReportingTest):
         self.assertEqual(1, len(self.lines('recovered')))
         self.assertEqual([42], self.client.asked)
         self.assertEqual(1, self.service.noted)
+
+
+class LeavingTest(ReportingTest):
+    """A service that stops."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.left = 0
+        self.leave_on_stop = True
+        self.service.save_departure = self._leave  # type: ignore[attr-defined]
+
+    def _leave(self) -> None:
+        self.left += 1
+
+    def join(self) -> registration.Registration:
+        made = registration.Registration(
+            'a',
+            'compute',
+            self.service,
+            DOWN,
+            leaving.Workers(),
+            self.leave_on_stop,
+        )
+        made.start()
+        return made
+
+    def test_its_record_says_so(self) -> None:
+        self.give_transport()
+        self.join()
+        self.beat()
+        self.service.stop()
+        self.assertEqual(1, self.left)
+
+    def test_so_it_does_where_it_writes_by_itself(self) -> None:
+        table = self.give_database()
+        self.join()
+        self.beat()
+        self.service.stop()
+        seen = table.get(self.service.record_id)['last_seen_up']
+        self.assertEqual('1970-01-02 00:00:00', str(seen))
+        self.assertEqual(0, self.left)
+
+    def test_not_where_that_is_not_wanted(self) -> None:
+        self.leave_on_stop = False
+        made = self.join()
+        self.beat()
+        self.service.stop()
+        self.beat()
+        self.assertEqual((0, 1), (self.left, self.service.saved))
+        # Who is asked to leave does, unless its service has stopped.
+        made.stop()
+        self.assertEqual(0, self.left)
+
+    def test_one_that_is_asked_to_leave_does_in_any_case(self) -> None:
+        self.leave_on_stop = False
+        self.join().stop()
+        self.assertEqual(1, self.left)
+
+    def test_a_heartbeat_that_hangs_does_not_keep_it(self) -> None:
+        self._patch(reporter, 'STOP_WAIT', 0.01)
+        self.give_transport()
+        self.client.release.clear()
+        self.join()
+        beating = threading.Thread(target=self.service.fire, daemon=True)
+        beating.start()
+        self.assertTrue(self.client.begun.wait(LONG))
+        self.service.stop()
+        self.assertEqual(1, self.left)
+        self.client.release.set()
+        beating.join(LONG)
+
+    def test_one_that_cannot_be_written_is_told(self) -> None:
+        def fail() -> None:
+            raise exceptions.BackendTimeout('nova-conductor', 'no reply')
+
+        self.service.save_departure = fail  # type: ignore[attr-defined]
+        self.join()
+        self.service.stop()
+        self.assertEqual(
+            1, len(self.lines('its membership will expire', 'WARNING'))
+        )
 
 
 class CollectingTest(ReportingTest):
@@ -513,6 +650,17 @@ class CollectingTest(ReportingTest):
         self._patch(FakeCollector, 'error', OSError('no queue'))
         self.give_database()
         self.give_transport()
+        self.service.collects = True
+        self.join()
+        self.assertEqual(1, len(self.service.timers))
+        self.assertIn('its collector does not start', self.log.output)
+
+    def test_nor_does_one_that_cannot_be_made_stop_it(self) -> None:
+        def refuse(options: Any) -> Any:
+            raise AttributeError('rpc has no create_transport')
+
+        self.give_database()
+        self.service.new_transport = refuse
         self.service.collects = True
         self.join()
         self.assertEqual(1, len(self.service.timers))

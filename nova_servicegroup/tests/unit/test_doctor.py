@@ -27,6 +27,7 @@ from nova_servicegroup.doctor import backend
 from nova_servicegroup.doctor import checks
 from nova_servicegroup.doctor import examination
 from nova_servicegroup.doctor import finding
+from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
 
@@ -34,16 +35,16 @@ OK, WARNING, ERROR = finding.Level
 SECRET = 'c0rrect-horse'
 
 
-def patient(conf, make_api=None):
-    return finding.Patient(conf, None, make_api)
+def subject(conf, make_api=None):
+    return finding.Subject(conf, None, make_api)
 
 
 class ExaminationTest(base.TestCase):
     def examine(self, **made):
-        return examination.examine(patient(self.make_conf()), made, 0.2)
+        return examination.examine(subject(self.make_conf()), made, 0.2)
 
     def broken(self, error):
-        def check(patient):
+        def check(subject):
             raise error
 
         return check
@@ -51,7 +52,7 @@ class ExaminationTest(base.TestCase):
     def test_the_order_of_checks_is_kept(self):
         late = threading.Event()
 
-        def slow(patient):
+        def slow(subject):
             late.wait(0.05)
             yield finding.Finding(OK, 'slow', 'a')
 
@@ -61,7 +62,7 @@ class ExaminationTest(base.TestCase):
         self.assertEqual(['slow', 'quick'], [each.check for each in found])
 
     def test_a_check_that_finds_nothing(self):
-        self.assertEqual([], self.examine(none=lambda patient: []))
+        self.assertEqual([], self.examine(none=lambda subject: []))
 
     def test_a_check_that_breaks(self):
         (found,) = self.examine(one=self.broken(KeyError('x')))
@@ -76,7 +77,7 @@ class ExaminationTest(base.TestCase):
     def test_a_check_that_does_not_end(self):
         ended = threading.Event()
         self.addCleanup(ended.set)
-        (found,) = self.examine(one=lambda patient: [ended.wait()])
+        (found,) = self.examine(one=lambda subject: [ended.wait()])
         self.assertEqual(
             (ERROR, 'The check one did not come to an end in 0.2 s.'),
             found_as(found),
@@ -115,7 +116,7 @@ class PatientTest(base.TestCase):
             made.append(name)
             return types.SimpleNamespace(close=lambda: made.append('closed'))
 
-        one = patient(self.make_conf(), make)
+        one = subject(self.make_conf(), make)
         self.assertIs(one.api('zk'), one.api('zk'))
         one.api('mc')
         one.close()
@@ -128,13 +129,13 @@ class PatientTest(base.TestCase):
 
 
 class BackendTest(base.TestCase):
-    def check(self, check=None, driver='db', databases=dict):
-        conf = self.make_conf(f'[DEFAULT]\nservicegroup_driver = {driver}\n')
+    def check(self, check=None, kind=drivers.DATABASE, databases=dict):
+        conf = self.make_conf()
         asked = types.SimpleNamespace(
-            driver=types.SimpleNamespace(check=check)
+            driver=types.SimpleNamespace(check=check, backend=kind)
         )
         return backend.check(
-            finding.Patient(
+            finding.Subject(
                 conf,
                 None,
                 lambda name: asked,
@@ -162,11 +163,11 @@ class BackendTest(base.TestCase):
         def none():
             raise NotImplementedError
 
-        (found,) = self.check(none, 'other')
+        (found,) = self.check(none, '')
         self.assertEqual(OK, found.level)
 
     def test_others_have_a_check_of_their_own(self):
-        self.assertEqual([], self.check(driver='zk'))
+        self.assertEqual([], self.check(kind=drivers.ZOOKEEPER))
 
 
 class CommandTest(base.TestCase):
@@ -174,7 +175,7 @@ class CommandTest(base.TestCase):
         self.useFixture(
             fixtures.MonkeyPatch(
                 'nova_servicegroup.doctor.checks.CHECKS',
-                {'one': lambda patient: found, 'two': lambda patient: []},
+                {'one': lambda subject: found, 'two': lambda subject: []},
             )
         )
         self.useFixture(fixtures.EnvironmentVariable('COLUMNS', '60'))
@@ -226,6 +227,16 @@ class CommandTest(base.TestCase):
             ],
             json.loads(shown),
         )
+
+    def test_names_that_others_have_written_are_shown_as_escapes(self):
+        name = 'x\x1b[2J\x07\x7f\udcff'
+        found = [finding.Finding(WARNING, 'one', name, name, name)]
+        _, shown = self.run_doctor(found=found)
+        self.assertEqual(3, shown.count(r'x\x1b[2J\x07\x7f\udcff'))
+        _, shown_as_json = self.run_doctor('--json', found=found)
+        self.assertEqual(name, json.loads(shown_as_json)[0]['what'])
+        for line in [*shown.splitlines(), *shown_as_json.splitlines()]:
+            self.assertTrue(line.isprintable(), line)
 
     def test_nothing_found_is_an_empty_list(self):
         self.assertEqual((0, '[]\n'), self.run_doctor('--json'))

@@ -22,8 +22,8 @@ from nova_servicegroup.doctor import heartbeats
 from nova_servicegroup.doctor import members
 from nova_servicegroup.drivers import base as drivers_base
 from nova_servicegroup import exceptions
-from nova_servicegroup import roll
 from nova_servicegroup.tests import base
+from nova_servicegroup.watch import inventory
 
 OK, WARNING, ERROR = finding.Level
 NOW = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone.utc)
@@ -44,7 +44,9 @@ def entry(host, state='up', record=None, incarnations=(), member=True):
         incarnations=tuple(incarnations),
     )
     record = {} if record is None else record
-    return roll.Entry(host, 'compute', state, seen if member else None, record)
+    return inventory.Entry(
+        host, 'compute', state, seen if member else None, record
+    )
 
 
 def process(machine=None, reads=None, age=1000):
@@ -52,8 +54,8 @@ def process(machine=None, reads=None, age=1000):
     return drivers_base.Incarnation('x', since, machine, 1, reads)
 
 
-def make_roll(*entries, error=None, unregistered=None):
-    return roll.Roll(
+def make_inventory(*entries, error=None, unregistered=None):
+    return inventory.Inventory(
         {each.host: each for each in entries},
         drivers_base.View((), 0.0, error),
         unregistered,
@@ -62,10 +64,10 @@ def make_roll(*entries, error=None, unregistered=None):
 
 class JudgeTestCase(base.TestCase):
     def judge(self, *entries, driver='zk', **how):
-        seen = make_roll(*entries, **how)
-        judge = fleet.Judge(driver, self.make_conf(), NOW)
+        seen = make_inventory(*entries, **how)
+        judge = fleet.Judge(driver, driver == 'db', self.make_conf(), NOW)
         return [
-            *members.judge_roll('compute', seen, judge),
+            *members.judge_inventory('compute', seen, judge),
             *judge('compute', seen),
         ]
 
@@ -94,7 +96,7 @@ class MembersTest(JudgeTestCase):
     def test_who_need_not_be_there(self):
         for each in (
             entry('a', 'down', {'disabled': True}, member=False),
-            entry('a', roll.FORCED_DOWN, {}, member=False),
+            entry('a', inventory.FORCED_DOWN, {}, member=False),
         ):
             self.assertEqual({OK}, {e.level for e in self.judge(each)})
 
@@ -102,28 +104,35 @@ class MembersTest(JudgeTestCase):
         self.assert_finds(WARNING, '1 held up: a', entry('a', 'held'))
 
     def test_alive_and_not_registered(self):
-        strange = roll.Entry('a', 'compute', 'up', entry('a').member)
+        strange = inventory.Entry('a', 'compute', 'up', entry('a').member)
         self.assert_finds(WARNING, 'not registered with Nova: a', strange)
         self.assertEqual(1, len(self.judge(strange, unregistered=AWAY)))
 
     def test_groups_that_cannot_be_read(self):
-        rolls = {'compute': make_roll(error=AWAY), 'conductor': make_roll()}
-        (found,) = members.judge_reading(rolls)
+        inventories = {
+            'compute': make_inventory(error=AWAY),
+            'conductor': make_inventory(),
+        }
+        (found,) = members.judge_reading(inventories)
         self.assertEqual(ERROR, found.level)
         self.assertIn('compute cannot be read: table: refused', found.what)
-        self.assertEqual([], members.judge_reading({'compute': make_roll()}))
+        self.assertEqual(
+            [], members.judge_reading({'compute': make_inventory()})
+        )
 
     def test_the_services_table(self):
-        away = {'compute': make_roll(unregistered=AWAY)}
+        away = {'compute': make_inventory(unregistered=AWAY)}
         for configured, driver, level in (
             (False, 'zk', OK),
             (True, 'zk', WARNING),
             (True, 'db', ERROR),
         ):
-            (found,) = members.judge_registration(away, configured, driver)
+            (found,) = members.judge_registration(
+                away, configured, driver == 'db'
+            )
             self.assertEqual(level, found.level)
-        there = {'compute': make_roll()}
-        self.assertEqual([], members.judge_registration(there, True, 'db'))
+        there = {'compute': make_inventory()}
+        self.assertEqual([], members.judge_registration(there, True, True))
 
 
 class FleetTest(JudgeTestCase):

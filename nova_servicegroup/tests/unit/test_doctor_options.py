@@ -16,15 +16,25 @@
 from nova_servicegroup.doctor import driver
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.doctor import options
+from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
 
 OK, WARNING, ERROR = finding.Level
 
 
+KINDS = {
+    'db': drivers.DATABASE,
+    'etcd': drivers.ETCD,
+    'mc': drivers.MEMCACHED,
+    'redis': drivers.REDIS,
+    'zk': drivers.ZOOKEEPER,
+}
+
+
 class OptionsTest(base.TestCase):
     def judge(self, text='', driver='db'):
-        return options.judge(self.make_conf(text), driver)
+        return options.judge(self.make_conf(text), KINDS.get(driver, ''))
 
     def assert_warns(self, part, text, driver='db', advice=''):
         (found,) = self.judge(text, driver)
@@ -34,10 +44,23 @@ class OptionsTest(base.TestCase):
         self.assertTrue(found.why)
 
     def test_the_defaults_go_together(self):
-        for name in ('db', 'mc', 'zk', 'other'):
+        for name in ('db', 'etcd', 'mc', 'redis', 'zk', 'other'):
             (found,) = self.judge(driver=name)
             self.assertEqual(OK, found.level)
             self.assertIn('hold_time 60 s', found.what)
+
+    def test_keys_of_redis(self):
+        text = '[redis]\nttl = {}'
+        self.assert_warns('ttl = 61 is more', text.format(61), 'redis')
+        self.assert_warns('ttl = 4 is less', text.format(4), 'redis')
+        self.assert_warns(
+            'without TLS', '[redis]\npassword = hush', 'redis', 'use_tls'
+        )
+        self.assert_warns(
+            'check_hostname',
+            '[redis]\nuse_tls = true\ncheck_hostname = false',
+            'redis',
+        )
 
     def test_no_heartbeats(self):
         self.assert_warns(
@@ -65,6 +88,21 @@ class OptionsTest(base.TestCase):
         self.assert_warns('refresh_interval = 16', text.format(16))
         self.assertEqual(OK, self.judge(text.format(15))[0].level)
 
+    def test_a_cache_of_nova_that_raises(self):
+        text = '[cache]\nenabled = {}\nbackend = {}'
+        for backend in ('dogpile.cache.pymemcache', 'dogpile.cache.memcached'):
+            for driver_name in ('db', 'mc', 'zk'):
+                self.assert_warns(
+                    f'[cache] backend is {backend}',
+                    text.format('true', backend),
+                    driver_name,
+                    'oslo_cache.memcache_pool',
+                )
+            (found,) = self.judge(text.format('false', backend))
+            self.assertEqual(OK, found.level)
+        (found,) = self.judge(text.format('true', 'oslo_cache.memcache_pool'))
+        self.assertEqual(OK, found.level)
+
     def test_leave_on_stop_is_a_choice(self):
         found = self.judge('[servicegroup]\nleave_on_stop = false')
         self.assertEqual([OK, OK], [each.level for each in found])
@@ -75,6 +113,15 @@ class OptionsTest(base.TestCase):
         self.assert_warns('more than service_down_time', text.format(61), 'zk')
         self.assert_warns('less than 5 s', text.format(4), 'zk')
         self.assertEqual(OK, self.judge(text.format(4), 'mc')[0].level)
+
+    def test_a_lease_of_etcd(self):
+        text = '[etcd]\nttl = {}'
+        self.assert_warns('more than service_down', text.format(61), 'etcd')
+        self.assert_warns('less than 5 s', text.format(4), 'etcd')
+        self.assertEqual(OK, self.judge(text.format(4), 'mc')[0].level)
+        text = '[etcd]\naddress = a\npassword = b\nuse_tls = {}'
+        self.assert_warns('password', text.format('false'), 'etcd', 'use_tls')
+        self.assertEqual(OK, self.judge(text.format('true'), 'etcd')[0].level)
 
     def test_an_even_number_of_servers(self):
         text = '[zookeeper]\naddress = a:1,b:2{}'
@@ -90,6 +137,24 @@ class OptionsTest(base.TestCase):
         text = '[memcached]\ntimeout = {}'
         self.assert_warns('timeout = 5 is half', text.format(5), 'mc')
         self.assertEqual(OK, self.judge(text.format(4), 'mc')[0].level)
+
+    def test_names_that_are_not_compared(self):
+        for name, group in (('zk', 'zookeeper'), ('mc', 'memcached')):
+            text = f'[{group}]\nuse_tls = true\ncheck_hostname = {{}}'
+            self.assert_warns(
+                f'[{group}] check_hostname', text.format('false'), name
+            )
+            self.assertEqual(
+                OK, self.judge(text.format('true'), name)[0].level
+            )
+            # Without TLS there is nothing to compare.
+            text = f'[{group}]\ncheck_hostname = false'
+            self.assertEqual(OK, self.judge(text, name)[0].level)
+
+    def test_a_password_that_goes_over_the_wire(self):
+        text = '[zookeeper]\nusername = a\npassword = b\nuse_tls = {}'
+        self.assert_warns('password', text.format('false'), 'zk', 'use_tls')
+        self.assertEqual(OK, self.judge(text.format('true'), 'zk')[0].level)
 
     def test_deprecated_names(self):
         for name, advice in (
@@ -118,6 +183,10 @@ class DriverTest(base.TestCase):
     def test_an_error_of_each_kind_has_its_advice(self):
         for error, advice in (
             (exceptions.LibraryMissing('zk', 'kazoo', 'zk'), 'Install'),
+            (
+                exceptions.LibraryUnusable('zk', 'tooz', ImportError('x')),
+                'versions that fit',
+            ),
             (exceptions.ConfigurationError('[a] b', 1, '2'), 'Correct'),
         ):
             found = driver.loads(lambda error=error: self._raise(error))
@@ -129,7 +198,7 @@ class DriverTest(base.TestCase):
 
     def test_an_unusable_driver_is_not_loaded(self):
         conf = self.make_conf('[DEFAULT]\nservicegroup_driver = ldap\n')
-        patient = finding.Patient(conf, None, self.fail)
-        (found,) = driver.check(patient)
+        subject = finding.Subject(conf, None, self.fail)
+        (found,) = driver.check(subject)
         self.assertEqual(ERROR, found.level)
-        self.assertIn('Accepted: db, mc, zk', found.what)
+        self.assertIn('Accepted: db, etcd, mc, redis, zk', found.what)

@@ -19,7 +19,7 @@ from nova_servicegroup.doctor import mc
 from nova_servicegroup.doctor import mc_stats
 from nova_servicegroup.doctor import zk
 from nova_servicegroup.doctor import zk_limits
-from nova_servicegroup.drivers import zk_servers
+from nova_servicegroup.drivers.zk import status
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
 
@@ -45,24 +45,24 @@ CONS = """ /10.0.0.1:40872[1](queued=0,recved=7,sent=7,sid=0x1000,lop=PING)
 
 class WordsTest(base.TestCase):
     def test_srvr(self):
-        self.assertEqual('follower', zk_servers.mode(SRVR))
-        self.assertEqual('', zk_servers.mode(NOT_SERVING))
-        self.assertIsNone(zk_servers.mode(REFUSED))
+        self.assertEqual('follower', status.mode(SRVR))
+        self.assertEqual('', status.mode(NOT_SERVING))
+        self.assertIsNone(status.mode(REFUSED))
 
     def test_conf(self):
-        self.assertEqual(60, zk_servers.limit(CONF))
-        self.assertIsNone(zk_servers.limit(REFUSED))
+        self.assertEqual(60, status.limit(CONF))
+        self.assertIsNone(status.limit(REFUSED))
 
     def test_cons(self):
-        self.assertEqual(('10.0.0.1', 2), zk_servers.busiest(CONS))
-        self.assertIsNone(zk_servers.busiest(REFUSED))
+        self.assertEqual(('10.0.0.1', 2), status.busiest(CONS))
+        self.assertIsNone(status.busiest(REFUSED))
 
 
 def serving(address, mode=None, groups=(), granted=10.0, latency=0.002):
     return zk.Server(
         address,
-        zk_servers.Session(latency, granted, frozenset(groups)),
-        zk_servers.Words(mode, '3.8.0'),
+        status.Session(latency, granted, frozenset(groups)),
+        status.Words(mode, '3.8.0'),
     )
 
 
@@ -107,21 +107,29 @@ class EnsembleTest(base.TestCase):
         self.assert_away([away('a'), away('b')], ERROR, 'Nobody can report')
 
     def test_not_part_of_the_ensemble(self):
-        servers = [away('a', words=zk_servers.Words('')), serving('b')]
+        servers = [away('a', words=status.Words('')), serving('b')]
         self.assertIn(
             'not part of the ensemble', zk.judge_servers(servers)[0].what
         )
 
     def test_no_session(self):
-        words = zk_servers.Words('follower')
+        words = status.Words('follower')
         (found,) = zk.judge_servers([away('a', words=words)])
         self.assertIn('grants no session: refused', found.what)
 
     def test_turned_away(self):
-        error = zk_servers.TurnedAway('a', 'closed')
+        error = status.TurnedAway('a', 'closed')
         (found,) = zk.judge_servers([away('a', error)])
         self.assertIn('only to end them', found.what)
         self.assertIn('maxClientCnxns', found.advice)
+
+    def test_a_server_that_is_not_trusted(self):
+        error = status.Untrusted('a', 'certificate verify failed')
+        (found,) = zk.judge_servers([away('a', error)])
+        self.assertEqual(ERROR, found.level)
+        self.assertIn('no TLS: certificate verify failed', found.what)
+        for option in ('ca_file', 'check_hostname', 'address'):
+            self.assertIn(option, found.advice)
 
     def assert_apart(self, part, *servers):
         (found,) = zk.judge_ensemble(servers)
@@ -177,7 +185,7 @@ class LimitsTest(base.TestCase):
 
     def connections(self, limit, sessions=None):
         busiest = None if sessions is None else ('10.0.0.1', sessions)
-        words = zk_servers.Words('leader', '3.8', limit, busiest)
+        words = status.Words('leader', '3.8', limit, busiest)
         (found,) = zk_limits.judge_connections('x', {'a': words})
         return found
 
@@ -263,11 +271,22 @@ class StatsTest(base.TestCase):
 class MemcachedTest(base.TestCase):
     def test_a_local_address_among_others(self):
         for local in ('localhost:1', '127.0.0.1:1', '[::1]:1'):
-            (found,) = mc.judge_addresses([local, '10.0.0.1:1'])
+            (found,) = mc.judge_addresses([local, '10.0.0.1:1'], {'a'})
             self.assertEqual(WARNING, found.level)
             self.assertIn(local, found.what)
-            self.assertEqual([], mc.judge_addresses([local]))
-        self.assertEqual([], mc.judge_addresses(['mc1:1', '10.0.0.1:1']))
+        self.assertEqual([], mc.judge_addresses(['mc1:1', '10.0.0.1:1'], None))
+
+    def test_local_addresses_alone(self):
+        local = ['localhost:1', '127.0.0.1:2']
+        (found,) = mc.judge_addresses(local, {'a', 'b'})
+        self.assertEqual(WARNING, found.level)
+        self.assertIn('localhost:1, 127.0.0.1:2', found.what)
+        self.assertIn('2 hosts: a, b', found.what)
+        (found,) = mc.judge_addresses(local, None)
+        self.assertEqual(WARNING, found.level)
+        # All of Nova is here.
+        self.assertEqual([], mc.judge_addresses(local, {'a'}))
+        self.assertEqual([], mc.judge_addresses(local, set()))
 
     def test_servers_that_are_away(self):
         error = asking.Answer(error=exceptions.BackendError('b', 'refused'))

@@ -53,7 +53,9 @@ class ExampleTest(base.TestCase):
     def make_api(self) -> api.API:
         """Return an API that has read nothing yet."""
         conf = self.make_conf(f'[file_driver]\ndirectory = {self.directory}\n')
-        return api.API(conf, self.module.FileDriver(conf))
+        made = api.API(conf, self.module.FileDriver(conf))
+        self.addCleanup(made.close)
+        return made
 
     def is_up(self, host: str) -> bool:
         record = {'host': host, 'topic': 'compute', 'updated_at': None}
@@ -95,6 +97,17 @@ class ExampleTest(base.TestCase):
 
     def test_a_group_that_was_forgotten_makes_nobody_down(self) -> None:
         self.assertTrue(self.is_up('a'))
+
+    def test_who_has_no_name_has_not_joined(self) -> None:
+        self.join('a')
+        for record in ({}, {'host': 'a'}, {'host': None, 'topic': 'compute'}):
+            self.assertIs(False, self.api.service_is_up(record), record)
+
+    def test_the_last_proof_is_now_for_who_is_present(self) -> None:
+        self.join('a')
+        record = {'host': 'a', 'topic': 'compute', 'updated_at': None}
+        proof = self.make_api().get_updated_time(record)
+        self.assertLess(abs(time.time() - proof.timestamp()), 10)
 
     def test_a_view_lists_the_members(self) -> None:
         self.join('a')

@@ -12,9 +12,13 @@
 
 
 import io
+import socket
 import sys
+import threading
+import types
 from typing import Any
 from unittest import mock
+import urllib.request
 
 import prometheus_client
 from prometheus_client import parser
@@ -24,6 +28,8 @@ from nova_servicegroup.cmd import exporter as program
 from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup import exceptions
 from nova_servicegroup.exporter import canary
+from nova_servicegroup.exporter import connections
+from nova_servicegroup.exporter import flapping
 from nova_servicegroup.exporter import metrics
 from nova_servicegroup.exporter import server
 from nova_servicegroup.exporter import service
@@ -79,7 +85,7 @@ class ExporterCase(test_watcher.WatchedTest):
     def setUp(self) -> None:
         super().setUp()
         self.driver = Driver(self.make_conf())
-        self.driver.records = self._read
+        self.driver.table = base.Table(self._read)
         self.driver.tell(a='up', b='up')
         self.api.driver = self.driver
         self.wall = base.Clock(test_watcher.WALL)
@@ -153,6 +159,40 @@ class WatchTest(ExporterCase):
         self.assertEqual(0, self.value('detection_seconds_bucket', le='3.0'))
         self.assertEqual(1, self.value('detection_seconds_bucket', le='5.0'))
 
+    def test_a_service_that_goes_down_again_and_again(self) -> None:
+        seen = []
+        self.look()
+        for _ in range(4):
+            self.driver.tell(a='down')
+            self.look(70)
+            self.driver.tell(a='up')
+            self.look(50)
+            seen.append(self.value('flapping_members', group='compute'))
+        self.assertEqual([0, 0, 1, 1], seen)
+        # The first of the last three was 290 s ago.
+        self.look(flapping.WINDOW - 300)
+        self.assertEqual(1, self.value('flapping_members'))
+        self.look(20)
+        self.assertEqual(0, self.value('flapping_members'))
+
+    def test_many_that_go_down_once_do_not_flap(self) -> None:
+        self.look()
+        for host in 'abcde':
+            self.driver.tell(**{host: 'up'})
+            self.look()
+            self.driver.tell(**{host: 'down'})
+            self.look()
+        self.assertEqual(0, self.value('flapping_members'))
+
+    def test_nor_does_one_that_an_operator_forces_down(self) -> None:
+        self.look()
+        for _ in range(4):
+            self.register('a', forced_down=True)
+            self.look(10)
+            self.register('a')
+            self.look(10)
+        self.assertEqual(0, self.value('flapping_members'))
+
     def test_an_operator_who_changes_his_mind_detects_nothing(self) -> None:
         self.register('a', forced_down=True)
         self.driver.tell(a='down')
@@ -222,6 +262,23 @@ class WatchTest(ExporterCase):
         self.assertEqual(
             [1, 1, 0],
             [self.value('member_up', host=host) for host in 'abc'],
+        )
+
+    def test_the_name_of_a_host_stays_in_its_line(self) -> None:
+        self.driver.tell(**{'x\x1b[2J\n"\\': 'up', 'h\udcff': 'up'})
+        self.driver.tell(**{'x\\x1b[2J\\n"\\': 'up'})
+        self.look()
+        text = prometheus_client.generate_latest(self.metrics.registry)
+        for line in text.decode().split('\n'):
+            self.assertTrue(line.isprintable(), line)
+        for host in ('a', 'b', 'x\\x1b[2J\\n"\\', 'h\\udcff'):
+            self.assertEqual(1, self.value('member_up', host=host))
+        self.assertEqual(
+            4,
+            sum(
+                each.name == 'nova_servicegroup_member_up'
+                for each in scrape(self.metrics.registry)
+            ),
         )
 
     def test_a_scrape_asks_nobody(self) -> None:
@@ -337,19 +394,158 @@ class ServiceTest(ExporterCase):
             )
             self.assertIn(f'[servicegroup_exporter] {missing}', str(error))
 
+    def test_where_it_serves_can_be_opened_as_it_is_logged(self) -> None:
+        for text, url in (
+            ('', 'http://127.0.0.1:33102/metrics'),
+            ('listen = ::1', 'http://[::1]:33102/metrics'),
+            ('cert_file = /x', 'https://127.0.0.1:33102/metrics'),
+        ):
+            conf = self.make_conf(f'[servicegroup_exporter]\n{text}\n')
+            self.assertEqual(url, server.url(conf, 33102))
+
+
+class ConnectionsTest(base.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.open = connections.Connections(
+            2, 10.0, wait=0.0, clock=self.clock
+        )
+        self.ends = [self.pair() for _ in range(3)]
+
+    def pair(self) -> tuple[socket.socket, socket.socket]:
+        both = socket.socketpair()
+        for each in both:
+            each.settimeout(0.0)
+            self.addCleanup(each.close)
+        return both
+
+    def is_cut(self, number: int) -> bool:
+        """Tell whether a client has seen the end of its connection."""
+        try:
+            return self.ends[number][1].recv(1) == b''
+        except BlockingIOError:
+            return False
+
+    def admit(self, number: int) -> bool:
+        return self.open.admit(self.ends[number][0])
+
+    def test_one_that_takes_too_long_is_cut_whatever_it_does(self) -> None:
+        self.admit(0)
+        self.clock.advance(5)
+        self.admit(1)
+        for _ in range(4):
+            self.clock.advance(1)
+            self.ends[0][1].send(b'x')
+            self.open.cut_overdue()
+        self.assertEqual([False, False], [self.is_cut(0), self.is_cut(1)])
+        self.clock.advance(1)
+        self.open.cut_overdue()
+        self.assertEqual([True, False], [self.is_cut(0), self.is_cut(1)])
+
+    def test_of_too_many_the_oldest_is_cut(self) -> None:
+        self.assertEqual([True, True], [self.admit(0), self.admit(1)])
+        # Its thread has not ended yet.
+        self.assertFalse(self.admit(2))
+        self.assertEqual([True, False], [self.is_cut(0), self.is_cut(1)])
+        self.open.leave(self.ends[0][0])
+        self.assertTrue(self.admit(2))
+        self.assertEqual([False, False], [self.is_cut(1), self.is_cut(2)])
+
+    def test_one_that_has_ended_makes_room(self) -> None:
+        for _ in range(100):
+            for number in range(3):
+                self.assertTrue(self.admit(number))
+                self.open.leave(self.ends[number][0])
+        self.assertEqual([False] * 3, [self.is_cut(each) for each in range(3)])
+
+
+class Connections(connections.Connections):
+    """Tells when the first has come."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.admitted = threading.Event()
+
+    def admit(self, connection: socket.socket) -> bool:
+        found = super().admit(connection)
+        self.admitted.set()
+        return found
+
+
+class ServerTest(ExporterCase):
+    """A real server, and clients of all kinds."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.open = Connections(3, 10.0, clock=self.clock)
+        self.served = server.Server(
+            '127.0.0.1', 0, self.metrics.registry, None, self.open
+        )
+        self.addCleanup(self.served.server_close)
+        serving = threading.Thread(
+            target=self.served.serve_forever, args=(0.01,), daemon=True
+        )
+        serving.start()
+        self.addCleanup(serving.join)
+        self.addCleanup(self.served.shutdown)
+
+    def connect(self) -> socket.socket:
+        made = socket.create_connection(self.served.server_address, 10)
+        self.addCleanup(made.close)
+        return made
+
+    def fetch(self) -> str:
+        port = self.served.server_address[1]
+        url = f'http://127.0.0.1:{port}/metrics'
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return str(answer.read().decode())
+
+    def test_metrics_are_served(self) -> None:
+        self.assertIn('nova_servicegroup_build_info', self.fetch())
+
+    def test_a_client_that_drips_is_cut(self) -> None:
+        client = self.connect()
+        client.sendall(b'GET /metrics HTTP/1.0\r\nX: ')
+        self.assertTrue(self.open.admitted.wait(10))
+        client.sendall(b'x')
+        self.clock.advance(10)
+        self.assertEqual(b'', client.recv(1))
+
+    def test_many_that_say_nothing_keep_nobody_out(self) -> None:
+        before = threading.active_count()
+        silent = [self.connect() for _ in range(50)]
+        for _ in range(5):
+            self.assertIn('nova_servicegroup_build_info', self.fetch())
+        self.assertLessEqual(threading.active_count(), before + 3)
+        self.assertEqual(50, len(silent))
+
+    def test_nonsense_is_answered_and_not_logged(self) -> None:
+        for said in (b'\x00\xff\x1b[2J\r\n\r\n', b'GET\n', b'\r\n', b''):
+            client = self.connect()
+            client.sendall(said)
+            client.shutdown(socket.SHUT_WR)
+            while client.recv(4096):
+                pass
+        self.assertEqual('', self.log.output)
+
 
 class ProgramTest(base.TestCase):
-    def check_missing(self, module: str, library: str) -> None:
+    def check_missing(self, library: str, **modules: Any) -> None:
         shown = io.StringIO()
         with (
-            mock.patch.dict(sys.modules, {module: None}),
+            mock.patch.dict(sys.modules, modules),
             mock.patch('sys.stderr', shown),
         ):
             self.assertEqual(_daemon.ERROR, program.main())
         self.assertEqual(1, len(shown.getvalue().splitlines()))
         self.assertIn(f' {library}, ', shown.getvalue())
+        # Of Python's own error, which may be of what the library needs.
+        self.assertIn('halted', shown.getvalue())
         self.assertIn('nova-servicegroup[exporter]', shown.getvalue())
 
     def test_a_missing_library_is_named_with_its_extra(self) -> None:
-        self.check_missing('prometheus_client', 'prometheus-client')
-        self.check_missing('cotyledon', 'cotyledon')
+        self.check_missing('prometheus-client', prometheus_client=None)
+
+    def test_one_that_only_a_later_oslo_service_needs(self) -> None:
+        later = {'oslo_service.backend': types.ModuleType('backend')}
+        self.check_missing('cotyledon', cotyledon=None, **later)

@@ -17,8 +17,9 @@ from unittest import mock
 
 import fixtures
 
-from nova_servicegroup.drivers import _fanout
+from nova_servicegroup import background
 from nova_servicegroup import exceptions
+from nova_servicegroup import fanout
 from nova_servicegroup import process
 from nova_servicegroup.tests import base
 
@@ -52,11 +53,13 @@ class FanoutTest(base.TestCase):
         super().setUp()
         self.useFixture(
             fixtures.MockPatchObject(
-                _fanout, '_threads', process.PerProcess(_fanout._Threads)
+                background,
+                '_threads',
+                process.PerProcess(background._Threads),
             )
         )
         self.a, self.b = self.servers = [Server('a'), Server('b')]
-        self.fanout = _fanout.Fanout(self.servers)
+        self.fanout = fanout.Fanout(self.servers)
         for server in self.servers:
             self.addCleanup(server.release.set)
 
@@ -71,10 +74,10 @@ class FanoutTest(base.TestCase):
     def settle(self, server: Server) -> None:
         """Let a mute server answer, and wait until it has."""
         server.release.set()
-        line = self.fanout._lines[self.servers.index(server)]
+        slot = self.fanout._slots[self.servers.index(server)]
         with self.fanout._changed:
-            self.fanout._changed.wait_for(lambda: not line.busy, LONG)
-        self.assertFalse(line.busy)
+            self.fanout._changed.wait_for(lambda: not slot.busy, LONG)
+        self.assertFalse(slot.busy)
 
     def freeze(self, server: Server) -> None:
         server.release.clear()
@@ -91,7 +94,7 @@ class FanoutTest(base.TestCase):
     def test_and_afterwards_not_at_all(self) -> None:
         self.freeze(self.b)
         self.ask()
-        self.assertTrue(self.fanout._lines[1].mute)
+        self.assertTrue(self.fanout._slots[1].mute)
         self.assertEqual(['a 2'], self.ask())
 
     def test_it_has_one_question_outstanding(self) -> None:
@@ -134,6 +137,17 @@ class FanoutTest(base.TestCase):
         error = self.assertRaises(exceptions.BackendError, self.ask)
         self.assertIn('away', str(error))
 
+    def test_a_question_that_hangs_is_not_told_as_the_error_before(
+        self,
+    ) -> None:
+        for server in self.servers:
+            server.error = exceptions.RecordDeleted('nova-compute', 'host')
+        self.assertRaises(exceptions.RecordDeleted, self.ask)
+        for server in self.servers:
+            self.freeze(server)
+        error = self.assertRaises(exceptions.BackendTimeout, self.ask, 0.01)
+        self.assertIn('no answer yet', str(error))
+
     def test_nobody_waits_when_told_not_to(self) -> None:
         for server in self.servers:
             self.freeze(server)
@@ -146,6 +160,13 @@ class FanoutTest(base.TestCase):
         self.a.error = ValueError('odd')
         self.assertEqual(['b 1'], self.ask())
         self.assertIn('Unexpected error', self.log.output)
+
+    def test_without_a_thread_it_fails_and_the_next_one_is_put(self) -> None:
+        error = RuntimeError("can't start new thread")
+        with mock.patch.object(threading.Thread, 'start', side_effect=error):
+            caught = self.assertRaises(exceptions.BackendError, self.ask)
+        self.assertIn("can't start new thread", str(caught))
+        self.assertEqual(['a 1', 'b 1'], self.ask())
 
     def test_threads_are_kept(self) -> None:
         for _ in range(10):
@@ -161,7 +182,7 @@ class FanoutTest(base.TestCase):
 
     def test_a_thread_that_nobody_wants_ends(self) -> None:
         for name in ('_KEPT', '_IDLE'):
-            with mock.patch.object(_fanout, name, 0):
+            with mock.patch.object(background, name, 0):
                 self.ask()
                 for each in self.a.threads + self.b.threads:
                     each.join(LONG)

@@ -19,7 +19,7 @@ from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup import exceptions
 from nova_servicegroup import fixture
 from nova_servicegroup.tests import base
-from nova_servicegroup import watcher
+from nova_servicegroup.watch import watcher
 
 
 def record(host='a', group='compute', **fields):
@@ -80,6 +80,9 @@ class ServiceGroupFixtureTestCase(base.TestCase):
         age = datetime.datetime.now(datetime.timezone.utc) - updated
         self.assertGreaterEqual(age.total_seconds(), 30.0)
         self.assertIsNone(self.api.get_updated_time(record('b')))
+        naive = datetime.datetime(2020, 1, 1)
+        recorded = {**record('b'), 'updated_at': naive}
+        self.assertIs(naive, self.api.get_updated_time(recorded))
 
     def test_blind(self):
         self.group.set_up('a')

@@ -12,21 +12,29 @@
 
 
 from collections.abc import Collection
+import os
+import threading
 from typing import Any
 
-from oslo_config import cfg
+import msgpack
 
-from nova_servicegroup.drivers import _mc_reading
-from nova_servicegroup.drivers import _memcached
-from nova_servicegroup.drivers import _memcached_keys
-from nova_servicegroup.drivers import mc
+from nova_servicegroup import api
+from nova_servicegroup.drivers.mc import configuration
+from nova_servicegroup.drivers.mc import driver
+from nova_servicegroup.drivers.mc import keyspace
+from nova_servicegroup.drivers.mc import local_server
+from nova_servicegroup.drivers.mc import reading
+from nova_servicegroup.drivers.mc import registration
+from nova_servicegroup.drivers.mc import storage
+from nova_servicegroup.drivers.mc import tooz_server
+from nova_servicegroup.drivers.mc import values
 from nova_servicegroup import exceptions
-from nova_servicegroup import observer
+from nova_servicegroup import pace
 from nova_servicegroup.tests import base
 
 
 class KeysTest(base.TestCase):
-    keys = _memcached_keys.Keys('nova')
+    keys = keyspace.Keys('nova')
 
     def test_the_id_has_the_group_in_it(self) -> None:
         self.assertEqual('nova:compute:a', self.keys.member('compute', 'a'))
@@ -47,12 +55,29 @@ class KeysTest(base.TestCase):
             self.keys.member('compute', 'x' * 301),
         )
 
-    def test_the_host_can_be_read_off_an_id_that_is_not_hashed(self) -> None:
+    def test_groups_and_hosts_with_colons_stay_apart(self) -> None:
+        self.assertNotEqual(
+            self.keys.member('a', 'b:c'), self.keys.member('a:b', 'c')
+        )
+        self.assertFalse(
+            set(self.keys.shards('a')) & set(self.keys.shards('a:1'))
+        )
+
+    def test_a_host_is_the_same_with_and_without_capitals(self) -> None:
+        self.assertEqual(
+            self.keys.member('compute', 'CTL1'),
+            self.keys.member('compute', 'ctl1'),
+        )
+
+    def test_the_host_can_be_read_off_an_id_that_does_not_hide_it(
+        self,
+    ) -> None:
         for host in ('a', 'a:b', 'ü b'):
-            self.assertFalse(self.keys.is_hashed('compute', host))
+            self.assertFalse(self.keys.is_hidden('compute', host))
             member_id = self.keys.member('compute', host)
             self.assertEqual(host, self.keys.host('compute', member_id))
-        self.assertTrue(self.keys.is_hashed('compute', 'x' * 300))
+        for host in ('x' * 300, 'CTL1'):
+            self.assertTrue(self.keys.is_hidden('compute', host))
         self.assertRaises(ValueError, self.keys.host, 'conductor', member_id)
 
     def test_members_are_spread_over_all_shards(self) -> None:
@@ -61,18 +86,16 @@ class KeysTest(base.TestCase):
             for n in range(2000)
         }
         self.assertEqual(set(self.keys.shards('compute')), shards)
-        self.assertEqual(_memcached_keys.SHARDS, len(shards))
+        self.assertEqual(keyspace.SHARDS, len(shards))
         self.assertFalse(shards & set(self.keys.shards('conductor')))
 
 
 class SettingsTest(base.TestCase):
-    def settings(self, text: str = '', cache: str = '') -> mc.Settings:
+    def settings(
+        self, text: str = '', cache: str = ''
+    ) -> configuration.Settings:
         conf = self.make_conf(f'[DEFAULT]\n{text}\n[cache]\n{cache}\n')
-        conf.register_opt(
-            cfg.ListOpt('memcache_servers', default=['localhost:11211']),
-            group='cache',
-        )
-        return mc.Settings(conf)
+        return configuration.Settings(conf)
 
     def test_servers_as_in_the_guide(self) -> None:
         self.assertEqual(
@@ -130,7 +153,7 @@ class LocalTest(base.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.driver = mc.MemcachedDriver(self.make_conf())
+        self.driver = self.make()
         self.group = self.getUniqueString()
         self.ref = {
             'host': 'a',
@@ -139,9 +162,15 @@ class LocalTest(base.TestCase):
             'updated_at': None,
         }
 
+    def make(self) -> driver.MemcachedDriver:
+        made = driver.MemcachedDriver(self.make_conf())
+        self.addCleanup(made.close)
+        return made
+
     def test_join_and_leave(self) -> None:
         service = base.FakeService()
         self.driver.join('a', self.group, service)
+        self.driver.expect(self.group, ['b'])
         self.assertTrue(self.driver.is_up(self.ref))
         self.assertFalse(self.driver.is_up({**self.ref, 'host': 'b'}))
         self.assertEqual(
@@ -149,13 +178,13 @@ class LocalTest(base.TestCase):
             [each.host for each in self.driver.view(self.group).members],
         )
         service.stop()
-        self.assertFalse(mc.MemcachedDriver(self.make_conf()).is_up(self.ref))
+        self.assertFalse(self.make().is_up(self.ref))
 
     def test_close_leaves(self) -> None:
         self.driver.join('a', self.group, base.FakeService())
         self.assertTrue(self.driver.is_up(self.ref))
         self.driver.close()
-        self.assertFalse(mc.MemcachedDriver(self.make_conf()).is_up(self.ref))
+        self.assertFalse(self.make().is_up(self.ref))
 
     def test_one_warning_says_that_it_sees_only_itself(self) -> None:
         self.driver.is_up(self.ref)
@@ -167,32 +196,101 @@ class LocalTest(base.TestCase):
         self.driver.join('a', self.group, base.FakeService(0))
         self.assertFalse(self.driver.is_up(self.ref))
 
+    def test_a_member_that_is_not_renewed_is_gone(self) -> None:
+        one = local_server.LocalServer(60, clock=self.clock)
+        another = local_server.LocalServer(60, clock=self.clock)
+        one.renew(self.group, b'token')
+        for seconds, found in ((59.9, {self.group: b'token'}), (0.1, {})):
+            self.clock.advance(seconds)
+            self.assertEqual(found, another.read([self.group]).tokens)
+
+    def test_a_forked_child_has_a_memory_of_its_own(self) -> None:
+        self.driver.join('a', self.group, base.FakeService())
+        child = os.fork()
+        if not child:
+            server = local_server.LocalServer(60)
+            os._exit(len(server.listing(self.group)))
+        self.assertEqual(0, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+    def test_whoever_is_asked_about_it_never_raises(self) -> None:
+        for host in (None, '', '\udcff', 5, 'x' * 5000):
+            made = api.API(self.make_conf(), self.make())
+            found = made.service_is_up({**self.ref, 'host': host})
+            self.assertIs(False, found, ascii(host))
+        for record in ({}, {'host': 'a'}, {'topic': self.group}):
+            self.assertIs(False, made.service_is_up(record), record)
+
+
+class ListTest(base.TestCase):
+    """What others may have written into a group's list."""
+
+    def hosts(self, members: Any) -> list[str]:
+        keys = keyspace.Keys('nova')
+        server = tooz_server.ToozServer(
+            'h1:1', self.make_conf(), keys, 'x', 60
+        )
+        key = tooz_server.memcached.MemcachedDriver.GROUP_PREFIX + b'0'
+        found = values.deserialize(key, msgpack.packb(members), 2)
+        return list(server._hosts('compute', found))
+
+    def test_hosts_are_read_off_ids_or_out_of_what_is_said(self) -> None:
+        members = {
+            b'nova:compute:a': {b'capabilities': None},
+            b'nova:compute:ctl1': {b'capabilities': {'host': 'CTL1'}},
+        }
+        self.assertEqual(['a', 'CTL1'], self.hosts(members))
+
+    def test_what_is_foreign_is_ignored_and_nothing_else(self) -> None:
+        none = {b'capabilities': None}
+        members = {
+            b'nova:compute:x': {b'capabilities': {'host': 5}},
+            b'nova:compute:y': {b'capabilities': {'name': 'y'}},
+            b'nova:compute:z': {b'capabilities': 5},
+            b'nova:compute:%zz': none,
+            b'nova:conductor:z': none,
+            b'\xff': none,
+            b'z': None,
+            b'nova:compute:l': {b'capabilities': {'host': 'x' * 1001}},
+            b'nova:compute:e': {b'capabilities': {'host': ''}},
+            b'nova:compute:' + 300 * b'l': none,
+            'nova:compute:text': none,
+            b'nova:compute:a': none,
+        }
+        self.assertEqual(['a'], self.hosts(members))
+        for members in (None, 5, b'x', [b'x'], {5: none}):
+            self.assertEqual([], self.hosts(members))
+
 
 class Server:
     """A server in memory that can forget."""
 
-    name = 'memcached'
-
-    def __init__(self) -> None:
+    def __init__(self, name: str = 'memcached') -> None:
+        self.name = name
         self.tokens: dict[str, bytes] = {}
         self.marker: bytes | None = b'first'
         self.young = False
+        self.lossy = False
+        self.evictions = 0
         self.listed: list[str] = []
         self.withdrawn: list[bytes] = []
         self.reads: list[int] = []
+        self.during = lambda: None
         self.crowded = False
         self.away = False
 
-    def read(self, ids: Collection[str]) -> _memcached.Answer:
+    def read(self, ids: Collection[str]) -> storage.Answer:
         if self.away:
             raise exceptions.BackendError(self.name, 'away')
         self.reads.append(len(ids))
+        self.during()
         found = {
             each: self.tokens[each] for each in ids if each in self.tokens
         }
-        return _memcached.Answer(found, self.marker, self.young)
+        return storage.Answer(
+            found, self.marker, self.young, self.lossy, self.evictions
+        )
 
-    def renew(self, member_id: str, token: bytes) -> _memcached.Answer:
+    def renew(self, member_id: str, token: bytes) -> storage.Answer:
         answer = self.read([member_id])
         self.tokens[member_id] = token
         return answer
@@ -205,7 +303,12 @@ class Server:
             raise exceptions.BackendError(self.name, 'no answer yet')
         self.listed.append(host)
 
+    def origins(self, ids: Collection[str]) -> dict[str, Any]:
+        return {each: {'machine': f'at {each}'} for each in ids}
+
     def listing(self, group: str) -> set[str]:
+        if self.crowded or self.away:
+            raise exceptions.BackendError(self.name, 'no answer yet')
         return set(self.listed)
 
     def close(self) -> None:
@@ -218,54 +321,131 @@ class Server:
         self.marker, self.young = b'second', True
 
 
-class GroupReaderTest(base.TestCase):
-    """What is read, and what a server's loss of memory does."""
+class ReaderTest(base.TestCase):
+    """A reader of one group on two servers, and the time that passes.
+
+    The hold time is a minute, and members renew themselves every 10 s.
+    """
 
     def setUp(self) -> None:
         super().setUp()
-        self.keys = _memcached_keys.Keys('nova')
-        self.servers = [Server(), Server()]
-        self.servers[1].name = 'another'
+        self.keys = keyspace.Keys('nova')
+        self.servers = [Server(), Server('another')]
+        self.read_when_asked()
         self.reader = self.make()
 
-    def make(self) -> _mc_reading.GroupReader:
-        reader = _mc_reading.GroupReader(
+    def make(self) -> reading.GroupReader:
+        return reading.GroupReader(
             self.make_conf('[servicegroup]\nrefresh_interval = 1\n'),
             self.servers,
             self.keys,
             60,
-            observer.Contact(),
             'compute',
+            pace.Patience(2.0),
+            clock=self.clock,
         )
-        reader._clock = self.clock
-        return reader
 
-    def alive(self, *hosts: str) -> None:
-        for server in self.servers:
+    def alive(self, *hosts: str, on: Collection[int] = (0, 1)) -> None:
+        """Let hosts be on servers, and on their lists."""
+        for server in (self.servers[number] for number in on):
             for host in hosts:
                 member_id = self.keys.member('compute', host)
                 server.tokens[member_id] = b'token'
+                if host not in server.listed:
+                    server.listed.append(host)
+
+    def unlist(self) -> None:
+        for server in self.servers:
+            server.listed = []
 
     def dead(self, *hosts: str) -> None:
         for server in self.servers:
             for host in hosts:
                 server.tokens.pop(self.keys.member('compute', host), None)
 
+    def flush(self) -> None:
+        for server in self.servers:
+            server.flush()
+
     def up(self, *hosts: str, after: float = 0.0) -> list[str]:
         self.clock.advance(after)
-        return [host for host in hosts if self.reader.is_up(host)]
+        return [host for host in hosts if self.reader.observer.is_up(host)]
 
-    def test_a_host_is_asked_for_when_it_is_first_named(self) -> None:
-        self.alive('a', 'b')
-        self.assertEqual(['a', 'b'], self.up('a', 'b', 'c'))
+    def up_for(self, host: str, pause: float = 1.0) -> float:
+        """Return the seconds for which it is up from now on."""
+        begun = self.clock()
+        while self.up(host, after=pause):
+            self.assertLess(self.clock() - begun, 3600)
+        return self.clock() - begun
+
+
+class WantedTest(ReaderTest):
+    """Whom a reader asks for."""
 
     def test_who_is_listed_is_asked_for_with_the_first(self) -> None:
         hosts = [f'host{number}' for number in range(100)]
         self.alive(*hosts)
-        for server in self.servers:
-            server.listed = hosts
         self.assertEqual(hosts, self.up(*hosts))
         self.assertEqual([[100], [100]], [s.reads for s in self.servers])
+
+    def test_who_is_on_no_list_is_asked_for_when_it_is_first_named(
+        self,
+    ) -> None:
+        self.alive('a')
+        self.unlist()
+        self.assertEqual(['a'], self.up('a', 'c'))
+        self.alive('b')
+        self.unlist()
+        self.assertEqual(['a', 'b'], self.up('a', 'b', after=1))
+
+    def test_a_pass_over_those_that_are_on_no_list_reads_once(self) -> None:
+        self.alive('a')
+        for passes in (1, 2):
+            self.up('a', *'bcdefghijkl', after=1)
+            self.assertEqual(
+                [passes + 1] * 2, [len(s.reads) for s in self.servers]
+            )
+        self.assertEqual(['a'], self.up('a', *'bcdefghijkl'))
+
+    def test_while_the_lists_cannot_be_read_nobody_is_down_for_it(
+        self,
+    ) -> None:
+        self.alive('a', 'b', 'c')
+        for server in self.servers:
+            server.crowded = True
+        self.assertEqual(['a', 'b', 'c'], self.up('a', 'b', 'c'))
+
+    def test_twelve_threads_that_ask_about_twelve_hosts_read_once(
+        self,
+    ) -> None:
+        hosts = [f'host{number}' for number in range(12)]
+        self.alive(*hosts)
+        reads, may_answer = threading.Event(), threading.Event()
+
+        def during() -> None:
+            reads.set()
+            may_answer.wait(1)
+
+        for server in self.servers:
+            server.during = during
+        verdicts: dict[str, bool] = {}
+        threads = [
+            threading.Thread(
+                target=lambda host=host: verdicts.update(
+                    {host: self.reader.observer.is_up(host)}
+                )
+            )
+            for host in hosts
+        ]
+        threads[0].start()
+        self.assertTrue(reads.wait(10))
+        for each in threads[1:]:
+            each.start()
+        may_answer.set()
+        for each in threads:
+            each.join(10)
+        self.assertEqual(dict.fromkeys(hosts, True), verdicts)
+        self.assertEqual([[12], [12]], [s.reads for s in self.servers])
 
     def test_get_all_asks_for_those_that_were_listed_later(self) -> None:
         self.assertEqual((), self.reader.view(False).members)
@@ -276,9 +456,58 @@ class GroupReaderTest(base.TestCase):
             ['a'], [each.host for each in self.reader.view(False).members]
         )
 
-    def test_one_server_is_enough_to_be_up(self) -> None:
+    def test_who_joins_between_two_readings_is_not_down(self) -> None:
         self.alive('a')
-        self.servers[0].tokens = {}
+        self.assertEqual(['a'], self.up('stranger', 'a'))
+        self.alive('b', on=[1])
+        self.assertEqual(['b'], self.up('b', 'stranger'))
+        self.assertEqual(['b'], self.up('b', after=1))
+
+    def test_who_is_expected_is_asked_for_with_the_first(self) -> None:
+        self.alive('a')
+        for host in ('b', 'c'):
+            self.reader.want(host)
+        self.assertEqual(['a'], self.up('a', 'b', 'c'))
+
+    def test_who_joins_later_is_found_within_a_minute(self) -> None:
+        self.alive('a')
+        self.up('a')
+        self.alive('b')
+        self.up('a', after=60)
+        self.assertIn('b', self.reader.observer.members)
+
+    def test_a_host_is_the_same_with_and_without_capitals(self) -> None:
+        self.alive('CTL1', 'b')
+        self.assertEqual(['CTL1', 'ctl1', 'B'], self.up('CTL1', 'ctl1', 'B'))
+        members = self.reader.view({'Ctl1'}).members
+        self.assertEqual(['b', 'CTL1'], [each.host for each in members])
+        self.assertEqual(
+            [None, 'at nova:compute:ctl1'],
+            [each.incarnations[0].machine for each in members],
+        )
+
+    def test_memory_does_not_grow_with_questions(self) -> None:
+        self.alive('a')
+        for number in range(500):
+            self.up('a', f'stranger{number}', after=60)
+        self.assertLess(len(self.reader._wanted.ids), 130)
+
+    def test_who_was_forgotten_is_up_when_it_joins_again(self) -> None:
+        self.alive('a')
+        self.assertEqual(['a'], self.up('a', 'b'))
+        for _ in range(125):
+            self.up('a', after=60)
+        self.assertEqual([], self.up('b'))
+        self.assertEqual(1, len(self.reader._wanted.ids))
+        self.alive('b')
+        self.assertEqual(['b'], self.up('b', after=60))
+
+
+class GroupReaderTest(ReaderTest):
+    """What a server's silence on a member does."""
+
+    def test_one_server_is_enough_to_be_up(self) -> None:
+        self.alive('a', on=[1])
         self.assertEqual(['a'], self.up('a'))
 
     def test_who_is_gone_from_all_servers_is_down(self) -> None:
@@ -287,33 +516,77 @@ class GroupReaderTest(base.TestCase):
         self.dead('b')
         self.assertEqual(['a'], self.up('a', 'b', after=1))
 
+    def test_a_stranger_is_down_while_all_is_well(self) -> None:
+        self.alive('a')
+        self.assertEqual([], self.up('b'))
+
     def test_a_server_that_is_away_may_still_have_it(self) -> None:
-        self.alive('a', 'b')
+        self.alive('a')
+        self.alive('b', on=[0])
         self.up('a', 'b')
         self.servers[0].away = True
+        self.assertEqual(['a', 'b'], self.up('a', 'b', after=1))
+        mute = 'a server does not answer (memcached)'
+        self.assertEqual(mute, self.reason('b'))
+        self.assertEqual(61, self.up_for('b'))
+        self.assertEqual(['a'], self.up('a'))
+
+    def reason(self, host: str) -> str | None:
+        return self.reader.observer.members.reason(host)
+
+    def test_a_server_that_is_away_does_not_delay_a_death(self) -> None:
+        self.alive('a', 'b', 'c')
+        self.up('a', 'b', 'c')
+        self.servers[0].away = True
+        self.up('a', after=1)
         self.dead('b')
-        for _ in range(60):
-            self.assertEqual(['a', 'b'], self.up('a', 'b', after=1))
-        self.assertEqual(['a'], self.up('a', 'b', after=1))
+        self.assertEqual(['a', 'c'], self.up('a', 'b', 'c', after=1))
+
+    def test_nor_does_one_that_is_away_for_a_day(self) -> None:
+        self.alive('a', 'b', 'c')
+        self.up('a', 'b', 'c')
+        self.servers[0].away = True
+        for _ in range(24 * 60):
+            self.assertEqual(['a'], self.up('a', 'stranger', after=60))
+        self.dead('b')
+        self.assertEqual(
+            ['a', 'c'], self.up('a', 'b', 'c', 'another', after=1)
+        )
+
+    def test_a_server_that_is_back_has_not_everybody_at_once(self) -> None:
+        self.alive('a', 'b', 'c')
+        self.up('a')
+        self.servers[0].away = True
+        self.up('a', after=30)
+        # What was written meanwhile is on the other one.
+        self.servers[0].tokens.clear()
+        self.servers[0].away, self.servers[1].away = False, True
+        self.assertEqual(['a', 'b', 'c'], self.up('a', 'b', 'c', after=1))
 
     def test_flushed_servers_are_no_evidence(self) -> None:
         self.alive('a')
         self.up('a')
-        for server in self.servers:
-            server.flush()
+        self.flush()
         self.assertEqual(['a'], self.up('a', after=1))
         for server in self.servers:
             server.mark()
-        for _ in range(59):
-            self.assertEqual(['a'], self.up('a', after=1))
-        self.assertEqual([], self.up('a', after=2))
+        self.assertEqual(61, self.up_for('a'))
 
     def test_nor_are_they_for_a_stranger(self) -> None:
         self.alive('a')
-        self.up('a')
+        self.assertEqual(['a'], self.up('dead', 'a'))
+        self.flush()
+        self.assertEqual(
+            ['a', 'stranger'], self.up('a', 'dead', 'stranger', after=1)
+        )
         for server in self.servers:
-            server.flush()
-        self.assertEqual(['stranger'], self.up('stranger'))
+            server.mark()
+        self.alive('a')
+        self.assertEqual(['stranger'], self.up('stranger', after=20))
+        for server in self.servers:
+            server.young = False
+        self.assertLessEqual(20 + self.up_for('stranger'), 61)
+        self.assertEqual(['a'], self.up('a', 'dead'))
 
     def test_nor_for_an_observer_that_has_just_started(self) -> None:
         for server in self.servers:
@@ -322,11 +595,74 @@ class GroupReaderTest(base.TestCase):
         self.assertEqual(['a', 'b'], self.up('a', 'b'))
         for server in self.servers:
             server.young = False
-        self.assertEqual(['a'], self.up('a', 'b', after=1))
-
-    def test_a_stranger_is_down_while_all_is_well(self) -> None:
-        self.alive('a')
+        self.assertEqual(21, self.up_for('b'))
         self.assertEqual(['a'], self.up('a', 'b'))
+
+    def test_flushed_servers_that_are_asked_seldom_keep_nobody_up(
+        self,
+    ) -> None:
+        for pause in (7, 30, 90):
+            for server in self.servers:
+                server.tokens, server.marker = {}, b'first'
+            self.reader = self.make()
+            self.alive('a')
+            self.assertEqual(['a'], self.up('dead', 'a'))
+            self.flush()
+            for _ in range(10):
+                self.assertEqual([], self.up('dead', after=pause), pause)
+            self.assertEqual([], self.up('a'), pause)
+
+    def test_a_server_that_has_lost_a_member_may_have_lost_others(
+        self,
+    ) -> None:
+        self.alive('a', 'b')
+        self.up('a', 'b')
+        for server in self.servers:
+            server.lossy = True
+        self.dead('b')
+        self.assertEqual(['a', 'b'], self.up('a', 'b', after=1))
+        self.assertEqual(61, self.up_for('b'))
+
+
+class EvictionTest(ReaderTest):
+    """Servers that evict something between any two looks."""
+
+    def up(self, *hosts: str, after: float = 0.0) -> list[str]:
+        for server in self.servers:
+            server.evictions += 1
+        return super().up(*hosts, after=after)
+
+    def test_who_may_have_been_evicted_is_held(self) -> None:
+        self.alive('a', 'b')
+        self.up('a', 'b')
+        self.dead('b')
+        self.assertEqual(['a', 'b'], self.up('a', 'b', after=1))
+        self.assertEqual(61, self.up_for('b'))
+        for _ in range(200):
+            self.assertEqual(['a'], self.up('a', 'b', after=1))
+
+    def test_who_died_before_the_start_is_down_after_the_hold_time(
+        self,
+    ) -> None:
+        for pause in (1.0, 7.0, 15.0):
+            self.reader = self.make()
+            self.alive('a')
+            self.assertEqual(['a'], self.up('a'))
+            self.assertLessEqual(self.up_for('dead', pause), 60 + pause)
+            for _ in range(200):
+                self.assertEqual(['a'], self.up('a', 'dead', after=pause))
+
+    def test_the_log_says_so_once(self) -> None:
+        self.alive('a')
+        for _ in range(100):
+            self.up('a', after=1)
+        evicts = 'evicts items for lack of memory'
+        self.assertEqual(1, self.log.output.count(evicts))
+
+    def test_the_lists_that_were_read_are_not_to_blame(self) -> None:
+        self.alive('a')
+        self.up('a')
+        self.assertNotIn(reading._NO_LISTS, self.log.output)
 
 
 class AttendanceTest(base.TestCase):
@@ -339,36 +675,38 @@ class AttendanceTest(base.TestCase):
         self.attend('a')
 
     def attend(self, host: str) -> None:
-        settings = mc.Settings(self.make_conf())
+        settings = configuration.Settings(self.make_conf())
         settings.servers = lambda member_id: [self.server]  # type: ignore
-        self.attendance = mc._Attendance(settings, host, 'compute')
-        self.attendance.start(self.service)
+        self.registration = registration.Registration(
+            settings, host, 'compute'
+        )
+        self.registration.start(self.service)
 
     def test_a_list_that_is_too_busy_is_no_lost_contact(self) -> None:
         self.server.crowded = True
         self.attend('b')
         self.assertEqual([], self.log_lines('WARNING'))
         self.server.crowded = False
-        self.attendance._beat()
-        self.attendance._beat()
+        self.registration._beat()
+        self.registration._beat()
         self.assertEqual(['a', 'b'], self.server.listed)
 
     def test_after_a_flush_the_host_is_listed_again(self) -> None:
-        self.attendance._beat()
+        self.registration._beat()
         self.server.flush()
         self.server.mark()
-        self.attendance._beat()
-        self.attendance._beat()
+        self.registration._beat()
+        self.registration._beat()
         self.assertEqual(['a', 'a'], self.server.listed)
 
     def test_the_last_to_leave_is_gone_at_once(self) -> None:
-        self.attendance._beat()
+        self.registration._beat()
         self.service.stop()
-        self.assertEqual([self.attendance._token], self.server.withdrawn)
+        self.assertEqual([self.registration._token], self.server.withdrawn)
 
     def test_what_another_process_renewed_is_left_to_it(self) -> None:
         (member_id,) = self.server.tokens
         self.server.tokens[member_id] = b'another'
-        self.attendance._beat()
+        self.registration._beat()
         self.service.stop()
         self.assertEqual([b''], self.server.withdrawn)

@@ -90,15 +90,15 @@ class MigrationTest(base.TestCase):
     ) -> list[finding.Finding]:
         conf = self.make_conf(CONF.format(own=own, further=further))
         how = {'databases': dict, **how}
-        patient = finding.Patient(conf, None, self._api, **how)
+        subject = finding.Subject(conf, None, self._api, **how)
         self.slept: list[float] = []
-        return list(migration.check(patient, sleep=self.slept.append))
+        return list(migration.check(subject, sleep=self.slept.append))
 
     def _api(self, name: str) -> api.API:
         if name not in self.drivers:
             raise exceptions.DriverNotFound(name, self.drivers)
         made = self.api_of(self.drivers[name])
-        made.give_records(self._records)
+        made.give_table(base.Table(self._records))
         return made
 
     def _records(self, group: str) -> list[dict[str, Any]]:

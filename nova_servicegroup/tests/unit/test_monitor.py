@@ -11,22 +11,38 @@
 # under the License.
 
 
+from collections.abc import Callable, Iterator
+import contextlib
+import itertools
 import json
 import pathlib
+import random
 from typing import Any
+from unittest import mock
+import uuid
+
+from tooz import coordination
 
 import nova_servicegroup
+from nova_servicegroup import api
 from nova_servicegroup.drivers import base as drivers
-from nova_servicegroup.drivers import gathering
+from nova_servicegroup.drivers.common import connections
+from nova_servicegroup.drivers.common import peers
 from nova_servicegroup import exceptions
 from nova_servicegroup.monitor import announcer
+from nova_servicegroup.monitor import daemon
 from nova_servicegroup.monitor import election
 from nova_servicegroup.monitor import ledger
 from nova_servicegroup.monitor import payload
+from nova_servicegroup.monitor import publication
 from nova_servicegroup.monitor import sender
-from nova_servicegroup import roll
 from nova_servicegroup.tests import base
-from nova_servicegroup import watcher
+from nova_servicegroup.tests.unit import test_tooz
+from nova_servicegroup.tests.unit import test_watcher
+from nova_servicegroup.watch import inventory
+from nova_servicegroup.watch import watcher
+
+SLACK = 5.0
 
 ROOT = pathlib.Path(nova_servicegroup.__file__).parents[1]
 
@@ -35,8 +51,8 @@ def entry(state: str = drivers.DOWN, **how: Any) -> ledger.Entry:
     change = watcher.Transition(
         1_800_000_000.5, 'compute', 'a', drivers.UP, state, 'because', **how
     )
-    verdict = drivers.DOWN if state == roll.FORCED_DOWN else state
-    return ledger.Entry(change, verdict, 0.0)
+    verdict = drivers.DOWN if state == inventory.FORCED_DOWN else state
+    return ledger.Entry(change, verdict, 0.0, 'id')
 
 
 class PayloadTest(base.TestCase):
@@ -75,7 +91,7 @@ class PayloadTest(base.TestCase):
         )
 
     def test_forced_down(self) -> None:
-        said = payload.payload(entry(roll.FORCED_DOWN), 'zk')
+        said = payload.payload(entry(inventory.FORCED_DOWN), 'zk')
         data = said['nova_servicegroup_object.data']
         self.assertEqual(
             ('down', True, None),
@@ -83,69 +99,78 @@ class PayloadTest(base.TestCase):
         )
 
 
+class Lead:
+    """An election in which a test says who leads, and a sender of its own."""
+
+    def __init__(self) -> None:
+        self.lease = itertools.repeat(True)
+        self.error: Exception | None = None
+        self.sent: list[str] = []
+
+    def leads(self) -> bool:
+        return next(self.lease)
+
+    def send(self, entry: ledger.Entry) -> None:
+        if self.error is not None:
+            raise self.error
+        self.sent.append(entry.transition.host)
+
+
 class AnnouncerTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.book = ledger.Ledger(5.0, clock=self.clock)
+        self.book = ledger.Ledger(clock=self.clock)
         self.book.begin('compute', {'a': 'up', 'b': 'up'})
-        self.leads = True
-        self.sent: list[str] = []
-        self.error: Exception | None = None
+        self.lead = Lead()
         self.announcer = announcer.Announcer(
-            self.book, lambda: self.leads, self._send, clock=self.clock
+            self.book, self.lead, self.lead, clock=self.clock
         )
         for host in 'ab':
             self.book.note(
                 [watcher.Transition(0.0, 'compute', host, 'up', 'down', '')]
             )
-
-    def _send(self, sent: ledger.Entry) -> None:
-        if self.error is not None:
-            raise self.error
-        self.sent.append(sent.transition.host)
+        self.book.published(self.book.to_publish())
 
     def test_in_order_while_it_leads(self) -> None:
-        self.leads = False
-        self.announcer.announce()
-        self.assertEqual([], self.sent)
-        self.leads = True
-        self.announcer.announce()
-        self.announcer.announce()
-        self.assertEqual(['a', 'b'], self.sent)
+        self.lead.lease = itertools.repeat(False)
+        self.announcer.work()
+        self.assertEqual([], self.lead.sent)
+        self.lead.lease = itertools.repeat(True)
+        self.announcer.work()
+        self.announcer.work()
+        self.assertEqual(['a', 'b'], self.lead.sent)
 
     def test_an_end_of_the_lease_ends_it_between_two(self) -> None:
-        lease = iter([True, False])
-        self.announcer = announcer.Announcer(
-            self.book, lambda: next(lease), self._send, clock=self.clock
-        )
-        self.announcer.announce()
-        self.assertEqual(['a'], self.sent)
+        self.lead.lease = iter([True, False])
+        self.announcer.work()
+        self.assertEqual(['a'], self.lead.sent)
 
     def test_again_until_it_is_delivered(self) -> None:
-        self.error = exceptions.BackendError('topic t', 'away')
+        self.lead.error = exceptions.BackendError('topic t', 'away')
         for _ in range(100):
-            self.announcer.announce()
+            self.announcer.work()
             self.clock.advance(10)
         self.assertEqual(1, len(self.log_lines('WARNING')))
         self.assertIn('away', self.log_lines('WARNING')[0])
-        self.error = None
-        self.announcer.announce()
-        self.assertEqual(['a', 'b'], self.sent)
-        self.assertEqual(1, len(self.log_lines('INFO')))
+        self.lead.error = None
+        self.announcer.work()
+        self.assertEqual(['a', 'b'], self.lead.sent)
+        (line,) = self.log_lines('INFO')
+        self.assertIn('after 1000.0 s', line)
 
     def test_with_a_pause(self) -> None:
-        self.error = exceptions.BackendError('topic t', 'away')
-        self.announcer.announce()
-        self.error = None
-        self.announcer.announce()
-        self.assertEqual([], self.sent)
+        self.lead.error = exceptions.BackendError('topic t', 'away')
+        self.announcer.work()
+        self.lead.error = None
+        self.announcer.work()
+        self.assertEqual([], self.lead.sent)
         self.clock.advance(5)
-        self.announcer.announce()
-        self.assertEqual(['a', 'b'], self.sent)
+        self.announcer.work()
+        self.assertEqual(['a', 'b'], self.lead.sent)
 
 
 class SenderTest(base.TestCase):
-    def test_a_url_that_cannot_be_used_is_told_without_its_password(
+    def test_a_url_that_cannot_be_used_is_named_without_its_password(
         self,
     ) -> None:
         for url in ('what://user:hush@host/', 'user:hush'):
@@ -163,7 +188,17 @@ class Backend:
     def __init__(self, clock: base.Clock) -> None:
         self.clock = clock
         self.members: dict[bytes, Any] = {}
+        # When members are gone that are not renewed.
+        self.gone: dict[bytes, float] = {}
         self.away = False
+        # Tells whether what a member says is not answered.
+        self.is_unread: Callable[[], bool] = lambda: False
+
+    def expire(self) -> None:
+        for each, due in list(self.gone.items()):
+            if self.clock() >= due:
+                del self.gone[each]
+                self.members.pop(each, None)
 
     def monitor(self, seconds: int) -> 'Place':
         """Return the place of a monitor that was started at a time."""
@@ -171,7 +206,7 @@ class Backend:
 
 
 class Place:
-    """One monitor's gathering.Gathering."""
+    """One monitor's peers.PeerGroup."""
 
     expiry = 10
 
@@ -180,17 +215,24 @@ class Place:
         self.me = me
         self.since: float | None = None
 
-    def meet(self) -> gathering.Meeting:
+    def meet(self) -> peers.Peers:
         self._check(self.backend.away)
+        self.backend.expire()
+        if self.since is not None and self.me not in self.backend.members:
+            self.since = None
+            now = self.backend.clock()
+            self.me = f'm@{int(now):08x}{int(now % 1 * 1e9):08x}'.encode()
+            self._check(True)
         if self.since is None:
             self.since = self.backend.clock()
             self.backend.members[self.me] = None
         self._check(self.me not in self.backend.members)
-        others = dict(self.backend.members)
-        del others[self.me]
-        return gathering.Meeting(
-            self.me, self.since, others, self.backend.clock()
-        )
+        others = {
+            each: None if self.backend.is_unread() else said
+            for each, said in self.backend.members.items()
+            if each != self.me
+        }
+        return peers.Peers(self.me, self.since, others, self.backend.clock())
 
     def publish(self, value: bytes) -> float:
         self._check(self.backend.away)
@@ -216,23 +258,34 @@ class Place:
 class ElectionTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
+        self.begin()
+
+    def begin(self) -> None:
         self.backend = Backend(self.clock)
         self.places = [self.backend.monitor(each) for each in (1, 2, 3)]
         self.books = [self._book() for _ in self.places]
         self.monitors = [
-            election.Election(book, place, clock=self.clock)
+            election.Election(book, place, SLACK, clock=self.clock)
             for book, place in zip(self.books, self.places, strict=True)
         ]
 
     def _book(self) -> ledger.Ledger:
-        book = ledger.Ledger(5.0, clock=self.clock)
+        book = ledger.Ledger(clock=self.clock)
         book.begin('compute', {'a': 'up'})
         return book
+
+    def due(self, number: int = 0) -> list[str]:
+        """Return of which hosts a ledger has something to send."""
+        return [each.transition.host for each in self.books[number].due()]
+
+    def send(self, number: int = 0) -> None:
+        """Send the first that is due."""
+        self.books[number].sent(self.books[number].due()[0])
 
     def attend(self, *monitors: election.Election, times: int = 4) -> None:
         for _ in range(times):
             for each in monitors or self.monitors:
-                each.attend()
+                each.work()
                 self.assertLessEqual(self.leaders().count(True), 1)
             self.clock.advance(0.5)
 
@@ -247,13 +300,14 @@ class ElectionTest(base.TestCase):
             len([x for x in self.log_lines('INFO') if 'announces now' in x]),
         )
 
-    def test_who_has_just_joined_waits_for_the_lease_of_others(self) -> None:
+    def test_who_has_just_joined_takes_nothing_from_a_leader(self) -> None:
         self.attend(*self.monitors[1:], times=8)
         self.assertEqual([False, True, False], self.leaders())
         # Its clock is behind, so it counts as the oldest.
-        self.monitors[0].attend()
+        self.attend(times=40)
         self.assertEqual([False, True, False], self.leaders())
-        self.attend(times=8)
+        self.monitors[1].leave(1.0)
+        self.attend(self.monitors[0], self.monitors[2], times=1)
         self.assertEqual([True, False, False], self.leaders())
 
     def test_a_lease_ends_by_itself(self) -> None:
@@ -281,12 +335,46 @@ class ElectionTest(base.TestCase):
         self.attend()
         for book in self.books:
             book.note([self._down('a'), self._new('b')])
-        self.books[0].told(self.books[0].due())
+        self.attend(times=1)
+        self.send()
         self.attend(times=1)
         self.monitors[0].leave(1.0)
         self.attend(*self.monitors[1:], times=1)
         self.assertEqual([False, True, False], self.leaders())
-        self.assertEqual('b', self.books[1].due().transition.host)
+        self.assertEqual(['b'], self.due(1))
+
+    def test_and_what_was_not_published_with_the_same_id(self) -> None:
+        self.attend(times=8)
+        for book in self.books:
+            book.note([self._down('a')])
+        first = self.books[0].due()
+        self.send()
+        self.monitors[0].leave(1.0)
+        self.attend(*self.monitors[1:], times=1)
+        again = self.books[1].due()
+        self.assertEqual(first[0].message_id, again[0].message_id)
+
+    def test_what_one_sees_alone_is_dropped_when_it_is_over(self) -> None:
+        self.attend()
+        self.books[1].note([self._down('a'), self._up('a')])
+        self.attend(times=int(SLACK / 0.5))
+        self.assertFalse(self.books[1].is_empty())
+        self.attend()
+        self.assertTrue(self.books[1].is_empty())
+
+    def test_but_not_while_the_leader_lags(self) -> None:
+        self.attend()
+        for book in self.books:
+            book.note([self._down('a'), self._up('a')])
+        self.attend(times=60)
+        self.assertFalse(self.books[1].is_empty())
+
+    def test_nor_while_the_leader_publishes_nothing_new(self) -> None:
+        self.attend()
+        self.books[1].note([self._down('a'), self._up('a')])
+        self.attend(self.monitors[1], times=20)
+        self.assertEqual([False] * 3, self.leaders())
+        self.assertFalse(self.books[1].is_empty())
 
     def test_who_was_frozen_stands_by_and_says_so(self) -> None:
         self.attend()
@@ -303,6 +391,110 @@ class ElectionTest(base.TestCase):
             self.log_lines('WARNING'),
         )
 
+    def test_a_foreign_member_that_says_nothing_is_not_waited_for(
+        self,
+    ) -> None:
+        foreign = dict.fromkeys([b'x@0000000000000000', b'y@0000000000000000'])
+        self.backend.members.update(foreign)
+        self.attend(times=60)
+        self.assertEqual([True, False, False], self.leaders())
+        (line,) = self.log_lines('WARNING')
+        self.assertIn('2 members', line)
+        self.assertIn('x@0000000000000000', line)
+        self.monitors[0].leave(1.0)
+        self.attend(*self.monitors[1:], times=60)
+        self.assertEqual([False, True, False], self.leaders())
+
+    def test_nor_does_one_that_comes_later_take_anything(self) -> None:
+        self.attend()
+        for said in (None, b'garbage', self._published()):
+            self.backend.members[b'x@0000000000000000'] = said
+            self.attend(times=60)
+            self.assertEqual([True, False, False], self.leaders())
+        self.assertEqual([], self.log_lines('WARNING'))
+
+    def test_what_a_foreign_member_says_once_is_not_heard(self) -> None:
+        foreign = self._published(self.A)
+        for member_id in (b'x@0000000000000000', b'x@7000000000000000'):
+            self.backend.members[member_id] = foreign
+        self.attend(times=60)
+        for book in self.books:
+            book.note([self._down('a')])
+        self.attend(times=1)
+        self.assertEqual(['a'], self.due())
+        self.send()
+        self.attend(times=2)
+        self.assertEqual([True] * 3, [it.is_empty() for it in self.books])
+
+    def test_a_leader_that_hangs_for_a_moment_is_waited_for(self) -> None:
+        self.attend(*self.monitors[1:], times=8)
+        self.attend(self.monitors[0], times=20)
+        self.assertEqual([False] * 3, self.leaders())
+        self.attend(self.monitors[0], times=20)
+        self.assertEqual([True, False, False], self.leaders())
+        self.attend(times=20)
+        self.assertEqual([True, False, False], self.leaders())
+
+    def test_a_leader_gives_way_to_an_older_one_that_leads_too(self) -> None:
+        self.attend(*self.monitors[1:])
+        for _ in range(3):
+            said = self._published()
+            self.backend.members[self.places[0].me] = said
+            self.attend(*self.monitors[1:], times=1)
+        self.assertEqual([False] * 3, self.leaders())
+        self.assertEqual(
+            ['This monitor announces no more: another one does.'],
+            self.log_lines('WARNING'),
+        )
+
+    def test_one_that_stands_by_shows_that_it_is_alive(self) -> None:
+        self.attend()
+        for place in self.places[1:]:
+            self.assertIsNotNone(self.backend.members[place.me])
+
+    def test_two_never_lead_whatever_hangs(self) -> None:
+        for seed in range(15):
+            self.begin()
+            chance = random.Random(seed)
+            due = [chance.uniform(0, 3) for _ in self.monitors]
+            begun = self.clock()
+            self.backend.is_unread = lambda c=chance: c.random() < 0.03
+            while self.clock.advance(0.1) < begun + 400:
+                calm = self.clock() > begun + 340
+                self._foul(chance)
+                for number, place in enumerate(self.places):
+                    if self.clock() - begun < due[number]:
+                        continue
+                    due[number] = self.clock() - begun + 0.5
+                    if not calm and chance.random() < 0.01:
+                        due[number] += chance.choice((1, 5, 9, 11, 20, 60))
+                        # A process that stands still loses its membership.
+                        if due[number] + begun > self.clock() + 10 and (
+                            chance.random() < 0.5
+                        ):
+                            self.backend.gone[place.me] = self.clock() + 10
+                    self.monitors[number].work()
+                    leaders = self.leaders().count(True)
+                    self.assertLessEqual(leaders, 1, seed)
+            self.assertEqual(1, self.leaders().count(True), seed)
+
+    def _foul(self, chance: random.Random) -> None:
+        """Have somebody else write among the members, now and then."""
+        if chance.random() < 0.001:
+            joined = chance.choice((0, 2, 2**31))
+            member_id = f'x@{joined:08x}{chance.randrange(2**32):08x}'
+            said = chance.choice((None, b'garbage', self._published()))
+            self.backend.members[member_id.encode()] = said
+
+    A = ('compute', 'a')
+
+    def _published(self, *down: publication.Key) -> bytes:
+        return publication.encode(
+            publication.Publication(
+                str(uuid.UUID(int=1)), 0.0, dict.fromkeys(down, 1)
+            )
+        )
+
     def test_foreign_words_are_ignored(self) -> None:
         self.attend()
         self.backend.members[self.places[2].me] = b'what?'
@@ -312,36 +504,160 @@ class ElectionTest(base.TestCase):
     def _down(self, host: str) -> watcher.Transition:
         return watcher.Transition(0.0, 'compute', host, 'up', 'down', '')
 
+    def _up(self, host: str) -> watcher.Transition:
+        return watcher.Transition(0.0, 'compute', host, 'down', 'up', '')
+
     def _new(self, host: str) -> watcher.Transition:
         return watcher.Transition(0.0, 'compute', host, None, 'up', 'joined')
 
 
-class GatherTest(base.TestCase):
-    def gather(self, text: str, url: str | None = None) -> Any:
-        conf = self.make_conf(text)
-        return gathering.gather(conf, election.GROUP, 'a', url)
+class Coordinator:
+    """tooz's, with the members of a group. It is its own connection."""
+
+    backend = 'zk'
+    CHARACTERISTICS = (coordination.Characteristics.NON_TIMEOUT_BASED,)
+
+    def __init__(self) -> None:
+        self.members: set[bytes] = set()
+        self.asked = 0
+
+    @contextlib.contextmanager
+    def use(self, deadline: Any) -> Iterator[Any]:
+        yield connections.Connected(self, b'me@0000000500000000')
+
+    def create_group(self, group: bytes) -> test_tooz.Result:
+        return test_tooz.Result()
+
+    def join_group(self, group: bytes, capabilities: Any) -> test_tooz.Result:
+        self.members.add(b'me@0000000500000000')
+        return test_tooz.Result()
+
+    def get_members(self, group: bytes) -> test_tooz.Result:
+        return test_tooz.Result(set(self.members))
+
+    def get_member_capabilities(
+        self, group: bytes, member: bytes
+    ) -> test_tooz.Result:
+        self.asked += 1
+        return test_tooz.Result({'published': member})
+
+
+class PeerGroupMembersTest(base.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.coordinator = Coordinator()
+        self.peers = peers.PeerGroup(self.coordinator, 'g', 10, 2.0)
+
+    def test_the_others_by_age(self) -> None:
+        ids = [f'm@{second:08x}00000000'.encode() for second in (9, 1, 3)]
+        foreign = {b'no-token', b'x@5', b'\xff@0000000100000000', 10**6 * b'x'}
+        self.coordinator.members = {*ids, *foreign}
+        meeting = self.peers.meet()
+        self.assertEqual({each: each for each in ids}, meeting.others)
+        self.assertEqual([ids[1], ids[2], ids[0]], meeting.by_age())
+        self.assertEqual([ids[1], ids[2]], meeting.older())
+
+    def test_more_than_there_can_be_are_not_asked(self) -> None:
+        self.coordinator.members = {
+            f'm@{second:016x}'.encode() for second in range(3000)
+        }
+        error = self.assertRaises(exceptions.BackendError, self.peers.meet)
+        self.assertIn('3000 others', str(error))
+        self.assertEqual(0, self.coordinator.asked)
+
+
+class DaemonTest(test_watcher.WatchedTest):
+    """What a monitor takes for news."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        conf = self.make_conf('[DEFAULT]\ntransport_url = fake:/\n')
+        self.monitor = daemon.Monitor(conf, self.api)
+        self.register('a', 'b', 'dead')
+
+    def watch(self) -> list[tuple[str, str]]:
+        """Look, and return what there is to announce."""
+        (watched,) = self.monitor._watches
+        watched.work()
+        book, sent = self.monitor._ledger, []
+        self.monitor._election.work()
+        for entry in book.due():
+            sent.append((entry.transition.host, entry.state))
+            book.sent(entry)
+        self.assertTrue(book.is_empty())
+        return sent
+
+    def test_who_was_dead_before_it_began_is_no_news(self) -> None:
+        self.assertEqual([], self.watch())
+        self.driver.tell(b='down')
+        self.assertEqual([('b', 'down')], self.watch())
+
+    def test_nor_if_it_was_blind_when_it_began(self) -> None:
+        self.driver.lose(None)
+        self.driver.members, self.driver.presumes = {}, True
+        for _ in range(3):
+            self.assertEqual([], self.watch())
+        self.assertNotIn('Watching group', self.log.output)
+        # The hold time is over, and all of them are down.
+        self.driver.presumes = False
+        self.assertEqual([], self.watch())
+        self.driver.find()
+        self.driver.tell(a='up', b='up')
+        self.assertEqual([], self.watch())
+        self.driver.tell(b='down')
+        self.assertEqual([('b', 'down')], self.watch())
+
+    def test_nor_if_it_is_held_for_a_while(self) -> None:
+        self.driver.presumes = True
+        self.assertEqual([], self.watch())
+        self.driver.presumes = False
+        self.assertEqual([], self.watch())
+        self.driver.tell(dead='up')
+        self.assertEqual([('dead', 'up')], self.watch())
+
+    def test_an_outage_after_it_has_begun_is_news_when_it_is_over(
+        self,
+    ) -> None:
+        self.watch()
+        self.driver.lose(60.0)
+        self.driver.tell(a='held')
+        self.assertEqual([], self.watch())
+        self.driver.find()
+        self.driver.tell(a='down')
+        self.assertEqual([('a', 'down')], self.watch())
+
+
+class PeerGroupTest(base.TestCase):
+    def peer_group(self, text: str, url: str = '') -> Any:
+        more = f'[servicegroup_monitor]\nbackend_url = {url}\n' if url else ''
+        conf = self.make_conf(text + more)
+        driver = api.load_driver(conf, conf.servicegroup_driver)
+        chosen = daemon._election(conf, driver, mock.Mock(), 'a')
+        return getattr(chosen, '_peer_group', None)
 
     def test_the_backend_of_the_driver(self) -> None:
-        zk = self.gather(
+        zk = self.peer_group(
             '[DEFAULT]\nservicegroup_driver = zk\n[zookeeper]\n'
             'address = zk1:1\nsession_timeout = 7\n'
         )
         self.assertEqual(('ZooKeeper zk1:1', 7), (zk.backend, zk.expiry))
-        mc = self.gather(
+        mc = self.peer_group(
             '[DEFAULT]\nservicegroup_driver = mc\n'
             'memcached_servers = mc1:1,mc2:1\n'
         )
         self.assertEqual('memcached mc1:1', mc.backend)
 
     def test_without_a_backend(self) -> None:
-        self.assertIsNone(self.gather(''))
-        self.assertIsNone(self.gather('[DEFAULT]\nservicegroup_driver = mc\n'))
+        self.assertIsNone(self.peer_group(''))
+        self.assertIsNone(
+            self.peer_group('[DEFAULT]\nservicegroup_driver = mc\n')
+        )
 
     def test_a_url_wins_and_keeps_its_secret(self) -> None:
-        made = self.gather('', 'redis://user:hush@r1:1')
+        made = self.peer_group('', 'redis://user:hush@r1:1')
         self.assertEqual('redis://r1', made.backend)
         error = self.assertRaises(
-            exceptions.ConfigurationError, self.gather, '', 'what://hush@a'
+            exceptions.ConfigurationError, self.peer_group, '', 'what://hush@a'
         )
         self.assertIn('[servicegroup_monitor] backend_url', str(error))
         self.assertIn('zookeeper', str(error))

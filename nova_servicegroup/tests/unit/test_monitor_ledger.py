@@ -11,14 +11,18 @@
 # under the License.
 
 
+import math
+import random
+import time
+import uuid
+
 from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup.monitor import ledger
 from nova_servicegroup.monitor import publication
-from nova_servicegroup import roll
 from nova_servicegroup.tests import base
-from nova_servicegroup import watcher
+from nova_servicegroup.watch import inventory
+from nova_servicegroup.watch import watcher
 
-SLACK = 5.0
 UP, DOWN, HELD = drivers.UP, drivers.DOWN, drivers.HELD
 
 
@@ -26,31 +30,43 @@ class Book(ledger.Ledger):
     """A ledger in which a test writes in few words."""
 
     def __init__(self, clock: base.Clock, **states: str) -> None:
-        super().__init__(SLACK, clock=clock, wall=clock)
+        super().__init__(clock=clock)
         self.clock = clock
+        self.ids: list[str] = []
         self.begin('compute', states)
 
     def see(self, host: str, *states: str) -> None:
         """See a host go through states."""
-        self.note(
-            watcher.Transition(
-                self.clock(), 'compute', host, None, state, 'because'
+        for state in states:
+            self.note(
+                [
+                    watcher.Transition(
+                        self.clock(), 'compute', host, None, state, 'because'
+                    )
+                ]
             )
-            for state in states
-        )
+            self.clock.advance(0.001)
 
-    def tell(self, count: int = 1000) -> list[tuple[str, str]]:
-        """Announce so many."""
-        told = []
-        while len(told) < count and (entry := self.due()) is not None:
-            told.append((entry.transition.host, entry.state))
-            self.told(entry)
-        return told
+    def publish(self) -> publication.Publication:
+        """Publish; return what others read."""
+        said = self.to_publish()
+        self.published(said)
+        return publication.decode(publication.encode(said))
 
-    def listen(self, leader: 'Book') -> None:
+    def send(self, count: int = 1000) -> list[tuple[str, str]]:
+        """Send so many at most, and publish before each, but not after."""
+        sent: list[tuple[str, str]] = []
+        while not self.is_empty() and len(sent) < count:
+            self.publish()
+            for entry in self.due()[: count - len(sent)]:
+                sent.append((entry.transition.host, entry.state))
+                self.ids.append(entry.message_id)
+                self.sent(entry)
+        return sent
+
+    def listen(self, leader: 'Book', before: float = -math.inf) -> None:
         """Hear what a leader publishes, as it arrives."""
-        said = publication.decode(publication.encode(leader.to_publish()))
-        self.hear(said, self.clock())
+        self.hear(leader.publish(), before)
 
 
 class BookTest(base.TestCase):
@@ -70,57 +86,100 @@ class LedgerTest(BookTest):
         self.book.see('b', DOWN)
         self.book.see('a', UP)
         self.assertEqual(
-            [('a', DOWN), ('b', DOWN), ('a', UP)], self.book.tell()
+            [('a', DOWN), ('b', DOWN), ('a', UP)], self.book.send()
         )
-        self.assertEqual([], self.book.tell())
+        self.assertEqual([], self.book.send())
 
     def test_held_is_not_down(self) -> None:
         self.book.see('a', HELD, UP)
-        self.assertEqual([], self.book.tell())
+        self.assertEqual([], self.book.send())
         self.book.see('a', HELD, DOWN)
         self.book.see('a', HELD, UP)
-        self.assertEqual([('a', DOWN), ('a', UP)], self.book.tell())
+        self.assertEqual([('a', DOWN), ('a', UP)], self.book.send())
 
     def test_forced_down_is_down(self) -> None:
-        self.book.see('a', roll.FORCED_DOWN)
-        self.assertEqual([('a', DOWN)], self.book.tell())
+        self.book.see('a', inventory.FORCED_DOWN)
+        self.assertEqual([('a', DOWN)], self.book.send())
         self.book.see('a', DOWN)
-        self.book.see('a', roll.FORCED_DOWN)
-        self.assertEqual([], self.book.tell())
+        self.book.see('a', inventory.FORCED_DOWN)
+        self.assertEqual([], self.book.send())
         self.book.see('a', UP)
-        self.assertEqual([('a', UP)], self.book.tell())
+        self.assertEqual([('a', UP)], self.book.send())
 
     def test_who_is_new_has_come_up_but_not_gone_down(self) -> None:
         self.book.see('d', UP)
         self.book.see('e', DOWN)
         self.book.see('f', HELD, UP)
-        self.assertEqual([('d', UP)], self.book.tell())
+        self.assertEqual([('d', UP)], self.book.send())
         self.book.see('e', UP)
-        self.assertEqual([('e', UP)], self.book.tell())
+        self.assertEqual([('e', UP)], self.book.send())
 
     def test_who_was_down_at_first_is_no_news(self) -> None:
-        book = self.make(a=DOWN, b=HELD, c=roll.FORCED_DOWN)
+        book = self.make(a=DOWN, b=HELD, c=inventory.FORCED_DOWN)
         book.lead()
-        self.assertEqual([], book.tell())
+        self.assertEqual([], book.send())
         book.see('a', UP)
         book.see('b', DOWN)
-        self.assertEqual([('a', UP), ('b', DOWN)], book.tell())
+        self.assertEqual([('a', UP)], book.send())
+        book.see('b', UP)
+        book.see('b', DOWN)
+        self.assertEqual([('b', UP), ('b', DOWN)], book.send())
+
+    def test_who_was_held_at_first_and_is_up_is_no_news_either(self) -> None:
+        book = self.make(a=HELD, b=HELD)
+        book.see('a', UP)
+        self.assertEqual([], book.send())
+        book.see('a', DOWN)
+        book.see('b', inventory.FORCED_DOWN)
+        self.assertEqual([('a', DOWN), ('b', DOWN)], book.send())
 
     def test_a_member_that_goes_up_and_down_for_hours_is_bounded(self) -> None:
         for _ in range(100):
             self.book.see('a', DOWN, UP)
         self.book.see('a', DOWN)
-        told = self.book.tell()
-        self.assertLessEqual(len(told), ledger.PENDING)
-        states = [state for _, state in told]
-        self.assertEqual([DOWN, UP] * (len(told) // 2) + [DOWN], states)
+        sent = self.book.send()
+        self.assertLessEqual(len(sent), ledger.WAITING)
+        states = [state for _, state in sent]
+        self.assertEqual([DOWN, UP] * (len(sent) // 2) + [DOWN], states)
 
     def test_lag_is_the_age_of_the_oldest(self) -> None:
         self.assertEqual(0.0, self.book.to_publish().lag)
         self.book.see('a', DOWN)
         self.clock.advance(3)
         self.book.see('b', DOWN)
-        self.assertEqual(3.0, self.book.to_publish().lag)
+        self.assertAlmostEqual(3.0, self.book.to_publish().lag, 1)
+
+    def test_of_one_member_nothing_before_the_last_is_published(self) -> None:
+        self.book.see('a', DOWN, UP)
+        self.assertEqual([], self.due(self.make(a=DOWN)))
+        self.book.publish()
+        (entry,) = self.book.due()
+        self.assertEqual(DOWN, entry.state)
+        said = self.book.to_publish()
+        self.book.sent(entry)
+        self.assertEqual([], self.book.due())
+        self.book.published(said)
+        self.assertEqual([], self.book.due())
+        self.book.publish()
+        self.assertEqual([UP], [each.state for each in self.book.due()])
+
+    def due(self, book: Book) -> list[ledger.Entry]:
+        book.see('a', UP)
+        return book.due()
+
+    def test_an_id_stays_until_it_is_sent_and_never_comes_again(self) -> None:
+        self.book.see('a', DOWN, UP, DOWN)
+        self.book.publish()
+        self.assertEqual(
+            self.book.due()[0].message_id, self.book.due()[0].message_id
+        )
+        self.book.send()
+        for _ in range(3):
+            self.book.forget('compute', ['b'])
+            self.book.see('a', UP, DOWN)
+            self.book.send()
+        self.assertEqual(9, len(set(self.book.ids)))
+        self.assertEqual(9, len(self.book.ids))
 
 
 class StandbyTest(BookTest):
@@ -138,26 +197,39 @@ class StandbyTest(BookTest):
 
     def take_over(self) -> list[tuple[str, str]]:
         self.other.lead()
-        return self.other.tell()
+        return self.other.send()
 
     def test_what_the_leader_announced_is_struck_out(self) -> None:
         for host in 'abc':
             self.both_see(host, DOWN)
-        self.book.tell(2)
+        self.book.send(2)
         self.other.listen(self.book)
         self.assertEqual([('c', DOWN)], self.take_over())
 
     def test_also_what_is_seen_after_it_was_heard(self) -> None:
         self.book.see('a', DOWN)
-        self.book.tell()
+        self.book.send()
         self.other.listen(self.book)
         self.other.see('a', DOWN)
         self.assertEqual([], self.take_over())
 
-    def test_what_was_not_published_is_repeated(self) -> None:
-        self.both_see('a', DOWN)
-        self.book.tell()
-        self.assertEqual([('a', DOWN)], self.take_over())
+    def test_what_was_not_published_is_repeated_with_its_id(self) -> None:
+        self.both_see('a', DOWN, UP)
+        self.both_see('b', DOWN)
+        self.book.send(1)
+        self.other.listen(self.book)
+        self.book.send(2)
+        self.assertEqual([('a', UP), ('b', DOWN)], self.take_over())
+        self.assertEqual(set(self.book.ids[1:]), set(self.other.ids))
+
+    def test_nothing_else_has_the_id_of_what_was_sent_before(self) -> None:
+        self.both_see('a', DOWN, UP, DOWN)
+        self.book.send()
+        self.other.listen(self.book)
+        self.take_over()
+        self.both_see('a', UP, DOWN)
+        self.other.send()
+        self.assertEqual(set(), set(self.book.ids) & set(self.other.ids))
 
     def test_down_and_up_again_while_nobody_leads(self) -> None:
         self.other.see('a', DOWN, UP)
@@ -166,13 +238,13 @@ class StandbyTest(BookTest):
 
     def test_down_and_up_again_both_announced(self) -> None:
         self.both_see('a', DOWN, UP)
-        self.book.tell()
+        self.book.send()
         self.other.listen(self.book)
         self.assertEqual([], self.take_over())
 
-    def test_the_same_words_are_heard_once(self) -> None:
+    def test_the_same_is_struck_out_once(self) -> None:
         self.both_see('a', DOWN)
-        self.book.tell()
+        self.book.send()
         self.other.listen(self.book)
         self.both_see('a', UP, DOWN)
         self.other.listen(self.book)
@@ -180,62 +252,46 @@ class StandbyTest(BookTest):
 
     def test_what_only_the_leader_saw_is_put_right(self) -> None:
         self.book.see('a', DOWN)
-        self.book.tell()
+        self.book.send()
         self.other.listen(self.book)
         self.assertEqual([('a', UP)], self.take_over())
         self.assertEqual([], self.take_over())
 
     def test_what_only_the_other_saw_and_is_over_is_dropped(self) -> None:
         self.other.see('a', DOWN, UP)
-        self.clock.advance(SLACK)
-        self.other.listen(self.book)
-        self.clock.advance(0.1)
-        self.other.listen(self.book)
-        self.assertEqual([('a', DOWN), ('a', UP)], self.other_pending())
-        self.other.listen(self.book)
+        self.other.listen(self.book, self.clock() - 1)
+        self.assertFalse(self.other.is_empty())
+        self.other.listen(self.book, self.clock() + 1)
+        self.assertTrue(self.other.is_empty())
         self.assertEqual([], self.take_over())
 
-    def other_pending(self) -> list[tuple[str, str]]:
-        return [
-            (each.transition.host, each.state)
-            for each in self.other._pending._all.values()
-        ]
-
-    def test_what_only_the_other_saw_and_lasts_is_kept(self) -> None:
+    def test_what_only_the_other_saw_and_lasts_is_sent(self) -> None:
         self.other.see('a', DOWN)
         for _ in range(10):
-            self.clock.advance(SLACK)
-            self.other.listen(self.book)
+            self.other.listen(self.book, self.clock() + 1)
         self.assertEqual([('a', DOWN)], self.take_over())
-
-    def test_nothing_is_dropped_while_the_leader_lags(self) -> None:
-        self.both_see('a', DOWN, UP)
-        for _ in range(100):
-            self.clock.advance(SLACK)
-            self.other.listen(self.book)
-        self.assertEqual([('a', DOWN), ('a', UP)], self.take_over())
-
-    def test_nor_while_the_leader_says_nothing_new(self) -> None:
-        said = self.book.to_publish()
-        self.other.hear(said, self.clock())
-        self.other.see('a', DOWN, UP)
-        for _ in range(10):
-            self.clock.advance(SLACK)
-            self.other.hear(said, self.clock())
-        self.assertEqual([('a', DOWN), ('a', UP)], self.take_over())
 
     def test_who_comes_late_knows_who_is_down(self) -> None:
         self.both_see('a', DOWN)
-        self.book.tell()
+        self.book.send()
         self.clock.advance(3600)
         late = self.make(a=DOWN, b=DOWN, c=UP)
         late.listen(self.book)
         late.lead()
-        self.assertEqual([('b', DOWN)], late.tell())
+        self.assertEqual([('b', DOWN)], late.send())
+
+    def test_who_begins_after_it_has_heard_announces_what_is_new(self) -> None:
+        self.both_see('a', DOWN)
+        self.book.send()
+        late = Book(self.clock)
+        late.listen(self.book)
+        late.begin('compute', {'a': DOWN, 'b': DOWN, 'c': HELD, 'd': UP})
+        late.lead()
+        self.assertEqual([('b', DOWN)], late.send())
 
     def test_who_was_frozen_takes_over_nothing_old(self) -> None:
         self.book.see('a', DOWN)
-        self.book.tell()
+        self.book.send()
         self.clock.advance(3600)
         self.other.listen(self.book)
         self.other.see('a', DOWN)
@@ -245,36 +301,47 @@ class StandbyTest(BookTest):
     def test_a_new_member_is_announced_once(self) -> None:
         self.both_see('d', UP)
         self.other.listen(self.book)
-        self.assertEqual([('d', UP)], self.other_pending())
-        self.book.tell()
+        self.assertFalse(self.other.is_empty())
+        self.book.send()
         self.other.listen(self.book)
         self.assertEqual([], self.take_over())
+
+    def test_one_that_is_new_waits_until_the_leader_has_sent_it(self) -> None:
+        self.other.see('d', UP)
+        self.other.listen(self.book)
+        self.book.see('d', UP)
+        self.other.listen(self.book)
+        self.assertFalse(self.other.is_empty())
+        self.book.send()
+        self.assertEqual([('d', UP)], self.take_over())
+        self.assertEqual(self.book.ids, self.other.ids)
 
     def test_a_third_leader_goes_on_from_the_second(self) -> None:
         third = self.make()
         for each in (self.book, self.other, third):
             each.see('a', DOWN)
             each.see('b', DOWN)
-        self.book.tell(1)
+        self.book.send(1)
         self.other.listen(self.book)
         third.listen(self.book)
         self.assertEqual([('b', DOWN)], self.take_over())
         third.listen(self.other)
         third.see('a', UP)
         third.lead()
-        self.assertEqual([('a', UP)], third.tell())
-        self.assertGreater(
+        self.assertEqual([('a', UP)], third.send())
+        self.assertNotEqual(
             third.to_publish().term, self.other.to_publish().term
         )
 
     def test_who_nova_has_forgotten_is_no_news(self) -> None:
         self.both_see('a', DOWN)
-        self.book.tell()
+        self.book.send()
         self.other.listen(self.book)
         for each in (self.book, self.other):
-            each.keep('compute', ['b', 'c'])
+            each.forget('compute', ['b', 'c'])
         self.assertEqual([], self.take_over())
-        self.assertEqual(frozenset(), self.other.to_publish().down)
+        counts = self.other.to_publish().counts.values()
+        self.assertEqual([], [count for count in counts if count % 2])
 
     def test_ten_thousand_at_once_are_struck_out(self) -> None:
         hosts = [f'compute{number:05}' for number in range(10000)]
@@ -286,16 +353,171 @@ class StandbyTest(BookTest):
             for host in hosts:
                 each.see(host, DOWN)
         for _ in range(20):
-            book.tell(500)
+            book.send(500)
             self.clock.advance(0.5)
             other.listen(book)
         data = publication.encode(book.to_publish())
         self.assertLess(len(data), 100_000)
         other.lead()
-        self.assertEqual([], other.tell())
+        self.assertEqual([], other.send())
+
+
+class World:
+    """Hosts, monitors that see them with a delay, and a consumer.
+
+    :param chance: what happens
+    """
+
+    HOSTS = 'ab'
+    DELAY = 2.0
+    TAKEOVER = 10.0
+    MONITORS = 3
+
+    def __init__(self, clock: base.Clock, chance: random.Random) -> None:
+        self.clock = clock
+        self.chance = chance
+        self.states = dict.fromkeys(self.HOSTS, UP)
+        self.changed = dict.fromkeys(self.HOSTS, -math.inf)
+        self.happened: dict[str, list[str]] = {it: [UP] for it in self.HOSTS}
+        self.received: dict[str, list[str]] = {it: [UP] for it in self.HOSTS}
+        self.ids: dict[str, tuple[str, str]] = {}
+        self.monitors: list[Book] = []
+        # What each is yet to see, and when.
+        self.unseen: dict[Book, list[tuple[float, str, str]]] = {}
+        self.leader: Book | None = None
+        # Who takes over does so then.
+        self.next_at = 0.0
+        # What was published last.
+        self.said: publication.Publication | None = None
+
+    def add(self) -> None:
+        """Start a monitor."""
+        book = Book(self.clock, **self.states)
+        self.monitors.append(book)
+        self.unseen[book] = []
+        if self.leader is not None:
+            book.listen(self.leader)
+
+    def step(self) -> None:
+        """Let a moment pass."""
+        self.clock.advance(self.chance.uniform(0, 0.2))
+        if self.chance.random() < 0.1:
+            self._change()
+        for book in self.monitors:
+            self._see(book)
+        if self.leader is None:
+            if self.clock() >= self.next_at:
+                self.leader = self.monitors[0]
+                self.leader.lead()
+            return
+        self._send(self.leader)
+        if self.chance.random() < 0.3:
+            self._hear(self.leader)
+        if self.chance.random() < 0.01 and len(self.monitors) > 1:
+            self._kill(self.leader)
+
+    def settle(self) -> None:
+        """Let nothing more happen."""
+        self.clock.advance(self.DELAY)
+        for book in self.monitors:
+            self._see(book)
+        if self.leader is None:
+            self.leader = self.monitors[0]
+            self.leader.lead()
+        for _ in range(ledger.WAITING):
+            self.leader.publish()
+            self._send(self.leader, 1.0)
+
+    def _kill(self, leader: Book) -> None:
+        self.monitors.remove(leader)
+        self.leader, self.next_at = None, self.clock() + self.TAKEOVER
+        if self.said is not None:
+            # It stays until the session has expired.
+            for book in self.monitors:
+                book.hear(self.said, -math.inf)
+
+    def _change(self) -> None:
+        host = self.chance.choice(self.HOSTS)
+        if self.clock() - self.changed[host] < self.DELAY:
+            # Nobody has seen it before everybody has.
+            return
+        self.changed[host] = self.clock()
+        state = DOWN if self.states[host] == UP else UP
+        self.states[host] = state
+        self.happened[host].append(state)
+        for book in self.monitors:
+            at = self.clock() + self.chance.uniform(0, self.DELAY)
+            if self.unseen[book]:
+                # In order.
+                at = max(at, self.unseen[book][-1][0])
+            self.unseen[book].append((at, host, state))
+
+    def _see(self, book: Book) -> None:
+        while self.unseen[book] and self.unseen[book][0][0] <= self.clock():
+            _, host, state = self.unseen[book].pop(0)
+            book.see(host, state)
+
+    def _send(self, leader: Book, chance: float = 0.7) -> None:
+        for entry in leader.due():
+            if self.chance.random() < chance:
+                self._receive(entry)
+                leader.sent(entry)
+
+    def _receive(self, entry: ledger.Entry) -> None:
+        what = entry.transition.host, entry.state
+        if entry.message_id not in self.ids:
+            self.ids[entry.message_id] = what
+            self.received[what[0]].append(what[1])
+        elif self.ids[entry.message_id] != what:
+            raise AssertionError(f'{what} has an id of something else')
+
+    def _hear(self, leader: Book) -> None:
+        said, before = leader.publish(), self.clock() - 2 * self.DELAY
+        self.said = said
+        for book in self.monitors:
+            if book is not leader and self.chance.random() < 0.8:
+                book.hear(said, before - said.lag)
+        calm = not any(self.unseen.values()) and leader.is_empty()
+        if calm and len(self.monitors) < self.MONITORS:
+            self.add()
+
+
+class NothingIsLostTest(base.TestCase):
+    def test_consumers_that_drop_what_has_an_id_twice(self) -> None:
+        for seed in range(100):
+            world = World(self.clock, random.Random(seed))
+            for _ in range(world.MONITORS):
+                world.add()
+            for _ in range(400):
+                world.step()
+            world.settle()
+            for host, happened in world.happened.items():
+                received = world.received[host]
+                self.assertEqual(world.states[host], received[-1], seed)
+                self.assertTrue(is_within(happened, received), seed)
+
+
+def is_within(part: list[str], whole: list[str]) -> bool:
+    """Tell whether all of a part come in the whole, in this order."""
+    rest = iter(whole)
+    return all(each in rest for each in part)
 
 
 class PublicationTest(base.TestCase):
+    TERM = str(uuid.UUID(int=1))
+
+    def packed(self, **fields: str) -> bytes:
+        """Return a publication of which some fields are given as JSON."""
+        known = {
+            'form': '2',
+            'number': '1',
+            'term': f'"{self.TERM}"',
+            'lag': '0.5',
+            'counts': '{"compute": {"a": 1}}',
+        }
+        text = f'[{", ".join({**known, **fields}.values())}]'
+        return publication.zlib.compress(text.encode())
+
     def test_what_others_wrote_is_nothing(self) -> None:
         for data in (
             None,
@@ -303,16 +525,90 @@ class PublicationTest(base.TestCase):
             b'x',
             {'a': 1},
             publication.zlib.compress(b'[2]'),
+            publication.zlib.compress(b'{}'),
+            publication.encode(None),
+            self.packed()[:-1],
         ):
             self.assertIsNone(publication.decode(data))
+        self.assertIsNotNone(publication.decode(self.packed()))
+
+    def test_no_monitor_says_so(self) -> None:
+        huge = '1' + 400 * '0'
+        for name, values in (
+            ('form', ('1', 'null')),
+            ('term', ('-1', 'true', '"1"', '""', '["1"]', 'null')),
+            (
+                'lag',
+                (
+                    '-1',
+                    'Infinity',
+                    '-Infinity',
+                    'NaN',
+                    '1e999',
+                    'true',
+                    huge,
+                    '"1"',
+                ),
+            ),
+            (
+                'counts',
+                (
+                    '["compute"]',
+                    '{"compute": ["a"]}',
+                    '{"compute": {"a": "1"}}',
+                    '{"compute": {"a": [1]}}',
+                    '{"compute": {"a": 1.5}}',
+                    '{"compute": {"a": -1}}',
+                    '{"compute": {"a": true}}',
+                    f'{{"compute": {{"a": {10**18}}}}}',
+                    f'{{"compute": {{"a": {huge}}}}}',
+                    '{"compute": {"a": NaN}}',
+                    '{"compute": {"": 1}}',
+                    '{"": {"a": 1}}',
+                    f'{{"compute": {{"{1201 * "x"}": 1}}}}',
+                    '{"compute": 5}',
+                    'null',
+                    '5',
+                ),
+            ),
+        ):
+            for value in values:
+                data = self.packed(**{name: value})
+                self.assertIsNone(publication.decode(data), (name, value))
+
+    def test_bombs_go_off_nowhere(self) -> None:
+        text = self.packed(counts='{"c": {"%s": 1}}')
+        text = publication.zlib.decompress(text)
+        for inner in (200_000_000 * b'a', 100_000 * b'['):
+            data = publication.zlib.compress(text % inner)
+            begun = time.process_time()
+            self.assertIsNone(publication.decode(data))
+            self.assertLess(time.process_time() - begun, 2.0)
+        for nest in (b'[', b'{"a":'):
+            data = publication.zlib.compress(100_000 * nest)
+            self.assertIsNone(publication.decode(data))
+
+    def test_a_count_never_leaves_its_bounds(self) -> None:
+        counts = f'{{"compute": {{"a": {publication.MOST}}}}}'
+        book = Book(self.clock, a=DOWN)
+        book.hear(publication.decode(self.packed(counts=counts)), 0.0)
+        book.lead()
+        self.assertEqual([('a', DOWN)], book.send())
+        self.assertEqual({('compute', 'a'): 1}, book.publish().counts)
+
+    def test_a_hundred_thousand_that_are_down_have_room(self) -> None:
+        hosts = [
+            f'compute{number:06}.example.org' for number in range(100_000)
+        ]
+        book = Book(self.clock, **dict.fromkeys(hosts, DOWN))
+        self.assertEqual(100_000, len(book.publish().counts))
 
     def test_there_and_back(self) -> None:
         said = publication.Publication(
-            3,
-            4,
-            5,
+            self.TERM,
             0.5,
-            ((('compute', 'hö/st'), DOWN),),
-            frozenset({('compute', 'hö/st'), ('conductor', 'b')}),
+            {('compute', 'hö/st'): 2, ('conductor', 'b'): 1},
         )
-        self.assertEqual(said, publication.decode(publication.encode(said)))
+        data = publication.encode(said)
+        self.assertEqual(said, publication.decode(data))
+        self.assertNotEqual(data, publication.encode(said))

@@ -13,54 +13,93 @@
 
 from collections.abc import Callable
 import threading
+from unittest import mock
 
+from nova_servicegroup import evidence
 from nova_servicegroup import exceptions
 from nova_servicegroup import membership
 from nova_servicegroup import observer
+from nova_servicegroup import pace
 from nova_servicegroup.tests import base
 
 LOST = exceptions.BackendError('the backend', 'is away')
 
 
-class Backend:
+class Backend(observer.Source):
     """Answers reads as it is told, and notes how long each would wait."""
 
-    def __init__(self) -> None:
-        self.answer: membership.Reading | Exception = membership.Reading(
+    def __init__(self, clock: base.Clock) -> None:
+        self.clock, self.mute = clock, False
+        self.answer: evidence.Reading | Exception = evidence.Reading(
             frozenset({'a', 'b'})
         )
         self.waits: list[float] = []
         self.during: Callable[[], None] = lambda: None
+        self.wanted: set[str] = set()
 
-    def read(self, wait: float) -> membership.Reading:
+    def want(self, host: str) -> bool:
+        return host in self.wanted
+
+    def read(self, wait: float) -> evidence.Reading:
         self.waits.append(wait)
+        self.wanted = set()
+        if self.mute:
+            self.clock.advance(wait)
+            raise LOST
         self.during()
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
 
     def has(self, *hosts: str) -> None:
-        self.answer = membership.Reading(frozenset(hosts))
+        self.answer = evidence.Reading(frozenset(hosts))
+
+
+class Busy:
+    """A lock that somebody holds for so long."""
+
+    def __init__(
+        self, clock: base.Clock, held: float, gets: bool = True
+    ) -> None:
+        self.clock, self.held, self.gets = clock, held, gets
+
+    def acquire(self, timeout: float) -> bool:
+        self.clock.advance(min(self.held, timeout))
+        return self.gets
+
+    def release(self) -> None:
+        pass
+
+
+def in_threads(ask: Callable[[str], None], hosts: list[str]) -> None:
+    """Ask about each host in a thread of its own."""
+    threads = [threading.Thread(target=ask, args=(host,)) for host in hosts]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(10)
 
 
 class ObserverTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.backend = Backend()
+        self.backend = Backend(self.clock)
+        self.patience = pace.Patience(2.0)
         self.observer = self.make()
 
-    def make(
-        self, contact: observer.Contact | None = None
-    ) -> observer.Observer:
+    def make(self) -> observer.Observer:
         return observer.Observer(
             'Group compute',
-            self.backend.read,
+            self.backend,
             lambda now: membership.Membership(now, 60.0, settle_time=20.0),
             refresh_interval=1.0,
-            read_timeout=2.0,
-            contact=contact,
+            patience=self.patience,
+            background=False,
             clock=self.clock,
         )
+
+    def up(self, *hosts: str) -> list[str]:
+        return [host for host in hosts if self.observer.is_up(host)]
 
     def test_a_pass_reads_once(self) -> None:
         for _ in range(100):
@@ -72,10 +111,19 @@ class ObserverTest(base.TestCase):
         self.assertIsNone(self.observer.recall('a'))
         self.observer.is_up('a')
         self.assertIs(True, self.observer.recall('a'))
+        # That it was found absent is to be remembered.
+        self.assertIsNone(self.observer.recall('c'))
+        self.observer.is_up('c')
         self.assertIs(False, self.observer.recall('c'))
         self.clock.advance(1.0)
         self.assertIsNone(self.observer.recall('a'))
         self.assertEqual([2.0], self.backend.waits)
+
+    def test_who_is_recalled_is_of_interest_too(self) -> None:
+        self.observer.is_up('a')
+        self.clock.advance(0.5)
+        self.observer.recall('a')
+        self.assertEqual(self.clock(), self.observer._pace.asked)
 
     def test_it_reads_again_when_due(self) -> None:
         self.observer.is_up('a')
@@ -100,6 +148,41 @@ class ObserverTest(base.TestCase):
         self.observer.is_up('a')
         self.assertEqual([0.0, 2.0], self.backend.waits[-2:])
 
+    def test_where_threads_are_green_others_wait_for_a_moment(self) -> None:
+        self.patience.blind_wait = 0.125
+        self.backend.answer = LOST
+        for _ in range(3):
+            self.observer.is_up('a')
+            self.clock.advance(1)
+        self.assertEqual([2.0, 0.125, 0.125], self.backend.waits)
+
+    def test_it_is_watched_in_the_background(self) -> None:
+        done: list[str] = []
+        self.observer._watch = mock.Mock(
+            keep=lambda: done.append('keep'),
+            wake=lambda: done.append('wake'),
+            stop=lambda: done.append('stop'),
+        )
+        self.observer.is_up('a')
+        self.assertEqual(['keep'], done)
+        self.backend.answer = LOST
+        for _ in range(4):
+            # Only when it is due; after a read in vain it is.
+            self.clock.advance(0.5)
+            self.observer._look()
+        self.assertEqual([2.0] * 4, self.backend.waits)
+        self.observer.close()
+        self.assertEqual(['keep', 'wake', 'stop'], done)
+
+    def test_what_the_background_has_read_is_recalled(self) -> None:
+        self.observer.is_up('a')
+        self.backend.has('a', 'c')
+        self.clock.advance(1)
+        self.observer._look()
+        self.assertTrue(self.observer.recall('c'))
+        self.assertTrue(self.observer.is_up('c'))
+        self.assertEqual(2, len(self.backend.waits))
+
     def test_who_asks_seldom_waits_each_time(self) -> None:
         """What nobody fetched in time is of no use to the next one."""
         self.observer.is_up('a')
@@ -110,39 +193,151 @@ class ObserverTest(base.TestCase):
         self.assertEqual([2.0] * 4, self.backend.waits)
 
     def test_blind_and_not_asked_for_long_it_looks_first(self) -> None:
-        contact = observer.Contact()
-        groups = [self.make(contact) for _ in range(3)]
-        for each in groups:
-            each.is_up('a')
+        self.observer.is_up('a')
         self.backend.answer = LOST
         self.clock.advance(1)
-        for each in groups:
-            each.is_up('a')
+        self.observer.is_up('a')
         self.backend.has('a', 'b')
         self.clock.advance(100)
         del self.backend.waits[:]
-        for each in groups:
-            self.assertTrue(each.is_up('a'))
-        self.assertEqual([2.0, 2.0, 2.0], self.backend.waits)
+        self.assertTrue(self.observer.is_up('a'))
+        self.assertEqual([2.0], self.backend.waits)
         self.assertNotIn('down', self.log.output)
 
-    def test_nobody_waits_for_a_backend_that_another_group_lost(self) -> None:
-        contact = observer.Contact()
-        groups = [self.make(contact) for _ in range(3)]
+    def test_a_group_that_cannot_be_read_disturbs_no_other(self) -> None:
+        other = self.make()
         self.backend.answer = LOST
-        for each in groups:
-            self.assertTrue(each.is_up('a'))
-        self.assertEqual([2.0, 0.0, 0.0], self.backend.waits)
-        self.backend.has('a')
+        self.observer.is_up('a')
+        lines = self.log.output
+        self.backend.has('a', 'b')
+        self.assertTrue(other.is_up('a'))
+        self.assertEqual([2.0, 2.0], self.backend.waits)
+        self.assertEqual(
+            ['INFO Group compute: 2 members.'],
+            self.log.output.removeprefix(lines).splitlines(),
+        )
+
+    def test_what_one_group_awaits_in_vain_others_await_briefly(self) -> None:
+        """One question of Nova's is about several groups."""
+        others = [self.make(), self.make()]
+        self.backend.mute = True
+        for _ in range(2):
+            for each in (self.observer, *others):
+                each.is_up('a')
+            self.assertEqual([2.0, 0.25, 0.25], self.backend.waits)
+            del self.backend.waits[:]
+            # Nobody asks for so long that the first one waits again.
+            self.clock.advance(6)
+
+    def test_one_that_never_answers_leaves_the_others_their_time(self) -> None:
+        other = self.make()
+        for _ in range(5):
+            self.backend.mute = True
+            self.observer.is_up('a')
+            self.backend.mute = False
+            other.is_up('a')
+            self.clock.advance(2)
+        self.assertEqual([2.0, 0.25] + 4 * [0.0, 2.0], self.backend.waits)
+
+    def test_after_one_in_the_background_in_vain_a_question_reads(
+        self,
+    ) -> None:
+        """A process may stand still between questions."""
+        self.observer.is_up('a')
         self.clock.advance(1)
-        for each in groups:
-            each.is_up('a')
-        self.assertEqual([0.0, 2.0, 2.0], self.backend.waits[3:])
+        self.backend.mute = True
+        self.observer._look()
+        self.backend.mute = False
+        self.backend.has('b')
+        self.assertFalse(self.observer.is_up('a'))
+        self.assertEqual([2.0, 2.0, 0.0], self.backend.waits)
+
+    def test_who_has_waited_for_another_read_has_less_time_for_its_own(
+        self,
+    ) -> None:
+        self.observer._reading = Busy(self.clock, 0.5)
+        self.assertTrue(self.observer.is_up('a'))
+        self.assertEqual([1.5], self.backend.waits)
+
+    def test_or_none_at_all(self) -> None:
+        """A read of a healthy server must not fail for lack of time."""
+        self.observer.is_up('a')
+        self.clock.advance(1)
+        self.observer._reading = Busy(self.clock, 1.5)
+        self.assertTrue(self.observer.is_up('a'))
+        self.assertEqual(1, len(self.backend.waits))
+
+    def test_who_waits_in_vain_judges_by_what_is_known(self) -> None:
+        self.backend.has('a')
+        self.assertEqual(['a'], self.up('a', 'b'))
+        self.clock.advance(600)
+        self.observer._reading = Busy(self.clock, 2.0, gets=False)
+        # Nobody has looked for long, so a stranger may be there by now.
+        self.assertEqual(['a', 'c'], self.up('a', 'b', 'c'))
+        self.assertEqual(1, len(self.backend.waits))
+
+    def test_nor_is_one_up_for_it_whose_time_is_over(self) -> None:
+        """The background asks a mute backend most of the time."""
+        self.backend.answer = LOST
+        for _ in range(70):
+            self.observer.is_up('a')
+            self.clock.advance(1)
+        self.observer._reading = Busy(self.clock, 2.0, gets=False)
+        self.assertEqual([], self.up('a', 'x'))
+
+    def test_twelve_threads_that_ask_about_twelve_hosts_read_once(
+        self,
+    ) -> None:
+        hosts = [f'host{number}' for number in range(12)]
+        self.backend.has(*hosts)
+        begin = threading.Barrier(12)
+        verdicts: dict[str, bool] = {}
+
+        def ask(host: str) -> None:
+            begin.wait(10)
+            verdicts[host] = self.observer.is_up(host)
+
+        in_threads(ask, hosts)
+        self.assertEqual(dict.fromkeys(hosts, True), verdicts)
+        self.assertEqual(1, len(self.backend.waits))
+
+    def test_what_a_source_wants_is_read_at_once(self) -> None:
+        self.observer.is_up('a')
+        self.backend.wanted = {'c'}
+        self.backend.has('a', 'c')
+        self.assertEqual(
+            [False, True], [self.observer.is_up(host) for host in 'dc']
+        )
+
+    def test_who_was_not_asked_for_is_up_until_the_next_reading(self) -> None:
+        self.observer.is_up('a')
+        for host in 'cde':
+            self.backend.wanted.add(host)
+            self.observer.is_up(host)
+        self.assertEqual(2, len(self.backend.waits))
+        self.assertEqual(['d', 'e'], self.up('d', 'e'))
+        self.clock.advance(1.0)
+        self.assertEqual([], self.up('c', 'd', 'e'))
+        self.assertEqual(3, len(self.backend.waits))
+
+    def test_who_cannot_be_asked_for_is_not_up_for_ever(self) -> None:
+        self.observer.is_up('a')
+        self.backend.mute = True
+        self.clock.advance(1.0)
+        self.backend.wanted = {'c'}
+        for _ in range(40):
+            self.up('c')
+            self.clock.advance(2.0)
+        self.assertEqual([], self.up('c'))
+
+    def test_hosts_are_compared_without_case(self) -> None:
+        self.assertTrue(self.observer.is_up('A'))
+        self.assertEqual(0.0, self.observer.proof_age('A'))
 
     def test_an_outage_is_logged_once_and_so_is_its_end(self) -> None:
         self.observer.is_up('a')
         self.backend.answer = LOST
-        for _ in range(5):
+        for _ in range(8):
             self.clock.advance(1)
             self.observer.is_up('a')
         warning = self.log_lines('WARNING')
@@ -151,8 +346,18 @@ class ObserverTest(base.TestCase):
         self.backend.has('a', 'b')
         self.clock.advance(1)
         self.observer.is_up('a')
-        self.assertIn('contact is back after 5.0 s', self.log.output)
+        self.assertIn('contact is back after 8.0 s', self.log.output)
         self.assertEqual(1, len(self.log_lines('WARNING')))
+
+    def test_an_answer_that_is_late_now_and_then_is_no_outage(self) -> None:
+        self.observer.is_up('a')
+        lines = self.log.output
+        for _ in range(10):
+            for answer in (LOST, evidence.Reading(frozenset('ab'))):
+                self.backend.answer = answer
+                self.clock.advance(1)
+                self.observer.is_up('a')
+        self.assertEqual(lines, self.log.output)
 
     def test_starting_blind_says_that_it_cannot_tell(self) -> None:
         self.backend.answer = LOST
@@ -173,7 +378,10 @@ class ObserverTest(base.TestCase):
         for _ in range(3):
             self.clock.advance(1)
             self.observer.is_up('a')
-        self.assertEqual(['Group compute: b: down'], self.log_lines('WARNING'))
+        self.assertEqual(
+            ['Group compute: b: down: not in the group'],
+            self.log_lines('WARNING'),
+        )
         self.backend.has('a', 'b')
         self.clock.advance(1)
         self.observer.is_up('a')
@@ -215,8 +423,170 @@ class ObserverTest(base.TestCase):
         self.assertEqual(1, len(self.backend.waits))
 
     def test_proof_age(self) -> None:
+        self.observer.is_up('a')
         self.assertEqual(0.0, self.observer.proof_age('a'))
         self.assertIsNone(self.observer.proof_age('c'))
         self.backend.answer = LOST
         self.clock.advance(3)
+        self.observer.is_up('a')
         self.assertEqual(3.0, self.observer.proof_age('a'))
+
+    def test_who_is_there_again_is_not_called_down(self) -> None:
+        self.observer.is_up('a')
+        self.backend.answer = LOST
+        self.clock.advance(1)
+        self.observer.is_up('a')
+        self.backend.has('a', 'b')
+        before = self.log.output
+        self.clock.advance(70)
+        self.assertTrue(self.observer.is_up('a'))
+        self.assertEqual(before, self.log.output)
+
+    def test_two_failures_with_a_long_rest_between(self) -> None:
+        """Nobody asks between them, and nobody reads."""
+        self.observer.is_up('a')
+        self.backend.answer = LOST
+        for seconds in (30, 180):
+            self.clock.advance(seconds)
+            self.assertTrue(self.observer.is_up('a'))
+
+    def test_flapping_brings_no_dead_host_back(self) -> None:
+        self.backend.has('a')
+        self.assertEqual(['a'], self.up('a', 'dead'))
+        for second in range(600):
+            self.backend.has('a')
+            if second % 20 < 6:
+                self.backend.answer = LOST
+            self.clock.advance(1)
+            self.assertEqual(['a'], self.up('a', 'dead'), second)
+
+    def test_a_wiped_group_that_is_asked_seldom_keeps_nobody_up(self) -> None:
+        wiped = evidence.Reading(frozenset(), 'wiped', complete=False)
+        for pause in (7, 30, 90):
+            self.backend.has('a')
+            self.observer = self.make()
+            self.assertEqual(['a'], self.up('a', 'dead'))
+            self.backend.answer = wiped
+            for _ in range(60 // pause + 1):
+                self.clock.advance(pause)
+                self.assertEqual(['a'], self.up('a', 'dead'), pause)
+            self.clock.advance(61)
+            self.assertEqual([], self.up('a', 'dead'), pause)
+
+    def test_a_dead_host_is_told_once(self) -> None:
+        self.observer.is_up('a')
+        self.backend.answer = LOST
+        for _ in range(80):
+            self.clock.advance(1)
+            self.observer.is_up('a')
+        downs = [
+            each for each in self.log_lines('WARNING') if 'a, b: down' in each
+        ]
+        self.assertEqual(1, len(downs))
+
+    def test_dates(self) -> None:
+        dates = observer.Dates(self.clock)
+        self.assertIsNone(dates.date(None))
+        moment = self.clock()
+        self.clock.advance(100)
+        date = dates.date(moment)
+        age = observer.time_ago(0.0) - date
+        self.assertLess(abs(age.total_seconds() - 100), 10)
+        # Of one moment there is one date.
+        self.clock.advance(1)
+        self.assertIs(date, dates.date(moment))
+        self.assertGreater(dates.date(self.clock()), date)
+
+
+class PaceTest(base.TestCase):
+    """When a group is read in the background."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.pace = pace.Pace(1.0, pace.Patience(2.0))
+
+    def pauses(self, blind: bool) -> list[float | None]:
+        return [self.pace.pause(self.clock(), blind) for _ in range(100)]
+
+    def assert_between(
+        self, least: float, most: float, pauses: list[float | None]
+    ) -> None:
+        self.assertTrue(all(least <= each <= most for each in pauses), pauses)
+        self.assertGreater(len(set(pauses)), 50)
+
+    def test_for_some_minutes_after_a_question_now_and_then(self) -> None:
+        self.pace.asked = self.clock()
+        self.clock.advance(300)
+        self.assert_between(7.5, 15.0, self.pauses(False))
+
+    def test_not_if_nobody_asks(self) -> None:
+        self.pace.asked = self.clock()
+        self.clock.advance(301)
+        self.assertEqual({None}, set(self.pauses(False)))
+
+    def test_often_while_contact_is_lost(self) -> None:
+        self.pace.asked = self.clock()
+        self.assert_between(1.0, 2.0, self.pauses(True))
+
+    def test_for_as_long_as_it_is(self) -> None:
+        self.clock.advance(9999)
+        self.assert_between(2.0, 4.0, self.pauses(True))
+
+
+class WatchTest(base.TestCase):
+    """The thread in the background."""
+
+    def test_it_reads_until_there_is_no_reason_to(self) -> None:
+        ended, reads = threading.Event(), []
+        pauses: list[float | None] = [0.0, 0.0, None]
+
+        def pause() -> float | None:
+            found = pauses.pop(0)
+            if found is None:
+                ended.set()
+            return found
+
+        watch = pace.Watch(lambda: reads.append(1), pause)
+        watch.keep()
+        self.assertTrue(ended.wait(10))
+        self.assertEqual([1, 1], reads)
+
+    def test_when_woken_it_finds_out_anew_how_long_to_pause(self) -> None:
+        paused, done = threading.Event(), threading.Event()
+        pauses: list[float | None] = [3600.0, 0.0, None]
+
+        def pause() -> float | None:
+            paused.set()
+            return pauses.pop(0)
+
+        watch = pace.Watch(done.set, pause)
+        watch.keep()
+        self.assertTrue(paused.wait(10))
+        watch.wake()
+        self.assertTrue(done.wait(10))
+
+    def test_it_ends_at_once_when_it_is_stopped(self) -> None:
+        paused, done = threading.Event(), threading.Event()
+
+        def pause() -> float | None:
+            paused.set()
+            return 3600.0
+
+        watch = pace.Watch(lambda: None, pause)
+        run = watch._run
+        watch._run = lambda: (run(), done.set())  # type: ignore
+        watch.keep()
+        self.assertTrue(paused.wait(10))
+        watch.stop()
+        self.assertTrue(done.wait(10))
+
+    def test_without_a_thread_the_next_question_tries_again(self) -> None:
+        reads: list[int] = []
+        watch = pace.Watch(lambda: reads.append(1), lambda: None)
+        error = RuntimeError("can't start new thread")
+        with mock.patch.object(threading.Thread, 'start', side_effect=error):
+            watch.keep()
+        self.assertFalse(watch._running)
+        with mock.patch.object(threading.Thread, 'start') as start:
+            watch.keep()
+        start.assert_called_once_with()

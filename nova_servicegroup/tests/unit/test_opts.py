@@ -14,11 +14,14 @@
 import pathlib
 import subprocess
 import sys
+import types
+from unittest import mock
 
 from oslo_config import cfg
 from oslo_config import generator
 
 import nova_servicegroup
+from nova_servicegroup import api
 from nova_servicegroup import opts
 from nova_servicegroup.tests import base
 
@@ -38,6 +41,37 @@ class OptsTest(base.TestCase):
         opts.register_opts(conf)
         conf([])
         self.assertEqual(7, conf.report_interval)
+
+    def test_the_servers_of_the_cache_without_nova(self) -> None:
+        text = '[DEFAULT]\nservicegroup_driver = mc\n[cache]\n{}'
+        for line, servers in (
+            ('memcache_servers = mc1,mc2:9', ['mc1:11211', 'mc2:9']),
+            # The default of oslo.cache is no server that anybody has.
+            ('', []),
+        ):
+            conf = self.make_conf(text.format(line))
+            self.assertEqual(servers, api.API(conf).driver.servers)
+
+    def test_oslo_cache_finds_its_own_options(self) -> None:
+        core = types.ModuleType('oslo_cache.core')
+        own = cfg.ListOpt('memcache_servers', default=['x'], help='Its own.')
+        core.configure = lambda conf: conf.register_opts([own], group='cache')
+        with mock.patch.dict(
+            sys.modules,
+            {
+                'oslo_cache': types.ModuleType('oslo_cache'),
+                core.__name__: core,
+            },
+        ):
+            conf = self.make_conf()
+        core.configure(conf)
+        self.assertEqual(['x'], conf.cache.memcache_servers)
+        # Nor is what somebody else has registered before.
+        conf = cfg.ConfigOpts()
+        core.configure(conf)
+        opts.register_opts(conf)
+        conf([])
+        self.assertEqual(['x'], conf.cache.memcache_servers)
 
     def test_a_down_time_within_the_interval_is_raised(self) -> None:
         conf = self.make_conf(

@@ -13,45 +13,69 @@
 
 """The tables of outages."""
 
+import importlib
 import pathlib
-import sys
+from typing import Any
+
+import fixtures
 
 from nova_servicegroup.tests import base
+from tools._outages import bounds
+from tools._outages import figures
+from tools._outages import tables
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[3]))
-
-from tools._outages import bounds  # noqa: E402
-from tools._outages import figures  # noqa: E402
-from tools._outages import tables  # noqa: E402
-
-_LINES = """\
-nova_servicegroup.tests.unit.test_x.DeathTest.test_a: kill to down: 2.00 s
-nova_servicegroup.tests.unit.test_x.DeathTest.test_a: kill to down: 1.50 s
-nova_servicegroup.tests.unit.test_x.DeathTest.test_a: gone: down, back: 3.00, \
-0.50 s
-nova_servicegroup.tests.unit.test_x.DeathTest.test_b: kill to down: 9.00 s
-nova_servicegroup.tests.unit.test_x.DeathTest.test_b: errors: 0.00 \
-
-"""
 _A = 'unit.test_x.DeathTest.test_a'
 _OPTIONS = {'session_timeout': 3.0, 'tick': 0.5, 'refresh_interval': 0.2}
 
 
-class FiguresTest(base.TestCase):
-    def setUp(self) -> None:
-        super().setUp()
-        self.found = figures.parse(_LINES.splitlines())
+class _Test(base.TestCase):
+    """Measures something, with options."""
 
+    def run_options(self) -> dict[str, float]:
+        return _OPTIONS
+
+    def measure(self) -> None:
+        self.measured('gone: down, back', 3.001, 0.5)
+        self.measured('errors', 0, unit='')
+
+
+def figure(
+    name: str, *values: float, test: str = _A, **how: Any
+) -> figures.Figure:
+    return figures.Figure(test, name, values, 's', how or _OPTIONS)
+
+
+class FiguresTest(base.TestCase):
     def span(self, name: str, place: int | None = None) -> str:
-        return figures.span(self.found, _A, name, place)
+        found = [
+            figure('kill to down', 2.0),
+            figure('kill to down', 1.5),
+            figure('gone: down, back', 3.0, 0.5),
+            figure('kill to down', 9.0, test=_A[:-1] + 'b'),
+        ]
+        return figures.span(figures.find(found, _A, name), place)
 
     def test_what_tests_write_can_be_read(self) -> None:
-        self.assertEqual(
-            figures.Figure(_A, 'gone: down, back', (3.0, 0.5), 's'),
-            self.found[2],
+        file = pathlib.Path(self.useFixture(fixtures.TempDir()).path) / 'f'
+        self.useFixture(
+            fixtures.EnvironmentVariable(
+                'NOVA_SERVICEGROUP_FIGURES', str(file)
+            )
         )
-        self.assertEqual('', self.found[4].unit)
-        self.assertRaises(ValueError, figures.parse, ['no figure'])
+        test = _Test('measure')
+        self.assertTrue(test.run().wasSuccessful())
+        first, second = figures.parse(file.read_text().splitlines())
+        self.assertEqual(
+            figures.Figure(
+                'unit.test_outages._Test.measure',
+                'gone: down, back',
+                [3.0, 0.5],
+                's',
+                _OPTIONS,
+            ),
+            first,
+        )
+        self.assertEqual('', second.unit)
 
     def test_the_span_is_that_of_one_test(self) -> None:
         self.assertEqual('1.5 to 2 s', self.span('kill to down'))
@@ -85,15 +109,40 @@ class BoundsTest(base.TestCase):
 
 class TablesTest(base.TestCase):
     def test_runs_with_the_same_options_share_a_number(self) -> None:
-        runs = tables.Runs(
-            lambda test: {} if test.startswith('no.') else _OPTIONS
-        )
-        self.assertEqual('1', runs.number(_A))
-        self.assertEqual('1', runs.number('unit.test_y.LifeTest.'))
-        self.assertEqual('', runs.number('no.test_z.OtherTest.'))
+        runs = tables.Runs()
+        self.assertEqual('1', runs.number(figure('a', 1)))
+        other = figure('a', 1, test='unit.test_y.LifeTest.test_b')
+        self.assertEqual('1', runs.number(other))
+        self.assertEqual('2', runs.number(figure('a', 1, hold_time=4)))
+        self.assertEqual('', runs.number(other._replace(options={})))
         self.assertEqual(
-            [['1', '3', '', 'test_x.DeathTest, test_y.LifeTest']],
-            runs.rows(['session_timeout', 'hold_time']),
+            [
+                ['1', '3', '0.5', '', '', '', '0.2', '']
+                + ['test_x.DeathTest, test_y.LifeTest'],
+                ['2', '', '', '', '', '4', '', '', 'test_x.DeathTest'],
+            ],
+            runs.rows(),
+        )
+
+    def test_a_row_has_its_bound_and_its_figure(self) -> None:
+        row = {
+            'event': 'A host dies',
+            'driver': 'zk',
+            'seen': 'down',
+            'test': _A,
+            'name': 'kill',
+            'place': '',
+            'bound': 'session_timeout',
+        }
+        runs = tables.Runs()
+        self.assertEqual(
+            ['A host dies', 'zk', 'down', '``session_timeout`` = 3 s']
+            + ['2 s', '1'],
+            tables.cells(row, [figure('kill', 2.0)], runs),
+        )
+        self.assertEqual(
+            ['A host dies', 'zk', 'down', '', '', ''],
+            tables.cells(row, [], runs),
         )
 
     def test_every_row_is_complete(self) -> None:
@@ -102,3 +151,16 @@ class TablesTest(base.TestCase):
                 self.assertTrue(row['driver'] and row['seen'], row)
                 self.assertEqual(bool(row['test']), bool(row['name']), row)
                 self.assertTrue(row['test'] or not row['bound'], row)
+
+    def test_every_test_exists(self) -> None:
+        for name in tables.NAMES:
+            for row in tables.read(name):
+                if row['test']:
+                    module, case, test = row['test'].rsplit('.', 2)
+                    found = importlib.import_module(
+                        f'nova_servicegroup.tests.{module}'
+                    )
+                    names = dir(getattr(found, case))
+                    self.assertTrue(
+                        [each for each in names if each.startswith(test)], row
+                    )

@@ -17,7 +17,7 @@ import os
 import threading
 from typing import Any
 
-from nova_servicegroup.drivers import _records
+from nova_servicegroup.drivers import record_cache
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
 
@@ -35,7 +35,7 @@ class RecordsTest(base.TestCase):
         return [group]
 
     def test_records_are_read(self) -> None:
-        records = _records.Records(lambda group: [group])
+        records = record_cache.Records(lambda group: [group])
         self.assertEqual(['compute'], records.read('compute', LONG))
 
     def test_errors_are_told(self) -> None:
@@ -44,35 +44,35 @@ class RecordsTest(base.TestCase):
 
         error = self.assertRaises(
             exceptions.BackendError,
-            _records.Records(read).read,
+            record_cache.Records(read).read,
             'compute',
             LONG,
         )
         self.assertIn('is away', str(error))
 
     def test_a_mute_database_is_waited_for_once(self) -> None:
-        records = _records.Records(self.read_late)
+        records = record_cache.Records(self.read_late)
         for _ in range(100):
             self.assertRaises(
-                exceptions.BackendTimeout, records.read, 'compute', 0.5
+                exceptions.BackendTimeout, records.read, 'compute', 0.1
             )
-        call = records._reads.get()['compute']._fanout._lines[0]._call
-        self.assertLess(call.age(), 10)
+        slot = records._reads.get()['compute']._slot
+        self.assertLess(slot.outstanding, 5)
 
     def test_a_late_answer_is_taken(self) -> None:
-        records = _records.Records(self.read_late)
+        records = record_cache.Records(self.read_late)
         self.assertRaises(
             exceptions.BackendTimeout, records.read, 'compute', 0.0
         )
         self.gate.set()
-        line = records._reads.get()['compute']._fanout._lines[0]
-        while line.busy:
+        slot = records._reads.get()['compute']._slot
+        while slot.busy:
             os.sched_yield()
         self.assertEqual(['compute'], records.read('compute', 0.0))
 
     def test_several_threads_may_ask_at_once(self) -> None:
         together = threading.Barrier(4)
-        records = _records.Records(lambda group: [group])
+        records = record_cache.Records(lambda group: [group])
 
         def ask(group: str) -> list[Any]:
             together.wait(LONG)

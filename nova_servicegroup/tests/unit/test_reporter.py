@@ -11,21 +11,35 @@
 # under the License.
 
 
+from collections.abc import Callable
+import threading
+from unittest import mock
+
 from nova_servicegroup import exceptions
 from nova_servicegroup import reporter
 from nova_servicegroup.tests import base
 
 
+LONG = 20.0
+
+
 class Beat:
-    """Beats, or fails as it is told."""
+    """Beats, or fails as it is told, when it is released."""
 
     def __init__(self) -> None:
         self.error: Exception | None = None
         self.count = 0
         self.put_off = 0.0
+        self.begun = threading.Event()
+        self.release = threading.Event()
+        self.release.set()
+        self.ended: Callable[[], None] = lambda: None
 
     def __call__(self) -> float:
         self.count += 1
+        self.begun.set()
+        self.release.wait(LONG)
+        self.ended()
         if self.error is not None:
             raise self.error
         return self.put_off
@@ -158,6 +172,37 @@ class ReporterTest(base.TestCase):
         self.reporter.stop()
         self.assertIn('its membership will expire', self.log.output)
 
+    def begin(self) -> threading.Thread:
+        """Return the thread of a heartbeat that has begun, and hangs."""
+        self.beat.release.clear()
+        self.addCleanup(self.beat.release.set)
+        made = threading.Thread(target=self.reporter.run, daemon=True)
+        made.start()
+        self.assertTrue(self.beat.begun.wait(LONG))
+        return made
+
+    def test_a_stop_leaves_after_the_heartbeat_that_is_under_way(
+        self,
+    ) -> None:
+        order: list[str] = []
+        self.beat.ended = lambda: order.append('heartbeat')
+        self.leave.ended = lambda: order.append('leave')
+        beating = self.begin()
+        stopping = threading.Thread(target=self.reporter.stop, daemon=True)
+        stopping.start()
+        stopping.join(0.05)
+        self.assertTrue(stopping.is_alive())
+        self.beat.release.set()
+        for each in (beating, stopping):
+            each.join(LONG)
+        self.assertEqual(['heartbeat', 'leave'], order)
+
+    def test_a_stop_leaves_though_a_heartbeat_hangs(self) -> None:
+        self.begin()
+        with mock.patch.object(reporter, 'STOP_WAIT', 0.01):
+            self.reporter.stop()
+        self.assertEqual(1, self.leave.count)
+
     def test_stop_leaves_only_where_that_is_wanted(self) -> None:
         self.reporter.start(self.service, 10, leave_on_stop=False)
         self.service.stop()
@@ -197,6 +242,17 @@ class ProgressGateTest(base.TestCase):
         self.gate.check()
         self.assertEqual(1, self.gave_up.count)
         self.assertIn('the service is stuck', self.log.output)
+
+    def test_without_a_thread_the_next_beat_tries_again(self) -> None:
+        error = RuntimeError("can't start new thread")
+        with mock.patch.object(threading.Thread, 'start', side_effect=error):
+            self.gate.keep()
+            self.gate.keep()
+        self.assertEqual(1, len(self.log_lines('WARNING')))
+        with mock.patch.object(threading.Thread, 'start') as start:
+            self.gate.keep()
+            self.gate.keep()
+        start.assert_called_once_with()
 
     def test_it_watches_again_after_the_next_beat(self) -> None:
         self.clock.advance(61)

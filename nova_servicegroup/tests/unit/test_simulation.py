@@ -13,19 +13,22 @@
 import io
 import queue
 import socket
+import types
 
 from nova_servicegroup.cmd import _progress
 from nova_servicegroup.cmd import simulate
 from nova_servicegroup.drivers import base as drivers
+from nova_servicegroup.drivers import mc
+from nova_servicegroup.drivers import zk
+from nova_servicegroup import evidence
 from nova_servicegroup import exceptions
-from nova_servicegroup import membership
 from nova_servicegroup.simulation import hollow
 from nova_servicegroup.simulation import limits
 from nova_servicegroup.simulation import plan
 from nova_servicegroup.simulation import tally
 from nova_servicegroup.simulation import timers
 from nova_servicegroup.tests import base
-from nova_servicegroup import watcher
+from nova_servicegroup.watch import watcher
 
 GROUP = 'simulation'
 
@@ -57,7 +60,7 @@ class PlanTestCase(base.TestCase):
         made = make_plan(members=100, processes=4, percent=50)
         self.assertEqual((2, 2), (len(made.doomed), len(made.survivors)))
 
-    def test_processes_are_not_crowded(self):
+    def test_processes_are_not_full(self):
         self.assertEqual(3, plan.processes_for(1, processors=2))
         for members in (plan.CROWD, 10 * plan.CROWD, 10 * plan.CROWD + 1):
             made = make_plan(members, plan.processes_for(members, 2), 10)
@@ -106,13 +109,21 @@ class GroupTestCase(base.TestCase):
             self.assert_refused(left, members=[left], force=force)
 
 
+DRIVERS = {
+    'zk': zk.ZooKeeperDriver,
+    'mc': mc.MemcachedDriver,
+    'foreign': drivers.Driver,
+}
+
+
 class LimitsTestCase(base.TestCase):
     here = limits.Machine(files=1000, threads=((2000, 'a'), (3000, 'b')))
 
     def check(self, driver='zk', members=10, servers=('one',), **how):
-        return limits.check(
-            driver, servers, make_plan(members, **how), self.here
+        asked = types.SimpleNamespace(
+            servers=servers, cost=DRIVERS[driver].cost
         )
+        return limits.check(asked, make_plan(members, **how), self.here)
 
     def test_few_members_fit(self):
         self.assertEqual([], self.check('zk'))
@@ -122,7 +133,7 @@ class LimitsTestCase(base.TestCase):
         self.assertEqual([], self.check('foreign', 100000))
 
     def test_files(self):
-        most = (1000 - limits.SPARE) // limits.COSTS['zk'].files
+        most = (1000 - limits.SPARE) // zk.ZooKeeperDriver.cost.files
         self.check(members=most, processes=1, percent=0)
         error = self.assertRaises(
             exceptions.ArgumentError,
@@ -135,7 +146,7 @@ class LimitsTestCase(base.TestCase):
         self.check(members=most + 1, percent=50)
 
     def test_files_for_every_server(self):
-        most = (1000 - limits.SPARE) // limits.COSTS['mc'].files // 2
+        most = (1000 - limits.SPARE) // mc.MemcachedDriver.cost.files // 2
         self.check('mc', most, ('one', 'two'), processes=1, percent=0)
         self.assertRaises(
             exceptions.ArgumentError,
@@ -154,7 +165,7 @@ class LimitsTestCase(base.TestCase):
         self.assertIn('2000 more may be started: raise a', str(error))
 
     def test_sessions_of_one_address(self):
-        taken = limits.COSTS['zk'].taken
+        taken = zk.ZooKeeperDriver.cost.taken
         self.assertEqual([], self.check(members=taken - 1))
         (warning,) = self.check(members=taken)
         self.assertIn(f'must take {taken + 1} connections', warning)
@@ -342,8 +353,8 @@ class TallyTestCase(base.TestCase):
         self.assertIsNone(tally.promise(self.plan, None, 60.0))
         self.assertEqual(10.0, tally.promise(self.plan, 10.0, 60.0))
         most = make_plan(percent=60)
-        self.assertGreaterEqual(len(most.killed), membership.MASS_LOSS)
-        self.assertEqual(60.0, tally.promise(most, 10.0, 60.0))
+        self.assertGreaterEqual(len(most.killed), evidence.MASS_LOSS)
+        self.assertEqual(70.0, tally.promise(most, 10.0, 60.0))
 
 
 class ProgressTestCase(base.TestCase):

@@ -23,9 +23,12 @@ from oslotest import base
 
 from nova_servicegroup import api
 from nova_servicegroup.cmd import status
+from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup import exceptions
-from nova_servicegroup import nova_adapter
 from nova_servicegroup import opts
+from nova_servicegroup.plugin import database
+from nova_servicegroup.plugin import hook
+from nova_servicegroup.plugin import records
 from nova_servicegroup.tests.unit import fake_nova
 
 SECRET = 'c0rrect-horse'
@@ -35,7 +38,7 @@ class StatusTestCase(base.BaseTestCase):
     def setUp(self):
         super().setUp()
         self.nova = self.useFixture(fake_nova.FakeNova())
-        nova_adapter.Hook(self.nova.conf)
+        hook.Hook(self.nova.conf)
         opts.register_opts(self.nova.conf)
         self.driver = fake_nova.FakeDriver(self.nova.conf)
         self.load = self.useFixture(
@@ -45,12 +48,12 @@ class StatusTestCase(base.BaseTestCase):
         ).mock
         self.database = self.useFixture(
             fixtures.MockPatchObject(
-                nova_adapter, 'open_database', return_value=True
+                database, 'open_database', return_value=True
             )
         ).mock
         self.useFixture(
             fixtures.MockPatchObject(
-                nova_adapter, 'records', return_value=[{}, {}]
+                records.ServicesTable, 'records', return_value=[{}, {}]
             )
         )
         self.checks = status.Checks(self.nova.conf, None)
@@ -177,6 +180,7 @@ class LoadsTestCase(StatusTestCase):
 
 class BackendTestCase(StatusTestCase):
     def test_answers(self):
+        self.driver.backend = drivers.DATABASE
         self.assert_result(
             upgradecheck.Code.SUCCESS, '2 records', status.Checks.backend
         )
@@ -190,6 +194,7 @@ class BackendTestCase(StatusTestCase):
         self.database.assert_not_called()
 
     def test_no_database_on_this_host(self):
+        self.driver.backend = drivers.DATABASE
         self.database.return_value = False
         self.assert_result(
             upgradecheck.Code.WARNING,
@@ -204,6 +209,14 @@ class BackendTestCase(StatusTestCase):
         self.assert_result(
             upgradecheck.Code.FAILURE,
             'ZooKeeper: refused',
+            status.Checks.backend,
+        )
+
+    def test_without_servers_there_is_nobody_to_answer(self):
+        self.driver.servers = []
+        self.assert_result(
+            upgradecheck.Code.FAILURE,
+            'every process sees only itself',
             status.Checks.backend,
         )
 
@@ -286,15 +299,15 @@ class MainTestCase(StatusTestCase):
     def test_without_nova(self):
         self.useFixture(
             fixtures.MockPatchObject(
-                nova_adapter, 'load_nova', side_effect=ImportError('no nova')
+                database, 'load_nova', side_effect=ImportError('no nova')
             )
         )
         code, shown = self.run_main(
             '--config-file', self.path, 'upgrade', 'check', '--json'
         )
-        hook, chosen = json.loads(shown)['checks'][:2]
+        loaded, chosen = json.loads(shown)['checks'][:2]
         self.assertEqual(2, code)
-        self.assertIn('cannot import Nova: ImportError', hook['details'])
+        self.assertIn('cannot import Nova: ImportError', loaded['details'])
         self.assertIn('is zk', chosen['details'])
 
     def test_without_arguments(self):

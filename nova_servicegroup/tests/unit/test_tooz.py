@@ -13,15 +13,18 @@
 
 from collections.abc import Iterator
 import contextlib
+import socket
 import threading
 from typing import Any
+from unittest import mock
 
 import tooz
 
-from nova_servicegroup.drivers import _backoff
-from nova_servicegroup.drivers import _connection
-from nova_servicegroup.drivers import _names
-from nova_servicegroup.drivers import _tooz
+from nova_servicegroup.drivers.common import backoff
+from nova_servicegroup.drivers.common import connections
+from nova_servicegroup.drivers.common import naming
+from nova_servicegroup.drivers.common import requests
+from nova_servicegroup.drivers.mc import tooz_server
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
 
@@ -40,23 +43,25 @@ class NamesTest(base.TestCase):
             '..',
             '\x00',
             'h\n',
+            # As a name that is not UTF-8 comes from the operating system.
+            'h\udcff',
         ):
-            escaped = _names.escape(name)
+            escaped = naming.escape(name)
             self.assertRegex(escaped, r'^[A-Za-z0-9._:~%-]+$')
-            self.assertEqual(name, _names.unescape(escaped))
+            self.assertEqual(name, naming.unescape(escaped))
 
     def test_what_escape_never_makes_is_refused(self) -> None:
         for name in ('a/b', '%zz', '%2f', '%FF', '%41'):
-            self.assertRaises(ValueError, _names.unescape, name)
+            self.assertRaises(ValueError, naming.unescape, name)
 
     def test_member_ids_are_unique_and_tell_the_host(self) -> None:
-        ids = {_names.member_id('höst@1') for _ in range(100)}
+        ids = {naming.member_id('höst@1') for _ in range(100)}
         self.assertEqual(100, len(ids))
-        self.assertEqual({'höst@1'}, {_names.host_of(each) for each in ids})
+        self.assertEqual({'höst@1'}, {naming.host_of(each) for each in ids})
 
     def test_foreign_ids_are_refused(self) -> None:
         for each in (b'lock-0000', b'@token', b'host@', b'a%zz@t', b'\xff@t'):
-            self.assertRaises(ValueError, _names.host_of, each)
+            self.assertRaises(ValueError, naming.host_of, each)
 
 
 class Result:
@@ -78,7 +83,7 @@ class Result:
 class RequestTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.request = _tooz.Request('zk', clock=self.clock)
+        self.request = requests.Request('zk', clock=self.clock)
         self.issued: list[str] = []
         self.coordinator = object()
 
@@ -98,7 +103,7 @@ class RequestTest(base.TestCase):
             coordinator or self.coordinator,
             name,
             issue,
-            _tooz.Deadline(wait),
+            requests.Deadline(wait),
             collect,
             max_age=5.0,
         )
@@ -151,9 +156,8 @@ class RequestTest(base.TestCase):
         self.assertEqual(8, self.ask('members', Result(8)))
 
     def test_uncollected_results_are_only_awaited(self) -> None:
-        self.assertIsNone(
-            self.ask('join', Result(tooz.ToozError('no')), collect=False)
-        )
+        result = Result(tooz.ToozError('no'))
+        self.assertIs(result, self.ask('join', result, collect=False))
 
 
 class Coordinator:
@@ -174,21 +178,21 @@ class Coordinator:
         self.stopped.set()
 
 
-class ConnectionTest(base.TestCase):
+class ConnectionTest(connections.Factory, base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.made: list[Coordinator] = []
         self.starts_at_once = True
         self.error: Exception | None = None
+        self.failures = threading.Semaphore(0)
         self.ids: Iterator[bytes] = (b'id%d' % n for n in range(100))
-        self.connection = _connection.Connection(
-            'zk',
-            self.make,
-            lambda: next(self.ids),
-            patience=25,
-            max_backoff=5,
-            clock=self.clock,
-        )
+        self.connection = self.connect(connections.Limits(25, 5))
+
+    def connect(self, limits: connections.Limits) -> connections.Connection:
+        return connections.Connection('zk', self, limits, clock=self.clock)
+
+    def new_id(self) -> bytes:
+        return next(self.ids)
 
     def make(self, member_id: bytes) -> Coordinator:
         coordinator = Coordinator(member_id)
@@ -198,8 +202,15 @@ class ConnectionTest(base.TestCase):
         self.made.append(coordinator)
         return coordinator
 
+    def failed(self) -> None:
+        self.failures.release()
+
+    def running(self) -> int:
+        """Return how many coordinators have not been stopped."""
+        return sum(not each.stopped.is_set() for each in self.made)
+
     def use(self, wait: float = SOON, error: Exception | None = None) -> Any:
-        with self.connection.use(_tooz.Deadline(wait)) as connected:
+        with self.connection.use(requests.Deadline(wait)) as connected:
             if error is not None:
                 raise error
         return connected
@@ -218,10 +229,35 @@ class ConnectionTest(base.TestCase):
         self.made[0].may_start.set()
         self.assertIs(self.made[0], self.use().coordinator)
 
+    def test_a_start_that_never_ends_is_given_up(self) -> None:
+        self.starts_at_once = False
+        for _ in range(2):
+            self.assertRaises(exceptions.BackendTimeout, self.use, 0.0)
+            self.clock.advance(30)
+        self.assertEqual(1, len(self.made))
+        self.starts_at_once = True
+        self.clock.advance(1)
+        self.assertEqual(b'id1', self.use().member_id)
+        self.assertTrue(self.made[0].stopped.wait(SOON))
+        # Should it end after all, its connection goes, too.
+        self.made[0].stopped.clear()
+        self.made[0].may_start.set()
+        self.assertTrue(self.made[0].stopped.wait(SOON))
+
+    def test_two_that_hang_are_enough(self) -> None:
+        self.starts_at_once = False
+        for _ in range(10):
+            self.assertRaises(exceptions.BackendTimeout, self.use, 0.0)
+            self.clock.advance(40)
+        self.assertEqual(2, len(self.made))
+        self.made[1].may_start.set()
+        self.assertIs(self.made[1], self.use().coordinator)
+
     def test_a_failed_start_is_retried_with_backoff(self) -> None:
         self.error = OSError('refused')
         error = self.assertRaises(exceptions.BackendError, self.use)
         self.assertIn('refused', str(error))
+        self.assertTrue(self.failures.acquire(timeout=SOON))
         self.assertRaises(exceptions.BackendError, self.use)
         self.assertEqual(1, len(self.made))
         self.error = None
@@ -275,6 +311,58 @@ class ConnectionTest(base.TestCase):
         self.assertTrue(self.made[0].stopped.wait(SOON))
         self.assertTrue(self.made[1].stopped.is_set())
 
+    def fail_for(self, seconds: int) -> int:
+        """Fail once a second; return how many there were at once, at most."""
+        most = 0
+        for _ in range(seconds):
+            self.assertRaises(
+                exceptions.BackendError, self.use, error=OSError('no')
+            )
+            most = max(most, self.running())
+            self.clock.advance(1)
+        return most
+
+    def test_what_can_never_be_used_is_made_ever_more_seldom(self) -> None:
+        self.connection = self.connect(connections.Limits(0.5, 5))
+        self.assertEqual(1, self.fail_for(10))
+        self.assertIn(len(self.made), range(3, 7))
+        del self.made[:-1]
+        self.assertEqual(1, self.fail_for(100))
+        # Every 10 s, without the jitter.
+        self.assertIn(len(self.made), range(10, 22))
+
+    def test_the_one_that_was_of_use_stays_beside_it(self) -> None:
+        self.connection = self.connect(connections.Limits(0.5, 5))
+        self.use()
+        self.assertEqual(2, self.fail_for(100))
+        self.assertFalse(self.made[0].stopped.is_set())
+        self.use()
+        self.assertTrue(self.made[0].stopped.wait(SOON))
+        self.assertFalse(self.made[-1].stopped.is_set())
+        self.assertEqual(1, self.running())
+
+    def test_one_that_is_slow_gets_the_time_it_takes(self) -> None:
+        """Writes that take 6 s."""
+        self.connection = self.connect(connections.Limits(0.5, 10))
+        self.fail_for(60)
+        number, lasted = len(self.made), 0
+        while lasted < 6:
+            lasted = lasted + 1 if len(self.made) == number else 0
+            number = len(self.made)
+            self.fail_for(1)
+            self.assertLess(number, 100)
+
+    def test_no_thread_is_a_failure_like_others(self) -> None:
+        error = RuntimeError("can't start new thread")
+        with mock.patch.object(threading.Thread, 'start', side_effect=error):
+            caught = self.assertRaises(exceptions.BackendError, self.use)
+        self.assertIn("can't start new thread", str(caught))
+        self.clock.advance(0.5)
+        self.use()
+        with mock.patch.object(threading.Thread, 'start', side_effect=error):
+            self.connection.discard(SOON)
+        self.assertTrue(self.made[0].stopped.is_set())
+
     def test_one_success_makes_it_hopeful(self) -> None:
         self.use()
         for _ in range(5):
@@ -292,7 +380,7 @@ class ConnectionTest(base.TestCase):
         self.assertEqual(1, len(self.made))
 
     def test_an_idle_one_is_replaced_where_nobody_renews_it(self) -> None:
-        self.connection._max_idle = 5
+        self.connection = self.connect(connections.Limits(25, 5, 5))
         self.use()
         self.clock.advance(5)
         self.use()
@@ -326,7 +414,7 @@ class ConnectionTest(base.TestCase):
 class RestTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.rest = _backoff.Rest(5.0, clock=self.clock)
+        self.rest = backoff.Rest(5.0, clock=self.clock)
         self.calls = 0
 
     def call(self, fails: bool = False) -> None:
@@ -345,17 +433,33 @@ class RestTest(base.TestCase):
         self.assertEqual(3, self.calls)
 
     def test_never_for_longer_than_it_was_told(self) -> None:
-        for _ in range(20):
+        # More often than a float can be doubled.
+        for _ in range(1100):
             self.assertRaises(exceptions.BackendError, self.call, fails=True)
             self.clock.advance(5.0)
-        self.assertEqual(20, self.calls)
+        self.assertEqual(1100, self.calls)
 
 
 class ReasonTest(base.TestCase):
     def test_an_empty_error_tells_its_cause(self) -> None:
         error = tooz.ToozError('')
         error.__cause__ = OSError('reset')
-        self.assertEqual('OSError: reset', _tooz.reason(error))
+        self.assertEqual('OSError: reset', requests.reason(error))
+
+    def test_a_name_without_an_address(self) -> None:
+        told = ''
+        try:
+            # As tooz does around each call of pymemcache.
+            with tooz_server.memcached._failure_translator():
+                raise socket.gaierror(
+                    socket.EAI_NONAME, 'Name or service not known'
+                )
+        except Exception as error:
+            told = requests.reason(error)
+        self.assertIn('Name or service not known', told)
+
+    def test_a_key_that_is_missing_is_told_as_such(self) -> None:
+        self.assertEqual("KeyError: 'x'", requests.reason(KeyError('x')))
 
     def test_a_mute_error_tells_its_type(self) -> None:
-        self.assertEqual('TimeoutError', _tooz.reason(TimeoutError()))
+        self.assertEqual('TimeoutError', requests.reason(TimeoutError()))

@@ -14,12 +14,14 @@
 import io
 import json
 import os
+import re
 from typing import Any
 
 import fixtures
 
 from nova_servicegroup.cmd import _events
 from nova_servicegroup.cmd import _screen
+from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.unit import test_watcher
 
@@ -196,3 +198,40 @@ class ScreenTest(EventsTestCase):
     def test_no_colours_for_who_wants_none(self) -> None:
         os.environ['NO_COLOR'] = '1'
         self.assertNotIn('\x1b[3', self.written(Terminal()))
+
+
+class EscapingTest(EventsTestCase):
+    """Names and reasons that others may have written."""
+
+    NAME = 'x\x1b]0;t\x07\x1b[2J\n\x9b\x7f\udcff'
+    SHOWN = r'x\x1b]0;t\x07\x1b[2J\n\x9b\x7f\udcff'
+
+    def show(self, stream: io.StringIO, as_json: bool) -> list[str]:
+        """Show what happens; return the lines, without our own colours."""
+        screen = _screen.screen(stream, lambda text: text, as_json)
+        watch = _events.Watch(
+            self.api, 'compute', clock=self.clock, wall=self.wall
+        )
+        watch.look()
+        self.driver.tell(**{self.NAME: 'up'})
+        screen.show(watch.look(), [watch])
+        self.driver.lose(1.0, exceptions.BackendError('zk', self.NAME))
+        screen.show(watch.look(), [watch])
+        self.driver.find()
+        self.driver.tell(**{self.NAME: 'down'})
+        text = re.sub(r'\r|\x1b\[(K|\d+m)', '', stream.getvalue())
+        return text.split('\n')
+
+    def test_lines(self) -> None:
+        for stream in (io.StringIO(), Terminal()):
+            lines = self.show(stream, False)
+            for line in lines:
+                self.assertTrue(line.isprintable(), line)
+            self.assertTrue(any(self.SHOWN in line for line in lines))
+
+    def test_json(self) -> None:
+        joined, lost, _ = self.show(io.StringIO(), True)
+        for line in (joined, lost):
+            self.assertTrue(line.isprintable() and line.isascii(), line)
+        self.assertEqual(self.NAME, json.loads(joined)['host'])
+        self.assertEqual(f'zk: {self.NAME}', json.loads(lost)['reason'])

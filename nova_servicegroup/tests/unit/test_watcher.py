@@ -12,16 +12,25 @@
 
 
 import datetime
+import types
 from typing import Any
 
 from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup import exceptions
-from nova_servicegroup import roll
 from nova_servicegroup.tests import base
-from nova_servicegroup import watcher
+from nova_servicegroup.watch import inventory
+from nova_servicegroup.watch import watcher
 
 WALL = 1_800_000_000.0
 JOINED = WALL - 500
+
+
+class Record(dict[str, Any]):
+    """A record that was read from a cell."""
+
+    def __init__(self, host: str, cell: str) -> None:
+        super().__init__(host=host, topic='compute', forced_down=False)
+        self._context = types.SimpleNamespace(cell_uuid=cell)
 
 
 class Driver(drivers.Driver):
@@ -96,7 +105,7 @@ class WatchedTest(base.TestCase):
         self.api = self.api_of(self.driver)
         self.records: dict[str, dict[str, Any]] | None = None
         self.reads = 0
-        self.driver.records = self._read
+        self.driver.table = base.Table(self._read)
         self.driver.tell(a='up', b='up')
 
     def _read(self, group: str) -> list[dict[str, Any]]:
@@ -120,7 +129,7 @@ class WatchedTest(base.TestCase):
 class RollTest(WatchedTest):
     def setUp(self) -> None:
         super().setUp()
-        self.calls = roll.RollCall(self.api, 'compute', clock=self.clock)
+        self.calls = inventory.Reader(self.api, 'compute', clock=self.clock)
 
     def states(self) -> dict[str, str]:
         entries = self.calls.call().entries
@@ -161,6 +170,88 @@ class RollTest(WatchedTest):
         self.clock.advance(1)
         self.calls.call()
         self.assertEqual(2, self.reads)
+
+    def read(
+        self, *records: Record, away: tuple[str, ...] = ()
+    ) -> dict[str, str]:
+        """Let these records be read, but for some cells; return the states."""
+
+        def read(group: str) -> list[Any]:
+            if away:
+                raise exceptions.PartialRecords(
+                    'services table', list(records), away
+                )
+            return list(records)
+
+        self.driver.table = base.Table(read)
+        self.clock.advance(10)
+        return self.states()
+
+    def tell_cells(self, **cells: str) -> None:
+        """Let a host have one member in each of these cells."""
+        self.driver.members = {
+            cell: drivers.Member(
+                'a', 'compute', state != drivers.DOWN, cell=cell
+            )
+            for cell, state in cells.items()
+        }
+
+    def test_two_records_of_one_host_name_in_two_cells_are_both_listed(
+        self,
+    ) -> None:
+        self.tell_cells(one='up', two='down')
+        self.assertEqual(
+            {'a (cell one)': 'up', 'a (cell two)': 'down'},
+            self.read(Record('a', 'one'), Record('a', 'two')),
+        )
+
+    def test_a_backend_without_cells_tells_the_same_of_both(self) -> None:
+        self.driver.tell(b='down')
+        self.assertEqual(
+            {'a (cell one)': 'up', 'a (cell two)': 'up'},
+            self.read(Record('a', 'one'), Record('a', 'two')),
+        )
+
+    def test_two_members_of_one_host_name_without_records_are_both_listed(
+        self,
+    ) -> None:
+        self.tell_cells(one='up', two='down')
+        states = self.states()
+        self.assertEqual(['down', 'up'], sorted(states.values()))
+
+    def test_one_of_them_has_a_record_and_the_other_none(self) -> None:
+        self.tell_cells(one='up', two='down')
+        self.assertEqual(
+            {'a (cell one)': 'up', 'a (cell two)': 'down'},
+            self.read(Record('a', 'one')),
+        )
+
+    def test_a_cell_that_is_away_keeps_its_old_records_and_is_told(
+        self,
+    ) -> None:
+        self.driver.tell(a='down', b='down')
+        self.read(Record('a', 'one'), Record('b', 'two'), Record('d', 'two'))
+        states = self.read(
+            Record('a', 'one'), Record('c', 'one'), away=('two',)
+        )
+        self.assertEqual(['a', 'b', 'c', 'd'], list(states))
+        error = self.calls.call().unregistered
+        self.assertIn('no answer from cell two', str(error))
+        # It has been emptied meanwhile.
+        self.assertEqual(['a'], list(self.read(Record('a', 'one'))))
+        self.assertIsNone(self.calls.call().unregistered)
+
+    def test_without_any_records_the_old_ones_stay(self) -> None:
+        self.driver.tell(a='down', b='down')
+        self.read(Record('a', 'one'))
+        states = self.read(away=('one', 'two'))
+        self.assertEqual({'a': 'down'}, states)
+
+    def test_names_that_differ_in_case_are_one(self) -> None:
+        self.driver.tell(a='down', b='down', ctl1='up')
+        self.assertEqual({'CTL1': 'up'}, self.read(Record('CTL1', 'one')))
+        entry = self.calls.call().entries['CTL1']
+        self.assertEqual('ctl1', entry.member.host)
 
     def test_each_state_is_counted(self) -> None:
         self.register('a', 'c')
@@ -217,6 +308,34 @@ class WatcherTest(WatchedTest):
         # The proof was a second old when it was seen last, 2 s ago.
         self.assertEqual(3.0, change.proof_age)
 
+    def tell_late(self, up: bool, held: bool, reason: str) -> None:
+        """Let a heartbeat be late, as the db driver tells it."""
+        self.driver.members['a'] = drivers.Member(
+            'a', 'compute', up, held, 70.0, reason=reason
+        )
+
+    def test_a_late_record_is_told_as_such(self) -> None:
+        self.look()
+        self.tell_late(False, False, 'no heartbeat for 70 s')
+        (change,) = self.watcher.look()
+        self.assertEqual(('up', 'down'), (change.before, change.state))
+        self.assertEqual('no heartbeat for 70 s', change.reason)
+
+    def test_one_that_is_held_is_told_why(self) -> None:
+        self.look()
+        reason = 'no heartbeat for 70 s, but the heartbeats of most are late'
+        self.tell_late(True, True, reason)
+        (change,) = self.watcher.look()
+        self.assertEqual(('up', 'held'), (change.before, change.state))
+        self.assertEqual(reason, change.reason)
+        self.tell_late(False, False, 'no heartbeat for 121 s')
+        (change,) = self.watcher.look()
+        self.assertEqual(('held', 'down'), (change.before, change.state))
+        self.assertEqual('no heartbeat for 121 s', change.reason)
+        # Who is back is not late.
+        self.driver.tell(a='up')
+        self.assertEqual('joined', self.watcher.look()[0].reason)
+
     def test_held_is_told_and_how_it_ends(self) -> None:
         self.look()
         self.driver.tell(a='held', b='held')
@@ -246,11 +365,11 @@ class WatcherTest(WatchedTest):
         self.look()
         self.driver.tell(a='down')
         self.look()
-        self.assertEqual('down', self.watcher.roll.entries['a'].state)
+        self.assertEqual('down', self.watcher.last.entries['a'].state)
         self.assertIn('a', self.watcher._proofs)
         del self.records['a']
         self.assertEqual([], self.look(10))
-        self.assertEqual(['b'], list(self.watcher.roll.entries))
+        self.assertEqual(['b'], list(self.watcher.last.entries))
         self.assertEqual(['b'], list(self.watcher._proofs))
 
     def test_without_the_services_table_it_is_known_for_ever(self) -> None:
@@ -258,4 +377,4 @@ class WatcherTest(WatchedTest):
         self.driver.tell(a='down')
         for _ in range(3):
             self.look(100)
-        self.assertEqual(1, self.watcher.roll.count()['down'])
+        self.assertEqual(1, self.watcher.last.count()['down'])

@@ -10,27 +10,41 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from collections.abc import Iterator
+import contextlib
 import logging
+import subprocess
+import sys
+from typing import Any
 
 from kazoo.protocol import serialization
+from kazoo import security
 from oslo_config import cfg
+from tooz import coordination
 
-from nova_servicegroup.drivers import _names
-from nova_servicegroup.drivers import _zookeeper
+from nova_servicegroup.drivers.common import connections
+from nova_servicegroup.drivers.common import naming
+from nova_servicegroup.drivers.common import requests
+from nova_servicegroup.drivers.common import roster
+from nova_servicegroup.drivers.zk import kazoo_client
+from nova_servicegroup.drivers.zk import kazoo_log
+from nova_servicegroup.drivers.zk import reading
+from nova_servicegroup import evidence
+from nova_servicegroup import pace
 from nova_servicegroup.tests import base
 
 
 class RosterTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.roster = _zookeeper.Roster('compute')
+        self.roster = roster.Roster('compute', clock=self.clock)
 
     def test_hosts_of_ids(self) -> None:
-        ids = {_names.member_id(host) for host in ('a', 'b', 'ö/1')}
+        ids = {naming.member_id(host) for host in ('a', 'b', 'ö/1')}
         self.assertEqual({'a', 'b', 'ö/1'}, self.roster.take(ids))
 
     def test_a_host_lives_as_long_as_one_of_its_processes(self) -> None:
-        one, two = _names.member_id('a'), _names.member_id('a')
+        one, two = naming.member_id('a'), naming.member_id('a')
         self.assertEqual({'a'}, self.roster.take({one, two}))
         self.assertEqual(sorted((one, two)), self.roster.ids('a'))
         self.assertEqual({'a'}, self.roster.doubles)
@@ -40,16 +54,16 @@ class RosterTest(base.TestCase):
         self.assertEqual(set(), self.roster.doubles)
 
     def test_a_restart_in_between_is_invisible(self) -> None:
-        self.roster.take({_names.member_id('a')})
-        self.assertEqual({'a'}, self.roster.take({_names.member_id('a')}))
+        self.roster.take({naming.member_id('a')})
+        self.assertEqual({'a'}, self.roster.take({naming.member_id('a')}))
 
     def test_what_was_handed_out_does_not_change(self) -> None:
-        first = self.roster.take({_names.member_id('a')})
-        self.roster.take({_names.member_id('b')})
+        first = self.roster.take({naming.member_id('a')})
+        self.roster.take({naming.member_id('b')})
         self.assertEqual({'a'}, first)
 
     def test_foreign_children_are_ignored_with_one_warning(self) -> None:
-        member = _names.member_id('a')
+        member = naming.member_id('a')
         for _ in range(3):
             self.assertEqual({'a'}, self.roster.take({member, b'lock-1'}))
         self.roster.take({member})
@@ -57,10 +71,168 @@ class RosterTest(base.TestCase):
         self.assertEqual(1, len(lines))
         self.assertIn('lock-1', lines[0])
 
+    def test_thousands_of_foreign_children_are_one_line(self) -> None:
+        ids = {b'lock-%d' % number for number in range(3000)}
+        self.assertEqual(set(), self.roster.take(ids))
+        (line,) = self.log_lines('WARNING')
+        self.assertIn('3000 nodes', line)
+        self.assertLess(len(line), 300)
+
+    def test_so_are_those_that_come_one_by_one_in_an_hour(self) -> None:
+        for number in range(100):
+            self.roster.take({b'lock-%d' % number})
+            self.clock.advance(1)
+        self.assertEqual(1, len(self.log_lines('WARNING')))
+        self.clock.advance(3600)
+        self.roster.take({b'lock-x'})
+        self.assertIn('100 nodes', self.log_lines('WARNING')[1])
+
+    def test_what_a_foreign_child_is_called_is_shown_in_one_line(self) -> None:
+        self.roster.take({b'\x1b[2J\n', 'hörst\u202e'.encode(), b'\xff'})
+        (line,) = self.log_lines('WARNING')
+        self.assertTrue(line.isprintable())
+        self.assertIn('\\x1b[2J\\n', line)
+
+    def test_a_name_that_is_far_too_long_is_no_host(self) -> None:
+        for name in ('x' * 1001, '\U0001f600' * 1001, 'x' * 100_000):
+            self.assertEqual(set(), self.roster.take({naming.member_id(name)}))
+        names = {'x' * 1000, '\U0001f600' * 1000}
+        ids = {naming.member_id(each) for each in names}
+        self.assertEqual(names, self.roster.take(ids))
+
+    def test_a_host_is_the_same_with_and_without_capitals(self) -> None:
+        ids = {naming.member_id('CTL1'), naming.member_id('ctl1')}
+        self.assertEqual({'ctl1'}, self.roster.take(ids))
+        self.assertEqual(2, len(self.roster.ids('ctl1')))
+
+    def test_a_host_is_called_as_it_has_joined(self) -> None:
+        self.roster.take({naming.member_id('CTL1'), naming.member_id('b')})
+        self.assertEqual('CTL1', self.roster.name('ctl1'))
+        self.assertEqual('b', self.roster.name('b'))
+        self.roster.take(set())
+        self.assertEqual('ctl1', self.roster.name('ctl1'))
+
+    def test_most_have_joined_anew(self) -> None:
+        kept = {naming.member_id(host) for host in 'ab'}
+        self.roster.take(kept | {naming.member_id(host) for host in 'cdef'})
+        self.assertFalse(self.roster.rejoined)
+        self.roster.take(kept | {naming.member_id(host) for host in 'cde'})
+        self.assertTrue(self.roster.rejoined)
+
+    def test_half_of_them_are_not_most(self) -> None:
+        kept = {naming.member_id(host) for host in 'ab'}
+        self.roster.take(kept | {naming.member_id(host) for host in 'cde'})
+        self.roster.take(kept | {naming.member_id(host) for host in 'cd'})
+        self.assertFalse(self.roster.rejoined)
+
+    def test_who_has_one_process_more_has_not_joined_anew(self) -> None:
+        ids = {naming.member_id(host) for host in 'ab'}
+        self.roster.take(ids)
+        self.roster.take(ids | {naming.member_id(host) for host in 'ab'})
+        self.roster.take(ids)
+        self.assertFalse(self.roster.rejoined)
+
+
+class Result:
+    """An answer that is there."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def done(self) -> bool:
+        return True
+
+    def get(self, timeout: float | None = None) -> Any:
+        if isinstance(self.value, Exception):
+            raise self.value
+        return self.value
+
+
+class Connection:
+    """A connection, and its coordinator, that has the members of a group."""
+
+    backend = 'zk'
+
+    def __init__(self) -> None:
+        self.members: set[bytes] | Exception = set()
+
+    @contextlib.contextmanager
+    def use(self, deadline: requests.Deadline) -> Iterator[Any]:
+        yield connections.Connected(self, b'reader')
+
+    def get_members(self, group: bytes) -> Result:
+        return Result(self.members)
+
+    def get_member_capabilities(self, group: bytes, member: bytes) -> Result:
+        return Result({'machine': 'somewhere'})
+
+
+class GroupReaderTest(base.TestCase):
+    """What a reading is worth."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        conf = self.make_conf('[zookeeper]\naddress = h1\n')
+        self.connection = Connection()
+        self.reader = reading.GroupReader(
+            kazoo_client.Settings(conf),
+            self.connection,
+            'compute',
+            pace.Patience(2.0),
+        )
+        self.addCleanup(self.reader.observer.close)
+
+    def join(self, *hosts: str) -> None:
+        self.connection.members = {naming.member_id(host) for host in hosts}
+
+    def test_who_is_not_in_the_group_has_left_it(self) -> None:
+        self.join('a', 'B')
+        self.assertEqual(
+            evidence.Reading(frozenset('ab')), self.reader.read(1.0)
+        )
+        self.connection.members = set()
+        self.assertEqual(evidence.Reading(frozenset()), self.reader.read(1.0))
+
+    def test_a_group_that_is_not_there_is_no_evidence(self) -> None:
+        self.join('a')
+        self.reader.read(1.0)
+        self.connection.members = coordination.GroupNotCreated(b'compute')
+        self.assertEqual(
+            evidence.Reading(frozenset(), evidence.EMPTIED, complete=False),
+            self.reader.read(1.0),
+        )
+
+    def test_nor_is_one_where_most_have_joined_anew(self) -> None:
+        self.join('a', 'b', 'c')
+        self.reader.read(1.0)
+        self.join('a', 'b')
+        found = self.reader.read(1.0)
+        self.assertEqual(
+            evidence.Reading(
+                frozenset('ab'), evidence.REJOINED, complete=False
+            ),
+            found,
+        )
+        self.assertIsNone(self.reader.read(1.0).doubt)
+
+    def test_a_host_is_the_same_with_and_without_capitals(self) -> None:
+        self.join('CTL1', 'ctl1', 'b')
+        for host in ('CTL1', 'ctl1', 'B'):
+            self.assertTrue(self.reader.observer.is_up(host))
+        members = self.reader.view({'Ctl1'}).members
+        self.assertEqual(['b', 'CTL1'], [each.host for each in members])
+        self.assertEqual(
+            [{None}, {'somewhere'}],
+            [
+                {each.machine for each in member.incarnations}
+                for member in members
+            ],
+        )
+
 
 class SettingsTest(base.TestCase):
-    def settings(self, text: str) -> _zookeeper.Settings:
-        return _zookeeper.Settings(
+    def settings(self, text: str) -> kazoo_client.Settings:
+        return kazoo_client.Settings(
             self.make_conf(f'[zookeeper]\naddress = h1\n{text}')
         )
 
@@ -83,6 +255,43 @@ class SettingsTest(base.TestCase):
         self.assertEqual('servicegroups', settings.namespace)
 
 
+#: Has kazoo's loop told of a request that there is not.
+WOKEN = """
+import sys
+
+import eventlet
+eventlet.monkey_patch()
+
+from oslo_config import cfg
+
+from nova_servicegroup.drivers.zk import kazoo_client
+from nova_servicegroup import opts
+
+conf = cfg.ConfigOpts()
+opts.register_opts(conf)
+conf(['--config-file', sys.argv[1]], project='nova')
+client = kazoo_client.Settings(conf).coordinator(b'a@1')._coord
+loop = client._connection
+loop._read_sock, loop._write_sock = client.handler.create_socket_pair()
+with eventlet.Timeout(5):
+    loop._send_request(1.0, 1.0)
+print('went on')
+"""
+
+
+class KazooWakeTest(base.TestCase):
+    def test_a_wake_without_a_request_blocks_nobody_under_eventlet(self):
+        text = '[zookeeper]\naddress = 127.0.0.1:1\n'
+        file = self.create_tempfiles([('nova', text)], ext='.conf')[0]
+        done = subprocess.run(
+            [sys.executable, '-c', WOKEN, file],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        self.assertEqual('went on\n', done.stdout, done.stderr)
+
+
 class KazooLogTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
@@ -91,28 +300,72 @@ class KazooLogTest(base.TestCase):
         self.logger.setLevel(logging.NOTSET)
 
     def test_it_is_quiet_by_default(self) -> None:
-        _zookeeper.quieten_kazoo(self.make_conf())
+        kazoo_log.quieten(self.make_conf())
         self.assertEqual(logging.ERROR, self.logger.level)
 
     def test_a_level_that_somebody_chose_stays(self) -> None:
         self.logger.setLevel(logging.INFO)
-        _zookeeper.quieten_kazoo(self.make_conf())
+        kazoo_log.quieten(self.make_conf())
         self.assertEqual(logging.INFO, self.logger.level)
 
     def test_it_is_not_quiet_where_somebody_debugs(self) -> None:
         conf = self.make_conf('[DEFAULT]\ndebug = true\n')
         conf.register_opt(cfg.BoolOpt('debug'))
-        _zookeeper.quieten_kazoo(conf)
+        kazoo_log.quieten(conf)
         self.assertEqual(logging.NOTSET, self.logger.level)
 
-    def test_no_password_is_logged_at_any_level(self) -> None:
-        self.logger.setLevel(logging.DEBUG)
+    def debugged(self, text: str, *args: object, level: int = 10) -> str:
+        """Return what is logged where somebody debugs."""
+        self.logger.setLevel(1)
         for _ in range(2):
-            _zookeeper.quieten_kazoo(self.make_conf())
+            kazoo_log.quieten(self.make_conf())
         client = logging.getLogger('kazoo.client')
-        auth = serialization.Auth(0, 'digest', 'nova:hush')
-        client.debug('Sending request(xid=%s): %s', -4, auth)
-        client.debug('Sending request(xid=%s): %s', 1, 'Ping')
-        self.assertNotIn('hush', self.log.output)
-        self.assertIn('Ping', self.log.output)
         self.assertEqual(1, len(client.filters))
+        client.log(level, text, *args)
+        client.debug('Sending request(xid=%s): %s', 1, 'Ping')
+        self.assertIn('Ping', self.log.output)
+        return str(self.log.output)
+
+    def test_no_password_is_logged_at_any_level(self) -> None:
+        auth = serialization.Auth(0, 'digest', 'nova:hush')
+        output = self.debugged('Sending request(xid=%s): %s', -4, auth)
+        self.assertNotIn('hush', output)
+
+    def test_nor_is_the_digest_of_one(self) -> None:
+        acl = security.make_digest_acl('nova', 'hush', all=True)
+        digest = acl.id.id.partition(':')[2]
+        create = serialization.Create('/one', b'', [acl], 0)
+        for each in (
+            create,
+            serialization.Create2('/two', b'', [acl], 0),
+            serialization.SetACL('/three', [acl], 0),
+            serialization.Transaction([create]),
+            ([acl], 'what a server answers'),
+        ):
+            output = self.debugged('Sending request(xid=%s): %s', 1, each)
+            self.assertNotIn(digest, output)
+        for path in ('/one', '/two', '/three', 'what a server answers'):
+            self.assertIn(path, output)
+
+    def test_nor_is_what_a_session_can_be_taken_over_with(self) -> None:
+        connect = serialization.Connect(0, 0, 4000, 17, b'hush', False)
+        output = self.debugged('Sending request(xid=%s): %s', None, connect)
+        self.assertIn('session_id=17', output)
+        output = self.debugged(
+            'Using session_id: %r session_passwd: %s', 17, 'hush', level=5
+        )
+        self.assertNotIn('hush', output)
+
+    def test_what_cannot_be_looked_through_is_not_logged(self) -> None:
+        class Odd(tuple):
+            _fields = ('passwd',)
+
+        self.assertNotIn('hush', self.debugged('%s', Odd(('hush',))))
+
+    def test_what_everybody_may_know_is_logged_as_it_is(self) -> None:
+        for each in (
+            serialization.Create('/a', b'', security.OPEN_ACL_UNSAFE, 1),
+            serialization.GetChildren('/a', None),
+            ['host@token'],
+        ):
+            self.assertIn(str(each), self.debugged('%s', each))

@@ -1,0 +1,75 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Lists of server addresses as operators write them."""
+
+import ipaddress
+import re
+
+from oslo_utils import netutils
+
+from nova_servicegroup import exceptions
+
+_ACCEPTED = 'host, host:port or [address]:port, each once, separated by commas'
+
+#: What may stand before an address, as clients of memcached take it; the
+#: host, in brackets or not; and the port.
+_PLACE = re.compile(
+    r'(?:inet6?:)?'
+    r'(?:\[(?P<closed>[^][]+)\]|(?P<open>[^][:]+))'
+    r'(?::(?P<port>[0-9]{1,5}))?'
+)
+#: A name as resolvers take it, with letters of any language.
+_NAME = re.compile(r'[\w.-]+')
+
+
+def parse(option: str, value: str, default_port: int) -> list[str]:
+    """Return the addresses in value, each as host:port.
+
+    Quotes around the whole are dropped, as are empty places and repetitions.
+
+    :param option: what to call the option in an error
+    :raises ConfigurationError: a place that is no address
+    """
+    found = [
+        _address(option, value, place.strip(), default_port)
+        for place in value.strip(' \t"\'').split(',')
+        if place.strip()
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _address(option: str, value: str, place: str, default_port: int) -> str:
+    # An IPv6 address alone needs no brackets.
+    bare = ':' in place and _is_host(place)
+    found = _PLACE.fullmatch(f'[{place}]' if bare else place)
+    # What stands before an @ is a secret.
+    shown = None if '@' in value else value
+    if found is None:
+        raise exceptions.ConfigurationError(option, shown, _ACCEPTED)
+    host = found['closed'] or found['open']
+    port = int(found['port'] or default_port)
+    if not _is_host(host) or not netutils.is_valid_port(port) or not port:
+        raise exceptions.ConfigurationError(option, shown, _ACCEPTED)
+    return f'{netutils.escape_ipv6(host)}:{port}'
+
+
+def _is_host(host: str) -> bool:
+    """Tell whether it is a name or an address."""
+    if ':' not in host:
+        return _NAME.fullmatch(host) is not None
+    address, _, scope = host.partition('%')
+    try:
+        ipaddress.IPv6Address(address)
+    except ValueError:
+        return False
+    return '%' not in host or _NAME.fullmatch(scope) is not None

@@ -1,0 +1,176 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What the drivers share whose backend keeps the memberships."""
+
+import abc
+from collections.abc import Callable, Iterable
+import datetime
+import time
+from typing import Protocol
+
+from oslo_config import cfg
+from oslo_log import log as logging
+
+from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers.common import registering
+from nova_servicegroup import membership
+from nova_servicegroup import observer
+from nova_servicegroup import pace
+from nova_servicegroup import process
+from nova_servicegroup import services
+
+LOG = logging.getLogger(__name__)
+
+
+class Registration(registering.Registration, Protocol):
+    """One member of one group, for as long as its service runs."""
+
+    def start(self, service: services.Service) -> None:
+        """Join, as far as it is possible at once, and go on beating."""
+
+
+class GroupReader(observer.Source):
+    """Reads one group, for the observer that it has.
+
+    :param settle_time: see membership.Membership
+    :param patience: see base.observe
+    """
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        name: str,
+        settle_time: float,
+        patience: pace.Patience,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.observer = base.observe(
+            conf, name, self, settle_time, patience, clock
+        )
+
+    @abc.abstractmethod
+    def view(self, detailed: base.Detailed) -> base.View:
+        """See base.Driver."""
+
+
+class Backend(Protocol):
+    """The reading side of one process: its connections, for all groups."""
+
+    def reader(self, group: str) -> GroupReader:
+        """Return a new reader of a group."""
+
+    def check(self) -> str:
+        """See base.Driver."""
+
+    def close(self) -> None:
+        """See base.Driver."""
+
+
+class Reading(dict[str, GroupReader]):
+    """One process's backend, and its reader of each group, made when asked."""
+
+    def __init__(self, backend: Backend) -> None:
+        super().__init__()
+        self.backend = backend
+
+    def __missing__(self, group: str) -> GroupReader:
+        return self.setdefault(group, self.backend.reader(group))
+
+
+class CoordinatedDriver(registering.RegisteringDriver):
+    """A driver whose members are registered, and whose groups are read.
+
+    :param make: makes the registration of a host in a group
+    :param connect: makes the reading side; opens no connection yet
+    """
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        make: Callable[[str, str], Registration],
+        connect: Callable[[], Backend],
+    ) -> None:
+        super().__init__(conf)
+        self._make = make
+        self._reading = process.PerProcess(lambda: Reading(connect()))
+        # The observers that were used last, perhaps by a parent process. To
+        # ask for this process's own is a system call for each question.
+        self._latest: dict[str, observer.Observer] = {}
+        self._dates = observer.Dates()
+
+    def join(self, member: str, group: str, service: services.Service) -> None:
+        """See base.Driver."""
+        if not service.report_interval:
+            LOG.warning(
+                '%s does not join group %s: report_interval is 0.',
+                member,
+                group,
+            )
+            return
+        self.leave(member, group)
+        registration = self._make(member, group)
+        self._registrations.get()[member, group] = registration
+        registration.start(service)
+
+    def is_up(self, service_ref: services.ServiceRef) -> bool:
+        """See base.Driver."""
+        try:
+            group = service_ref['topic'] or base.group_of(service_ref)
+            host = service_ref['host']
+            seen = self._latest.get(group)
+            known = None if seen is None else seen.recall(host)
+            return (
+                self._observer(group).is_up(host) if known is None else known
+            )
+        except Exception:
+            return base.is_up_all_the_same(service_ref)
+
+    def _observer(self, group: str) -> observer.Observer:
+        seen = self._latest[group] = self._reading.get()[group].observer
+        return seen
+
+    def updated_time(
+        self, service_ref: services.ServiceRef
+    ) -> datetime.datetime | None:
+        """See base.Driver."""
+        group = base.group_of(service_ref)
+        seen = self._latest.get(group)
+        if seen is None or seen.is_due():
+            seen = self._observer(group)
+            seen.refresh()
+        proof = self._dates.date(seen.proof(service_ref['host']))
+        return base.later(proof, service_ref)
+
+    def expect(self, group: str, hosts: Iterable[str]) -> None:
+        """See base.Driver."""
+        reader = self._reading.get()[group]
+        for host in hosts:
+            reader.want(membership.canonical(host))
+
+    def view(self, group: str, detailed: base.Detailed = False) -> base.View:
+        """See base.Driver."""
+        return self._reading.get()[group].view(detailed)
+
+    def check(self) -> str:
+        """See base.Driver."""
+        return self._reading.get().backend.check()
+
+    def close(self) -> None:
+        """See base.Driver."""
+        super().close()
+        reading = self._reading.peek()
+        if reading is not None:
+            for each in list(reading.values()):
+                each.observer.close()
+            reading.backend.close()

@@ -1,0 +1,94 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The names of hosts and groups, as every backend takes them."""
+
+import secrets
+import time
+import urllib.parse
+
+#: Separates the escaped host from the token of a member id.
+SEPARATOR = '@'
+#: Characters of the name of a host: more than Nova's services table takes.
+_LONGEST = 1000
+#: Bytes of a member id: each character may become four times three.
+LONGEST_ID = 12 * _LONGEST + 64
+
+
+def escape(name: str) -> str:
+    """Return name in the letters that every backend takes: A-Za-z0-9._:-~%.
+
+    Anything else becomes the %XX of its UTF-8 bytes, if need be of what is no
+    character.
+    """
+    return urllib.parse.quote(name, safe=':', errors='surrogatepass')
+
+
+def unescape(name: str) -> str:
+    """Return what escape was given.
+
+    :raises ValueError: escape never makes such a name
+    """
+    host = urllib.parse.unquote(name, errors='surrogatepass')
+    if escape(host) != name:
+        raise ValueError(f'{name!r} is not an escaped name')
+    return host
+
+
+def is_host(name: object) -> bool:
+    """Tell whether this can be the name of a host."""
+    return isinstance(name, str) and 0 < len(name) <= _LONGEST
+
+
+def token() -> bytes:
+    """Return a token that nobody else has; it tells when it was made."""
+    return int(time.time()).to_bytes(4, 'big') + secrets.token_bytes(4)
+
+
+def since(token: bytes) -> float | None:
+    """Return when a token was made, in seconds since the epoch.
+
+    None: it is none of ours.
+    """
+    return float(int.from_bytes(token[:4], 'big')) if len(token) == 8 else None
+
+
+def member_id(host: str) -> bytes:
+    """Return an id of host's that no other coordinator has."""
+    return f'{escape(host)}{SEPARATOR}{token().hex()}'.encode('ascii')
+
+
+def joined(member: bytes) -> float | None:
+    """Return when a member id was made, in seconds since the epoch.
+
+    None: it cannot be told.
+    """
+    try:
+        text = member[-LONGEST_ID:].decode('ascii').rpartition(SEPARATOR)[2]
+        return since(bytes.fromhex(text))
+    except ValueError:
+        return None
+
+
+def host_of(member: bytes) -> str:
+    """Return the host of a member id.
+
+    :raises ValueError: member_id never makes such an id
+    """
+    if len(member) > LONGEST_ID:
+        raise ValueError('it is too long for a member id')
+    name, separator, token = member.decode('ascii').rpartition(SEPARATOR)
+    host = unescape(name)
+    if not (separator and token and is_host(host)):
+        raise ValueError(f'{member!r} is not a member id')
+    return host

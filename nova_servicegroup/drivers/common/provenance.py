@@ -1,0 +1,61 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Where the processes behind members run."""
+
+import os
+import socket
+from typing import Any
+
+from nova_servicegroup.drivers import base
+from nova_servicegroup import escaping
+
+#: Characters of what is shown.
+_LONGEST = 255
+
+
+def origin(reads: str) -> dict[str, Any]:
+    """Return what tells two processes with one host name apart.
+
+    :param reads: the driver by which this one asks who is up
+    """
+    return {
+        'machine': socket.gethostname(),
+        'pid': os.getpid(),
+        'reads': reads,
+    }
+
+
+def incarnation(
+    name: str, since: float | None, found: Any
+) -> base.Incarnation:
+    """Return an incarnation by what it said of its origin.
+
+    :param found: anything is possible
+    """
+    origin = found if isinstance(found, dict) else {}
+    pid = origin.get('pid')
+    return base.Incarnation(
+        escaping.printable(name, _LONGEST),
+        since,
+        _text(origin.get('machine')),
+        pid if type(pid) is int and 0 < pid < 2**32 else None,
+        _text(origin.get('reads')),
+    )
+
+
+def _text(value: Any) -> str | None:
+    """Return what is only shown, as it can be shown; None: it is no text."""
+    if not isinstance(value, str):
+        return None
+    return escaping.printable(value, _LONGEST)

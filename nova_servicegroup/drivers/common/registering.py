@@ -1,0 +1,57 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What the drivers share that have a registration for each member."""
+
+from typing import Protocol
+
+from oslo_config import cfg
+
+from nova_servicegroup.drivers import base
+from nova_servicegroup import process
+from nova_servicegroup import reporter
+
+
+class Registration(Protocol):
+    """One member of one group, for as long as its service runs."""
+
+    reporter: reporter.Reporter
+
+    def stop(self) -> None:
+        """Leave, in bounded time. Raises nothing."""
+
+
+class RegisteringDriver(base.Driver):
+    """A driver that knows its registrations in this process."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        super().__init__(conf)
+        self._registrations: process.PerProcess[
+            dict[tuple[str, str], Registration]
+        ] = process.PerProcess(dict)
+
+    def leave(self, member: str, group: str) -> None:
+        """See base.Driver."""
+        registration = self._registrations.get().pop((member, group), None)
+        if registration is not None:
+            registration.stop()
+
+    def reporters(self) -> dict[tuple[str, str], reporter.Reporter]:
+        """See base.Driver."""
+        joined = self._registrations.get().copy()
+        return {key: each.reporter for key, each in joined.items()}
+
+    def close(self) -> None:
+        """See base.Driver."""
+        for member, group in list(self._registrations.get()):
+            self.leave(member, group)

@@ -1,0 +1,164 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The members of a group, as the names of nodes tell them."""
+
+from collections.abc import Callable, Collection, Set
+import math
+import time
+
+from oslo_log import log as logging
+
+from nova_servicegroup.drivers.common import naming
+from nova_servicegroup import escaping
+from nova_servicegroup import evidence
+from nova_servicegroup import membership
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds between two lines on nodes that are no members, at least, and so
+#: many of them are named in one.
+_SELDOM = 3600.0
+
+_NAMED = 10
+
+
+class Roster:
+    """Turns member ids into hosts, looking only at those that changed.
+
+    :ivar doubles: the hosts with more than one member id
+    :ivar rejoined: whether more than half of those that stayed have ids that
+        are all new: then they were lost and have joined again, and so may the
+        others
+    """
+
+    def __init__(
+        self, group: str, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._strangers = _Strangers(group, clock)
+        self._ids: Set[bytes] = frozenset()
+        self._by_host: dict[str, set[bytes]] = {}
+        self._hosts: Set[str] = frozenset()
+        # The names of those that are not canonical.
+        self._names: dict[str, str] = {}
+        self.doubles: set[str] = set()
+        self.rejoined = False
+
+    def take(self, ids: Set[bytes]) -> Set[str]:
+        """Return the hosts of ids, canonical."""
+        before = self._ids
+        came, gone = ids - before, before - ids
+        self._ids = ids
+        left = {self._remove(each) for each in gone}
+        # Near to each other in memory, as whoever asks about all goes.
+        strangers = [each for each in sorted(came) if not self._add(each)]
+        self._strangers.note(strangers)
+        self.rejoined = bool(gone) and self._has_rejoined(left, before)
+        if came or gone:
+            self._hosts = frozenset(self._by_host)
+        return self._hosts
+
+    def name(self, host: str) -> str:
+        """Return a host's name as it has joined."""
+        return self._names.get(host, host)
+
+    def all_ids(self) -> Set[bytes]:
+        """Return the ids of all members."""
+        return frozenset().union(*self._by_host.values())
+
+    def ids(self, host: str) -> list[bytes]:
+        """Return the member ids of host, sorted."""
+        return sorted(self._by_host.get(host, ()))
+
+    def _has_rejoined(self, left: set[str | None], before: Set[bytes]) -> bool:
+        """Tell whether most of those that stayed have joined anew.
+
+        Of fewer than three that is by chance, unless nobody else has stayed.
+
+        :param left: the hosts of which an id is gone
+        :param before: all ids until now
+        """
+        stayed = sum(host in self._by_host for host in self._hosts)
+        anew = sum(
+            not self._by_host[host] & before
+            for host in left
+            if host is not None and host in self._by_host
+        )
+        if anew == stayed:
+            return stayed > 0 and len(self._hosts) >= evidence.MASS_LOSS
+        return anew >= evidence.MASS_LOSS and 2 * anew > stayed
+
+    def _add(self, member_id: bytes) -> bool:
+        """Take a member id; tell whether it is one."""
+        name = _name_of(member_id)
+        if name is None:
+            return False
+        host = membership.canonical(name)
+        if host != name:
+            self._names[host] = name
+        ids = self._by_host.setdefault(host, set())
+        ids.add(member_id)
+        if len(ids) > 1:
+            self.doubles.add(host)
+        return True
+
+    def _remove(self, member_id: bytes) -> str | None:
+        """Forget a member id; return its host, None: it is no member's."""
+        name = _name_of(member_id)
+        if name is None:
+            return None
+        host = membership.canonical(name)
+        ids = self._by_host[host]
+        ids.discard(member_id)
+        if len(ids) < 2:
+            self.doubles.discard(host)
+        if not ids:
+            del self._by_host[host]
+            self._names.pop(host, None)
+        return host
+
+
+class _Strangers:
+    """Tells of the nodes in a group that are no members.
+
+    Whoever can write there can make and delete any number of them, so it is
+    told in one line, which comes once in an hour at most.
+    """
+
+    def __init__(self, group: str, clock: Callable[[], float]) -> None:
+        self._group = group
+        self._clock = clock
+        self._due = -math.inf
+        self._untold = 0
+
+    def note(self, ids: Collection[bytes]) -> None:
+        """Take note of the strangers that have come."""
+        self._untold += len(ids)
+        if not ids or self._clock() < self._due:
+            return
+        LOG.warning(
+            'Group %s: %d nodes are no members and are ignored: %s',
+            escaping.printable(self._group),
+            self._untold,
+            escaping.names(
+                [each.decode(errors='replace') for each in ids], _NAMED
+            ),
+        )
+        self._due, self._untold = self._clock() + _SELDOM, 0
+
+
+def _name_of(member_id: bytes) -> str | None:
+    """Return the host of a member id; None: it is no member's."""
+    try:
+        return naming.host_of(member_id)
+    except ValueError:
+        return None

@@ -1,0 +1,256 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""By which route a service has its record say that it lives, or has left."""
+
+import abc
+from collections.abc import Callable
+import random
+import time
+
+from oslo_log import log as logging
+
+from nova_servicegroup.drivers.db import looking
+from nova_servicegroup.drivers.db import relay
+from nova_servicegroup.drivers.db import store
+from nova_servicegroup.drivers.db import ways
+from nova_servicegroup import exceptions
+from nova_servicegroup import services
+
+LOG = logging.getLogger(__name__)
+
+#: An answer that came in this share of an interval leaves time for a look.
+_LOOK = 0.4
+
+
+class Route(abc.ABC):
+    """Writes the record of one service. No call is bounded."""
+
+    @abc.abstractmethod
+    def beat(self) -> float | None:
+        """Write a heartbeat.
+
+        :returns: for how long to put off the next; see reporter.Reporter
+        :raises ServiceGroupError: it is not written
+        """
+
+    @abc.abstractmethod
+    def leave(self) -> None:
+        """Write that the service has left, if that can be written.
+
+        :raises ServiceGroupError: it is not written
+        """
+
+
+def choose(service: services.Service, name: str, down_time: float) -> Route:
+    """Return the shortest way that a service has to its record.
+
+    :param name: what to call the service in the log
+    :param down_time: seconds without a heartbeat after which it is down
+    """
+    if service.engine() is not None:
+        return Database(service)
+    transport = service.transport()
+    if transport is None:
+        return Nova(service)
+    return Relay(service, name, transport, down_time)
+
+
+class Database(Route):
+    """Writes into the database."""
+
+    def __init__(self, service: services.Service) -> None:
+        self._service = service
+        self._store = store.Store(service.engine)
+
+    def beat(self) -> None:
+        """See Route.
+
+        :raises RecordDeleted: the record is gone
+        """
+        service = self._service
+        if self._store.beat([service.record_id]):
+            raise exceptions.RecordDeleted(service.binary, service.host)
+        service.note_heartbeat()
+
+    def leave(self) -> None:
+        """See Route."""
+        self._store.leave(self._service.record_id)
+
+
+class Nova(Route):
+    """Has Nova write, in its own way."""
+
+    def __init__(self, service: services.Service) -> None:
+        self._service = service
+
+    def beat(self) -> float | None:
+        """See Route."""
+        self._service.save_heartbeat()
+        return None
+
+    def leave(self) -> None:
+        """See Route. A service of another program need not know how."""
+        save = getattr(self._service, 'save_departure', None)
+        if save is not None:
+            save()
+
+
+class Relay(Nova):
+    """Has a collector write heartbeats, or Nova, where none answers.
+
+    See ways for which of them, and when.
+
+    :param down_time: seconds without a heartbeat after which it is down
+    """
+
+    def __init__(
+        self,
+        service: services.Service,
+        name: str,
+        transport: object,
+        down_time: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(service)
+        self._name = name
+        self._clock = clock
+        self._client = relay.Client(transport)
+        rules = ways.Rules(service.report_interval, down_time)
+        self._state = ways.first(rules, clock())
+        self._collected: bool | None = None
+        read = getattr(service, 'read_heartbeat', None)
+        self._looks = (
+            None
+            if read is None
+            else looking.Looks(read, 3 * rules.interval, clock=clock)
+        )
+
+    def beat(self) -> float:
+        """Write one heartbeat; return for how long to put off the next.
+
+        :raises RecordDeleted: the record is gone
+        :raises BackendError: nobody wrote it
+        """
+        error = self._ask_collector()
+        if self._state.way is ways.Way.NOVA:
+            self._tell(False, error)
+            self._save()
+        elif error is not None:
+            raise error
+        elif self._client.behind:
+            return self._state.rules.put_off
+        return 0.0
+
+    def _ask_collector(self) -> exceptions.BackendError | None:
+        """Have a collector write a heartbeat; return why it did not.
+
+        :raises RecordDeleted: the record is gone
+        """
+        begun = self._clock()
+        if begun < self._state.ask_at:
+            self._go_on(ways.Kind.RESTING, begun)
+            return exceptions.BackendError(
+                relay.TOPIC, 'was of no use a moment ago'
+            )
+        try:
+            there = self._client.beat(self._service.record_id, self._wait())
+        except Exception as error:
+            # It may have been written all the same.
+            self._service.note_heartbeat()
+            self._go_on(ways.kind_of(error), begun)
+            return relay.as_backend_error(error)
+        behind = self._client.behind
+        self._go_on(ways.Kind.BEHIND if behind else ways.Kind.WRITTEN, begun)
+        self._tell(True)
+        if not there:
+            return self._check_gone(begun)
+        self._service.note_heartbeat()
+        return self._look(begun)
+
+    def _wait(self) -> float:
+        """Return the seconds to wait for an answer, which are also its TTL.
+
+        Both ways are over before the next heartbeat. They differ by chance: if
+        a collector that is overloaded had all wait for the same time, it would
+        read each of them when that is nearly over, and answer none in time.
+        And those go first whose last ones were late.
+        """
+        least = min(0.2 + 0.1 * self._state.late, 0.6)
+        may_save = self._clock() >= self._state.save_at
+        share = 0.4 if may_save else random.uniform(least, 0.7)
+        return max(1.0, share * self._state.rules.interval)
+
+    def _check_gone(self, begun: float) -> exceptions.BackendError:
+        """Return why an answer that the record is gone is not believed.
+
+        :raises RecordDeleted: it is gone, as far as anybody can tell
+        """
+        if self._looks is None or self._looks.is_gone():
+            raise exceptions.RecordDeleted(
+                self._service.binary, self._service.host
+            )
+        self._go_on(ways.Kind.UNWRITTEN, begun)
+        return exceptions.BackendError(
+            relay.TOPIC, 'it says that a record is gone which is there'
+        )
+
+    def _look(self, begun: float) -> exceptions.BackendError | None:
+        """Return why an answer is not to be believed, if that is so.
+
+        :raises RecordDeleted: the record is gone
+        """
+        late = self._clock() - begun > _LOOK * self._state.rules.interval
+        if self._looks is None or late or self._looks.is_written():
+            return None
+        LOG.warning(
+            '%s: collectors answer that its heartbeats are written, but its '
+            'record shows none. Somebody else reads the queue %s, or a '
+            'nova-conductor writes to another database.',
+            self._name,
+            relay.TOPIC,
+        )
+        self._go_on(ways.Kind.UNWRITTEN, begun)
+        return exceptions.BackendError(relay.TOPIC, 'writes nothing')
+
+    def _save(self) -> None:
+        """Have Nova write it.
+
+        :raises ServiceGroupError: it did not
+        """
+        begun, kind = self._clock(), ways.Kind.UNSAVED
+        try:
+            self._service.save_heartbeat()
+            kind = ways.Kind.SAVED
+        finally:
+            self._go_on(kind, begun)
+        if self._looks is not None:
+            self._looks.note_saved()
+
+    def _go_on(self, kind: ways.Kind, begun: float) -> None:
+        outcome = ways.Outcome(kind, begun, self._clock(), random.random())
+        self._state = ways.next(self._state, outcome)
+
+    def _tell(self, collected: bool, error: object = None) -> None:
+        if collected == self._collected:
+            return
+        self._collected = collected
+        if collected:
+            LOG.info('%s: a collector writes the heartbeats.', self._name)
+        else:
+            LOG.info(
+                '%s: no collector answers (%s); nova-conductor writes the '
+                'heartbeats.',
+                self._name,
+                error,
+            )

@@ -1,0 +1,178 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The keys of a group, and what is asked about them.
+
+The key of a group is the beginning of those of its members, as with tooz. Its
+value is a marker: with another one, the group was emptied and is made anew.
+"""
+
+import base64
+from collections.abc import Callable
+import math
+import time
+from typing import Any, NamedTuple
+import uuid
+
+from nova_servicegroup import exceptions
+from nova_servicegroup import pace
+
+
+class State(NamedTuple):
+    """A group as etcd had it.
+
+    :ivar marker: of the group; None: there is no such group
+    :ivar revision: of etcd, at which it was so
+    """
+
+    marker: str | None = None
+    revision: int = 0
+    ids: frozenset[bytes] = frozenset()
+
+
+class Group:
+    """The member ids of a group. What has not changed is not read again.
+
+    After a failure, or a long time, it is read anew: etcd may have been
+    restored from a snapshot, and its revisions have been there before.
+
+    :param key: of the group
+    """
+
+    def __init__(
+        self, key: bytes, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._key = key
+        self._clock = clock
+        self._state = State()
+        self._read_at = -math.inf
+
+    def read(self, client: Any) -> State:
+        """Return the group as it is.
+
+        :param client: of etcd3gw
+        :raises Exception: whatever a foreign answer may lead to
+        """
+        begun, known = self._clock(), self._state
+        if begun - self._read_at > pace.IDLE:
+            known = State()
+        self._read_at = -math.inf
+        state = self._state = self._read(client, known)
+        self._read_at = begun
+        return state
+
+    def _read(self, client: Any, known: State) -> State:
+        group, members = client.transaction(
+            {
+                'compare': [],
+                'success': [
+                    {'request_range': {'key': encode(self._key)}},
+                    {'request_range': {**self._all(), 'count_only': True}},
+                ],
+            }
+        )['responses']
+        found = group['response_range'].get('kvs')
+        state = State(found[0].get('value', '') if found else None)
+        members = members['response_range']
+        revision = int(members['header']['revision'])
+        if state.marker is not None:
+            if state.marker == known.marker and revision >= known.revision:
+                state = known
+            if revision != state.revision or _count(members) != len(state.ids):
+                state = self._update(client, state)
+        return state
+
+    def _update(self, client: Any, state: State) -> State:
+        """Read what has come since; all, where something has gone, too."""
+        found = self._range(client, state.marker, state.revision)
+        ids = state.ids | _ids(found, len(self._key))
+        if state.revision and len(ids) != _count(found):
+            found = self._range(client, state.marker, 0)
+            ids = _ids(found, len(self._key))
+        return State(state.marker, int(found['header']['revision']), ids)
+
+    def _range(self, client: Any, marker: str | None, since: int) -> Any:
+        """Read what was created since a revision, of the group as it was.
+
+        :raises BackendError: it was made anew meanwhile
+        """
+        options = {'keys_only': True, 'min_create_revision': since + 1}
+        same = {'key': encode(self._key), 'target': 'VALUE', 'value': marker}
+        answer = client.transaction(
+            {
+                'compare': [same],
+                'success': [{'request_range': {**self._all(), **options}}],
+            }
+        )
+        if not answer.get('succeeded'):
+            raise exceptions.BackendError('etcd', 'the group was made anew')
+        return answer['responses'][0]['response_range']
+
+    def _all(self) -> dict[str, str]:
+        end = self._key[:-1] + bytes([self._key[-1] + 1])
+        return {'key': encode(self._key), 'range_end': encode(end)}
+
+
+def key(namespace: str, group: bytes) -> bytes:
+    """Return the key of a group, where tooz would have it."""
+    return b'tooz/groups/%s:%s/' % (namespace.encode('ascii'), group)
+
+
+def joining(group_key: bytes, member: bytes, lease: int, value: bytes) -> Any:
+    """Return the transaction that joins, unless that was done.
+
+    :param group_key: the key of the group
+    :param lease: with which the member goes
+    :param value: what it says of itself
+    """
+    group, own = encode(group_key), encode(group_key + member)
+    no_group = {'key': group, 'target': 'VERSION', 'version': 0}
+    put_group = {'key': group, 'value': encode(uuid.uuid4().hex.encode())}
+    return {
+        'compare': [
+            {'key': own, 'target': 'LEASE', 'lease': lease},
+            {**no_group, 'result': 'GREATER'},
+        ],
+        'success': [],
+        'failure': [
+            {
+                'request_put': {
+                    'key': own,
+                    'value': encode(value),
+                    'lease': lease,
+                }
+            },
+            {
+                'request_txn': {
+                    'compare': [no_group],
+                    'success': [{'request_put': put_group}],
+                    'failure': [],
+                }
+            },
+        ],
+    }
+
+
+def encode(data: bytes) -> str:
+    """Return bytes as the gateway takes them."""
+    return base64.b64encode(data).decode('ascii')
+
+
+def _ids(found: Any, length: int) -> frozenset[bytes]:
+    """Return what follows the group's key, which has that length."""
+    keys = (base64.b64decode(each['key']) for each in found.get('kvs', ()))
+    return frozenset(each[length:] for each in keys if len(each) > length)
+
+
+def _count(found: Any) -> int:
+    """Return the number of members; the key of the group is none."""
+    return int(found.get('count', 0)) - 1

@@ -1,0 +1,94 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the options say about memcached servers."""
+
+from oslo_config import cfg
+
+from nova_servicegroup.drivers.common import addresses
+from nova_servicegroup.drivers.common import requests
+from nova_servicegroup.drivers.mc import keyspace
+from nova_servicegroup.drivers.mc import local_server
+from nova_servicegroup.drivers.mc import storage
+from nova_servicegroup.drivers.mc import tooz_server
+from nova_servicegroup import exceptions
+from nova_servicegroup import opts
+
+Server = storage.Server
+
+
+class Settings:
+    """What the options say about servers.
+
+    :raises ConfigurationError: an option cannot be used
+    :raises LibraryMissing: servers are named and the client is not there
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self.conf = conf
+        self.addresses = _addresses(conf)
+        if self.addresses:
+            requests.require('mc', 'pymemcache', 'mc')
+            if conf.memcached.use_tls:
+                _check_tls(conf, self.addresses[0])
+        self.ttl = opts.memcached_ttl(conf)
+        self.keys = keyspace.Keys(conf.memcached.key_prefix)
+
+    def servers(self, member_id: str) -> list[storage.Server]:
+        """Return the servers, for one member or reader."""
+        if not self.addresses:
+            return [local_server.LocalServer(self.ttl)]
+        return [
+            tooz_server.ToozServer(
+                address, self.conf, self.keys, member_id, self.ttl
+            )
+            for address in self.addresses
+        ]
+
+
+def _addresses(conf: cfg.ConfigOpts) -> list[str]:
+    """Return the servers of the driver, else those of Nova's cache."""
+    servers = conf.memcached_servers
+    option = '[DEFAULT] memcached_servers'
+    if not servers or servers == ['<None>']:
+        option, servers = '[cache] memcache_servers', _cache_servers(conf)
+    return addresses.parse(option, ','.join(servers), 11211)
+
+
+def _cache_servers(conf: cfg.ConfigOpts) -> list[str]:
+    """Return oslo.cache's servers if somebody has set them."""
+    if not opts.is_set(conf, 'memcache_servers', 'cache'):
+        return []
+    return list(conf.cache.memcache_servers)
+
+
+def _check_tls(conf: cfg.ConfigOpts, address: str) -> None:
+    """Refuse what would trip when a member connects, or be ignored."""
+    options = conf.memcached
+    if not options.cert_file:
+        # tooz always loads one.
+        raise exceptions.ConfigurationError(
+            '[memcached] cert_file',
+            options.cert_file,
+            "the file with this host's certificate, which use_tls needs",
+        )
+    try:
+        tooz_server.new_coordinator(address, options, 1, b'check')
+    except (OSError, ValueError) as error:
+        files = options.cert_file, options.key_file, options.ca_file
+        raise exceptions.ConfigurationError(
+            '[memcached] cert_file, key_file, ca_file',
+            ', '.join(filter(None, files)),
+            'PEM files that the user of this process may read, and a key, '
+            'with its key_password, that belongs to the certificate '
+            f'({type(error).__name__}: {error})',
+        ) from error

@@ -1,0 +1,88 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What the mc driver calls things on a memcached server."""
+
+import hashlib
+import zlib
+
+from nova_servicegroup.drivers.common import naming
+from nova_servicegroup import membership
+
+#: memcached takes keys of up to 250 bytes; tooz's prefixes need some.
+_LONGEST = 200
+#: Of the list of a group. A shard of 10,000 members then has 9 KiB, and a
+#: thousand that join at once rarely meet in one.
+SHARDS = 64
+
+
+class Keys:
+    """The names of things, the same in every process of one Nova.
+
+    A group's list is spread over several groups of tooz's, its *shards*:
+    tooz keeps each in one item, which every join replaces.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self.marker = f'{prefix}:marker'
+        self.young = f'{prefix}:young'
+
+    def member(self, group: str, host: str) -> str:
+        """Return the id of a member; hashed where it would be too long."""
+        name = naming.escape(membership.canonical(host))
+        return _shortened(f'{self._start(group)}{name}')
+
+    def origin(self, member_id: str) -> str:
+        """Return the name of what a member says of where it runs."""
+        return _shortened(f'{self._prefix}:origin:{member_id}')
+
+    def host(self, group: str, member_id: str) -> str:
+        """Return the host of a member id that is not hashed.
+
+        :raises ValueError: it is no such id
+        """
+        start = self._start(group)
+        if not member_id.startswith(start):
+            raise ValueError(f'{member_id!r} is no member of {group}')
+        return naming.unescape(member_id[len(start) :])
+
+    def is_hidden(self, group: str, host: str) -> bool:
+        """Tell whether host cannot be read off its member id."""
+        name = membership.canonical(host)
+        whole = self._start(group) + naming.escape(name)
+        return host != name or len(whole) > _LONGEST
+
+    def shard(self, group: str, member_id: str) -> bytes:
+        """Return the id of the shard with a member of a group."""
+        return self._shard(group, zlib.crc32(member_id.encode()) % SHARDS)
+
+    def shards(self, group: str) -> list[bytes]:
+        """Return the ids of all shards of a group."""
+        return [self._shard(group, number) for number in range(SHARDS)]
+
+    def _shard(self, group: str, number: int) -> bytes:
+        name = f'{self._start(group)}{number}'
+        return _shortened(name).encode('ascii')
+
+    def _start(self, group: str) -> str:
+        # The host may contain colons, so the group must not.
+        name = naming.escape(group).replace(':', '%3A')
+        return f'{self._prefix}:{name}:'
+
+
+def _shortened(name: str) -> str:
+    if len(name) <= _LONGEST:
+        return name
+    digest = hashlib.sha256(name.encode('ascii')).hexdigest()
+    return f'{name[: _LONGEST - len(digest)]}{digest}'

@@ -1,0 +1,245 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Reads the members of a group from all servers."""
+
+from collections.abc import Callable, Mapping, Sequence
+import functools
+import time
+from typing import Any, NamedTuple
+
+from oslo_config import cfg
+from oslo_log import log as logging
+
+from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers.common import coordinated
+from nova_servicegroup.drivers.common import naming
+from nova_servicegroup.drivers.common import provenance
+from nova_servicegroup.drivers.common import requests
+from nova_servicegroup.drivers.mc import keyspace
+from nova_servicegroup.drivers.mc import memory
+from nova_servicegroup.drivers.mc import storage
+from nova_servicegroup.drivers.mc import wanted
+from nova_servicegroup import evidence
+from nova_servicegroup import exceptions
+from nova_servicegroup import fanout
+from nova_servicegroup import opts
+from nova_servicegroup import pace
+
+LOG = logging.getLogger(__name__)
+
+#: The lists are read no more often than this (seconds), and where nobody asks
+#: for a host that is on none, so often.
+_LIST_INTERVAL = 2.0
+
+_NO_LISTS = 'the list of members cannot be read'
+
+
+class Backend:
+    """The servers of one process, for all groups.
+
+    :param ttl: seconds for which a server keeps a member that is not renewed
+    """
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        servers: Sequence[storage.Server],
+        keys: keyspace.Keys,
+        ttl: float,
+    ) -> None:
+        self._servers = servers
+        self._read = functools.partial(GroupReader, conf, servers, keys, ttl)
+        self._patience = base.make_patience(conf)
+
+    def reader(self, group: str) -> 'GroupReader':
+        """Return a new reader of a group."""
+        return self._read(group, self._patience)
+
+    def close(self) -> None:
+        """See base.Driver."""
+        for server in self._servers:
+            server.close()
+
+    def check(self) -> str:
+        """Ask the servers once; see base.Driver."""
+        for server in self._servers:
+            server.read([])
+        names = ', '.join(server.name for server in self._servers)
+        return f'{names}: answered.'
+
+
+class _Questions(NamedTuple):
+    """Those that do not wait for each other."""
+
+    members: fanout.Fanout[storage.Server]
+    lists: fanout.Fanout[storage.Server]
+    origins: fanout.Fanout[storage.Server]
+
+
+class GroupReader(coordinated.GroupReader):
+    """Reads one group."""
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        servers: Sequence[storage.Server],
+        keys: keyspace.Keys,
+        ttl: float,
+        group: str,
+        patience: pace.Patience,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        settle_time = 2.0 * conf.report_interval
+        name = f'Group {group} (mc)'
+        super().__init__(conf, name, settle_time, patience, clock)
+        self._group = group
+        self._conf = conf
+        self._keys = keys
+        self._ask = _Questions(*(fanout.Fanout(servers) for _ in range(3)))
+        times = memory.Times(ttl, settle_time)
+        self._memories = {
+            server.name: memory.Memory(times) for server in servers
+        }
+        self._wanted = wanted.Wanted(group, keys)
+        # Who last renewed each member, by server.
+        self._tokens: dict[str, dict[str, bytes]] = {}
+
+    def want(self, host: str) -> bool:
+        """See observer.Source. Who is on no list has hardly joined."""
+        return self._wanted.want(host)
+
+    def name(self, host: str) -> str:
+        """See observer.Source."""
+        return self._wanted.name(host)
+
+    def view(self, detailed: base.Detailed) -> base.View:
+        """See base.Driver."""
+        self._wanted.want_list()
+        self.observer.refresh()
+        origins = self._ask_origins(detailed) if detailed else {}
+        return base.view_of(
+            self.observer,
+            self._group,
+            lambda host: self._incarnations(host, origins),
+        )
+
+    def _ask_origins(self, detailed: base.Detailed) -> dict[str, Any]:
+        """Return where members run, as far as anybody knows."""
+        ids = [
+            self._keys.member(self._group, host)
+            for host in self.observer.members
+            if base.is_wanted(detailed, host)
+        ]
+        found: dict[str, Any] = {}
+        try:
+            for _, origins in self._ask.origins.ask(
+                'origins',
+                lambda server: server.origins(ids),
+                self._conf.servicegroup.read_timeout,
+            ):
+                found.update(origins)
+        except exceptions.BackendError as error:
+            LOG.debug('Where members run cannot be told: %s', error)
+        return found
+
+    def _incarnations(
+        self, host: str, origins: dict[str, Any]
+    ) -> tuple[base.Incarnation, ...]:
+        """Return the processes that have renewed a member last.
+
+        Only of the last of all is known where it runs.
+        """
+        member_id = self._keys.member(self._group, host)
+        tokens = {
+            token
+            for tokens in self._tokens.values()
+            if (token := tokens.get(member_id)) is not None
+        }
+        origin = origins.get(member_id) if len(tokens) == 1 else None
+        return tuple(
+            provenance.incarnation(each.hex(), naming.since(each), origin)
+            for each in sorted(tokens)
+        )
+
+    def read(self, wait: float) -> evidence.Reading:
+        """See observer.Source."""
+        deadline = requests.Deadline(wait)
+        if self.observer.error is None:
+            self._read_lists(wait / 2)
+        ids = self._wanted.ids
+        answers = self._ask.members.ask(
+            len(ids),
+            lambda server: server.read(ids),
+            deadline.left(),
+            max_age=pace.IDLE,
+        )
+        now = self._clock()
+        by_name = {server.name: answer for server, answer in answers}
+        self._tokens = {name: each.tokens for name, each in by_name.items()}
+        words = {
+            name: memory.take(by_name[name], now)
+            if name in by_name
+            else memory.miss(now)
+            for name, memory in self._memories.items()
+        }
+        alive: set[str] = set().union(*self._tokens.values())
+        self._wanted.take(ids, alive, now)
+        return self._judge(alive, words)
+
+    def _judge(
+        self, alive: set[str], words: Mapping[str, memory.Word]
+    ) -> evidence.Reading:
+        """Return what the words of all servers are worth together.
+
+        A member is up if any server has it. One that no server has is gone
+        if any says so that it had it, and has kept its memory.
+        """
+        present = self._wanted.hosts(alive)
+        gone = set().union(*(each.gone for each in words.values()))
+        lost = set().union(*(each.lost for each in words.values()))
+        lost -= gone | alive
+        listed = self._wanted.has_lists
+        complete = listed and any(each.complete for each in words.values())
+        if complete and not lost:
+            return evidence.Reading(present)
+        other = evidence.UNSETTLED if listed else _NO_LISTS
+        doubts = (
+            f'{each.doubt} ({name})'
+            for name, each in words.items()
+            if each.doubt is not None
+        )
+        doubt = next(doubts, other)
+        hold_time = float(opts.hold_time(self._conf))
+        doubted = dict.fromkeys(self._wanted.hosts(lost), hold_time)
+        return evidence.Reading(present, doubt, doubted, complete)
+
+    def _read_lists(self, wait: float) -> None:
+        """Learn who is listed on any server, if it is time to look."""
+        now = self._clock()
+        if not self._wanted.is_list_due(now):
+            return
+        try:
+            answers = self._ask.lists.ask(
+                'list',
+                lambda server: server.listing(self._group),
+                wait,
+                max_age=_LIST_INTERVAL,
+            )
+        except exceptions.BackendError as error:
+            LOG.debug('The lists cannot be read: %s', error)
+            return
+        self._wanted.take_list(
+            set().union(*(each for _, each in answers)), now
+        )

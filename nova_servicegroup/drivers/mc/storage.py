@@ -1,0 +1,86 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What is asked of a server that keeps members."""
+
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple, Protocol
+from nova_servicegroup.drivers.common import requests
+
+memcached = requests.try_import('tooz.drivers.memcached')
+
+#: What is noted of a server: that it was emptied, or has lost a live member.
+_NEW, _LOST = b'1', b'2'
+
+
+class Answer(NamedTuple):
+    """What a server holds.
+
+    :ivar tokens: who last renewed each member that is alive, by member id
+    :ivar marker: changes when the server has forgotten everything; None: it
+        has, and nobody has reported since
+    :ivar young: it had forgotten everything not long ago: some members may
+        not have reported since
+    :ivar lossy: it has lost a live member not long ago, and maybe others
+    :ivar evictions: how often the server has dropped an item that had not
+        expired, since it was started; only ``read`` tells
+    """
+
+    tokens: dict[str, bytes]
+    marker: bytes | None
+    young: bool = False
+    lossy: bool = False
+    evictions: int = 0
+
+
+class Server(Protocol):
+    """The operations on one server. Each is bounded in time.
+
+    All but ``close`` raise BackendError.
+    """
+
+    name: str
+
+    def read(self, ids: Collection[str]) -> Answer:
+        """Return what is known of some members."""
+
+    def renew(self, member_id: str, token: bytes) -> Answer:
+        """Renew a member; return what was known of it before.
+
+        That may be from the last beats, if the server has not lost it since.
+        """
+
+    def withdraw(self, member_id: str, token: bytes, ttl: int) -> None:
+        """End a member if token was the last to renew it.
+
+        If not, it expires in ttl seconds unless it is renewed again.
+        """
+
+    def enlist(self, group: str, host: str, origin: Mapping[str, Any]) -> None:
+        """Put the host on its group's list, if it is not on it.
+
+        May take longer than the others where many join at once.
+
+        :param origin: where it runs; kept for a few minutes
+        """
+
+    def origins(self, ids: Collection[str]) -> dict[str, Any]:
+        """Return where some members run, as the last of each has said."""
+
+    def listing(self, group: str) -> set[str]:
+        """Return the hosts on a group's list, alive or not."""
+
+    def stats(self) -> dict[str, str]:
+        """Return what the server says of itself, in memcached's words."""
+
+    def close(self) -> None:
+        """End the connection, without touching what is stored."""

@@ -1,0 +1,53 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""How Nova's services table is read: never for long."""
+
+from collections.abc import Callable
+
+from nova_servicegroup import background
+from nova_servicegroup import process
+from nova_servicegroup import services
+
+#: What was read while nobody waited is used for so long (seconds).
+_MAX_AGE = 60.0
+
+
+_Reads = dict[str, background.OneAtATime[list[services.ServiceRef]]]
+
+
+class Records:
+    """Reads the services table in the background, one group at a time.
+
+    :param read: reads the records of a group. :raises BackendError
+    """
+
+    def __init__(
+        self, read: Callable[[str], list[services.ServiceRef]]
+    ) -> None:
+        self._read = read
+        self._reads: process.PerProcess[_Reads] = process.PerProcess(dict)
+
+    def read(self, group: str, wait: float) -> list[services.ServiceRef]:
+        """Return the records of a group.
+
+        :param wait: seconds that reading them may take, whoever began it
+        :raises BackendError: they cannot be read, or not in time
+        """
+        reads = self._reads.get()
+        one = reads.get(group)
+        if one is None:
+            made = background.OneAtATime(
+                'services table', lambda: self._read(group), _MAX_AGE
+            )
+            one = reads.setdefault(group, made)
+        return list(one.ask(wait))

@@ -1,0 +1,113 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The clients that tooz makes: bounded, and with all that the options say.
+
+tooz does not promise to keep what this relies on; functional tests fail when
+it is gone.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from nova_servicegroup.drivers.common import decoding
+from nova_servicegroup.drivers.common import requests
+
+redis_backoff = requests.try_import('redis.backoff')
+redis_connection = requests.try_import('redis.connection')
+redis_exceptions = requests.try_import('redis.exceptions')
+redis_retry = requests.try_import('redis.retry')
+redis_sentinel = requests.try_import('redis.sentinel')
+
+
+class More(NamedTuple):
+    """What tooz does not hand on to redis-py, or only in a URL.
+
+    :ivar server: for the server; None: as it is
+    :ivar sentinel: for Sentinels
+    :ivar tls: for both, with TLS
+    """
+
+    server: Mapping[str, str | None]
+    sentinel: Mapping[str, str | None]
+    tls: Mapping[str, Any]
+
+
+def guard(coordinator: Any, timeout: float, more: More) -> None:
+    """Have a coordinator decode nothing that nests, and wait for nothing long.
+
+    :param timeout: seconds that one attempt takes at most; there is but one
+    """
+    coordinator._loads = decoding.decode_or_none
+    make = coordinator._make_client
+
+    def make_client(*how: Any) -> Any:
+        pool = (client := make(*how)).connection_pool
+        _fail_once(pool)
+        _bound(pool, timeout, more.server, more.tls)
+        manager = getattr(pool, 'sentinel_manager', None)
+        if manager is not None:
+            for each in manager.sentinels:
+                # A few that are mute leave time for the others.
+                _bound(
+                    each.connection_pool,
+                    timeout / 4,
+                    more.sentinel,
+                    more.tls,
+                )
+        return client
+
+    coordinator._make_client = make_client
+
+
+def _bound(
+    pool: Any,
+    timeout: float,
+    who: Mapping[str, str | None],
+    tls: Mapping[str, Any],
+) -> None:
+    """Change with what the connections of a pool are made."""
+    given = pool.connection_kwargs
+    given.update({name: each for name, each in who.items() if each})
+    given.update(
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        socket_keepalive=True,
+        retry=redis_retry.Retry(redis_backoff.NoBackoff(), 0),
+    )
+    if issubclass(pool.connection_class, redis_connection.SSLConnection):
+        given.update(tls)
+
+
+def _reason(pool: Any, error: Exception) -> str:
+    """Return why there is no connection; some versions tell of passwords."""
+    name = getattr(pool, 'service_name', None)
+    if isinstance(error, redis_sentinel.MasterNotFoundError):
+        return f'no Sentinel that can be asked knows the master {name}'
+    return str(error)
+
+
+def _fail_once(pool: Any) -> None:
+    """Have a connection that cannot be made be one failure.
+
+    tooz tries fifteen times where a connection fails, and Sentinels that name
+    no master are such a failure, too.
+    """
+    connect = pool.get_connection
+
+    def wrapper(*args: Any, **how: Any) -> Any:
+        try:
+            return connect(*args, **how)
+        except redis_exceptions.ConnectionError as error:
+            raise redis_exceptions.RedisError(_reason(pool, error)) from error
+
+    pool.get_connection = wrapper

@@ -1,0 +1,181 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What neither tooz nor kazoo promises to keep.
+
+Functional tests fail when it is gone.
+"""
+
+from collections.abc import Callable
+import contextlib
+import time
+from typing import Any
+
+from oslo_log import log as logging
+
+from nova_servicegroup.drivers.common import requests
+
+kazoo_exceptions = requests.try_import('kazoo.exceptions')
+
+LOG = logging.getLogger(__name__)
+
+#: A wait is doubled so often, at most.
+_MOST_DOUBLED = 16
+
+
+class Children:
+    """The result of get_members, also when a foreign child is not ASCII.
+
+    Then tooz tells of no child at all. The same goes for get_groups.
+    """
+
+    def __init__(self, result: Any) -> None:
+        self._result = result
+
+    def done(self) -> bool:
+        """Tell whether get can be called."""
+        done: bool = self._result.done()
+        return done
+
+    def get(self, timeout: float | None = None) -> set[bytes]:
+        """Return the children.
+
+        :raises tooz.ToozError: the answer
+        """
+        try:
+            return set(self._result.get(timeout))
+        except UnicodeEncodeError:
+            return {each.encode() for each in raw_children(self._result)}
+
+
+def guard_names(coordinator: Any) -> None:
+    """Have a coordinator tell of groups and members that are not ASCII."""
+    groups, members = coordinator.get_groups, coordinator.get_members
+    coordinator.get_groups = lambda: Children(groups())
+    coordinator.get_members = lambda group: Children(members(group))
+
+
+def stat(result: Any) -> Any:
+    """Return what ZooKeeper tells of a node, of tooz's finished result.
+
+    :returns: kazoo's ZnodeStat; None: there is no such node
+    :raises kazoo.exceptions.KazooException: the answer
+    """
+    try:
+        return result._kazoo_async_result.get(block=False)[1]
+    except kazoo_exceptions.NoNodeError:
+        return None
+
+
+def is_own(coordinator: Any, node: Any) -> bool:
+    """Tell whether a node goes when a coordinator's session does.
+
+    A server may hand out a new session where the old one was expected.
+
+    :param node: its stat
+    """
+    client_id = coordinator._coord.client_id
+    return client_id is not None and node.ephemeralOwner == client_id[0]
+
+
+def check(result: Any) -> None:
+    """Check that a node was created, or that it or its group is in the way.
+
+    :param result: tooz's finished result of joining
+    :raises kazoo.exceptions.KazooException: it was refused
+    """
+    with contextlib.suppress(
+        kazoo_exceptions.NoNodeError, kazoo_exceptions.NodeExistsError
+    ):
+        result._kazoo_async_result.get(block=False)
+
+
+def raw_children(result: Any) -> list[str]:
+    """Return the children as ZooKeeper has them, of tooz's finished result.
+
+    :raises AttributeError: tooz has changed
+    """
+    children: list[str] = result._kazoo_async_result.get(block=False)
+    return children
+
+
+class Handshakes:
+    """Waits longer for a session, the more often that was in vain.
+
+    kazoo gives each of several servers its part of the session timeout. Those
+    that need longer to make a session, since all their clients come at once,
+    would make one after another for nobody.
+
+    :param servers: how many there are
+    :param longest: seconds to wait for one of them, at most
+    """
+
+    def __init__(
+        self,
+        servers: int,
+        longest: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._servers = servers
+        self._longest = longest
+        self._failures = 0
+
+    def guard(self, coordinator: Any) -> None:
+        """Have a coordinator wait so."""
+        try:
+            connection = coordinator._coord._connection
+            invoke = connection._invoke
+        except AttributeError:
+            LOG.debug('How long kazoo waits for a session cannot be set.')
+            return
+
+        def wrapper(wait: float, request: Any, *args: Any, **more: Any) -> Any:
+            if type(request).__name__ != 'Connect':
+                return invoke(wait, request, *args, **more)
+            wait, begun = self._wait(wait), self._clock()
+            try:
+                answer = invoke(wait, request, *args, **more)
+            except Exception:
+                # A server that refuses, as in an election, needs no time.
+                self._failures += self._clock() - begun > wait / 2
+                raise
+            self._failures = 0
+            return answer
+
+        connection._invoke = wrapper
+
+    def _wait(self, wait: float) -> float:
+        """Return the seconds to wait, twice as long each time for each."""
+        rounds = min(self._failures // self._servers, _MOST_DOUBLED)
+        return max(wait, min(wait * 2.0**rounds, self._longest))
+
+
+def on_session(coordinator: Any, granted: Callable[[float], None]) -> None:
+    """Have granted called with the timeout of each session, in seconds.
+
+    kazoo keeps it to itself, but for the read timeout of two thirds of it.
+    """
+    try:
+        connection = coordinator._coord._connection
+        connect = connection._connect
+    except AttributeError:
+        LOG.debug('kazoo does not tell the timeout of sessions any more.')
+        return
+
+    def wrapper(*args: Any) -> Any:
+        timeouts = connect(*args)
+        granted(round(timeouts[0] * 1.5 / 1000, 3))
+        return timeouts
+
+    connection._connect = wrapper

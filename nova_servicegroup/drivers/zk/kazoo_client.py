@@ -1,0 +1,244 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Connects to ZooKeeper, as the options say."""
+
+from collections.abc import Callable, Sequence
+import math
+import socket
+from typing import Any
+
+from oslo_config import cfg
+from oslo_log import log as logging
+
+from nova_servicegroup.drivers.common import addresses
+from nova_servicegroup.drivers.common import connections
+from nova_servicegroup.drivers.common import decoding
+from nova_servicegroup.drivers.common import requests
+from nova_servicegroup.drivers.zk import internals
+from nova_servicegroup.drivers.zk import kazoo_log
+from nova_servicegroup.drivers.zk import kazoo_wake
+from nova_servicegroup.drivers.zk import tls
+from nova_servicegroup import exceptions
+from nova_servicegroup import opts
+from nova_servicegroup import process
+
+coordination = requests.try_import('tooz.coordination')
+
+zookeeper = requests.try_import('tooz.drivers.zookeeper')
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds between two attempts of kazoo to reconnect: a quarter of the session
+#: timeout of 10 s, which is all that servers with a short tick may grant.
+_LONGEST_DELAY = 2.5
+
+
+class Settings:
+    """What the options say about connections.
+
+    :param only: connect to these of the servers
+    :param granted: told the timeout of each session, in seconds, instead of
+        the log
+    :raises ConfigurationError: an option cannot be used
+    """
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        only: Sequence[str] = (),
+        granted: Callable[[float], None] | None = None,
+    ) -> None:
+        group = conf.zookeeper
+        self.hosts = list(only) or addresses.parse(
+            '[zookeeper] address', group.address, 2181
+        )
+        if not self.hosts:
+            raise exceptions.ConfigurationError(
+                '[zookeeper] address',
+                group.address,
+                'host:port of each ZooKeeper server, separated by commas',
+            )
+        _check_credentials(group.username or '', group.password or '')
+        self.session_timeout = opts.session_timeout(conf)
+        self.namespace = group.namespace.strip('/')
+        self.conf = conf
+        self._warnings = _Warnings(
+            self.hosts, self.session_timeout, opts.service_down_time(conf)
+        )
+        self._handshakes = internals.Handshakes(
+            len(self.hosts), self.session_timeout
+        )
+        self._granted = granted or self._warnings.granted
+        self._tls = tls.Tls(group, self.hosts) if group.use_tls else None
+
+    def coordinator(self, member_id: bytes) -> Any:
+        """Return a coordinator that has not been started."""
+        kazoo_log.quieten(self.conf)
+        handler = process.handler()
+        group = self.conf.zookeeper
+        coordinator = coordination.get_coordinator(
+            self._url(),
+            member_id,
+            hosts=','.join(self.hosts[1:]),
+            namespace=self.namespace,
+            timeout=self.session_timeout,
+            connection_retry=self._connection_retry(handler),
+            handler=handler,
+            use_ssl=group.use_tls,
+            ca=group.ca_file,
+            certfile=group.cert_file,
+            keyfile=group.key_file,
+            keyfile_password=group.key_password,
+        )
+        if self._tls is not None:
+            self._tls.secure(coordinator)
+        if handler == 'eventlet':
+            kazoo_wake.never_block(coordinator)
+        internals.on_session(coordinator, self._granted)
+        self._handshakes.guard(coordinator)
+        decoding.guard_zookeeper(coordinator)
+        internals.guard_names(coordinator)
+        return coordinator
+
+    def connection(
+        self, host: str, max_idle: float = math.inf, patience: float = 2.5
+    ) -> connections.Connection:
+        """Return a connection whose coordinators get member ids of a host.
+
+        :param max_idle: in seconds
+        :param patience: in session timeouts
+        """
+        return connections.Connection(
+            f'ZooKeeper {",".join(self.hosts)}',
+            _Factory(self, host),
+            connections.Limits(
+                patience * self.session_timeout,
+                self.session_timeout / 2,
+                max_idle,
+            ),
+        )
+
+    def look_for_failure(self) -> None:
+        """Look for the reason why no connection could be made."""
+        self._warnings.failed()
+
+    def _url(self) -> str:
+        group = self.conf.zookeeper
+        user = ''
+        if group.username:
+            user = f'{group.username}:{group.password}@'
+        return f'zookeeper://{user}{self.hosts[0]}'
+
+    def _connection_retry(self, handler: str) -> dict[str, Any]:
+        # kazoo's own backoff grows until sessions expire in an outage that
+        # they would have survived. It insists on its handler's own sleep.
+        return {
+            'max_tries': -1,
+            'delay': 0.2,
+            'backoff': 2,
+            'max_delay': min(self.session_timeout / 4, _LONGEST_DELAY),
+            'sleep_func': zookeeper.KazooDriver.HANDLERS[handler].sleep_func,
+        }
+
+
+class _Factory(connections.HostFactory):
+    """Makes coordinators, and looks why one could not be started."""
+
+    def __init__(self, settings: Settings, host: str) -> None:
+        super().__init__(host, settings.coordinator)
+        self._settings = settings
+
+    def failed(self) -> None:
+        """See connections.Factory."""
+        self._settings.look_for_failure()
+
+
+class _Warnings:
+    """Says, once each, what an operator should know of the servers."""
+
+    def __init__(
+        self, hosts: list[str], session_timeout: int, service_down_time: int
+    ) -> None:
+        self._hosts = hosts
+        self._session_timeout = session_timeout
+        self._service_down_time = service_down_time
+        self._granted: float | None = None
+        self._full = False
+
+    def granted(self, seconds: float) -> None:
+        """Take the timeout of a new session."""
+        self._full = False
+        if seconds == self._granted:
+            return
+        self._granted = seconds
+        if seconds != self._session_timeout:
+            LOG.warning(
+                'The ZooKeeper servers granted a session timeout of %g s '
+                'instead of [zookeeper] session_timeout = %d: they take from '
+                '2 to 20 of their ticks.',
+                seconds,
+                self._session_timeout,
+            )
+        if seconds > self._service_down_time:
+            LOG.warning(
+                'Dead services cannot be found within service_down_time = '
+                '%d s: the ZooKeeper session timeout is %g s.',
+                self._service_down_time,
+                seconds,
+            )
+
+    def failed(self) -> None:
+        """Look for the reason why no connection could be made."""
+        if self._full:
+            return
+        full = [host for host in self._hosts if _turns_away(host)]
+        if full:
+            self._full = True
+            LOG.warning(
+                '%s: the ZooKeeper server takes new connections only to end '
+                'them at once. Most likely more sessions come from this '
+                'address than its setting maxClientCnxns allows: raise it. '
+                'This process goes on trying.',
+                ', '.join(full),
+            )
+
+
+def _turns_away(address: str) -> bool:
+    """Tell whether a server ends a connection before anything is said."""
+    host, _, port = address.rpartition(':')
+    try:
+        with socket.create_connection((host.strip('[]'), int(port)), 1) as end:
+            end.settimeout(0.5)
+            return not end.recv(1)
+    except ConnectionResetError:
+        return True
+    except OSError:
+        return False
+
+
+def _check_credentials(username: str, password: str) -> None:
+    """Check what tooz takes in the user's part of an address."""
+    if bool(username) != bool(password):
+        raise exceptions.ConfigurationError(
+            '[zookeeper] username',
+            username,
+            'username and password, or neither',
+        )
+    if not set(username).isdisjoint('/?#[]:@'):
+        raise exceptions.ConfigurationError(
+            '[zookeeper] username', username, 'no character of /?#[]:@'
+        )
+    if not set(password).isdisjoint('/?#[]'):
+        raise exceptions.ConfigurationError(
+            '[zookeeper] password', None, 'no character of /?#[]'
+        )

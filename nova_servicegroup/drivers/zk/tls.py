@@ -1,0 +1,207 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""TLS to ZooKeeper, with nobody trusted who was not named.
+
+kazoo adds all authorities of the system to ca_file, and compares the server's
+name only since 2.11, if told to, which tooz does not pass on.
+"""
+
+from collections.abc import Callable, Sequence
+import functools
+import socket
+import ssl
+import time
+from typing import Any
+
+from oslo_log import log as logging
+
+from nova_servicegroup import exceptions
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds between two looks whether a client has connected.
+_LOOK = 0.05
+
+
+class Tls:
+    """Makes the connections of coordinators.
+
+    :param options: those of [zookeeper]
+    :param hosts: the servers, each host:port
+    :ivar error: why the last handshake failed; None: it did not
+    :raises ConfigurationError: a file cannot be used
+    """
+
+    def __init__(self, options: Any, hosts: Sequence[str]) -> None:
+        self._options = options
+        self._hosts = [_split(each) for each in hosts]
+        self._told: set[Any] = set()
+        self._refused: set[str] = set()
+        self.error: ssl.SSLError | None = None
+        context(options)
+
+    def secure(self, coordinator: Any) -> None:
+        """Have a coordinator that was not started connect by this.
+
+        :raises AttributeError: tooz has changed; it must not be used then
+        """
+        kazoo = coordinator._coord
+        kazoo.handler.create_connection = functools.partial(
+            self.connect, kazoo.handler.create_connection
+        )
+        kazoo.start = functools.partial(self._start, kazoo)
+
+    def connect(
+        self,
+        plain: Callable[..., Any],
+        address: tuple[Any, ...],
+        hostname: str | None = None,
+        timeout: float | None = None,
+        **ignored: Any,
+    ) -> ssl.SSLSocket:
+        """Connect to a server, as kazoo's handlers do.
+
+        :param plain: connects without TLS
+        :param hostname: kazoo gives it since 2.11, beside the address that it
+            has found for it
+        :raises OSError: there is no connection, or nobody who is trusted
+        """
+        name = hostname or self._name_of(address)
+        made = plain(address, timeout=timeout)
+        try:
+            # Files are read each time: what was renewed is used.
+            secure = self._context().wrap_socket(made, server_hostname=name)
+        except ssl.SSLError as error:
+            made.close()
+            self._fail(name, address, error)
+            raise
+        except BaseException:
+            made.close()
+            raise
+        self.error = None
+        self._refused.discard(name)
+        self._told.discard(address)
+        return secure
+
+    def _context(self) -> ssl.SSLContext:
+        try:
+            return context(self._options)
+        except exceptions.ConfigurationError as error:
+            # kazoo's thread ends with any other error, for good.
+            raise ssl.SSLError(0, str(error)) from error
+
+    def _fail(self, name: str, address: Any, error: ssl.SSLError) -> None:
+        self.error = error
+        self._refused.add(name)
+        if address in self._told:
+            return
+        self._told.add(address)
+        LOG.warning(
+            'No TLS with the ZooKeeper server %s (%s port %d): %s. See '
+            '[zookeeper] address, ca_file, cert_file and check_hostname. This '
+            'process goes on trying.',
+            name,
+            *address[:2],
+            error,
+        )
+
+    def _start(self, kazoo: Any, timeout: float) -> None:
+        """Start a client as it does itself; but give up once all are refused.
+
+        :raises ssl.SSLError: the last reason
+        """
+        self.error = None
+        self._refused.clear()
+        names = {name for name, _ in self._hosts}
+        end = time.monotonic() + timeout
+        connected = kazoo.start_async()
+        while not connected.wait(_LOOK):
+            if self._refused >= names or time.monotonic() >= end:
+                kazoo.stop()
+                raise self.error or kazoo.handler.timeout_exception(
+                    'Connection time-out'
+                )
+
+    def _name_of(self, address: tuple[Any, ...]) -> str:
+        """Return the configured name of an address."""
+        host, port = address[:2]
+        for name, its_port in self._hosts:
+            if port == its_port and host in _addresses(name, port):
+                return name
+        return str(host)
+
+
+def context(options: Any) -> ssl.SSLContext:
+    """Return what tells who is trusted.
+
+    :param options: those of [zookeeper]
+    :raises ConfigurationError: a file cannot be used
+    """
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.check_hostname = options.check_hostname
+    try:
+        if options.ca_file:
+            made.load_verify_locations(options.ca_file)
+        else:
+            made.load_default_certs()
+    except OSError as error:
+        raise _unusable('ca_file', options.ca_file, error) from error
+    if options.cert_file or options.key_file:
+        _load_certificate(made, options)
+    return made
+
+
+def _load_certificate(made: ssl.SSLContext, options: Any) -> None:
+    if not options.cert_file:
+        raise exceptions.ConfigurationError(
+            '[zookeeper] cert_file',
+            options.cert_file,
+            'the file with the certificate of key_file',
+        )
+    try:
+        made.load_cert_chain(
+            options.cert_file,
+            options.key_file or None,
+            # None would have a locked key ask at the terminal.
+            options.key_password or '',
+        )
+    except (OSError, ValueError) as error:
+        files = ', '.join(filter(None, (options.cert_file, options.key_file)))
+        raise _unusable('cert_file', files, error) from error
+
+
+def _unusable(
+    option: str, path: str, error: Exception
+) -> exceptions.ConfigurationError:
+    return exceptions.ConfigurationError(
+        f'[zookeeper] {option}',
+        path,
+        'PEM files that the user of this process may read, and with '
+        'key_file, and key_password, that belong to cert_file '
+        f'({type(error).__name__}: {error})',
+    )
+
+
+def _split(host_port: str) -> tuple[str, int]:
+    host, _, port = host_port.rpartition(':')
+    return host.strip('[]'), int(port)
+
+
+def _addresses(name: str, port: int) -> set[Any]:
+    """Return the addresses of a name, and itself."""
+    try:
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    except OSError:
+        return {name}
+    return {name, *(each[4][0] for each in found)}

@@ -1,0 +1,89 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the threads of a monitor have in common."""
+
+from collections.abc import Callable
+import threading
+import time
+
+from oslo_log import log as logging
+
+LOG = logging.getLogger(__name__)
+
+
+class Loop(threading.Thread):
+    """A thread that works again and again until it is stopped.
+
+    :param name: what it does, as a verb
+    :param interval: seconds from one time to the next
+    """
+
+    def __init__(self, name: str, interval: float) -> None:
+        super().__init__(name=f'servicegroup-{name}', daemon=True)
+        self.interval = min(interval, threading.TIMEOUT_MAX)
+        self._what = name
+        self._stopped = threading.Event()
+
+    def work(self) -> None:
+        """Do what there is to do."""
+        raise NotImplementedError
+
+    def stop(self, wait: float) -> None:
+        """Stop, waiting at most so many seconds."""
+        self._stopped.set()
+        if self.is_alive():
+            self.join(wait)
+
+    def run(self) -> None:
+        """See threading.Thread."""
+        while not self._stopped.is_set():
+            due = time.monotonic() + self.interval
+            try:
+                self.work()
+            except Exception:
+                LOG.exception('The monitor failed to %s', self._what)
+            self._stopped.wait(max(0.0, due - time.monotonic()))
+
+
+class Outage:
+    """Tells when to log an outage: once when it begins, and when it is over.
+
+    :param patience: seconds that it lasts before it is logged
+    """
+
+    def __init__(
+        self,
+        patience: float = 0.0,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._patience = patience
+        self._clock = clock
+        self._since: float | None = None
+        self._logged = False
+
+    def failed(self) -> bool:
+        """Tell whether to log a failure."""
+        now = self._clock()
+        self._since = now if self._since is None else self._since
+        before = self._logged
+        self._logged = before or now - self._since >= self._patience
+        return self._logged and not before
+
+    def over(self) -> float | None:
+        """Return the seconds that it lasted; None: there is nothing to log."""
+        since, logged = self._since, self._logged
+        self._since, self._logged = None, False
+        if since is None or not logged:
+            return None
+        return self._clock() - since

@@ -1,0 +1,147 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Options of [redis]."""
+
+from oslo_config import cfg
+
+from nova_servicegroup.opts import _tls
+
+GROUP = 'redis'
+
+_NAMESPACE = r'^[A-Za-z0-9._-]+$'
+
+OPTS: list[cfg.Opt] = [
+    cfg.StrOpt(
+        'address',
+        default='',
+        help="""
+The redis or Valkey server of the redis driver.
+
+Possible values:
+
+* ``host:port`` of one server. The port is 6379 when left out. An IPv6 address
+  stands in brackets.
+* Empty: the Sentinels of ``sentinel_addresses`` tell which server it is. Where
+  those are not set either, ``[coordination] backend_url`` is used, if it
+  begins with ``redis:``, with all that tooz takes in it.
+
+Related options:
+
+* ``servicegroup_driver`` must be ``redis``
+""",
+    ),
+    cfg.StrOpt(
+        'sentinel_addresses',
+        default='',
+        help="""
+The Sentinels that watch the server: ``host:port`` of each, separated by
+commas. The port is 26379 when left out. Needs ``sentinel_name``.
+""",
+    ),
+    cfg.StrOpt(
+        'sentinel_name',
+        help="""
+What the Sentinels call the server, for example ``mymaster``.
+""",
+    ),
+    cfg.IntOpt(
+        'ttl',
+        default=10,
+        min=2,
+        max=3600,
+        help="""
+Seconds without a heartbeat after which the server drops a member: the time in
+which a dead service is found. A service is renewed three times in it, or each
+``report_interval`` if that is shorter.
+
+Related options:
+
+* ``service_down_time`` should not be smaller
+""",
+    ),
+    cfg.IntOpt(
+        'database',
+        default=0,
+        min=0,
+        help="""
+The number of the database on the server.
+""",
+    ),
+    cfg.StrOpt(
+        'namespace',
+        default='nova_servicegroup',
+        regex=_NAMESPACE,
+        help="""
+The beginning of every key. Every service of one Nova must use the same; give
+each Nova its own where several share a server. Letters, digits and ``._-``.
+""",
+    ),
+    cfg.StrOpt(
+        'username',
+        help="""
+The user on the server. Unset: the server's default user.
+""",
+    ),
+    cfg.StrOpt(
+        'password',
+        secret=True,
+        help="""
+The password of ``username``.
+""",
+    ),
+    cfg.StrOpt(
+        'sentinel_username',
+        help="""
+The user on the Sentinels. Unset: their default user.
+""",
+    ),
+    cfg.StrOpt(
+        'sentinel_password',
+        secret=True,
+        help="""
+The password of ``sentinel_username``.
+""",
+    ),
+    cfg.BoolOpt(
+        'use_tls',
+        default=False,
+        help="""
+Whether to connect with TLS, to the Sentinels, too.
+""",
+    ),
+    cfg.StrOpt(
+        'ca_file',
+        help="""
+File with the certificates of authorities that sign the servers', besides those
+that the system trusts.
+""",
+    ),
+    _tls.cert_file,
+    cfg.StrOpt(
+        'key_file',
+        help="""
+File with the private key of ``cert_file``, unless that file has it, too.
+""",
+    ),
+    _tls.key_password,
+    cfg.BoolOpt(
+        'check_hostname',
+        default=True,
+        help="""
+Whether a server's certificate must name the host, or the address, under which
+it stands in ``address``, or at which the Sentinels say that it is. Without it,
+whoever has any certificate of these authorities can pass for the server, and
+is told ``password``.
+""",
+    ),
+]

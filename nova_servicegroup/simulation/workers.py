@@ -1,0 +1,160 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The processes of hollow members, as their parent sees them."""
+
+from collections.abc import Iterator, Sequence
+import contextlib
+import dataclasses
+import multiprocessing
+from multiprocessing import connection
+from multiprocessing import process
+import time
+from typing import Any
+
+from nova_servicegroup import api
+from nova_servicegroup import exceptions
+from nova_servicegroup.simulation import hollow
+from nova_servicegroup.simulation import plan
+
+_NOTICES_WITHIN = 2.0
+
+
+@dataclasses.dataclass
+class _Hand:
+    """One process.
+
+    :ivar pipe: None: it was killed
+    """
+
+    hosts: Sequence[str]
+    process: process.BaseProcess
+    pipe: 'connection.Connection[Any, Any] | None'
+
+
+class Workers:
+    """Forks the processes of a plan, tells them what to do, and ends them.
+
+    To be entered before this process has threads or connections. Leaving its
+    context ends all of them in bounded time: the members leave, also those of
+    a process whose parent was killed, since it notices the closed pipe.
+    """
+
+    def __init__(self, servicegroup: api.API, wanted: plan.Plan) -> None:
+        self._api = servicegroup
+        self._plan = wanted
+        self._hands: list[_Hand] = []
+
+    def __enter__(self) -> 'Workers':
+        """Fork the processes.
+
+        :raises SimulationError: there cannot be more
+        """
+        try:
+            for hosts in self._plan.processes:
+                self._fork(hosts)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, OSError):
+                raise exceptions.SimulationError(
+                    f'No process can be started: {error}'
+                ) from error
+            raise
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self.close()
+
+    def _fork(self, hosts: Sequence[str]) -> None:
+        context = multiprocessing.get_context('fork')
+        ours, theirs = context.Pipe()
+        others = [*self._pipes(), ours]
+        child = context.Process(
+            target=hollow.main,
+            args=(self._api, self._plan.group, hosts, theirs, others),
+            daemon=True,
+        )
+        child.start()
+        theirs.close()
+        self._hands.append(_Hand(hosts, child, ours))
+
+    def _pipes(self) -> 'list[connection.Connection[Any, Any]]':
+        return [each.pipe for each in self._hands if each.pipe is not None]
+
+    def tell(self, word: str) -> None:
+        """Tell all that live; see hollow.
+
+        :raises SimulationError: one has ended by itself
+        """
+        for each in self._hands:
+            if each.pipe is not None:
+                with _ended(each):
+                    each.pipe.send(word)
+
+    def listen(self, wait: float) -> list[Any]:
+        """Return what they say within so many seconds, or a little of it.
+
+        :raises SimulationError: one has ended by itself
+        """
+        end = time.monotonic() + wait
+        messages: list[Any] = []
+        while (left := end - time.monotonic()) > 0:
+            messages.extend(self._listen_once(left))
+        return messages
+
+    def _listen_once(self, wait: float) -> Iterator[Any]:
+        ready = connection.wait(self._pipes(), wait)
+        for each in self._hands:
+            if each.pipe in ready:
+                with _ended(each):
+                    yield each.pipe.recv()
+
+    def kill(self) -> float:
+        """Kill those that are doomed; return when it began."""
+        begun = time.monotonic()
+        doomed = self._hands[: len(self._plan.doomed)]
+        for each in doomed:
+            each.process.kill()
+        for each in doomed:
+            self._release(each)
+            each.process.join()
+        return begun
+
+    def close(self) -> None:
+        """Have all leave; kill whoever does not in time."""
+        for each in self._hands:
+            self._release(each)
+        end = time.monotonic() + hollow.LEAVES_WITHIN + _NOTICES_WITHIN
+        for each in self._hands:
+            each.process.join(max(0.0, end - time.monotonic()))
+            if each.process.is_alive():
+                each.process.kill()
+                each.process.join()
+
+    def _release(self, hand: _Hand) -> None:
+        if hand.pipe is not None:
+            hand.pipe.close()
+            hand.pipe = None
+
+
+@contextlib.contextmanager
+def _ended(hand: _Hand) -> Iterator[None]:
+    """Say that a process has ended if its pipe is broken."""
+    try:
+        yield
+    except (EOFError, OSError):
+        hand.process.join(_NOTICES_WITHIN)
+        raise exceptions.SimulationError(
+            f'The process {hand.process.pid} with {len(hand.hosts)} members '
+            f'has ended by itself (exit status {hand.process.exitcode}); did '
+            'the machine run out of memory?'
+        ) from None

@@ -1,0 +1,57 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+from nova_servicegroup.tests.functional import contract
+from nova_servicegroup.tests.harness import etcd
+
+TTL = 4
+
+
+class EtcdBackend(contract.OneServer):
+    """One server, and a namespace of its own for each test."""
+
+    driver = 'etcd'
+    down_within = TTL + 1.0 + 0.5
+    not_before = TTL * 2 / 3 - 0.2
+    leaves_within = 1.0
+    # A group that was just made may be one that was wiped.
+    knows_within = 1.5 * TTL + 1.0
+    ttl = TTL
+
+    @classmethod
+    def make_server(cls) -> etcd.Etcd:
+        return etcd.Etcd(cls.root / 'etcd')
+
+    def options(self) -> tuple[str, str]:
+        return '', (
+            f'[etcd]\naddress = "{self.server.address}"\n'
+            f'ttl = {self.ttl}\n'
+            f'namespace = {self.unique}\n'
+        )
+
+
+class MemberTest(
+    EtcdBackend, contract.MemberContract, contract.FunctionalTestCase
+):
+    pass
+
+
+class ObserverTest(
+    EtcdBackend, contract.ObserverContract, contract.FunctionalTestCase
+):
+    pass
+
+
+class OutageTest(
+    EtcdBackend, contract.OutageContract, contract.FunctionalTestCase
+):
+    pass

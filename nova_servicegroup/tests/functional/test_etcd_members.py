@@ -1,0 +1,58 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Members that die, freeze, restart and leave; etcd is well."""
+
+import time
+
+from nova_servicegroup.tests.functional import contract
+from nova_servicegroup.tests.functional import etcd_faults
+from nova_servicegroup.tests.functional import fault_contract
+
+
+class DeathTest(
+    etcd_faults.Faults, fault_contract.DeathFaults, contract.FunctionalTestCase
+):
+    """With short leases."""
+
+    def test_a_wedged_service_loses_its_lease(self) -> None:
+        wedged = self.running()
+        watcher = self.observe('host1')
+        fault = time.monotonic()
+        wedged.wedge()
+        down = watcher.wait('down', contract.START) - fault
+        wedged.unwedge()
+        freed = time.monotonic()
+        back = watcher.wait('up', contract.START) - freed
+        self.measured('wedged: down, back', down, back)
+        self.assertLess(down, self.dead_within)
+        self.assertLess(back, self.back_within)
+
+
+class LifeTest(
+    etcd_faults.Faults,
+    fault_contract.ToldApartRestartFaults,
+    contract.FunctionalTestCase,
+):
+    """What is to be invisible."""
+
+    ttl = 4
+
+
+class ForkTest(
+    etcd_faults.Faults,
+    fault_contract.ToldApartForkFaults,
+    contract.FunctionalTestCase,
+):
+    """A forked child has a lease of its own."""
+
+    ttl = 4

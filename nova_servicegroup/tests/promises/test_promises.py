@@ -1,0 +1,82 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""No promise is refuted by many histories.
+
+``NOVA_SERVICEGROUP_SEED`` is that of the first one, or ``random``; what was
+run is in the output.
+"""
+
+import os
+import random
+import subprocess
+import sys
+
+from testtools import content
+
+from nova_servicegroup.tests import base
+
+#: So many verdicts are given for each driver.
+_VERDICTS = 1_000_000
+_LONG_VERDICTS = 34_000_000
+_SEED = '200000'
+
+
+class PromisesTest(base.TestCase):
+    """A simulation in a process of its own, whose time is virtual."""
+
+    def search(self, driver: str) -> None:
+        seed = os.environ.get('NOVA_SERVICEGROUP_SEED', _SEED)
+        if base.LONG or seed == 'random':
+            seed = str(random.SystemRandom().randrange(10**9))
+        done = subprocess.run(
+            [
+                sys.executable,
+                '-m',
+                'nova_servicegroup.tests.promises',
+                f'--driver={driver}',
+                f'--seed={seed}',
+                f'--verdicts={_LONG_VERDICTS if base.LONG else _VERDICTS}',
+            ],
+            # Sets have the same order each time.
+            env={**os.environ, 'PYTHONHASHSEED': '0'},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.addDetail('output', content.text_content(done.stdout))
+        self.assertEqual(0, done.returncode, done.stdout)
+
+
+class ZooKeeperTest(PromisesTest):
+    def test_no_history_refutes_a_promise(self) -> None:
+        self.search('zk')
+
+
+class EtcdTest(PromisesTest):
+    def test_no_history_refutes_a_promise(self) -> None:
+        self.search('etcd')
+
+
+class MemcachedTest(PromisesTest):
+    def test_no_history_refutes_a_promise(self) -> None:
+        self.search('mc')
+
+
+class DatabaseTest(PromisesTest):
+    def test_no_history_refutes_a_promise(self) -> None:
+        self.search('db')
+
+
+class RedisTest(PromisesTest):
+    def test_no_history_refutes_a_promise(self) -> None:
+        self.search('redis')

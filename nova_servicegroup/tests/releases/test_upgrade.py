@@ -1,0 +1,153 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""In the middle of an upgrade: controllers of a release, older computes."""
+
+import time
+from typing import Any
+
+from nova_servicegroup.tests import base
+from nova_servicegroup.tests.nova import test_migration
+from nova_servicegroup.tests.nova import test_stack
+from nova_servicegroup.tests.releases import scope
+
+#: From which release one goes to it: the one before, or with a SLURP.
+BEFORE = {'34': '33', '33': '31', '31': '29'}
+COMPUTES = ('compute1', 'compute2', 'compute3')
+CONTROLLERS = ('conductor', 'scheduler', 'api')
+NOISE = test_migration.NOISE
+
+
+class MixedContract:
+    """A cloud whose computes are upgraded after its controllers.
+
+    The last test, by its name, upgrades them; there is no way back.
+    """
+
+    driver = 'db'
+    stock: tuple[str, ...] = ()
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()  # type: ignore[misc]
+        older = dict.fromkeys(COMPUTES, BEFORE[scope.RELEASE.series])
+        cls.stack = test_stack.running(
+            cls.driver,
+            scope.MODES[0],
+            cls.stock,
+            anew=True,
+            novas=older,
+            **test_migration.settings(),
+        )
+
+    def setUp(self) -> None:
+        super().setUp()  # type: ignore[misc]
+        self.poller = test_migration.Poller(self.stack)
+        self.restarts: list[tuple[str, float, float]] = []
+
+    def test_deaths_are_found(self) -> None:
+        bound = test_migration.DOWN_WITHIN[self.driver] + NOISE
+        self.addCleanup(self.stack.start, 'compute1')
+        self.stack.kill('compute1')
+        taken = self.stack.wait_state('compute1', 'down', bound)
+        self.measured('kill to down', taken)
+        self.assertTrue(self.boot('compute1').refused)
+        self.assertEqual('up', self.stack.state('compute2'))
+        self.assertEqual('ACTIVE', self.boot('compute2').status)
+
+    def test_nobody_is_down_while_all_are_restarted(self) -> None:
+        self.watch(self.restart_all)
+
+    def test_the_computes_follow_one_by_one(self) -> None:
+        self.watch(self.upgrade)
+
+    def restart_all(self) -> None:
+        for name in (*CONTROLLERS, *COMPUTES):
+            self.restart(name)
+
+    def upgrade(self) -> None:
+        left = dict(self.stack.settings.novas)
+        for name in COMPUTES:
+            del left[name]
+            self.stack.change(novas=dict(left))
+            self.restart(name)
+
+    def boot(self, host: str) -> Any:
+        server = self.stack.boot(f'on-{host}', host)
+        if server.id:
+            self.addCleanup(self.stack.delete, server.id)
+        return server
+
+    def restart(self, name: str) -> None:
+        """Restart a process in good order, within its membership."""
+        begun = time.monotonic()
+        self.stack.stop(name)
+        self.stack.start(name)
+        self.restarts.append((name, begun, time.monotonic()))
+
+    def watch(self, change: Any) -> None:
+        """Check that nobody is seen down meanwhile."""
+        self.addCleanup(self.poller.stop)
+        self.poller.start()
+        change()
+        time.sleep(test_migration.LASTS)
+        self.poller.stop()
+        for name, begun, ended in self.restarts:
+            self.measured(f'restart of {name}', ended - begun)
+        self.measured('looks', len(self.poller.looks), unit='')
+        self.assertLess(10, len(self.poller.looks))
+        self.assertEqual([], self.poller.refused)
+        down = [
+            f'{each.at:.1f}: {host}'
+            for each in self.poller.looks
+            for host in each.down
+            if not self.too_slow(host, each.at)
+        ]
+        self.assertEqual([], down)
+
+    def too_slow(self, host: str, at: float) -> bool:
+        """Tell whether a restart had outlasted the membership just then."""
+        own = CONTROLLERS if host == 'controller' else (host,)
+        return any(
+            name in own and begun + test_migration.LASTS <= at <= ended + NOISE
+            for name, begun, ended in self.restarts
+        )
+
+
+class StockMixedContract(MixedContract):
+    """The same with computes that do not have this package."""
+
+    stock = COMPUTES
+
+    def test_the_computes_are_stock(self) -> None:
+        text = self.stack.log('compute1').read_text()
+        self.assertNotIn('nova_servicegroup', text)
+
+
+def _classes() -> dict[str, type]:
+    """Return the classes of tests, where there is a way to upgrade."""
+    if scope.RELEASE.series not in BEFORE:
+        return {}
+    if 'db' not in scope.DRIVERS:
+        return {}
+    return {
+        'Mixed_db_Test': _class('Mixed_db_Test', MixedContract),
+        'Mixed_stock_Test': _class('Mixed_stock_Test', StockMixedContract),
+    }
+
+
+def _class(name: str, contract: type) -> type:
+    own = {'__module__': __name__}
+    return type(name, (contract, base.TestCase), own)
+
+
+globals().update(_classes())

@@ -1,0 +1,497 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What a collector makes of foreign messages, and of a database that hangs."""
+
+from collections.abc import Collection, Sequence
+import threading
+from typing import Any
+
+import fixtures
+
+from nova_servicegroup.drivers.db import collector
+from nova_servicegroup.drivers.db import listening
+from nova_servicegroup.drivers.db import messages
+from nova_servicegroup.drivers.db import writing
+from nova_servicegroup import exceptions
+from nova_servicegroup.tests import base
+
+LONG = 20.0
+WALL = 1_800_000_000.0
+GATHER = 1.0
+PROMPT = 2.5
+ARGS = {'record': 7, 'sent': WALL, 'sure': True, 'wait': 5.0}
+ODD: tuple[Any, ...] = (
+    None,
+    'record',
+    [],
+    {},
+    {'args': None},
+    {'args': []},
+    {'args': 'record'},
+    {'args': {}},
+    *(
+        {'args': {**ARGS, **each}}
+        for each in (
+            {'record': '7'},
+            {'record': [7]},
+            {'record': {'id': 7}},
+            {'record': None},
+            {'record': True},
+            {'record': 7.0},
+            {'record': 0},
+            {'record': -7},
+            {'record': 2**31},
+            {'record': 2**70},
+            {'sent': 'now'},
+            {'sent': [WALL]},
+            {'sent': True},
+            {'sent': 2**70},
+            {'sent': float('nan')},
+            {'sent': float('inf')},
+            {'sure': 'yes'},
+            {'sure': None},
+            {'wait': None},
+            {'wait': '5'},
+            {'wait': float('nan')},
+            {'wait': 2**70},
+        )
+    ),
+)
+
+
+class Message:
+    """A message that has come in."""
+
+    def __init__(self, message: Any) -> None:
+        self.message = message
+        self.replies: list[dict[str, Any]] = []
+        self.replied = threading.Event()
+
+    def reply(self, reply: dict[str, Any]) -> None:
+        self.replies.append(reply)
+        self.replied.set()
+
+
+def heartbeat(record: int, **more: Any) -> Message:
+    return Message(
+        {'method': 'beat', 'args': {**ARGS, 'record': record, **more}}
+    )
+
+
+class Store:
+    """A services table that hangs, or fails, when it is told to."""
+
+    def __init__(self) -> None:
+        self.written: list[int] = []
+        self.error: Exception | None = None
+        self.release = threading.Event()
+        self.release.set()
+        self.begun = threading.Semaphore(0)
+
+    def _answer(self) -> None:
+        release = self.release
+        self.begun.release()
+        release.wait(LONG)
+        if self.error is not None:
+            raise self.error
+
+    def now(self) -> float:
+        return WALL
+
+    def beat(self, ids: Collection[int], at: float | None) -> set[int]:
+        self._answer()
+        self.written += sorted(ids)
+        return set()
+
+
+class MessageTest(base.TestCase):
+    """One message."""
+
+    def test_one_that_is_no_heartbeat_is_told_from_one(self) -> None:
+        for each in ODD:
+            self.assertRaises(messages.Malformed, messages.read, each)
+
+    def test_one_that_is(self) -> None:
+        self.assertEqual(
+            messages.Heartbeat(7, WALL, True, 5.0),
+            messages.read({'method': 'beat', 'args': ARGS}),
+        )
+        # One that was cast, or comes from another release.
+        self.assertEqual(
+            messages.Heartbeat(7, None, False, 0.0),
+            messages.read({'args': {'record': 7, 'new': 'word'}}),
+        )
+
+    def test_nobody_waits_for_ever(self) -> None:
+        for wait, kept in ((1e9, 60.0), (-1e9, 0.0)):
+            read = messages.read({'args': {**ARGS, 'wait': wait}})
+            self.assertEqual(kept, read.wait)
+
+
+class WriterTest(base.TestCase):
+    """Batches, of which some messages are no heartbeats."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.store = Store()
+        self.addCleanup(self.store.release.set)
+        self.writer = writing.Writer(self.store, PROMPT, clock=self.clock)
+
+    def take(self, batch: Sequence[Message], waited: float = GATHER) -> None:
+        self.assertTrue(self.writer.take(batch, waited))
+        self.writer.wait(LONG)
+
+    def warnings(self) -> list[str]:
+        return self.log_lines('WARNING')
+
+    def test_a_message_that_is_no_heartbeat_harms_no_other(self) -> None:
+        for each in ODD:
+            odd = Message(each)
+            good = [heartbeat(record) for record in range(1, 100)]
+            self.store.written.clear()
+            self.take([*good[:50], odd, *good[50:]])
+            self.assertEqual(list(range(1, 100)), self.store.written)
+            self.assertEqual(
+                {True}, {each.replies[0]['taken'] for each in good}
+            )
+            self.assertEqual([], odd.replies)
+        self.assertEqual(len(ODD), self.writer.dropped.count)
+        self.assertEqual([], self.log_lines('ERROR'))
+
+    def test_they_are_told_once_an_hour(self) -> None:
+        for _ in range(100):
+            self.take([Message(None), Message({})])
+            self.clock.advance(50.0)
+        self.assertEqual(200, self.writer.dropped.count)
+        self.assertEqual(2, len(self.warnings()))
+        self.assertIn('1 messages in the queue', self.warnings()[0])
+        self.assertIn('144 messages in the queue', self.warnings()[1])
+
+    def test_nothing_foreign_is_logged(self) -> None:
+        self.take([Message({'args': {**ARGS, 'record': '\x1b[2J\nroot'}})])
+        self.assertNotIn('\x1b', self.log.output)
+        self.assertNotIn('root', self.log.output)
+
+    def behind(self, *batch: Message, waited: float = GATHER) -> set[bool]:
+        self.take(batch, waited)
+        return {each.replies[0]['behind'] for each in batch}
+
+    def test_who_says_that_it_waited_makes_nobody_late(self) -> None:
+        late = [heartbeat(7, sent=WALL - 9.0, wait=20.0) for _ in range(5)]
+        self.assertEqual({False}, self.behind(heartbeat(8), *late))
+
+    def test_what_may_have_waited_was_not_read_at_once(self) -> None:
+        self.assertEqual({True}, self.behind(heartbeat(8), waited=3.0))
+        self.assertEqual({False}, self.behind(heartbeat(8), waited=2.0))
+
+    def test_nor_what_took_long_to_write(self) -> None:
+        self.store.release = threading.Event()
+        batch = [heartbeat(8)]
+        self.assertTrue(self.writer.take(batch, GATHER))
+        self.assertTrue(self.store.begun.acquire(timeout=LONG))
+        self.clock.advance(2.0)
+        self.store.release.set()
+        self.writer.wait(LONG)
+        self.assertTrue(batch[0].replies[0]['behind'])
+
+    def test_a_batch_too_many_is_not_begun(self) -> None:
+        self.store.release = threading.Event()
+        for _ in range(writing.WRITERS):
+            self.assertTrue(self.writer.take([heartbeat(8)], GATHER))
+        self.assertFalse(self.writer.take([heartbeat(8)], GATHER))
+        self.store.release.set()
+        self.writer.wait(LONG)
+        self.assertTrue(self.writer.take([heartbeat(8)], GATHER))
+
+
+class FakeServer:
+    """Knows whether it runs, and hands over what it is told to."""
+
+    error: Exception | None = None
+
+    def __init__(self, take: listening.Take) -> None:
+        self.take = take
+        self.started = self.stopped = self.abandoned = 0
+
+    def start(self) -> None:
+        if self.error is not None:
+            raise self.error
+        self.started += 1
+
+    def stop(self) -> None:
+        self.stopped += 1
+
+    def wait(self) -> None:
+        pass
+
+    def abandon(self) -> None:
+        self.abandoned += 1
+
+
+class Transport:
+    cleaned = 0
+
+    def cleanup(self) -> None:
+        self.cleaned += 1
+
+
+class CollectorTest(base.TestCase):
+    """A collector that looks after itself when it is told to."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.servers: list[FakeServer] = []
+        for module, name, fake in (
+            (listening, 'make_server', self._make_server),
+            (collector, '_TICK', LONG),
+        ):
+            self.useFixture(fixtures.MockPatchObject(module, name, fake))
+        self.store = Store()
+        self.probes = 0
+        self.hanging: list[threading.Event] = []
+        self.addCleanup(self._release)
+        self.store.now = self._probe  # type: ignore[method-assign]
+        self.transport = Transport()
+        self.collector = collector.Collector(
+            self.transport, self.store, 'host', 'threading', clock=self.clock
+        )
+        self.collector.start()
+        self.addCleanup(self.collector.stop)
+
+    def _make_server(
+        self, transport: Any, host: str, how: str, take: Any, gather: float
+    ) -> FakeServer:
+        self.servers.append(FakeServer(take))
+        return self.servers[-1]
+
+    def _probe(self) -> float:
+        self.probes += 1
+        self.store._answer()
+        return WALL
+
+    def hang(self) -> None:
+        """Have the database hang, in all that is asked from now on."""
+        self.store.release = threading.Event()
+        self.hanging.append(self.store.release)
+
+    def _release(self) -> None:
+        for each in self.hanging:
+            each.set()
+
+    def recover(self) -> None:
+        """Have it answer what is asked from now on, and nothing else."""
+        self.store.release = threading.Event()
+        self.store.release.set()
+
+    def give(self, *batch: Message) -> None:
+        """Hand a batch over, as the latest server."""
+        self.servers[-1].take(batch, GATHER)
+
+    def written(self, record: int, hung: int = 0) -> bool:
+        """Tell whether a heartbeat is written and answered.
+
+        :param hung: so many others hang
+        """
+        # The database's clock stands still here.
+        message = heartbeat(record, sure=False)
+        self.give(message)
+        self.collector._writer.running.wait(hung, LONG)
+        return message.replied.wait(LONG) and record in self.store.written
+
+    def pass_time(self, seconds: int) -> None:
+        """Let the collector look after itself, each half a second."""
+        for _ in range(2 * seconds):
+            before = self.probes
+            self.clock.advance(0.5)
+            self.collector.check()
+            while self.probes > before and self.store.begun.acquire(
+                timeout=0.01
+            ):
+                before = self.probes
+
+    def test_all_is_well(self) -> None:
+        self.assertTrue(self.written(7))
+        self.pass_time(60)
+        self.assertEqual(1, len(self.servers))
+        self.assertEqual(0, self.servers[0].abandoned)
+
+    def test_updates_that_hang_do_not_make_it_swallow_what_comes(self) -> None:
+        self.assertTrue(self.written(7))
+        self.hang()
+        for _ in range(writing.WRITERS):
+            self.give(heartbeat(8))
+        self.pass_time(5)
+        self.assertEqual(0, self.servers[0].abandoned)
+        self.pass_time(1)
+        # So messages go to another collector.
+        self.assertEqual(1, self.servers[0].abandoned)
+        self.assertEqual(1, len(self.servers))
+        self.recover()
+        self._await_server(2)
+        self.assertTrue(self.written(9, hung=writing.WRITERS))
+        self.pass_time(60)
+        self.assertEqual(2, len(self.servers))
+
+    def _await_server(self, count: int) -> None:
+        for _ in range(100):
+            self.pass_time(1)
+            if len(self.servers) == count and self.servers[-1].started:
+                return
+            self.collector._probes._answered.wait(0.01)
+        self.fail('it does not read again')
+
+    def test_nor_do_questions_that_hang_as_well(self) -> None:
+        self.hang()
+        self.give(heartbeat(8))
+        self.pass_time(20)
+        self.assertGreater(self.probes, 2)
+        self.recover()
+        self._await_server(2)
+        self.assertTrue(self.written(9, hung=1))
+
+    def test_few_threads_hang_however_long_it_lasts(self) -> None:
+        self.hang()
+        for _ in range(writing.WRITERS):
+            self.give(heartbeat(8))
+        self.pass_time(600)
+        self.assertLessEqual(self.probes, 2 * writing.MOST_HUNG)
+        self._release()
+        self.recover()
+        self._await_server(2)
+
+    def test_what_has_hung_and_fails_at_last_changes_nothing(self) -> None:
+        self.hang()
+        self.give(heartbeat(8))
+        self.pass_time(6)
+        self.recover()
+        self._await_server(2)
+        self.store.error = exceptions.BackendError('database', 'lost')
+        self._release()
+        self.collector._writer.wait(LONG)
+        self.store.error = None
+        self.pass_time(5)
+        self.assertEqual(0, self.servers[1].abandoned)
+
+    def test_an_update_that_fails_makes_it_read_no_more(self) -> None:
+        for error in (exceptions.BackendError('a', 'b'), KeyError('a bug')):
+            self.store.error = error
+            self.give(heartbeat(8))
+            self.collector._writer.wait(LONG)
+            self.pass_time(1)
+            self.assertEqual(1, self.servers[-1].abandoned)
+            count = len(self.servers)
+            self.store.error = None
+            self._await_server(count + 1)
+            self.assertTrue(self.written(9))
+            self.collector._writer.wait(LONG)
+        self.assertEqual(1, len(self.log_lines('WARNING')))
+
+    def test_a_queue_that_is_away_then_is_tried_again(self) -> None:
+        self.store.error = exceptions.BackendError('a', 'b')
+        self.give(heartbeat(8))
+        self.collector._writer.wait(LONG)
+        self.pass_time(1)
+        self.store.error = None
+        error = OSError('no queue')
+        self.useFixture(fixtures.MockPatchObject(FakeServer, 'error', error))
+        self.pass_time(20)
+        FakeServer.error = None
+        self._await_server(len(self.servers) + 1)
+        self.assertTrue(self.written(9))
+
+    def test_stop_ends_what_it_has(self) -> None:
+        self.collector.stop()
+        self.assertEqual(1, self.servers[0].stopped)
+        self.assertEqual(1, self.transport.cleaned)
+
+    def test_so_it_does_while_it_reads_nothing(self) -> None:
+        self.hang()
+        self.give(heartbeat(8))
+        self.pass_time(6)
+        self._release()
+        self.collector.stop()
+        self.assertEqual(1, self.transport.cleaned)
+
+
+class Listener:
+    """A queue that is read by one; see oslo.messaging's PollStyleListener."""
+
+    def __init__(self, clock: base.Clock) -> None:
+        self.queue: list[int] = []
+        self.taken: list[int] = []
+        self.clock = clock
+        self.stopped = threading.Event()
+
+    def poll(self, batch_size: int, batch_timeout: float) -> list[int]:
+        self.clock.advance(0.0001)
+        if not self.queue or self.stopped.is_set():
+            return []
+        self.taken.append(self.queue.pop(0))
+        return self.taken[-1:]
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+
+class DrainTest(base.TestCase):
+    """What was there, and for how long it may have waited."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.listener = Listener(self.clock)
+        self.drain = listening.Drain(self.listener, 0.0, clock=self.clock)
+        self.drain._gather = GATHER
+
+    def poll(self, *, after: float = GATHER) -> int:
+        self.clock.advance(after)
+        self.drain._pause = 0.0
+        return len(self.drain.poll())
+
+    def test_what_is_read_at_once_has_not_waited(self) -> None:
+        for _ in range(10):
+            self.listener.queue += range(50)
+            self.assertEqual(50, self.poll())
+            self.assertLess(self.drain.waited, 1.1)
+
+    def test_what_is_read_late_may_have(self) -> None:
+        self.poll()
+        self.listener.queue += range(5)
+        self.poll(after=8.0)
+        self.assertGreater(self.drain.waited, 8.0)
+        self.listener.queue += range(5)
+        self.poll()
+        self.assertLess(self.drain.waited, 1.1)
+
+    def test_so_it_is_where_there_is_always_more(self) -> None:
+        for _ in range(5):
+            self.listener.queue += range(listening.AHEAD)
+            self.poll()
+        self.assertGreater(self.drain.waited, 5.0)
+
+    def test_one_that_is_abandoned_takes_no_more(self) -> None:
+        self.listener.queue += range(500)
+        self.drain.abandon()
+        self.listener.stop()
+        self.drain._stopped.set()
+        self.assertEqual([], self.drain.poll())
+        self.assertEqual(500, len(self.listener.queue))
+
+    def test_one_that_is_stopped_takes_what_is_there(self) -> None:
+        self.listener.queue += range(50)
+        stopping = threading.Thread(target=self.drain.stop, daemon=True)
+        stopping.start()
+        batches = []
+        while stopping.is_alive():
+            batches.append(self.drain.poll())
+        self.assertEqual(50, sum(len(each) for each in batches))

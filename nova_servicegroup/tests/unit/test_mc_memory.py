@@ -1,0 +1,185 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+from typing import Any
+
+from nova_servicegroup.drivers.mc import memory
+from nova_servicegroup.drivers.mc import storage
+from nova_servicegroup.tests import base
+
+TTL = 60.0
+SETTLE = 20.0
+MARKER = b'marker'
+SURE = memory.Word()
+
+
+class MemoryTest(base.TestCase):
+    """One server; what it says of members a, b and so on."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.memory = memory.Memory(memory.Times(TTL, SETTLE))
+
+    def take(
+        self, *members: str, after: float = 1.0, **how: Any
+    ) -> memory.Word:
+        answer = storage.Answer(dict.fromkeys(members, b''), MARKER)
+        self.clock.advance(after)
+        return self.memory.take(answer._replace(**how), self.clock())
+
+    def miss(self, after: float = 1.0) -> memory.Word:
+        return self.memory.miss(self.clock.advance(after))
+
+    def assert_sure(self, gone: str, word: memory.Word) -> None:
+        """Those that are gone are, and so is whoever was never seen."""
+        self.assertEqual(SURE._replace(gone=set(gone)), word)
+
+    def assert_doubt(self, doubt: str, lost: str, word: memory.Word) -> None:
+        """Neither those that are lost nor strangers are gone."""
+        self.assertEqual(
+            memory.Word(set(), set(lost), False, doubt),
+            word._replace(gone=set(word.gone), lost=set(word.lost)),
+        )
+
+
+class HealthyTest(MemoryTest):
+    def test_what_it_had_and_has_no_more_is_gone(self) -> None:
+        self.assert_sure('', self.take('a', 'b'))
+        self.assert_sure('b', self.take('a', 'c'))
+        self.assert_sure('', self.take('a', 'c'))
+        self.assert_sure('ac', self.take())
+
+
+class EmptiedTest(MemoryTest):
+    def test_what_it_had_may_be_alive(self) -> None:
+        self.take('a', 'b')
+        emptied = self.take(marker=None)
+        self.assert_doubt('a server was emptied', 'ab', emptied)
+
+    def test_until_all_had_time_it_knows_only_who_has_come_back(self) -> None:
+        self.take('a', 'b')
+        self.take(marker=None)
+        again = {'marker': b'new', 'young': True}
+        self.assert_doubt('a server was emptied', '', self.take('a', **again))
+        word = self.take(**again)
+        self.assertEqual({'a'}, word.gone)
+        self.assertFalse(word.complete)
+        self.assert_sure('', self.take('a', marker=b'new', after=SETTLE + 1))
+
+    def test_between_two_looks(self) -> None:
+        self.take('a', 'b')
+        word = self.take('a', marker=b'new', young=True)
+        self.assert_doubt('a server was emptied', 'b', word)
+
+    def test_before_the_first_look(self) -> None:
+        self.assertFalse(self.take('a', young=True).complete)
+        self.assertFalse(self.take('a', marker=None).complete)
+
+    def test_strangers_have_time_also_where_nothing_says_that_it_is_young(
+        self,
+    ) -> None:
+        """What says so may have been lost or evicted, too."""
+        self.take('a')
+        self.take(marker=b'new')
+        self.assertFalse(self.take('a', marker=b'new').complete)
+        late = self.take('a', marker=b'new', after=SETTLE + 1)
+        self.assertTrue(late.complete)
+
+    def test_another_server_was_in_its_place(self) -> None:
+        """Members have renewed themselves there; here they expire."""
+        self.take('a', 'b')
+        self.take('a', 'b', marker=b'other')
+        back = self.take('a')
+        self.assert_doubt('a server was emptied', 'b', back)
+        for _ in range(int(SETTLE)):
+            word = self.take()
+            self.assertEqual(set(), word.gone)
+            self.assertFalse(word.complete)
+        self.assert_sure('', self.take(after=1.0))
+        self.take('a')
+        self.assert_sure('a', self.take())
+
+    def test_not_all_markers_are_remembered(self) -> None:
+        for number in range(1000):
+            self.take(marker=b'%d' % number)
+        self.assertLess(len(self.memory._markers), 100)
+
+
+class MuteTest(MemoryTest):
+    def test_what_it_had_it_may_have(self) -> None:
+        self.take('a')
+        self.assert_doubt('a server does not answer', 'a', self.miss())
+
+    def test_until_its_keys_have_expired(self) -> None:
+        self.take('a')
+        self.assertEqual({'a'}, set(self.miss(after=TTL).lost))
+        self.assertEqual(set(), set(self.miss(after=1.0).lost))
+
+    def test_back_from_an_outage_it_misses_who_had_no_time(self) -> None:
+        self.take('a', 'b')
+        self.miss()
+        self.miss(after=SETTLE / 4)
+        lossy = 'a server was away or has lost members a moment ago'
+        self.assert_doubt(lossy, 'b', self.take('a'))
+        self.assert_doubt(lossy, 'a', self.take(after=SETTLE))
+        self.assert_sure('', self.take())
+
+    def test_a_hiccup_is_no_outage(self) -> None:
+        self.take('a', 'b')
+        self.miss()
+        self.assert_sure('b', self.take('a'))
+
+
+class LossyTest(MemoryTest):
+    def test_while_a_member_says_so(self) -> None:
+        self.take('a', 'b')
+        lossy = 'a server was away or has lost members a moment ago'
+        self.assert_doubt(lossy, 'b', self.take('a', lossy=True))
+        self.assert_sure('a', self.take())
+
+
+class EvictionTest(MemoryTest):
+    def evicts(self, *members: str, evictions: int) -> memory.Word:
+        return self.take(*members, evictions=evictions)
+
+    def test_what_is_lost_while_it_evicts_may_be_alive(self) -> None:
+        self.take('a', 'b')
+        word = self.evicts('a', evictions=3)
+        self.assertEqual({'b'}, word.lost)
+        self.assertIn('give it more (-m)', word.doubt)
+
+    def test_so_may_what_the_next_look_misses(self) -> None:
+        """Evictions are counted after the members are read."""
+        self.take('a', 'b')
+        self.evicts('a', 'b', evictions=3)
+        self.assertEqual({'b'}, self.evicts('a', evictions=3).lost)
+
+    def test_what_is_lost_later_is_gone(self) -> None:
+        self.take('a')
+        self.evicts('a', evictions=3)
+        self.evicts('a', evictions=3)
+        word = self.evicts(evictions=3)
+        self.assertEqual({'a'}, word.gone)
+        self.assertEqual(set(), word.lost)
+
+    def test_strangers_have_time_to_renew_themselves(self) -> None:
+        self.take('a')
+        self.evicts('a', evictions=3)
+        self.evicts('a', evictions=3)
+        self.clock.advance(SETTLE - 1)
+        self.assertFalse(self.evicts('a', evictions=3).complete)
+        self.assertTrue(self.evicts('a', evictions=3).complete)
+
+    def test_what_was_evicted_before_the_first_look_is_not_told(self) -> None:
+        word = self.evicts('a', evictions=3)
+        self.assertFalse(word.complete)
+        self.assertIsNone(word.doubt)

@@ -1,0 +1,327 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+from typing import Any
+from unittest import mock
+
+from redis import sentinel
+
+from nova_servicegroup.drivers.common import connections
+from nova_servicegroup.drivers.common import naming
+from nova_servicegroup.drivers.common import requests
+from nova_servicegroup.drivers.redis import configuration
+from nova_servicegroup.drivers.redis import internals
+from nova_servicegroup.drivers.redis import memory
+from nova_servicegroup.drivers.redis import reading
+from nova_servicegroup import evidence
+from nova_servicegroup import exceptions
+from nova_servicegroup import pace
+from nova_servicegroup.tests import base
+
+SETTLE, HOLD = 15.0, 60.0
+NOBODY: frozenset[str] = frozenset()
+
+
+class MemoryTest(base.TestCase):
+    """What befalls a server, and about whom its silence then tells nothing."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.begin()
+
+    def begin(self) -> None:
+        self.memory = memory.Memory(SETTLE, HOLD)
+        self.answer = memory.Answer(
+            frozenset(), b'', 'a', 1e6, 0, 5.0, self.clock()
+        )
+
+    def take(self, hosts: str, **changed: Any) -> evidence.Reading:
+        """Have the server tell of hosts, each a letter."""
+        self.answer = self.answer._replace(at=self.clock(), **changed)
+        return self.memory.take(self.answer, frozenset(hosts))
+
+    def assert_doubts(self, hosts: str, found: evidence.Reading) -> None:
+        self.assertIsNotNone(found.doubt)
+        self.assertEqual(dict.fromkeys(hosts, HOLD), found.doubted)
+
+    def assert_is_evidence(self, found: evidence.Reading) -> None:
+        self.assertFalse(found.doubted)
+        self.assertTrue(found.complete)
+
+    def test_who_is_missed_is_gone(self) -> None:
+        self.assert_is_evidence(self.take('ab'))
+        self.assert_is_evidence(self.take('a'))
+        self.assert_is_evidence(self.take(''))
+
+    def test_each_thing_that_befalls_a_server(self) -> None:
+        for changed in (
+            {'run': 'b'},
+            {'young': b'1'},
+            {'ids': None},
+            {'ahead': 9.0},
+        ):
+            self.begin()
+            self.take('ab')
+            found = self.take('', **changed)
+            self.assert_doubts('ab', found)
+            self.assertFalse(found.complete)
+
+    def test_who_was_seen_since_is_gone_when_missed(self) -> None:
+        self.take('abc')
+        self.assert_doubts('bc', self.take('a', run='b'))
+        self.assert_doubts('c', self.take('ab'))
+        found = self.take('b')
+        self.assert_doubts('c', found)
+        self.assertTrue(found.complete)
+
+    def test_all_have_come_back_by_then(self) -> None:
+        self.take('ab')
+        self.take('a', young=b'1')
+        self.clock.advance(SETTLE)
+        self.assert_doubts('b', self.take('a', young=b''))
+        self.clock.advance(1)
+        self.assert_is_evidence(self.take('a'))
+
+    def test_a_group_that_is_made_anew_twice_in_a_row(self) -> None:
+        self.take('ab')
+        self.assert_doubts('b', self.take('a', young=b'1'))
+        self.assert_is_evidence(self.take('ab'))
+        # Nobody has seen that it was gone meanwhile.
+        self.assert_doubts('b', self.take('a', young=b'2'))
+
+    def test_two_things_one_after_the_other(self) -> None:
+        self.take('ab')
+        self.take('a', run='b')
+        self.clock.advance(SETTLE - 1)
+        self.take('', ids=None)
+        self.clock.advance(SETTLE - 1)
+        self.assert_doubts('ab', self.take('', ids=frozenset()))
+
+    def test_the_first_look_at_a_server_that_was_just_started(self) -> None:
+        self.assertFalse(self.take('', uptime=SETTLE - 1).complete)
+        self.begin()
+        self.assertFalse(self.take('', young=b'1').complete)
+        self.begin()
+        self.assertTrue(self.take('', uptime=SETTLE + 1).complete)
+
+    def test_among_evictions_nobody_is_known_to_be_gone(self) -> None:
+        self.take('ab')
+        found = self.take('a', evictions=1)
+        self.assertEqual((None, False), (found.doubted, found.complete))
+        self.assertIsNotNone(found.doubt)
+        self.assert_is_evidence(self.take('a'))
+
+    def test_a_clock_that_goes_back_or_a_little_wrong_is_nothing(self) -> None:
+        self.take('a')
+        for ahead in (-3600.0, -3599.0):
+            self.assert_is_evidence(self.take('a', ahead=ahead))
+
+
+class SettingsTest(base.TestCase):
+    """Where the server is, and how it is connected to."""
+
+    def settings(self, text: str) -> configuration.Settings:
+        return configuration.Settings(self.make_conf(text))
+
+    def client(self, text: str) -> Any:
+        """Return redis-py's client, which is not connected."""
+        made = self.settings(text)._coordinator(b'member')
+        return made._make_client(made._parsed_url, made._options, made.timeout)
+
+    def test_one_server(self) -> None:
+        text = (
+            '[redis]\naddress = "[::1]"\nusername = nova\n'
+            'password = a@b/?#:\ndatabase = 2\n'
+        )
+        self.assertEqual(['[::1]:6379'], self.settings(text).servers)
+        given = self.client(text).connection_pool.connection_kwargs
+        for name, value in (
+            ('host', '::1'),
+            ('port', 6379),
+            ('db', 2),
+            ('username', 'nova'),
+            ('password', 'a@b/?#:'),
+        ):
+            self.assertEqual(value, given[name], name)
+
+    def test_sentinels(self) -> None:
+        text = (
+            '[redis]\nsentinel_name = nova\npassword = one\n'
+            'sentinel_addresses = s1,s2:5\nsentinel_password = two\n'
+        )
+        self.assertEqual(['s1:26379', 's2:5'], self.settings(text).servers)
+        pool = self.client(text).connection_pool
+        self.assertIsInstance(pool, sentinel.SentinelConnectionPool)
+        self.assertEqual('nova', pool.service_name)
+        self.assertEqual('one', pool.connection_kwargs['password'])
+        for each in pool.sentinel_manager.sentinels:
+            given = each.connection_pool.connection_kwargs
+            self.assertEqual('two', given['password'])
+            self.assert_bounded(given, 0.5)
+
+    def assert_bounded(
+        self, given: dict[str, Any], seconds: float = 2.0
+    ) -> None:
+        self.assertEqual(seconds, given['socket_timeout'])
+        self.assertEqual(seconds, given['socket_connect_timeout'])
+        self.assertEqual(0, given['retry']._retries)
+
+    def test_the_url_of_other_services(self) -> None:
+        text = (
+            '[coordination]\nbackend_url = redis://default:hush@s1:26379'
+            '?sentinel=kolla&sentinel_fallback=s2:26379'
+            '&sentinel_fallback=s3:26379&db=0&socket_timeout=60'
+            '&retry_on_timeout=yes\n'
+        )
+        self.assertEqual(
+            ['s1:26379', 's2:26379', 's3:26379'], self.settings(text).servers
+        )
+        pool = self.client(text).connection_pool
+        self.assertEqual('hush', pool.connection_kwargs['password'])
+        self.assert_bounded(pool.connection_kwargs)
+        self.assertEqual(3, len(pool.sentinel_manager.sentinels))
+        self.assertNotIn('hush', self.settings(text).connection('a').backend)
+
+    def test_own_options_win(self) -> None:
+        text = (
+            '[coordination]\nbackend_url = redis://r1\n[redis]\naddress = r2\n'
+        )
+        self.assertEqual(['r2:6379'], self.settings(text).servers)
+
+    def test_tls(self) -> None:
+        text = '[redis]\naddress = r1\nuse_tls = true\nkey_password = hush\n'
+        given = self.client(text).connection_pool.connection_kwargs
+        self.assertIs(True, given['ssl_check_hostname'])
+        self.assertEqual('hush', given['ssl_password'])
+
+    def test_no_error_shows_a_password(self) -> None:
+        for text in (
+            '[coordination]\nbackend_url = redis://:hush/x@r1\n',
+            '[coordination]\nbackend_url = redis://:hu[sh@r1\n',
+            '[coordination]\nbackend_url = redis://:hush\u2100@r1\n',
+            '[redis]\naddress = :hush@r1\n',
+        ):
+            error = self.assertRaises(
+                exceptions.ConfigurationError, self.settings, text
+            )
+            self.assertNotIn('hu', str(error).partition('Accepted')[0], text)
+
+    def test_what_would_count_only_with_own_servers_is_refused(self) -> None:
+        for line in ('use_tls = true', 'ca_file = /ca.pem', 'database = 3'):
+            error = self.assertRaises(
+                exceptions.ConfigurationError,
+                self.settings,
+                f'[coordination]\nbackend_url = redis://r1\n[redis]\n{line}\n',
+            )
+            self.assertIn(f'[redis] {line.partition(" ")[0]}', str(error))
+
+    def test_what_cannot_be_used_is_named(self) -> None:
+        for text in (
+            '',
+            '[coordination]\nbackend_url = etcd3+http://e1\n',
+            '[redis]\naddress = r1,r2\n',
+            '[redis]\naddress = r1\nsentinel_name = nova\n',
+            '[redis]\nsentinel_name = nova\n',
+            '[redis]\nsentinel_addresses = s1\n',
+            '[redis]\naddress = r1\nsentinel_addresses = s1\n',
+            '[redis]\naddress = r1\nsentinel_addresses = s1\n'
+            'sentinel_name = nova\n',
+        ):
+            error = self.assertRaises(
+                exceptions.ConfigurationError, self.settings, text
+            )
+            self.assertIn('[redis] address', str(error), text)
+
+    def test_a_file_that_cannot_be_read_is_named(self) -> None:
+        text = '[redis]\naddress = r1\nuse_tls = true\nca_file = /nowhere\n'
+        error = self.assertRaises(
+            exceptions.ConfigurationError, self.settings, text
+        )
+        self.assertIn('[redis] ca_file', str(error))
+
+
+class Later:
+    """A result that is there when it is asked for a second time."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+        self._asked = 0
+
+    def done(self) -> bool:
+        self._asked += 1
+        return self._asked > 1
+
+    def get(self) -> Any:
+        return self._value
+
+
+class Servers:
+    """What is asked of the servers, in the place of internals.Group."""
+
+    answer: memory.Answer
+
+    def __init__(self, connected: Any, group: bytes) -> None:
+        pass
+
+    def read(self) -> Later:
+        return Later(self.answer)
+
+    def confirm(self) -> Later:
+        return Later(True)
+
+
+class ReadingTest(base.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(internals, 'Group', Servers)
+        conf = self.make_conf('[redis]\naddress = r1\n')
+        self.reader = reading.GroupReader(
+            configuration.Settings(conf),
+            connections.Connection(
+                'redis',
+                connections.HostFactory('reader', lambda _: mock.Mock()),
+                connections.Limits(60.0, 1.0),
+            ),
+            'compute',
+            pace.Patience(2.0),
+        )
+        self.addCleanup(self.reader._connection.close, 1.0)
+
+    def patch(self, where: Any, name: str, value: Any) -> None:
+        patched = mock.patch.object(where, name, value)
+        patched.start()
+        self.addCleanup(patched.stop)
+
+    def read(self, *hosts: str) -> evidence.Reading | None:
+        """Read without waiting for any answer."""
+        Servers.answer = memory.Answer(
+            frozenset(naming.member_id(each) for each in hosts),
+            b'',
+            'a',
+            1e6,
+            0,
+            5.0,
+            self.clock(),
+        )
+        try:
+            return self.reader.read(0.0)
+        except exceptions.BackendTimeout:
+            return None
+
+    def test_two_questions_do_not_put_each_other_off(self) -> None:
+        with self.reader._connection.use(requests.Deadline(10.0)):
+            pass
+        for hosts in (('a', 'b'), ('a',)):
+            found = [self.read(*hosts) for _ in range(6)]
+            present = {each.present for each in found if each is not None}
+            self.assertIn(frozenset(hosts), present)

@@ -1,0 +1,207 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""All services of a group: its members, and who is registered with Nova."""
+
+import collections
+from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+import math
+import time
+
+from nova_servicegroup import api
+from nova_servicegroup.drivers import base
+from nova_servicegroup import exceptions
+from nova_servicegroup import membership
+from nova_servicegroup import services
+
+#: The state of a service that an operator has declared down.
+FORCED_DOWN = 'forced down'
+STATES = (base.UP, base.HELD, base.DOWN, FORCED_DOWN)
+
+#: The records are read no more often than this (seconds), and to read them
+#: takes this share of the time, at most.
+_INTERVAL = 10.0
+_SHARE = 0.1
+
+#: The host and cell of a service, its member and its record.
+_Service = tuple[
+    str, str | None, base.Member | None, services.ServiceRef | None
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One service.
+
+    :ivar host: its name, with the cell where several cells have one of it
+    :ivar state: one of STATES
+    :ivar member: as the backend has it; None: it does not
+    :ivar record: as Nova's services table has it; None: it does not, or
+        cannot be read
+    """
+
+    host: str
+    group: str
+    state: str
+    member: base.Member | None = None
+    record: services.ServiceRef | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it counts as up, held or not."""
+        return self.state in (base.UP, base.HELD)
+
+    @property
+    def since(self) -> float | None:
+        """When its oldest process joined, in seconds since the epoch.
+
+        None: it is down, or it cannot be told.
+        """
+        if self.member is None or not self.member.up:
+            return None
+        times = [each.since for each in self.member.incarnations]
+        return min((each for each in times if each is not None), default=None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Inventory:
+    """All services of a group, as far as they can be seen.
+
+    :ivar entries: by host
+    :ivar view: what the driver sees
+    :ivar unregistered: why the records cannot be read; None: they can
+    """
+
+    entries: dict[str, Entry]
+    view: base.View
+    unregistered: exceptions.BackendError | None = None
+
+    def count(self) -> dict[str, int]:
+        """Return how many are in each of STATES."""
+        counts = dict.fromkeys(STATES, 0)
+        for each in self.entries.values():
+            counts[each.state] += 1
+        return counts
+
+
+class Reader:
+    """Takes the inventory of one group, again and again.
+
+    :param servicegroup: the API to ask
+    """
+
+    def __init__(
+        self,
+        servicegroup: api.API,
+        group: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.group = group
+        self._api = servicegroup
+        self._clock = clock
+        self._records: list[services.ServiceRef] = []
+        self._error: exceptions.BackendError | None = None
+        self._due = -math.inf
+
+    def call(self, detailed: base.Detailed = False) -> Inventory:
+        """Return all services of the group. Never raises.
+
+        :param detailed: see base.Driver.view
+        """
+        self._read_records()
+        view = self._api.view(self.group, detailed)
+        found = list(_pairs(view.members, self._records))
+        hosts = collections.Counter(
+            membership.canonical(host) for host, *_ in found
+        )
+        entries: dict[str, Entry] = {}
+        for host, cell, member, record in found:
+            doubled = hosts[membership.canonical(host)] > 1
+            name = f'{host} (cell {cell})' if doubled else host
+            entries[name] = self._entry(name, member, record)
+        return Inventory(dict(sorted(entries.items())), view, self._error)
+
+    def _entry(
+        self,
+        host: str,
+        member: base.Member | None,
+        record: services.ServiceRef | None,
+    ) -> Entry:
+        if record is not None and record.get('forced_down', None):
+            state = FORCED_DOWN
+        elif member is not None:
+            state = member.state
+        else:
+            state = self._absent(record)
+        return Entry(host, self.group, state, member, record)
+
+    def _absent(self, record: services.ServiceRef | None) -> str:
+        """Return the state of a service that the backend does not have.
+
+        An observer that is blind presumes it up.
+        """
+        up = record is not None and self._api.service_is_up(record)
+        return base.HELD if up else base.DOWN
+
+    def _read_records(self) -> None:
+        begun = self._clock()
+        if begun < self._due:
+            return
+        try:
+            found = self._api.driver.read_records(self.group)
+        except exceptions.PartialRecords as error:
+            self._error = error
+            self._records = error.records + [
+                each
+                for each in self._records
+                if services.cell_of(each) in error.cells
+            ]
+        except exceptions.BackendError as error:
+            self._error = error
+        else:
+            self._error = None
+            self._records = found
+        hosts = [each['host'] for each in self._records]
+        self._api.driver.expect(self.group, hosts)
+        taken = self._clock() - begun
+        self._due = begun + max(_INTERVAL, taken / _SHARE)
+
+
+def _pairs(
+    members: Sequence[base.Member], records: Sequence[services.ServiceRef]
+) -> Iterator[_Service]:
+    """Return each service: its record and its member, or one of both."""
+    by_host = collections.defaultdict(list)
+    for each in members:
+        by_host[membership.canonical(each.host)].append(each)
+    recorded: set[tuple[str, str | None]] = set()
+    for record in records:
+        host = record['host']
+        known = by_host.get(membership.canonical(host), ())
+        member = _of_record(known, record)
+        if member is not None:
+            recorded.add((member.host, member.cell))
+        yield host, services.cell_of(record), member, record
+    for each in members:
+        if (each.host, each.cell) not in recorded:
+            yield each.host, each.cell, each, None
+
+
+def _of_record(
+    members: Sequence[base.Member], record: services.ServiceRef
+) -> base.Member | None:
+    """Return the member of a record; the backend may not tell cells."""
+    cell = services.cell_of(record)
+    return next((each for each in members if each.cell in (None, cell)), None)

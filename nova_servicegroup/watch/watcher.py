@@ -1,0 +1,159 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Tells what becomes of the services of a group, as it happens."""
+
+from collections.abc import Callable
+import dataclasses
+import time
+
+from nova_servicegroup import api
+from nova_servicegroup.drivers import base
+from nova_servicegroup.watch import inventory
+
+_REASONS = {
+    (base.UP, base.DOWN): 'missing from a group that was just confirmed',
+    (base.HELD, base.DOWN): 'not seen for the hold time',
+    (base.UP, base.HELD): 'not seen, but its absence is no evidence',
+    (base.DOWN, base.HELD): 'not seen, but its absence is no evidence',
+    (base.HELD, base.UP): 'seen again',
+    (base.DOWN, base.UP): 'joined',
+    (None, base.UP): 'joined',
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Transition:
+    """A service that has changed its state.
+
+    :ivar at: when that was seen, in seconds since the epoch
+    :ivar before: the state before, one of inventory.STATES; None: it is new
+    :ivar state: the state now
+    :ivar proof_age: seconds since its last proof of life; None: unknown
+    """
+
+    at: float
+    group: str
+    host: str
+    before: str | None
+    state: str
+    reason: str
+    proof_age: float | None = None
+
+
+class Watcher:
+    """Watches one group.
+
+    The first look that the backend answers tells who is there; that somebody
+    is up then is no transition. A host that the backend has no more is down
+    for as long as Nova knows it, or, where the services table cannot be read,
+    for ever.
+
+    :ivar last: what the last look saw; None: there was none
+    :param wall: the time of transitions
+    """
+
+    def __init__(
+        self,
+        servicegroup: api.API,
+        group: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.group = group
+        self.last: inventory.Inventory | None = None
+        self._call = inventory.Reader(servicegroup, group, clock=clock)
+        self._wall = wall
+        self._known: dict[str, inventory.Entry] = {}
+        self._proofs: dict[str, float] = {}
+
+    def look(self) -> list[Transition]:
+        """Look at the group once; return what has changed. Never raises."""
+        seen, now, known = self._call.call(), self._wall(), self._is_known()
+        entries = {**self._missing(seen), **seen.entries}
+        self.last = dataclasses.replace(
+            seen, entries=dict(sorted(entries.items()))
+        )
+        changed = [
+            self._change(each, now)
+            for each in self.last.entries.values()
+            if self._is_new(each)
+        ]
+        self._known = self.last.entries
+        self._note_proofs(seen, now)
+        return [each for each in changed if known or _is_news(each)]
+
+    def _is_known(self) -> bool:
+        """Tell whether the backend has said who is there."""
+        return self.last is not None and self.last.view.age is not None
+
+    def _missing(
+        self, seen: inventory.Inventory
+    ) -> dict[str, inventory.Entry]:
+        """Return those that were known and are on no list any more."""
+        if seen.unregistered is None:
+            # Nova has forgotten the others; the members it never knew stay.
+            known = {
+                host: each
+                for host, each in self._known.items()
+                if each.record is None
+            }
+        else:
+            known = self._known
+        return {
+            host: dataclasses.replace(each, state=base.DOWN, member=None)
+            for host, each in known.items()
+            if host not in seen.entries
+        }
+
+    def _is_new(self, entry: inventory.Entry) -> bool:
+        before = self._known.get(entry.host)
+        return before is None or before.state != entry.state
+
+    def _change(self, entry: inventory.Entry, now: float) -> Transition:
+        before = self._known.get(entry.host)
+        was = None if before is None else before.state
+        proof = self._proofs.get(entry.host)
+        return Transition(
+            now,
+            self.group,
+            entry.host,
+            was,
+            entry.state,
+            _reason(was, entry),
+            None if proof is None else max(0.0, now - proof),
+        )
+
+    def _note_proofs(self, seen: inventory.Inventory, now: float) -> None:
+        """Note the proofs that are seen; keep those of all who are known."""
+        for each in seen.view.members:
+            if each.proof_age is not None:
+                self._proofs[each.host] = now - each.proof_age
+        for host in self._proofs.keys() - self._known.keys():
+            del self._proofs[host]
+
+
+def _is_news(change: Transition) -> bool:
+    """Tell whether a change is one, though nobody was known before it."""
+    return change.before is not None and change.state != base.UP
+
+
+def _reason(before: str | None, entry: inventory.Entry) -> str:
+    if entry.state == inventory.FORCED_DOWN:
+        return 'forced down by an operator'
+    if before == inventory.FORCED_DOWN:
+        return 'not forced down any more'
+    if entry.member is not None and entry.member.reason is not None:
+        return entry.member.reason
+    return _REASONS.get((before, entry.state), 'registered, but not seen')
