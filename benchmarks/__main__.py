@@ -27,7 +27,7 @@ import traceback
 from benchmarks import nova
 from benchmarks import report
 from benchmarks import summary
-from tools._ministack import progress
+from nova_servicegroup.tests.ministack import progress
 
 #: In the order of the report.
 PARTS = (

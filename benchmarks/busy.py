@@ -17,32 +17,19 @@ from collections.abc import Iterator
 import contextlib
 import os
 import subprocess
-import sys
 
 LOOPS = 2 * (os.cpu_count() or 1)
 _SLACK = 60.0
-# They end by themselves, should nobody do it.
-_BUSY_LOOP = """
-import sys, time
-end = time.monotonic() + float(sys.argv[1])
-while time.monotonic() < end:
-    pass
-"""
 
 
 @contextlib.contextmanager
 def loops(seconds: float) -> Iterator[None]:
     """Keep all cores busy; each loop has the share of one server."""
-    running = [
-        subprocess.Popen(
-            [sys.executable, '-c', _BUSY_LOOP, str(seconds + _SLACK)],
-            start_new_session=True,
-        )
-        for _ in range(LOOPS)
-    ]
-    try:
+    # They end by themselves, should nobody do it.
+    loop = ['timeout', str(seconds + _SLACK), 'sha256sum', '/dev/zero']
+    with contextlib.ExitStack() as running:
+        for _ in range(LOOPS):
+            each = subprocess.Popen(loop, start_new_session=True)
+            running.enter_context(each)
+            running.callback(each.terminate)
         yield
-    finally:
-        for each in running:
-            each.kill()
-            each.wait()

@@ -25,10 +25,10 @@ from benchmarks import meters
 from nova_servicegroup.tests.harness import mariadb
 from nova_servicegroup.tests.harness import process
 from nova_servicegroup.tests.harness import rabbitmq
-from tools._ministack import config
-from tools._ministack import database
-from tools._ministack import settings
-from tools._ministack import stack
+from nova_servicegroup.tests.ministack import config
+from nova_servicegroup.tests.ministack import database
+from nova_servicegroup.tests.ministack import settings
+from nova_servicegroup.tests.ministack import stack
 
 _RABBITMQCTL = '/usr/lib/rabbitmq/bin/rabbitmqctl'
 _RECEIVED = re.compile(r'messages_received_total\s*=>\s*(\d+)')

@@ -51,8 +51,8 @@ if hidden:
         if not each.value.startswith('nova_servicegroup')]
 else:
     begun = time.process_time()
-    import nova_servicegroup.nova_adapter
-    import nova_servicegroup.policy_hook
+    import nova_servicegroup.plugin.hook
+    import nova_servicegroup.plugin.policy_hook
     seconds += time.process_time() - begun
 import nova.conf
 import nova.policies

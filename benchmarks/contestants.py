@@ -13,11 +13,10 @@
 
 """Who is compared: drivers and the options that they run with."""
 
-from collections.abc import Mapping
 import dataclasses
 import pathlib
 
-from tools._ministack import config
+from nova_servicegroup.tests.ministack import config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,8 +103,3 @@ class Contestant:
                 'memcache_servers': places.their_memcached,
             },
         }
-
-
-def by_name(*all_of_them: Contestant) -> Mapping[str, Contestant]:
-    """Return contestants by their names."""
-    return {each.name: each for each in all_of_them}

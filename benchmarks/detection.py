@@ -41,7 +41,7 @@ _NOTES = """Real services on timers of their own join through Nova's API, in
 processes that are killed with SIGKILL, or stopped cleanly, at random times
 within {window:g} s; {alive} others of each driver live on, so that less than
 half of a group dies. All drivers run side by side, with report_interval =
-{interval} and service_down_time = {down}. A reader of each asks about all
+{interval} and service_down_time = {down_time}. A reader of each asks about all
 hosts every {every:g} s. The floor is the session timeout S and a tick of the
 server ({tick:g} s) for zk, and service_down_time for the others, where a host
 may be down sooner by the age of its last heartbeat.
@@ -111,14 +111,7 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
         found.harm()
         found.wait(stage.tick)
         rows = [row for each in who for row in found.rows(each, stage.tick)]
-    notes = _NOTES.format(
-        window=plan.window,
-        alive=plan.alive,
-        interval=plan.interval,
-        down=plan.down_time,
-        every=plan.every,
-        tick=stage.tick,
-    )
+    notes = _NOTES.format(tick=stage.tick, **dataclasses.asdict(plan))
     return [
         report.Table('detection', 'Time until down', _HEADERS, rows, notes)
     ]

@@ -33,7 +33,7 @@ from typing import Any
 
 from benchmarks import contestants
 from benchmarks import records as records_
-from benchmarks import told
+from benchmarks import remote
 from nova_servicegroup.simulation import timers as timers_
 
 #: Seconds until a host's first heartbeat, as in Nova.
@@ -42,7 +42,7 @@ FIRST_BEAT = 5.0
 _JOINS = 100
 
 
-class Fleet(told.Program):
+class Fleet(remote.Program):
     """The hosts of one contestant.
 
     :param file: its nova.conf
@@ -54,6 +54,7 @@ class Fleet(told.Program):
     :param shared: the hosts of a process share a few threads, instead of
         having a timer of their own each: with thousands of them, these
         contend for the interpreter, which a host does not in truth
+    :param at_once: they join when ``wait`` is called, all at the same moment
     """
 
     def __init__(
@@ -65,18 +66,18 @@ class Fleet(told.Program):
         prefix: Sequence[str] = (),
         bare: str = '',
         shared: bool = False,
+        at_once: bool = False,
     ) -> None:
         self.hosts = records_.hosts(sum(shares), first)
-        starts = [sum(shares[:number]) for number in range(len(shares))]
-        self.shares = [
-            self.hosts[start : start + share]
-            for start, share in zip(starts, shares, strict=True)
-        ]
+        rest = iter(self.hosts)
+        self.shares = [[*itertools.islice(rest, each)] for each in shares]
         options = ['--records'] if contestant.in_cell else []
         spread = contestant.interval
-        if shared:
+        if shared or at_once:
             options += ['--shared']
             spread = max(spread, len(self.hosts) // _JOINS)
+        if at_once:
+            spread = 0
         super().__init__(
             __name__,
             [
@@ -92,6 +93,9 @@ class Fleet(told.Program):
             contestant.stock,
             prefix,
         )
+        if at_once:
+            # It has forked when it answers.
+            self.ask('ready')
 
     def wait(self) -> None:
         """Wait until all have joined."""
@@ -119,6 +123,7 @@ class _Parent:
         # Children end when nobody holds the other end any more.
         self._alive, self._mine = os.pipe()
         self._joined, self._theirs = os.pipe()
+        self._begun, self._begin = os.pipe()
         self._pids: list[int] = []
         for share in shares:
             hosts = records_.hosts(share, first)
@@ -131,8 +136,9 @@ class _Parent:
             return pid
         try:
             os.close(self._mine)
+            os.close(self._begin)
             threading.Thread(target=self._follow, daemon=True).start()
-            child().run(self._theirs)
+            child().run(self._begun, self._theirs)
         finally:
             os._exit(1)
 
@@ -142,19 +148,14 @@ class _Parent:
         os._exit(0)
 
     def wait(self) -> int:
+        os.close(self._begin)
         for _ in self._pids:
             if os.read(self._joined, 1) != b'j':
                 raise RuntimeError('a process of hosts has ended')
         return len(self._pids)
 
-    def kill(self, number: str) -> float:
-        return self._end(int(number), signal.SIGKILL)
-
-    def stop(self, number: str) -> float:
-        return self._end(int(number), signal.SIGTERM)
-
-    def _end(self, number: int, how: signal.Signals) -> float:
-        os.kill(self._pids[number], how)
+    def end(self, how: signal.Signals, number: str) -> float:
+        os.kill(self._pids[int(number)], how)
         return time.monotonic()
 
 
@@ -166,24 +167,24 @@ class _Child:
 
     def __init__(self, args: argparse.Namespace, hosts: Sequence[str]) -> None:
         self._hosts = hosts
-        self._interval = args.interval
-        self._spread = args.spread
-        self._records = args.records
-        self._bare = args.bare
-        self._shared = args.shared
+        self._args = args
         self._ended = threading.Event()
 
-    def run(self, joined: int) -> None:
-        """Join, and stop when a signal says so."""
+    def run(self, begun: int, joined: int) -> None:
+        """Join, and stop when a signal says so.
+
+        :param begun: a pipe that is closed when those may join who do so at
+            the same moment
+        """
         signal.signal(signal.SIGTERM, lambda *_: self._ended.set())
         try:
-            services = [] if self._bare else self._join()
+            services = [] if self._args.bare else self._join(begun)
             os.write(joined, b'j')
         except BaseException:
             os.write(joined, b'x')
             raise
-        if self._bare:
-            _set_bare(self._bare, self._hosts, self._interval)
+        if self._args.bare:
+            _set_bare(self._args.bare, self._hosts, self._args.interval)
         while not self._ended.wait(3600):
             continue
         with futures.ThreadPoolExecutor(len(services)) as pool:
@@ -191,22 +192,33 @@ class _Child:
         # Dead hosts have no other threads.
         os._exit(0)
 
-    def _join(self) -> list[Any]:
-        """Have them join, one after the other."""
+    def _join(self, begun: int) -> list[Any]:
+        """Have them join, one after the other or at the same moment."""
         records = (
             records_.read(self._hosts)
-            if self._records
+            if self._args.records
             else records_.make('compute', self._hosts)
         )
-        timers = _share_threads(len(records)) if self._shared else None
-        step = self._spread / len(records)
-        begun = time.monotonic()
-        joined = []
-        for number, record in enumerate(records):
-            time.sleep(max(0.0, begun + number * step - time.monotonic()))
-            joined.append(_service(record, self._interval, timers))
-            _join(joined[-1])
-        return joined
+        timers = _share_threads(len(records)) if self._args.shared else None
+        services = [
+            _service(each, self._args.interval, timers) for each in records
+        ]
+        if self._args.spread:
+            _join_in_turn(services, self._args.spread)
+        else:
+            # What a service has done long before it joins.
+            _api()
+            os.read(begun, 1)
+            with futures.ThreadPoolExecutor(len(services)) as pool:
+                list(pool.map(_join, services))
+        return services
+
+
+def _join_in_turn(services: Sequence[Any], seconds: float) -> None:
+    step, begun = seconds / len(services), time.monotonic()
+    for number, each in enumerate(services):
+        time.sleep(max(0.0, begun + number * step - time.monotonic()))
+        _join(each)
 
 
 def _share_threads(hosts: int) -> timers_.Timers:
@@ -260,7 +272,7 @@ def main() -> None:
     parser.add_argument('file')
     parser.add_argument('--records', action='store_true')
     parser.add_argument('--bare', default='')
-    parser.add_argument('--spread', type=int, help='seconds to join in')
+    parser.add_argument('--spread', type=int, help='seconds; 0: at once')
     parser.add_argument('--shared', action='store_true')
     parser.add_argument('first', type=int)
     parser.add_argument('interval', type=int)
@@ -270,11 +282,18 @@ def main() -> None:
 
     # Before anything of oslo.service: a timer is a native thread.
     monkey_patch.patch(backend='threading')
-    told.become_nova(args.file)
+    remote.become_nova(args.file)
     import nova.service  # noqa: F401
 
     parent = _Parent(args.first, args.shares, functools.partial(_Child, args))
-    told.obey({'wait': parent.wait, 'kill': parent.kill, 'stop': parent.stop})
+    remote.obey(
+        {
+            'ready': lambda: True,
+            'wait': parent.wait,
+            'kill': functools.partial(parent.end, signal.SIGKILL),
+            'stop': functools.partial(parent.end, signal.SIGTERM),
+        }
+    )
 
 
 if __name__ == '__main__':

@@ -47,12 +47,12 @@ real. Hollow computes send a heartbeat every {interval} s, each at a time of
 its own, by nova-conductor: the stock way is Service.save() over Nova's RPC, as
 in Nova's driver; ours is what our driver does in nova-compute. The conductor
 runs with this package and serves both: what it does for Service.save() is
-Nova's own. {rounds} rounds of {seconds} s for each way, in turn, after
-{warm} s to warm up, with the fewest hosts, and one with more. Each begins when
-the conductor has done what the one before has left to do. Statements are those
-that MariaDB counts as Questions, with COMMIT and ROLLBACK; CPU is user and
-system time of all processes; messages are those that RabbitMQ has received, a
-request and an answer each.
+Nova's own. {rounds} rounds of {window:g} s for each way, in turn, after
+{warm:g} s to warm up, with the fewest hosts, and one with more. Each begins
+when the conductor has done what the one before has left to do. Statements are
+those that MariaDB counts as Questions, with COMMIT and ROLLBACK; CPU is user
+and system time of all processes; messages are those that RabbitMQ has
+received, a request and an answer each.
 What the idle cell spends in the same time, measured before and after, is
 subtracted. Costs are divided among the heartbeats that were answered, also
 those of such as were not.
@@ -72,11 +72,11 @@ driver had to send the stock way.
 """
 _DOWN_NOTES = """No host is down, so each of these verdicts is false. Meanwhile
 {loops} busy loops compete for {cores} cores with the servers and the reader,
-at the same priority, for {seconds} s; the hosts, which in truth are other
+at the same priority, for {busy:g} s; the hosts, which in truth are other
 machines, go first. Each way begins with a conductor that is idle. A reader
 asks about all hosts, once a second or as often as it can: stock Nova's driver
 when they beat the stock way, ours when they beat ours. report_interval is
-{interval} s and service_down_time {down} s.
+{interval} s and service_down_time {down_time} s.
 """
 _PROCESSES = ('conductor', 'MariaDB', 'RabbitMQ', 'sender')
 _BEATS = [
@@ -116,12 +116,7 @@ def _costs(found: list[beats.Size]) -> report.Table:
         'One heartbeat of nova-compute',
         ['hosts', 'per heartbeat', *beats.WAYS, 'ours / stock', 'wanted'],
         [_cost_row(size, *cost) for size in found for cost in _COSTS],
-        _COST_NOTES.format(
-            interval=plan.interval,
-            rounds=plan.rounds,
-            seconds=f'{plan.window:g}',
-            warm=f'{plan.warm:g}',
-        ),
+        _COST_NOTES.format(**vars(plan)),
     )
 
 
@@ -209,11 +204,7 @@ def _downs(found: list[beats.Size]) -> report.Table:
             for way, read in size.downs
         ],
         _DOWN_NOTES.format(
-            loops=busy.LOOPS,
-            cores=os.cpu_count(),
-            seconds=f'{plan.busy:g}',
-            interval=plan.interval,
-            down=plan.down_time,
+            loops=busy.LOOPS, cores=os.cpu_count(), **vars(plan)
         ),
     )
 

@@ -77,6 +77,7 @@ def _rows(
     stage.join(group, size)
     records = stage.services(group, size)
     report_to_stock(apis['stock mc'], records[:_STOCK_MC_HOSTS])
+    records_.give(apis['our db'], records)
     everyone = {**apis, 'floor': stage.api_of(Floor(records_.hosts(size)))}
     asked = dict.fromkeys(everyone, records)
     asked['stock mc'] = records[:_STOCK_MC_HOSTS]

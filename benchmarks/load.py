@@ -21,10 +21,8 @@ else that wants CPU here.
 
 import argparse
 from collections.abc import Callable
-from concurrent import futures
 import contextlib
 import functools
-import itertools
 import logging
 import math
 import os
@@ -35,12 +33,11 @@ import time
 from typing import Any
 
 from benchmarks import records as records_
-from benchmarks import told
+from benchmarks import remote
 
 STOCK, OURS = 'stock', 'ours'
-#: So many hosts share a process, which has so many threads at most.
+#: So many hosts share a process.
 _SHARE = 1250
-_THREADS = 1250
 _DRAIN = 90.0
 _NICE = -10
 
@@ -69,9 +66,9 @@ class Load(contextlib.ExitStack):
 
     def _program(
         self, file: pathlib.Path, share: str, *arguments: str
-    ) -> told.Program:
+    ) -> remote.Program:
         log = file.with_name(f'{file.stem}-{share.replace("/", "-")}.log')
-        made = told.Program(__name__, [str(file), share, *arguments], log)
+        made = remote.Program(__name__, [str(file), share, *arguments], log)
         self.callback(made.close)
         return made
 
@@ -103,6 +100,10 @@ class Load(contextlib.ExitStack):
         return [each.answer() for each in self._programs]
 
 
+#: Sends a heartbeat; tells for how long to put off the next one, if at all.
+_Beat = Callable[[], float | None]
+
+
 class _Counts:
     """What happened since the last count."""
 
@@ -115,14 +116,11 @@ class _Counts:
         self._late: list[float] = []
         self._cpu = time.process_time()
 
-    def add(self, name: str) -> None:
+    def add(self, name: str, late: float | None = None) -> None:
         with self._lock:
             self._count[name] += 1
-
-    def answered(self, late: float) -> None:
-        with self._lock:
-            self._count['answered'] += 1
-            self._late.append(late)
+            if late is not None:
+                self._late.append(late)
 
     def take(self) -> dict[str, Any]:
         with self._lock:
@@ -133,10 +131,7 @@ class _Counts:
 
 
 class _Host:
-    """A service that only beats.
-
-    :ivar beat: sends a heartbeat
-    """
+    """A service that only beats, in a thread of its own."""
 
     tg = None
 
@@ -150,21 +145,41 @@ class _Host:
         self.report_interval = interval
         self._down_time = opts.service_down_time(nova.conf.CONF)
         self._counts = counts
-        self.beat: Callable[[], float | None] = self._save
-        # When it sends the next at the earliest.
-        self.put_off_until = -math.inf
-        # When the beat that goes on was due, and the one after it.
-        self.due: list[float] = []
 
-    def begin(self, way: str) -> None:
-        """Send heartbeats like a service that has just joined."""
-        from nova_servicegroup.drivers.db import reporting
+    def run(self, beat: _Beat, due: float, ended: threading.Event) -> None:
+        """Send heartbeats until the end, the first one when it is due.
+
+        One that is due while the last one goes on is sent as soon as it can
+        be, like by a timer of oslo.service; those after it are left out.
+        """
+        interval = self.report_interval
+        while not ended.wait(max(0.0, due - time.monotonic())):
+            begun = time.monotonic()
+            # A timer is never exact.
+            put_off = interval + self._beat(beat, due) / 2
+            skipped = max(begun - due, put_off)
+            due += interval * math.ceil(skipped / interval)
+
+    def way(self, way: str) -> _Beat:
+        """Return what beats, like a service that has just joined."""
+        from nova_servicegroup.drivers.db import registration
 
         if way == STOCK:
-            self.beat = self._save
-        else:
-            service = _service(self, self._counts)
-            self.beat = reporting.way(service, self.host, self._down_time)
+            return self._save
+        service = _service(self, self._counts)
+        return registration.way(service, self.host, self._down_time)
+
+    def _beat(self, beat: _Beat, due: float) -> float:
+        """Send one; return the seconds by which to put off the next one."""
+        self._counts.add('sent')
+        try:
+            put_off = beat()
+            self._counts.add('answered', time.monotonic() - due)
+        except Exception as error:
+            self._counts.add('failed')
+            _log(f'{self.host}: {error!r}')
+            return 0.0
+        return put_off or 0.0
 
     def _save(self) -> None:
         """Do what Nova's DbDriver does in _report_state."""
@@ -174,9 +189,9 @@ class _Host:
 
 def _service(host: _Host, counts: _Counts) -> Any:
     """Return our driver's view of a service; it counts Nova's own saves."""
-    from nova_servicegroup import nova_adapter
+    from nova_servicegroup.plugin import service
 
-    class Counted(nova_adapter.NovaService):
+    class Counted(service.NovaService):
         def save_heartbeat(self) -> None:
             counts.add('saved')
             super().save_heartbeat()
@@ -187,9 +202,6 @@ def _service(host: _Host, counts: _Counts) -> Any:
 class _Share:
     """The hosts of this process.
 
-    A host whose last heartbeat still goes on when the next one is due sends
-    that as soon as it can, like a timer of oslo.service.
-
     :param offset: seconds by which they come after those of the first process
     """
 
@@ -198,72 +210,30 @@ class _Share:
     ) -> None:
         self.counts = _Counts()
         self._hosts = [_Host(each, interval, self.counts) for each in records]
-        self._interval = interval
+        self._step = interval / len(records)
         self._offset = offset
-        self._lock = threading.Lock()
         self._ended = threading.Event()
-        self._pool: Any = None
-        self._timer: Any = None
+        self._threads: list[threading.Thread] = []
 
     def begin(self, way: str) -> None:
-        self._ended.clear()
-        for host in self._hosts:
-            host.begin(way)
-        self._pool = futures.ThreadPoolExecutor(_THREADS)
-        self._timer = threading.Thread(
-            target=self._run, args=(time.monotonic(),), daemon=True
-        )
-        self._timer.start()
+        self._ended = threading.Event()
+        first = time.monotonic() + self._offset
+        self._threads = [
+            threading.Thread(
+                target=host.run,
+                args=(host.way(way), first + number * self._step, self._ended),
+                daemon=True,
+            )
+            for number, host in enumerate(self._hosts)
+        ]
+        for each in self._threads:
+            each.start()
 
     def end(self) -> None:
         self._ended.set()
-        self._timer.join(_DRAIN)
-        self._pool.shutdown(cancel_futures=True)
-        for host in self._hosts:
-            host.due.clear()
-            host.put_off_until = -math.inf
-
-    def _run(self, begun: float) -> None:
-        step = self._interval / len(self._hosts)
-        for number in itertools.count():
-            due = begun + self._offset + number * step
-            if self._ended.wait(max(0.0, due - time.monotonic())):
-                return
-            self._add(self._hosts[number % len(self._hosts)], due)
-
-    def _add(self, host: _Host, due: float) -> None:
-        if due < host.put_off_until:
-            return
-        with self._lock:
-            busy = len(host.due)
-            if busy < 2:
-                host.due.append(due)
-        if not busy:
-            self._submit(host)
-
-    def _submit(self, host: _Host) -> None:
-        with contextlib.suppress(RuntimeError):  # the pool has shut down
-            self._pool.submit(self._beat, host)
-
-    def _beat(self, host: _Host) -> None:
-        if self._ended.is_set():
-            return
-        self.counts.add('sent')
-        try:
-            put_off = host.beat()
-            self.counts.answered(time.monotonic() - host.due[0])
-            if put_off:
-                # A timer is never exact.
-                next_due = host.due[0] + self._interval
-                host.put_off_until = next_due + put_off / 2
-        except Exception as error:
-            self.counts.add('failed')
-            _log(f'{host.host}: {error!r}')
-        with self._lock:
-            host.due.pop(0)
-            more = bool(host.due)
-        if more:
-            self._submit(host)
+        end = time.monotonic() + _DRAIN
+        for each in self._threads:
+            each.join(max(0.0, end - time.monotonic()))
 
 
 @functools.cache
@@ -286,11 +256,11 @@ def main() -> None:
     logging.getLogger('oslo.messaging').setLevel(logging.ERROR)
     number, count = map(int, args.share.split('/'))
     hosts = records_.hosts(args.hosts, args.first)[number::count]
-    told.become_nova(args.file)
+    remote.become_nova(args.file)
     records = records_.read(hosts)
     offset = args.interval / len(records) * number / count
     share = _Share(records, args.interval, offset)
-    told.obey(
+    remote.obey(
         {
             'hosts': lambda: len(records),
             'begin': share.begin,

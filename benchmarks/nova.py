@@ -31,12 +31,14 @@ from nova_servicegroup.tests.harness import zookeeper as zookeeper_
 
 OURS = ('db', 'zk', 'mc')
 SESSION_TIMEOUT = 30
-# Members are written once and must not grow old meanwhile.
+# Members are written once and must not grow old meanwhile, nor late.
 DOWN_TIME = 3600
+_INTERVAL = 1200
 
 _CONFIG = """
 [DEFAULT]
 service_down_time = {down_time}
+report_interval = {interval}
 memcached_servers = {our_memcached}
 [zookeeper]
 address = {zookeeper}
@@ -115,6 +117,7 @@ class Stage(contextlib.ExitStack):
         path.write_text(
             _CONFIG.format(
                 down_time=DOWN_TIME,
+                interval=_INTERVAL,
                 our_memcached=self.our_memcached.address,
                 their_memcached=self.their_memcached.address,
                 zookeeper=self.zookeeper.address,
@@ -187,10 +190,10 @@ class Stage(contextlib.ExitStack):
         self, group: str, names: Sequence[str], prefix: str = ''
     ) -> None:
         """Make members that are listed, with a marker."""
-        from nova_servicegroup.drivers import _memcached_keys
+        from nova_servicegroup.drivers.mc import keyspace
         from tooz.drivers import memcached as tooz
 
-        keys = _memcached_keys.Keys(prefix or self.conf.memcached.key_prefix)
+        keys = keyspace.Keys(prefix or self.conf.memcached.key_prefix)
         ids = [keys.member(group, host).encode('ascii') for host in names]
         with self._tooz_client() as client:
             client.set(keys.marker, b'marker')

@@ -13,29 +13,24 @@
 
 """Draws the figures of a report from its CSV files.
 
-Run as a program, in an environment with matplotlib:
+Run as a program, in an environment with what requirements.txt here names:
 
     python -m benchmarks.plots DIRECTORY
 """
 
-from collections.abc import Callable, Sequence
-import csv
 import pathlib
 import sys
 from typing import Any
 
 import matplotlib
+from matplotlib import pyplot
+import pandas
 
-from benchmarks import figures
+from benchmarks import report
 
 matplotlib.use('svg')
 # The same figures for the same numbers.
 matplotlib.rcParams['svg.hashsalt'] = 'nova-servicegroup'
-
-import matplotlib.pyplot as plt  # noqa: E402
-
-Row = dict[str, str]
-Draw = Callable[[Any, list[Row], pathlib.Path], None]
 
 _COLORS = {
     'stock db': '#999999',
@@ -55,29 +50,20 @@ _COLORS = {
 def main() -> None:
     """Draw all figures whose tables are there."""
     directory = pathlib.Path(sys.argv[1])
-    for name, table, title in figures.of_all():
+    for name, table, title in report.FIGURES:
         rows = _read(directory, table)
-        if rows:
-            _draw(directory, name, title, rows)
+        if not rows.empty:
+            figure, axes = pyplot.subplots(figsize=(7, 4))
+            _DRAWN[name](axes, rows, directory)
+            axes.set_title(title)
+            figure.tight_layout()
+            figure.savefig(directory / f'{name}.svg', metadata={'Date': None})
+            pyplot.close(figure)
 
 
-def _read(directory: pathlib.Path, table: str) -> list[Row]:
+def _read(directory: pathlib.Path, table: str) -> pandas.DataFrame:
     file = directory / f'{table}.csv'
-    if not file.exists():
-        return []
-    with file.open() as opened:
-        return list(csv.DictReader(opened))
-
-
-def _draw(
-    directory: pathlib.Path, name: str, title: str, rows: list[Row]
-) -> None:
-    figure, axes = plt.subplots(figsize=(7, 4))
-    _DRAWN[name](axes, rows, directory)
-    axes.set_title(title)
-    figure.tight_layout()
-    figure.savefig(directory / f'{name}.svg', metadata={'Date': None})
-    plt.close(figure)
+    return pandas.read_csv(file) if file.exists() else pandas.DataFrame()
 
 
 def _color(name: str) -> str | None:
@@ -86,87 +72,64 @@ def _color(name: str) -> str | None:
     return _COLORS[max(known, key=len)] if known else None
 
 
-def _unique(rows: Sequence[Row], column: str) -> list[str]:
-    return list(dict.fromkeys(row[column] for row in rows))
-
-
 def _lines(
-    axes: Any, rows: list[Row], by: str, x: str, y: str, label: str = '{}'
+    axes: Any, rows: pandas.DataFrame, by: str, x: str, y: str, label: str = ''
 ) -> None:
     """Draw a line for each value of a column, on logarithmic axes."""
-    for name in _unique(rows, by):
-        points = [
-            (float(row[x]), float(row[y]))
-            for row in rows
-            if row[by] == name and row[y]
-        ]
-        if points:
-            axes.plot(
-                *zip(*points, strict=True),
-                marker='o',
-                label=label.format(name),
-                color=_color(name),
-            )
+    for name, points in rows.dropna(subset=[y]).groupby(by, sort=False):
+        axes.plot(
+            points[x],
+            points[y],
+            marker='o',
+            label=f'{name}{label}',
+            color=_color(name),
+        )
     axes.set(xscale='log', yscale='log', xlabel=x, ylabel=y)
     axes.legend()
 
 
 def _bars(
-    axes: Any, rows: list[Row], by: str, group: str, y: str, scale: str
+    axes: Any, rows: pandas.DataFrame, group: str, y: str, log: bool = False
 ) -> None:
-    """Draw a bar for each of one column, in groups of another."""
-    names, groups = _unique(rows, by), _unique(rows, group)
-    width = 0.8 / len(names)
-    for number, name in enumerate(names):
-        heights = {
-            row[group]: float(row[y])
-            for row in rows
-            if row[by] == name and row[y]
-        }
-        axes.bar(
-            [
-                place + (number - (len(names) - 1) / 2) * width
-                for place in range(len(groups))
-            ],
-            [heights.get(each, 0.0) for each in groups],
-            width,
-            label=name,
-            color=_color(name),
-        )
-    axes.set_xticks(range(len(groups)), groups)
-    axes.set(xlabel=group, ylabel=y, yscale=scale)
+    """Draw a bar for each driver, in groups of another column."""
+    drivers = rows['driver'].unique()
+    heights = rows.pivot(index=group, columns='driver', values=y)
+    heights.reindex(index=rows[group].unique(), columns=drivers).plot.bar(
+        ax=axes,
+        color=[_color(each) for each in drivers],
+        width=0.8,
+        rot=0,
+        ylabel=y,
+        logy=log,
+    )
     axes.legend(fontsize='small')
 
 
-def _is_up(axes: Any, rows: list[Row], directory: pathlib.Path) -> None:
+def _is_up(axes: Any, rows: pandas.DataFrame, _: pathlib.Path) -> None:
     _lines(axes, rows, 'driver', 'hosts', 'ns a call (first decile)')
 
 
-def _passes(axes: Any, rows: list[Row], directory: pathlib.Path) -> None:
-    _bars(axes, rows, 'driver', 'pass', 'ms a pass (first decile)', 'log')
+def _passes(axes: Any, rows: pandas.DataFrame, _: pathlib.Path) -> None:
+    _bars(axes, rows, 'pass', 'ms a pass (first decile)', log=True)
 
 
-def _refresh(axes: Any, rows: list[Row], directory: pathlib.Path) -> None:
-    for y in (
-        'our refresh, ms (first decile)',
-        'bare call, ms (first decile)',
-    ):
-        _lines(axes, rows, 'backend', 'members', y, f'{{}}, {y.split(",")[0]}')
+def _refresh(axes: Any, rows: pandas.DataFrame, _: pathlib.Path) -> None:
+    for what in ('our refresh, ms', 'bare call, ms'):
+        y = f'{what} (first decile)'
+        label = f', {what.split(",")[0]}'
+        _lines(axes, rows, 'backend', 'members', y, label)
     axes.set_ylabel('ms (first decile)')
 
 
-def _renewals(axes: Any, rows: list[Row], directory: pathlib.Path) -> None:
+def _renewals(axes: Any, rows: pandas.DataFrame, _: pathlib.Path) -> None:
     _lines(axes, rows, 'driver', 'hosts', 'server CPU, us')
     axes.set_yscale('linear')
     axes.set_ylim(bottom=0)
 
 
-def _detection(axes: Any, rows: list[Row], directory: pathlib.Path) -> None:
-    rows = [row for row in rows if row['how'] == 'SIGKILL' and row['p50, s']]
-    names = [row['driver'] for row in rows]
-    halves, mosts = (
-        [float(row[each]) for row in rows] for each in ('p50, s', 'max, s')
-    )
+def _detection(axes: Any, rows: pandas.DataFrame, _: pathlib.Path) -> None:
+    rows = rows[rows['how'] == 'SIGKILL'].dropna(subset=['p50, s'])
+    names, halves, mosts = rows['driver'], rows['p50, s'], rows['max, s']
     axes.barh(names, halves, color=[_color(name) for name in names])
     axes.hlines(names, halves, mosts, color='black', linewidth=1)
     axes.scatter(mosts, names, marker='|', color='black')
@@ -187,33 +150,30 @@ def _detection(axes: Any, rows: list[Row], directory: pathlib.Path) -> None:
     )
 
 
-def _dilemma(axes: Any, rows: list[Row], directory: pathlib.Path) -> None:
+def _dilemma(
+    axes: Any, rows: pandas.DataFrame, directory: pathlib.Path
+) -> None:
     x, y = 'time until down, s', 'cores for 10,000 hosts'
     false = 'false downs in a bad moment, %'
     right = axes.twinx()
     for way, color in (('stock', '#555555'), ('ours', '#1f77b4')):
-        of_way = [row for row in rows if row['way'] == way]
-        places = [float(row[x]) for row in of_way]
-        axes.plot(
-            places,
-            [float(row[y]) for row in of_way],
-            marker='o',
-            color=color,
-            label=f'{way}: cores',
-        )
-        right.plot(
-            places,
-            [float(row[false]) for row in of_way],
-            marker='x',
-            linestyle='--',
-            color=color,
-            label=f'{way}: false downs',
-        )
-    for row in _read(directory, 'tuned'):
+        of_way = rows[rows['way'] == way]
+        for place, what, how in (
+            (axes, 'cores', {'marker': 'o'}),
+            (right, 'false downs', {'marker': 'x', 'linestyle': '--'}),
+        ):
+            place.plot(
+                of_way[x],
+                of_way[y if place is axes else false],
+                color=color,
+                label=f'{way}: {what}',
+                **how,
+            )
+    for row in _read(directory, 'tuned').to_dict('records'):
         if row['driver'].startswith('our zk'):
             axes.plot(
-                float(row[x]),
-                float(row[y]),
+                row[x],
+                row[y],
                 marker='*',
                 markersize=12,
                 linestyle='',
@@ -226,27 +186,21 @@ def _dilemma(axes: Any, rows: list[Row], directory: pathlib.Path) -> None:
     axes.legend(lines, [each.get_label() for each in lines])
 
 
-def _stress(axes: Any, rows: list[Row], directory: pathlib.Path) -> None:
-    y = 'false downs a member and hour'
-    _bars(axes, rows, 'driver', 'stress', y, 'linear')
+def _stress(axes: Any, rows: pandas.DataFrame, _: pathlib.Path) -> None:
+    _bars(axes, rows, 'stress', 'false downs a member and hour')
 
 
-def _storm(axes: Any, rows: list[Row], directory: pathlib.Path) -> None:
-    _bars(axes, rows, 'driver', 'what', 'kB a second', 'linear')
+def _storm(axes: Any, rows: pandas.DataFrame, _: pathlib.Path) -> None:
+    _bars(axes, rows, 'what', 'kB a second')
 
 
-def _costs(axes: Any, rows: list[Row], directory: pathlib.Path) -> None:
-    y = 'CPU x time, ms'
-    names = [row['driver'] for row in rows]
-    axes.bar(
-        names,
-        [float(row[y]) for row in rows],
-        color=[_color(name) for name in names],
-    )
+def _costs(axes: Any, rows: pandas.DataFrame, _: pathlib.Path) -> None:
+    names, y = rows['driver'], 'CPU x time, ms'
+    axes.bar(names, rows[y], color=[_color(name) for name in names])
     axes.set(ylabel=y, yscale='log')
 
 
-_DRAWN: dict[str, Draw] = {
+_DRAWN = {
     'is_up': _is_up,
     'passes': _passes,
     'refresh': _refresh,

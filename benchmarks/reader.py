@@ -28,14 +28,14 @@ from typing import Any
 
 from benchmarks import contestants
 from benchmarks import records as records_
-from benchmarks import told
+from benchmarks import remote
 from nova_servicegroup.tests.harness import process
 
 #: Seconds between two changes of a host's state, and its verdict.
 Change = tuple[float, str, bool]
 
 
-class Reader(told.Program):
+class Reader(remote.Program):
     """The teller's end.
 
     :param file: a nova.conf
@@ -196,11 +196,11 @@ def main() -> None:
     parser.add_argument('interval', type=float)
     parser.add_argument('--records', action='store_true')
     args = parser.parse_args()
-    told.become_nova(args.file)
+    remote.become_nova(args.file)
     hosts = records_.hosts(args.hosts, args.first)
     reader = _Reader(_source(hosts, args.records), args.interval)
     threading.Thread(target=reader.run, daemon=True).start()
-    told.obey({'count': reader.count, 'up': reader.up})
+    remote.obey({'count': reader.count, 'up': reader.up})
 
 
 if __name__ == '__main__':

@@ -14,10 +14,14 @@
 """Hosts, and the records that Nova keeps of them."""
 
 from collections.abc import Sequence
+import time
 from typing import Any
 import uuid
 
 from oslo_utils import timeutils
+
+#: The cell that all records are of.
+CELL = str(uuid.UUID(int=0))
 
 
 def hosts(count: int, first: int = 0) -> list[str]:
@@ -35,7 +39,7 @@ def make(group: str, names: Sequence[str]) -> list[Any]:
 
     admin = context.get_admin_context()
     # As that of all records that Nova reads from a cell.
-    admin.cell_uuid = str(uuid.UUID(int=0))
+    admin.cell_uuid = CELL
     return [
         objects.Service(
             admin,
@@ -56,6 +60,39 @@ def make(group: str, names: Sequence[str]) -> list[Any]:
         )
         for number, host in enumerate(names, 1)
     ]
+
+
+class Table:
+    """The services table of one cell, for what Nova's API asks; in memory.
+
+    :param records: as make returns them
+    """
+
+    def __init__(self, records: Sequence[Any]) -> None:
+        self._records = records
+
+    def cells(self) -> list[str | None]:
+        """See services.Table."""
+        return [CELL]
+
+    def heartbeats(self, cell: str | None, group: str) -> Any:
+        """See services.Table."""
+        from nova_servicegroup import services
+
+        rows = [
+            (each.uuid, each.host, each.last_seen_up.timestamp())
+            for each in self._records
+        ]
+        return services.Heartbeats(time.time(), rows)
+
+    def records(self, group: str) -> list[Any]:
+        """See services.Table."""
+        return list(self._records)
+
+
+def give(api: Any, records: Sequence[Any]) -> None:
+    """Let Nova's API with a driver of ours read a table of records."""
+    api._driver._api.give_table(Table(records))
 
 
 def read(names: Sequence[str]) -> list[Any]:

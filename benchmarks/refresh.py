@@ -104,20 +104,20 @@ class _Refresh:
 
         stage.conf.set_override('servicegroup_driver', name)
         driver: Any = api.API(stage.conf).driver
-        # By asking: the mc driver reads those that it has been asked about.
-        driver.is_up({'host': 'nobody', 'topic': group})
-        self._reader = driver._reading.get()[group]
+        # The mc driver reads those that it has been asked about.
+        driver.view(group)
+        self._observer = driver._reading.get()[group].observer
         self.failures = 0
 
     def __call__(self) -> int:
-        self._reader._due = -math.inf
-        members = self._reader.members()
-        self.failures += members.blind_since is not None
+        self._observer._pace.due = -math.inf
+        members = self._observer.refresh()
+        self.failures += self._observer.error is not None
         return len(members)
 
 
 def _zookeeper(stage: nova.Stage, group: str, size: int) -> Callable[[], int]:
-    from nova_servicegroup.drivers import _zookeeper as zookeeper
+    from nova_servicegroup.drivers.zk import kazoo_client as zookeeper
 
     coordinator = zookeeper.Settings(stage.conf).coordinator(b'benchmark')
     coordinator.start()
@@ -126,7 +126,7 @@ def _zookeeper(stage: nova.Stage, group: str, size: int) -> Callable[[], int]:
 
 
 def _memcached(stage: nova.Stage, group: str, size: int) -> Callable[[], int]:
-    from nova_servicegroup.drivers import _memcached_keys
+    from nova_servicegroup.drivers.mc import keyspace
     from tooz import coordination
     from tooz.drivers import memcached as tooz
 
@@ -136,7 +136,7 @@ def _memcached(stage: nova.Stage, group: str, size: int) -> Callable[[], int]:
     coordinator.start()
     stage.callback(coordinator.stop)
     prefix = tooz.MemcachedDriver.MEMBER_PREFIX
-    keys = _memcached_keys.Keys(stage.conf.memcached.key_prefix)
+    keys = keyspace.Keys(stage.conf.memcached.key_prefix)
     wanted = [
         prefix + keys.member(group, host).encode('ascii')
         for host in records.hosts(size)

@@ -28,7 +28,7 @@ from benchmarks import nova
 from benchmarks import records
 from benchmarks import report
 from nova_servicegroup.tests.harness import hollow
-from nova_servicegroup.tests.harness import zookeeper
+from nova_servicegroup.tests.harness import zookeeper as zookeeper_
 
 _SIZES = (1000, 5000, 10000)
 #: So many real ZooKeeper members, of five threads each, fit on a machine.
@@ -111,23 +111,24 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
     real = 10 if quick else _REAL
     interval = 2 if quick else 10
     window = 2.0 if quick else 15.0
-    found: dict[tuple[int, str], meters.Reading] = {}
     # Few enough may go at once, which takes less time.
     together = [_MEMCACHED] if quick else [(each,) for each in _MEMCACHED]
-    makers = [
-        *(functools.partial(_memcached, names) for names in together),
-        _zookeeper,
+    makers: list[tuple[Callable[[_Field], list[_Side]], Sequence[int]]] = [
+        *(
+            (operator.methodcaller('memcached', names), sizes)
+            for names in together
+        ),
+        (_Field.zookeeper, sizes),
+        (_Field.real, (real,)),
     ]
-    for make in makers:
-        with contextlib.ExitStack() as stack:
-            sides = make(stage, stack, interval)
-            _note_idle(sides, window)
-            for size in sizes:
+    found: dict[tuple[int, str], meters.Reading] = {}
+    for make, wanted in makers:
+        with _Field(stage, interval) as field:
+            sides = make(field)
+            for side, read in zip(sides, _watch(sides, window), strict=True):
+                side.idle = read
+            for size in wanted:
                 found.update(_measure(sides, size, interval, window))
-    with contextlib.ExitStack() as stack:
-        sides = [_real_side(stage, stack, interval)]
-        _note_idle(sides, window)
-        found.update(_measure(sides, real, interval, window))
     notes = _NOTES.format(
         window=window,
         interval=interval,
@@ -181,11 +182,6 @@ def _watch(sides: Sequence[_Side], window: float) -> list[meters.Reading]:
     return found
 
 
-def _note_idle(sides: Sequence[_Side], window: float) -> None:
-    for side, read in zip(sides, _watch(sides, window), strict=True):
-        side.idle = read
-
-
 def _row(
     found: dict[tuple[int, str], meters.Reading], size: int, name: str
 ) -> list[Any]:
@@ -204,122 +200,93 @@ def _row(
     ]
 
 
-def _memcached(
-    names: Sequence[str],
-    stage: nova.Stage,
-    stack: contextlib.ExitStack,
-    interval: int,
-) -> list[_Side]:
-    return [_memcached_side(each, stage, stack, interval) for each in names]
+class _Field(contextlib.ExitStack):
+    """Contestants that are measured side by side, and end together."""
 
+    def __init__(self, stage: nova.Stage, interval: int) -> None:
+        super().__init__()
+        self._stage = stage
+        self._interval = interval
 
-def _memcached_side(
-    name: str, stage: nova.Stage, stack: contextlib.ExitStack, interval: int
-) -> _Side:
-    server = stage.new_memcached(f'renewals-{name.replace(" ", "-")}')
-    places = dataclasses.replace(
-        stage.places,
-        our_memcached=server.address,
-        their_memcached=server.address,
-    )
-    bare = server.address if name == 'mc floor' else ''
-    grow = _joiner(
-        stage, stack, _mc(name, interval), places, bare, shared=True
-    )
-    return _Side(name, server, meters.memcached_operations, grow)
+    def memcached(self, names: Sequence[str]) -> list[_Side]:
+        """Have a server for each, and real hosts."""
+        return [self._memcached(each) for each in names]
 
+    def _memcached(self, name: str) -> _Side:
+        contestant = contestants.Contestant(
+            name, 'mc', name != 'our mc', self._interval, 6 * self._interval
+        )
+        server = self._stage.new_memcached(f'renewals-{contestant.slug}')
+        places = dataclasses.replace(
+            self._stage.places,
+            our_memcached=server.address,
+            their_memcached=server.address,
+        )
+        bare = server.address if name == 'mc floor' else ''
+        grow = functools.partial(
+            self._join, contestant, places, bare=bare, shared=True
+        )
+        return _Side(name, server, meters.memcached_operations, grow)
 
-def _mc(name: str, interval: int) -> contestants.Contestant:
-    return contestants.Contestant(
-        name, 'mc', name != 'our mc', interval, 6 * interval
-    )
+    def zookeeper(self) -> list[_Side]:
+        """Have hollow hosts; those of the floor only ping."""
+        return [
+            self._hollow('our zk', self._stage.zookeeper, verify=True),
+            self._hollow('zk floor', self._stage.new_zookeeper('bare-zk')),
+        ]
 
+    def _hollow(
+        self, name: str, server: zookeeper_.ZooKeeper, verify: bool = False
+    ) -> _Side:
+        members = hollow.HollowProcess(
+            server.address,
+            'renewals',
+            'compute',
+            _session(self._interval),
+            verify=verify,
+        )
+        self.callback(members.close)
 
-def _joiner(
-    stage: nova.Stage,
-    stack: contextlib.ExitStack,
-    contestant: contestants.Contestant,
-    places: contestants.Places,
-    bare: str = '',
-    shared: bool = False,
-) -> Callable[[int, int], list[int]]:
-    """Return what has more real hosts join."""
+        def grow(first: int, last: int) -> list[int]:
+            members.join(records.hosts(last - first, first))
+            return []
 
-    def grow(first: int, last: int) -> list[int]:
+        return _Side(name, server, meters.zookeeper_operations, grow)
+
+    def real(self) -> list[_Side]:
+        """Have real hosts in ZooKeeper."""
+        contestant = contestants.Contestant(
+            'our zk, real',
+            'zk',
+            interval=self._interval,
+            session_timeout=_session(self._interval),
+        )
+        server = self._stage.new_zookeeper('real-zk')
+        places = dataclasses.replace(
+            self._stage.places, zookeeper=server.address
+        )
+        grow = functools.partial(self._join, contestant, places)
+        name = contestant.name
+        return [_Side(name, server, meters.zookeeper_operations, grow)]
+
+    def _join(
+        self,
+        contestant: contestants.Contestant,
+        places: contestants.Places,
+        first: int,
+        last: int,
+        **how: Any,
+    ) -> list[int]:
+        """Have real hosts join; return the processes that they are in."""
         file = contestant.write(
-            stage.directory / f'renewals-{contestant.slug}-{last}.conf',
+            self._stage.directory / f'renewals-{contestant.slug}-{last}.conf',
             {},
             places,
         )
         shares = [
             min(_SHARE, last - start) for start in range(first, last, _SHARE)
         ]
-        fleet = stack.enter_context(
-            fleet_.Fleet(
-                contestant, file, first, shares, bare=bare, shared=shared
-            )
-        )
+        fleet = fleet_.Fleet(contestant, file, first, shares, **how)
+        self.enter_context(fleet)
         fleet.wait()
         return [fleet.pid]
-
-    return grow
-
-
-def _zookeeper(
-    stage: nova.Stage, stack: contextlib.ExitStack, interval: int
-) -> list[_Side]:
-    servers = {
-        'our zk': stage.zookeeper,
-        'zk floor': stage.new_zookeeper('bare-zk'),
-    }
-    return [
-        _Side(
-            name,
-            server,
-            meters.zookeeper_operations,
-            _hollow(stack, server, interval, name == 'our zk'),
-        )
-        for name, server in servers.items()
-    ]
-
-
-def _hollow(
-    stack: contextlib.ExitStack,
-    server: zookeeper.ZooKeeper,
-    interval: int,
-    verify: bool,
-) -> Callable[[int, int], list[int]]:
-    """Return what has more hollow hosts join."""
-    members = hollow.HollowProcess(
-        server.address,
-        'renewals',
-        'compute',
-        _session(interval),
-        verify=verify,
-    )
-    stack.callback(members.close)
-
-    def grow(first: int, last: int) -> list[int]:
-        members.join(records.hosts(last - first, first))
-        return []
-
-    return grow
-
-
-def _real_side(
-    stage: nova.Stage, stack: contextlib.ExitStack, interval: int
-) -> _Side:
-    contestant = contestants.Contestant(
-        'our zk, real',
-        'zk',
-        interval=interval,
-        session_timeout=_session(interval),
-    )
-    server = stage.new_zookeeper('real-zk')
-    places = dataclasses.replace(stage.places, zookeeper=server.address)
-    return _Side(
-        contestant.name,
-        server,
-        meters.zookeeper_operations,
-        _joiner(stage, stack, contestant, places),
-    )

@@ -14,19 +14,20 @@
 """Many that join at once, many that expire at once, and who looks on."""
 
 from collections.abc import Callable, Sequence
+import contextlib
 import dataclasses
 import time
 from typing import Any
 
-from benchmarks import bridge as bridge_
 from benchmarks import contestants
-from benchmarks import crowds
+from benchmarks import hosts
 from benchmarks import meters
 from benchmarks import nova
 from benchmarks import reader as reader_
 from benchmarks import records
 from benchmarks import report
 from nova_servicegroup.tests.harness import process
+from nova_servicegroup.tests.harness import proxy
 
 _HEADERS = [
     'driver',
@@ -75,9 +76,9 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
     plan = _QUICK if quick else _Plan()
     rows: list[list[Any]] = []
     for make, name, driver in (
-        (crowds.StockMemcached, 'stock mc', 'mc'),
-        (crowds.Memcached, 'our mc', 'mc'),
-        (crowds.ZooKeeper, 'our zk', 'zk'),
+        (hosts.StockMemcached, 'stock mc', 'mc'),
+        (hosts.Memcached, 'our mc', 'mc'),
+        (hosts.ZooKeeper, 'our zk', 'zk'),
     ):
         contestant = contestants.Contestant(
             f'{name}, storm',
@@ -97,7 +98,7 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
 class _Storm:
     """What an observer sees of a crowd."""
 
-    def __init__(self, crowd: crowds.Crowd, plan: _Plan) -> None:
+    def __init__(self, crowd: hosts.Crowd, plan: _Plan) -> None:
         self._crowd = crowd
         self._plan = plan
         self._first = records.hosts(plan.members)
@@ -107,12 +108,13 @@ class _Storm:
         """Return the rows, without the driver."""
         crowd, plan = self._crowd, self._plan
         crowd.fill(self._first)
-        join = crowd.join(self._late)
-        with bridge_.Bridge() as bridge, self._observer(bridge) as observer:
+        join = crowd.join(plan.members, plan.joining)
+        way = proxy.Proxy(crowd.server.address)
+        with contextlib.closing(way), self._observer(way) as observer:
             process.wait_until(
                 lambda: observer.ask('up') == plan.members, _WITHIN, 0.2
             )
-            watch = _Watch(crowd, bridge, observer)
+            watch = _Watch(crowd, way, observer)
             return [
                 watch.calm(plan.members, plan.calm),
                 self._join(watch, join),
@@ -138,10 +140,9 @@ class _Storm:
         watch.until(dead, False)
         return watch.row('expiry', len(dead), floor)
 
-    def _observer(self, bridge: bridge_.Bridge) -> reader_.Reader:
+    def _observer(self, way: proxy.Proxy) -> reader_.Reader:
         crowd = self._crowd
-        address = bridge.to(crowd.server.address)
-        places = contestants.Places(address, address, address)
+        places = contestants.Places(way.address, way.address, way.address)
         file = crowd.contestant.write(
             crowd.stage.directory / f'observer-{crowd.contestant.slug}.conf',
             {},
@@ -158,19 +159,19 @@ class _Watch:
 
     def __init__(
         self,
-        crowd: crowds.Crowd,
-        bridge: bridge_.Bridge,
+        crowd: hosts.Crowd,
+        way: proxy.Proxy,
         observer: reader_.Reader,
     ) -> None:
         self._crowd = crowd
-        self._bridge = bridge
+        self._way = way
         self._observer = observer
 
     def begin(self) -> None:
         """Begin to measure."""
         self._observer.count()
         self._began = time.monotonic()
-        self._bytes = self._received()
+        self._bytes = self._way.received
         self._cpu = meters.cpu(self._crowd.server.pid)
         self._joining = self._crowd.joining_cpu()
         self._seen: dict[str, float] = {}
@@ -194,7 +195,7 @@ class _Watch:
     def row(self, what: str, members: int, floor: float | None) -> list[Any]:
         """Return what was measured."""
         seconds = time.monotonic() - self._began
-        received = self._received() - self._bytes
+        received = self._way.received - self._bytes
         seen = self._seen.values()
         return [
             what,
@@ -214,6 +215,3 @@ class _Watch:
         time.sleep(seconds)
         self._look(set(), True)
         return self.row('calm', members, None)
-
-    def _received(self) -> int:
-        return sum(self._bridge.received.values())

@@ -21,13 +21,13 @@ import time
 from typing import Any
 
 from benchmarks import arena as arena_
-from benchmarks import bridge as bridge_
 from benchmarks import busy
 from benchmarks import contestants
 from benchmarks import detection
 from benchmarks import nova
 from benchmarks import report
 from nova_servicegroup.tests.harness import network
+from nova_servicegroup.tests.harness import proxy
 
 _LOSS = 10.0
 _HEADERS = [
@@ -45,8 +45,8 @@ _HEADERS = [
 _NOTES = """No host is dead, so each that is called down is called so falsely;
 one that comes up again and goes down once more counts twice. {hosts} hosts of
 each driver, real services on timers of their own, beat every {interval} s, and
-a reader of each asks once a second with service_down_time = {down}. *Tuned* is
-the stock db driver with report_interval = {tuned_interval} and
+a reader of each asks once a second with service_down_time = {down_time}.
+*Tuned* is the stock db driver with report_interval = {tuned_interval} and
 service_down_time = {tuned_down}, which finds a dead host about as soon as zk
 with S = 10 s.
 
@@ -108,11 +108,8 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
     ):
         rows += _rows('loss', arena, plan, lambda: _lose(link))
     notes = _NOTES.format(
+        **dataclasses.asdict(plan),
         hosts=sum(plan.shares),
-        interval=plan.interval,
-        down=plan.down_time,
-        tuned_interval=plan.tuned_interval,
-        tuned_down=plan.tuned_down,
         loops=busy.LOOPS,
         cores=os.cpu_count(),
         loss=_LOSS,
@@ -188,17 +185,17 @@ def _lossy(
         stack.callback(address.remove)
         link = network.Namespace()
         stack.callback(link.remove)
-        bridge = stack.enter_context(bridge_.Bridge(address.ip))
-        there = stage.places
-        yield (
-            link,
-            contestants.Places(
-                bridge.to(there.zookeeper),
-                bridge.to(there.our_memcached),
-                bridge.to(there.their_memcached),
-                bridge.to(stage.cell.rabbitmq.address),
-            ),
+        places = dataclasses.replace(
+            stage.places, transport=stage.cell.rabbitmq.address
         )
+        ways = {
+            name: proxy.Proxy(target, address.ip)
+            for name, target in vars(places).items()
+        }
+        for each in ways.values():
+            stack.callback(each.close)
+        there = {name: each.address for name, each in ways.items()}
+        yield link, contestants.Places(**there)
 
 
 @contextlib.contextmanager

@@ -124,37 +124,30 @@ _GOALS: list[
 def run(tables: Sequence[report.Table]) -> list[report.Table]:
     """Return the tables that the others allow."""
     by_name = {each.name: each.dicts() for each in tables}
-    found = []
-    costs = list(_cost_rows(by_name))
-    if costs:
-        found.append(
-            report.Table(
-                'costs',
-                'Cost and time until down, in one figure',
-                _COST_HEADERS,
-                costs,
-                _COST_NOTES,
-            )
-        )
-    tuned = list(_tuned_rows(by_name))
-    if tuned:
-        found.append(
-            report.Table(
-                'tuned',
-                'The same time until down',
-                _TUNED_HEADERS,
-                tuned,
-                _TUNED_NOTES,
-            )
-        )
-    wanted = list(_wanted_rows(by_name))
-    if wanted:
-        found.append(
-            report.Table(
-                'wanted', 'Goals', _WANTED_HEADERS, wanted, _WANTED_NOTES
-            )
-        )
-    return found
+    found = [
+        report.Table(
+            'costs',
+            'Cost and time until down, in one figure',
+            _COST_HEADERS,
+            list(_cost_rows(by_name)),
+            _COST_NOTES,
+        ),
+        report.Table(
+            'tuned',
+            'The same time until down',
+            _TUNED_HEADERS,
+            list(_tuned_rows(by_name)),
+            _TUNED_NOTES,
+        ),
+        report.Table(
+            'wanted',
+            'Goals',
+            _WANTED_HEADERS,
+            list(_wanted_rows(by_name)),
+            _WANTED_NOTES,
+        ),
+    ]
+    return [each for each in found if each.rows]
 
 
 def _cost_rows(tables: Mapping[str, list[Row]]) -> Iterator[list[Any]]:

@@ -17,6 +17,7 @@
 #   bootstrap    installs Python and what bindep.txt names, if it is missing
 #   find_python  sets PYTHON to one that can make virtual environments
 #   ensure_venv  makes one of these with what pip shall install, and sets VENV
+#   run_tool     runs a program of this folder with PYTHON
 #
 # and sets CACHE, the directory for all that may be deleted at any time.
 
@@ -63,6 +64,11 @@ ensure_venv() {
         _logged "$name" "$VENV/bin/pip" install "$@"
         echo "$wanted" > "$VENV/stamp"
     fi
+}
+
+# run_tool NAME ARGUMENT ...
+run_tool() {
+    PYTHONPATH=$_here "$PYTHON" -m "tools.$1" "${@:2}"
 }
 
 bootstrap() {

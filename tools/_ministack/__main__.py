@@ -11,13 +11,274 @@
 # under the License.
 
 
-"""Run as a directory, so that nothing needs to be in PYTHONPATH."""
+"""A real Nova on one machine, on loopback and without root's help."""
 
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+import contextlib
+import dataclasses
+import fcntl
 import pathlib
+import signal
 import sys
 
-sys.path[0] = str(pathlib.Path(__file__).resolve().parents[2])
+from nova_servicegroup.tests.ministack import nova
+from nova_servicegroup.tests.ministack import progress
+from nova_servicegroup.tests.ministack import releases
+from nova_servicegroup.tests.ministack import settings as settings_
+from nova_servicegroup.tests.ministack import stack as stack_
+from nova_servicegroup.tests.ministack import venv
+from tools._ministack import demo
 
-from tools._ministack import cli  # noqa: E402
+_TAIL = 15
 
-sys.exit(cli.main())
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit status."""
+    arguments = build_parser().parse_args(argv)
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, _interrupt)
+    try:
+        arguments.run(arguments)
+    except (progress.StepFailed, RuntimeError, OSError) as error:
+        return _failed(error)
+    except KeyboardInterrupt:
+        print('ministack: interrupted', file=sys.stderr)
+        return 130
+    return 0
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    """Stop once; taking things down must not be interrupted."""
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _failed(error: Exception) -> int:
+    print(f'ministack: {error}', file=sys.stderr)
+    log = getattr(error, 'log', None)
+    if log:
+        lines = _read(log).splitlines()[-_TAIL:]
+        print('\n'.join(f'  | {line}' for line in lines), file=sys.stderr)
+        print(f'read the log: {log}', file=sys.stderr)
+    return 1
+
+
+def _read(file: pathlib.Path) -> str:
+    return file.read_text(errors='replace') if file.exists() else ''
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='ministack', description='A real Nova on one machine.'
+    )
+    parser.add_argument('--directory', type=pathlib.Path, help=_DIRECTORY)
+    commands = parser.add_subparsers(required=True, metavar='COMMAND')
+    _add(commands, 'demo', _demo, 'show a driver at work, from up to down')
+    _add(commands, 'up', _up, 'bring everything up')
+    _add(commands, 'services', _services, 'show the services')
+    kill = _add(commands, 'kill', _kill, 'send a signal to a host, KILL first')
+    kill.add_argument('host', metavar='HOST', help=_HOST)
+    kill.add_argument('signal', metavar='SIGNAL', nargs='?', default='KILL')
+    start = _add(commands, 'start', _start, 'start a host again')
+    start.add_argument('host', metavar='HOST', help=_HOST)
+    boot = _add(commands, 'boot', _boot, 'boot a server')
+    boot.add_argument('name', metavar='NAME')
+    boot.add_argument('host', metavar='HOST', nargs='?')
+    logs = _add(commands, 'logs', _logs, 'list the logs, or print one')
+    logs.add_argument('host', metavar='HOST', nargs='?', help=_HOST)
+    _add(commands, 'down', _down, 'end everything that up has started')
+    return parser
+
+
+_DIRECTORY = 'of the stack, by default below the cache directory'
+_NOVA = f'its series, by default {releases.DEFAULT}'
+_MODE = 'of its services, by default what the release has by itself'
+_HOST = 'compute1 and so on, or api, conductor, scheduler'
+
+
+def _add(
+    commands: 'argparse._SubParsersAction[argparse.ArgumentParser]',
+    name: str,
+    run: Callable[[argparse.Namespace], None],
+    help_: str,
+) -> argparse.ArgumentParser:
+    found = commands.add_parser(name, help=help_)
+    found.set_defaults(run=run)
+    found.add_argument(
+        '--directory',
+        type=pathlib.Path,
+        help=_DIRECTORY,
+        default=argparse.SUPPRESS,
+    )
+    if name in ('demo', 'up'):
+        _add_settings(found)
+    return found
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    default = settings_.Settings()
+    add = parser.add_argument
+    add(
+        '--driver',
+        default=default.driver,
+        help='zk, etcd, redis, mc, db or other',
+    )
+    add('--nova', choices=releases.known(), default=default.nova, help=_NOVA)
+    add('--mode', choices=settings_.MODES, help=_MODE)
+    for name, words in (
+        ('computes', 'compute hosts'),
+        ('workers', 'processes of API, conductor and scheduler each'),
+        ('report_interval', 'seconds between reports'),
+        ('service_down_time', 'seconds until a silent service is down'),
+    ):
+        value = getattr(default, name)
+        option = f'--{name.replace("_", "-")}'
+        words = f'{words}, by default {value}'
+        add(option, type=_positive, default=value, metavar='N', help=words)
+    add(
+        '--set',
+        action='append',
+        default=[],
+        dest='overrides',
+        type=_override,
+        metavar='GROUP.KEY=VALUE',
+        help='for nova.conf, for instance zookeeper.session_timeout=5',
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def _override(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition('=')
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f'{text} is not GROUP.KEY=VALUE')
+    return name, value
+
+
+def _settings(arguments: argparse.Namespace) -> settings_.Settings:
+    fields = {field.name for field in dataclasses.fields(settings_.Settings)}
+    given = {k: v for k, v in vars(arguments).items() if k in fields}
+    given['mode'] = mode_of(arguments)
+    return settings_.Settings(
+        **{**given, 'overrides': dict(arguments.overrides)}
+    )
+
+
+def mode_of(arguments: argparse.Namespace) -> str:
+    """Return how the services run.
+
+    :raises StepFailed: when the release has no such mode.
+    """
+    modes = releases.find(arguments.nova).modes
+    mode = str(arguments.mode or modes[0])
+    if mode not in modes:
+        what = f'Nova {arguments.nova} has no mode {mode}'
+        raise progress.StepFailed(f'{what}, only {", ".join(modes)}')
+    return mode
+
+
+@contextlib.contextmanager
+def _locked(arguments: argparse.Namespace) -> Iterator[None]:
+    """Let one command at a time change a stack."""
+    directory = arguments.directory or venv.cache_directory() / 'stack'
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with directory.with_name(f'.{directory.name}.lock').open('w') as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            what = f'another command is at work on {directory}'
+            raise progress.StepFailed(what) from None
+        yield
+
+
+def _new(arguments: argparse.Namespace) -> stack_.Stack:
+    say = progress.Progress()
+    settings = _settings(arguments)
+    return stack_.Stack(arguments.directory, settings, say=say)
+
+
+def _old(arguments: argparse.Namespace) -> stack_.Stack:
+    return stack_.Stack(arguments.directory, say=progress.Progress())
+
+
+def _live(arguments: argparse.Namespace) -> stack_.Stack:
+    stack = _old(arguments)
+    if not stack.process('api').running:
+        log = stack.log('api') if stack.alive() else None
+        what = f'no nova-api runs in {stack.directory}'
+        raise progress.StepFailed(what, log)
+    return stack
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    with _locked(arguments):
+        stack = _new(arguments)
+        if len(stack.hosts) < 2:
+            raise progress.StepFailed('the demo needs at least two computes')
+        demo.Demo(stack, stack.say).run()
+        stack.say.say('everything held')
+
+
+def _up(arguments: argparse.Namespace) -> None:
+    with _locked(arguments):
+        stack = _new(arguments)
+        stack.up()
+    print(nova.table(stack.services()))
+
+
+def _services(arguments: argparse.Namespace) -> None:
+    print(nova.table(_live(arguments).services()))
+
+
+def _kill(arguments: argparse.Namespace) -> None:
+    name = arguments.signal.upper().removeprefix('SIG')
+    if name.isdigit():
+        signum = int(name)
+    elif f'SIG{name}' in signal.Signals.__members__:
+        signum = signal.Signals[f'SIG{name}']
+    else:
+        raise progress.StepFailed(f'there is no signal {arguments.signal}')
+    stack = _old(arguments)
+    if not stack.process(arguments.host).running:
+        raise progress.StepFailed(f'{arguments.host} does not run')
+    stack.kill(arguments.host, signum)
+
+
+def _start(arguments: argparse.Namespace) -> None:
+    stack = _old(arguments)
+    with stack.say.step(f'starting {arguments.host}'):
+        stack.start(arguments.host)
+
+
+def _boot(arguments: argparse.Namespace) -> None:
+    server = _live(arguments).boot(arguments.name, arguments.host)
+    print(f'{server.name} {server.status} {server.host or "-"} {server.fault}')
+    if server.refused:
+        raise progress.StepFailed('the server was refused')
+
+
+def _logs(arguments: argparse.Namespace) -> None:
+    stack = _old(arguments)
+    if arguments.host:
+        print(_read(stack.process(arguments.host).log), end='')
+        return
+    for log in stack.logs:
+        print(log)
+
+
+def _down(arguments: argparse.Namespace) -> None:
+    with _locked(arguments):
+        stack = _old(arguments)
+        with stack.say.step('taking everything down'):
+            stack.down()
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -16,9 +16,9 @@
 from collections.abc import Callable
 import time
 
-from tools._ministack import nova
-from tools._ministack import progress
-from tools._ministack import stack as stack_
+from nova_servicegroup.tests.ministack import nova
+from nova_servicegroup.tests.ministack import progress
+from nova_servicegroup.tests.ministack import stack as stack_
 
 
 class Demo:
@@ -111,7 +111,8 @@ class Demo:
 
     def _print_timeline(self) -> None:
         settings = self.stack.settings
-        shape = f'driver {settings.driver}, {settings.mode} mode'
+        nova = f'Nova {self.stack.venv.nova_version}'
+        shape = f'{nova}, driver {settings.driver}, {settings.mode} mode'
         times = (
             f'report_interval {settings.report_interval} s,'
             f' service_down_time {settings.service_down_time} s'

@@ -12,76 +12,61 @@
 
 """What tests have measured, as they write it to a file; pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+import json
 import re
 from typing import NamedTuple
 
-PREFIX = 'nova_servicegroup.tests.'
-
-_LINE = re.compile(
-    r'(?P<test>[\w.]+): (?P<name>.+): '
-    r'(?P<values>-?\d+\.\d+(?:, -?\d+\.\d+)*) (?P<unit>\S*)'
-)
+_PREFIX = 'nova_servicegroup.tests.'
 
 
 class Figure(NamedTuple):
     """One line of the file.
 
-    :ivar test: the id of the test, without PREFIX
+    :ivar test: the id of the test, from the folder on
     :ivar name: what was measured
+    :ivar options: those with which it was run, in seconds
     """
 
     test: str
     name: str
-    values: tuple[float, ...]
+    values: Sequence[float]
     unit: str
+    options: Mapping[str, float]
 
 
 def parse(lines: Iterable[str]) -> list[Figure]:
-    """Return the figures of a file, as base.TestCase.measured writes it.
-
-    :raises ValueError: a line is none
-    """
-    return [_figure(line.rstrip('\n')) for line in lines]
-
-
-def _figure(line: str) -> Figure:
-    found = _LINE.fullmatch(line)
-    if found is None:
-        raise ValueError(f'not a figure: {line!r}')
-    return Figure(
-        found['test'].removeprefix(PREFIX),
-        found['name'],
-        tuple(float(each) for each in found['values'].split(', ')),
-        found['unit'],
-    )
+    """Return the figures of a file, as base.TestCase.measured writes it."""
+    found = [Figure(**json.loads(line)) for line in lines]
+    return [
+        each._replace(test=each.test.removeprefix(_PREFIX)) for each in found
+    ]
 
 
-def span(
-    figures: Iterable[Figure], test: str, name: str, place: int | None
-) -> str:
-    """Return the least and the greatest of the values, as text.
-
-    Empty where there is none.
+def find(figures: Iterable[Figure], test: str, name: str) -> list[Figure]:
+    """Return the figures of one name.
 
     :param test: how the ids of the tests begin
     :param name: a regular expression for all of the name
-    :param place: of the value in its line; None: all of them count
     """
-    chosen = [
+    return [
         each
         for each in figures
         if each.test.startswith(test) and re.fullmatch(name, each.name)
     ]
-    values = [
-        value
-        for each in chosen
-        for value in (
-            each.values if place is None else each.values[place : place + 1]
-        )
-    ]
+
+
+def span(figures: Sequence[Figure], place: int | None) -> str:
+    """Return the least and the greatest of the values, as text.
+
+    Empty where there is none.
+
+    :param place: of the value in its line; None: all of them count
+    """
+    chosen = slice(None) if place is None else slice(place, place + 1)
+    values = [value for each in figures for value in each.values[chosen]]
     if not values:
         return ''
     least, most = f'{min(values):g}', f'{max(values):g}'
     text = least if least == most else f'{least} to {most}'
-    return f'{text} {chosen[0].unit}'.strip()
+    return f'{text} {figures[0].unit}'.strip()

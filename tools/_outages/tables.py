@@ -21,10 +21,10 @@ They are in CSV files beside this one, a row each:
 ``bound``
     What follows from options, see bounds.py; empty: nothing does.
 ``test``, ``name``, ``place``
-    Where the figure is, see figures.span; empty: nothing measures it.
+    Where the figure is, see figures.py; empty: nothing measures it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 import csv
 import pathlib
 
@@ -32,6 +32,16 @@ from tools._outages import bounds
 from tools._outages import figures
 
 NAMES = ('members', 'one', 'all', 'database', 'network', 'clocks')
+#: The options that are shown, and in which a bound may be given.
+OPTIONS = (
+    'session_timeout',
+    'tick',
+    'report_interval',
+    'service_down_time',
+    'hold_time',
+    'refresh_interval',
+    'read_timeout',
+)
 HEADERS = (
     'What happens',
     'Driver',
@@ -42,8 +52,6 @@ HEADERS = (
 )
 
 Row = Mapping[str, str]
-#: The options of a test, in seconds, by the beginning of its id.
-Options = Callable[[str], Mapping[str, float]]
 
 
 def read(name: str) -> list[Row]:
@@ -54,34 +62,32 @@ def read(name: str) -> list[Row]:
 
 
 class Runs:
-    """The options with which was measured, each set of them with a number.
+    """The options with which was measured, each set of them with a number."""
 
-    :param options: see Options
-    """
-
-    def __init__(self, options: Options) -> None:
-        self._options = options
+    def __init__(self) -> None:
         self._found: list[Mapping[str, float]] = []
         self._classes: list[set[str]] = []
 
-    def number(self, test: str) -> str:
-        """Return the number of a test's options; empty: it has none."""
-        found = self._options(test)
-        if not found:
+    def number(self, figure: figures.Figure) -> str:
+        """Return the number of a figure's options; empty: it has none."""
+        if not figure.options:
             return ''
-        if found not in self._found:
-            self._found.append(found)
+        if figure.options not in self._found:
+            self._found.append(figure.options)
             self._classes.append(set())
-        place = self._found.index(found)
-        self._classes[place].add('.'.join(test.split('.')[1:3]))
+        place = self._found.index(figure.options)
+        self._classes[place].add('.'.join(figure.test.split('.')[1:3]))
         return str(place + 1)
 
-    def rows(self, names: Sequence[str]) -> list[list[str]]:
-        """Return a row for each set: number, options of these names, tests."""
+    def rows(self) -> list[list[str]]:
+        """Return a row for each set: number, OPTIONS, tests."""
         return [
             [
                 str(number),
-                *(f'{each[name]:g}' if name in each else '' for name in names),
+                *(
+                    f'{each[name]:g}' if name in each else ''
+                    for name in OPTIONS
+                ),
                 ', '.join(sorted(classes)),
             ]
             for number, (each, classes) in enumerate(
@@ -91,15 +97,17 @@ class Runs:
 
 
 def cells(
-    row: Row, measured: Iterable[figures.Figure], runs: Runs, options: Options
+    row: Row, measured: Iterable[figures.Figure], runs: Runs
 ) -> list[str]:
-    """Return a row for the page, in the order of HEADERS."""
+    """Return a row for the page, in the order of HEADERS.
+
+    What nobody has measured is empty.
+    """
     span = run = bound = ''
-    test = row['test']
-    if test:
-        place = int(row['place']) if row['place'] else None
-        span = figures.span(measured, test, row['name'], place)
-        run = runs.number(test)
+    found = figures.find(measured, row['test'], row['name'])
+    if row['test'] and found:
+        span = figures.span(found, int(row['place']) if row['place'] else None)
+        run = runs.number(found[0])
         if row['bound']:
-            bound = bounds.text(row['bound'], options(test))
+            bound = bounds.text(row['bound'], found[0].options)
     return [row['event'], row['driver'], row['seen'], bound, span, run]

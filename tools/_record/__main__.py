@@ -10,42 +10,60 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Records ``nova-servicegroup watch`` in a real Nova with faults."""
+"""Records ``nova-servicegroup watch`` in a real Nova with faults.
+
+asciinema runs this program once more, on a terminal of its own: what is shown
+there is the program and, between its lines, what is done to Nova.
+"""
 
 import argparse
 import contextlib
+import datetime
+import io
+import json
+import os
 import pathlib
+import re
+import shlex
+import signal
+import subprocess
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path[0] = str(ROOT)
+from rich import console
+from rich import text as text_
 
-from tools._ministack import progress  # noqa: E402
-from tools._ministack import settings  # noqa: E402
-from tools._ministack import stack as stack_  # noqa: E402
-from tools._ministack import venv  # noqa: E402
-from tools._record import picture  # noqa: E402
-from tools._record import terminal  # noqa: E402
+from nova_servicegroup.tests.harness import process
+from nova_servicegroup.tests.ministack import progress
+from nova_servicegroup.tests.ministack import settings
+from nova_servicegroup.tests.ministack import stack as stack_
+from nova_servicegroup.tests.ministack import venv
 
 _TITLE = 'nova-servicegroup watch'
 #: Everything as it is by default, the tick of ZooKeeper included.
 _SETTINGS = settings.Settings(
     report_interval=10, service_down_time=60, tick_ms=2000
 )
+_DIRECTORY = venv.cache_directory() / 'record'
+_RECORDING = _DIRECTORY / 'watch.cast'
+_SIZE = ('--cols=110', '--rows=24')
 _CALM = 5.0
 _OUTAGE = 30.0
 _PATIENCE = 60.0
+_DIM = '\x1b[2m'
 
 
 def main() -> None:
     """Record, unless told not to, and draw."""
     args = _parse()
-    recording = args.output / 'watch.cast'
+    if args.show:
+        _show(stack_.Stack(_DIRECTORY))
+        return
+    kept = args.output / 'watch.cast'
     if not args.draw:
-        _record(recording)
-    drawn = picture.draw(recording, _TITLE)
-    recording.with_suffix('.svg').write_text(drawn)
+        _record()
+        kept.write_text(_RECORDING.read_text())
+    kept.with_suffix('.svg').write_text(_draw(kept))
 
 
 def _parse() -> argparse.Namespace:
@@ -55,7 +73,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         '--output',
         type=pathlib.Path,
-        default=ROOT / 'doc' / 'source' / 'cli',
+        default=venv.ROOT / 'doc' / 'source' / 'cli',
         help='the directory for watch.cast and watch.svg',
     )
     parser.add_argument(
@@ -63,48 +81,107 @@ def _parse() -> argparse.Namespace:
         action='store_true',
         help='only draw anew what has been recorded',
     )
+    parser.add_argument('--show', action='store_true', help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def _record(file: pathlib.Path) -> None:
+def _record() -> None:
     say = progress.Progress()
-    directory = venv.cache_directory() / 'record'
-    stack = stack_.Stack(directory, _SETTINGS, say=say)
+    stack = stack_.Stack(_DIRECTORY, _SETTINGS, say=say)
+    show = shlex.join([sys.executable, '-m', 'tools._record', '--show'])
+    program = pathlib.Path(sys.executable).with_name('asciinema')
+    # The terminal alone says how wide it is.
+    left_out = ('COLUMNS', 'LINES', 'NO_COLOR')
+    kept = {k: v for k, v in os.environ.items() if k not in left_out}
     with contextlib.ExitStack() as ends:
         stack.up()
         ends.callback(stack.down)
-        config = directory / 'conf' / 'nova.conf'
-        program = stack.venv.program('nova-servicegroup')
         with say.step('recording'):
-            watch = terminal.Recording(
-                [program, '--config-file', str(config), 'watch']
+            subprocess.run(
+                [str(program), 'rec', '--quiet', '--overwrite', *_SIZE]
+                + ['--env=TERM', f'--command={show}', str(_RECORDING)],
+                env={
+                    **kept,
+                    'TERM': 'xterm-256color',
+                    'ASCIINEMA_CONFIG_HOME': str(_DIRECTORY / 'asciinema'),
+                },
+                check=True,
             )
-            ends.callback(watch.end)
-            _show(stack, watch)
-            watch.end()
-        watch.save(file)
 
 
-def _show(stack: stack_.Stack, watch: terminal.Recording) -> None:
+def _show(stack: stack_.Stack) -> None:
+    """Show the program while faults are made; a failure is no recording."""
+    config = stack.directory / 'conf' / 'nova.conf'
+    program = stack.venv.program('nova-servicegroup')
+    watch = subprocess.Popen([program, '--config-file', str(config), 'watch'])
+    try:
+        _play(stack)
+    except BaseException:
+        _RECORDING.unlink()
+        raise
+    finally:
+        # As Ctrl-C does.
+        watch.send_signal(signal.SIGINT)
+        watch.wait()
+
+
+def _play(stack: stack_.Stack) -> None:
     """A compute dies and comes back; then the backend is away."""
     victim = stack.hosts[1]
-    watch.wait_for('3 \x1b[32mup', _PATIENCE)
-    time.sleep(_CALM)
-    watch.note(f'SIGKILL to nova-compute on {victim}')
+    _wait_for('3 \x1b[32mup')
+    _note(f'SIGKILL to nova-compute on {victim}')
     stack.kill(victim)
-    watch.wait_for(f'{victim}: ', _PATIENCE)
-    time.sleep(_CALM)
-    watch.note(f'nova-compute on {victim} is started')
+    _wait_for(f'{victim}: ')
+    _note(f'nova-compute on {victim} is started')
     stack.start(victim, wait=False)
-    watch.wait_for(f'{victim}: ', _PATIENCE)
-    time.sleep(_CALM)
-    watch.note('ZooKeeper is stopped')
+    _wait_for(f'{victim}: ')
+    _note('ZooKeeper is stopped')
     stack.zookeeper.stop()
     time.sleep(_OUTAGE)
-    watch.note('ZooKeeper is started')
+    _note('ZooKeeper is started')
     stack.zookeeper.start()
-    watch.wait_for('recovered', _PATIENCE)
+    _wait_for('recovered')
+
+
+def _note(text: str) -> None:
+    """Write a line of our own between those of the program."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    when = now.isoformat(timespec='milliseconds')
+    print(f'\r\x1b[K{_DIM}{when} {text}\x1b[0m', flush=True)
+
+
+def _wait_for(text: str) -> None:
+    """Wait until the program has written something since the last note.
+
+    :raises TimeoutError: when it does not
+    """
+    process.wait_until(
+        lambda: text in _written(_RECORDING).rpartition(_DIM)[2],
+        _PATIENCE,
+        0.1,
+        f'it does not write {text!r}',
+    )
     time.sleep(_CALM)
+
+
+def _written(recording: pathlib.Path) -> str:
+    """Return all that the terminal of an asciicast was sent."""
+    # The last line may still be written.
+    _, *lines = recording.read_text().split('\n')[:-1]
+    return ''.join(data for _, _, data in map(json.loads, lines))
+
+
+def _draw(recording: pathlib.Path) -> str:
+    """Return an SVG of what the terminal shows at the end."""
+    width = json.loads(recording.read_text().partition('\n')[0])['width']
+    shown = console.Console(record=True, width=width, file=io.StringIO())
+    # What was written over is left out by from_ansi; a terminal ends a line
+    # with both characters.
+    written = _written(recording).replace('\r\n', '\n').rstrip()
+    shown.print(text_.Text.from_ansi(written))
+    drawn = shown.export_svg(title=_TITLE, unique_id=recording.stem)
+    # A picture must not load anything from elsewhere.
+    return re.sub(r'@font-face \{.*?\}\s*', '', drawn, flags=re.DOTALL)
 
 
 if __name__ == '__main__':

@@ -29,7 +29,7 @@ from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 #: What hides this package from a Nova process.
-STOCK = ROOT / 'tools' / '_ministack' / 'stock'
+STOCK = ROOT / 'nova_servicegroup' / 'tests' / 'ministack' / 'stock'
 
 #: Seconds that an answer may take: some join ten thousand hosts first.
 _PATIENCE = 600.0

@@ -15,18 +15,24 @@
 
 import abc
 from collections.abc import Callable
+import math
 from typing import Any
 
 import pymemcache
 
 from benchmarks import contestants
+from benchmarks import fleet as fleet_
 from benchmarks import is_up
 from benchmarks import meters
 from benchmarks import nova
 from benchmarks import records
-from nova_servicegroup.drivers import _memcached_keys
+from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup.tests.harness import hollow
-from nova_servicegroup.tests.harness import joiners
+
+
+#: So many processes have those that join.
+_PROCESSES = 10
+_FEWEST = 10
 
 
 class Crowd(abc.ABC):
@@ -35,33 +41,41 @@ class Crowd(abc.ABC):
     :ivar server: where they are
     """
 
-    server: Any
+    #: The attribute of the stage that it is.
+    place: str
 
     def __init__(
         self, stage: nova.Stage, contestant: contestants.Contestant
     ) -> None:
         self.contestant = contestant
         self.stage = stage
-        self._joiners: list[joiners.Joiners] = []
+        self.server: Any = getattr(stage, self.place)
+        self._joining: list[fleet_.Fleet] = []
 
     @abc.abstractmethod
     def fill(self, hosts: list[str]) -> None:
         """Have hosts be members."""
 
-    def join(self, hosts: list[str]) -> Callable[[], None]:
+    def join(self, first: int, count: int) -> Callable[[], None]:
         """Prepare more hosts; return what has them join."""
         file = self.contestant.write(
-            self.stage.directory / f'joiners-{self.contestant.slug}.conf',
+            self.stage.directory / f'joining-{self.contestant.slug}.conf',
             {},
             self.stage.places,
         )
-        self._joiners.append(joiners.Joiners(file, hosts))
-        return self._joiners[-1].go
+        processes = min(_PROCESSES, math.ceil(count / _FEWEST))
+        shares = [
+            len(range(each, count, processes)) for each in range(processes)
+        ]
+        fleet = fleet_.Fleet(
+            self.contestant, file, first, shares, at_once=True
+        )
+        self._joining.append(fleet)
+        return fleet.wait
 
     def joining_cpu(self) -> float:
         """Return the seconds of CPU of those that joined."""
-        pids = [pid for each in self._joiners for pid in each.pids]
-        return sum(map(meters.cpu, pids))
+        return sum(meters.cpu(each.pid) for each in self._joining)
 
     @abc.abstractmethod
     def expire(self, hosts: list[str]) -> None:
@@ -69,18 +83,19 @@ class Crowd(abc.ABC):
 
     def close(self) -> None:
         """End what was started."""
-        for each in self._joiners:
-            each.kill()
+        for each in self._joining:
+            each.close()
 
 
 class ZooKeeper(Crowd):
     """Hollow sessions."""
 
+    place = 'zookeeper'
+
     def __init__(
         self, stage: nova.Stage, contestant: contestants.Contestant
     ) -> None:
         super().__init__(stage, contestant)
-        self.server = stage.zookeeper
         self._hollow = hollow.HollowProcess(
             self.server.address,
             contestant.slug,
@@ -102,17 +117,13 @@ class ZooKeeper(Crowd):
 class Memcached(Crowd):
     """Keys, and their hosts on the lists."""
 
-    def __init__(
-        self, stage: nova.Stage, contestant: contestants.Contestant
-    ) -> None:
-        super().__init__(stage, contestant)
-        self.server = stage.our_memcached
+    place = 'our_memcached'
 
     def fill(self, hosts: list[str]) -> None:
         self.stage.join_memcached('compute', hosts, self.contestant.slug)
 
     def expire(self, hosts: list[str]) -> None:
-        keys = _memcached_keys.Keys(self.contestant.slug)
+        keys = keyspace.Keys(self.contestant.slug)
         self.stage.renew_memcached(
             'compute', hosts, keys, self.contestant.session_timeout
         )
@@ -121,18 +132,19 @@ class Memcached(Crowd):
 class StockMemcached(Crowd):
     """Keys of Nova's own driver."""
 
+    place = 'their_memcached'
+
     def __init__(
         self, stage: nova.Stage, contestant: contestants.Contestant
     ) -> None:
         super().__init__(stage, contestant)
-        self.server = stage.their_memcached
         self._api = stage.stock_api('mc')
 
     def fill(self, hosts: list[str]) -> None:
         is_up.report_to_stock(self._api, records.make('compute', hosts))
 
-    def join(self, hosts: list[str]) -> Callable[[], None]:
-        return lambda: self.fill(hosts)
+    def join(self, first: int, count: int) -> Callable[[], None]:
+        return lambda: self.fill(records.hosts(count, first))
 
     def expire(self, hosts: list[str]) -> None:
         # What is stored stays as it is; only its time is cut.
