@@ -12,6 +12,7 @@
 
 """Tell which hosts go down: consumer.py --config-file nova.conf."""
 
+import collections
 import threading
 import time
 
@@ -31,23 +32,29 @@ class Hosts:
 
     def __init__(self):
         self._lock = threading.Lock()
+        self._ids = collections.deque(maxlen=1000)
         self._last = {}
         self._waiting = {}
 
     def warn(self, context, publisher_id, event_type, payload, metadata):
         """Take a notification of a member that went down."""
-        self._take(payload['nova_servicegroup_object.data'])
+        self._take(
+            payload['nova_servicegroup_object.data'], metadata['message_id']
+        )
 
     # Those that come up have another priority.
     info = warn
 
-    def _take(self, member):
+    def _take(self, member, message_id):
         key = member['group'], member['host']
         with self._lock:
+            # A monitor that takes over may repeat the last second.
+            if message_id in self._ids:
+                return
+            self._ids.append(message_id)
             last = self._last.get(key)
-            # The two priorities are two queues, and a monitor that takes over
-            # may repeat the last second: what is older, or nothing new, is
-            # dropped.
+            # The two priorities are two queues: what is older, or says
+            # nothing new, is dropped.
             if last and (
                 member['since'] <= last['since']
                 or member['state'] == last['state']

@@ -26,6 +26,7 @@ import urllib.parse
 from oslo_config import cfg
 
 from nova_servicegroup.drivers import base
+from nova_servicegroup import evidence
 from nova_servicegroup import exceptions
 from nova_servicegroup import membership
 from nova_servicegroup import observer
@@ -88,12 +89,16 @@ class FileDriver(base.Driver):
 
     def is_up(self, service_ref):
         """See base.Driver. The observer reads once in refresh_interval."""
-        seen = self._observer(base.group_of(service_ref))
-        return seen.is_up(service_ref['host'])
+        try:
+            seen = self._observer(base.group_of(service_ref))
+            return seen.is_up(service_ref['host'])
+        except Exception:
+            return base.is_up_all_the_same(service_ref)
 
     def updated_time(self, service_ref):
         """See base.Driver."""
         seen = self._observer(base.group_of(service_ref))
+        seen.refresh()
         return base.newer(seen.proof_age(service_ref['host']), service_ref)
 
     def view(self, group, detailed=False):
@@ -104,6 +109,8 @@ class FileDriver(base.Driver):
         """See base.Driver."""
         for member, group in list(self._reporters.get()):
             self.leave(member, group)
+        for seen in self._observers.get().values():
+            seen.close()
 
     def check(self):
         """See base.Driver."""
@@ -114,34 +121,42 @@ class FileDriver(base.Driver):
     def _observer(self, group):
         made = self._observers.get()
         if group not in made:
-            options = self.conf.servicegroup
-            made[group] = observer.Observer(
+            made[group] = base.observe(
+                self.conf,
                 f'Group {group} (file)',
-                functools.partial(self._read, group),
-                functools.partial(
-                    membership.Membership,
-                    hold_time=opts.hold_time(self.conf),
-                    # After an outage, everybody needs time for a beat.
-                    settle_time=2.0 * self.conf.report_interval,
-                ),
-                refresh_interval=options.refresh_interval,
-                read_timeout=options.read_timeout,
+                _Group(self.conf, self._root / _name(group)),
+                # After an outage, everybody needs time for a beat.
+                settle_time=2.0 * self.conf.report_interval,
             )
         return made[group]
 
-    def _read(self, group, wait):
-        """See observer.Read."""
-        oldest = time.time() - opts.service_down_time(self.conf)
-        directory = self._root / _name(group)
+
+class _Group(observer.Source):
+    """Reads one group."""
+
+    def __init__(self, conf, directory):
+        self._oldest = opts.service_down_time(conf)
+        self._directory = directory
+        self._names = {}
+
+    def name(self, host):
+        """See observer.Source."""
+        return self._names.get(host, host)
+
+    def read(self, wait):
+        """See observer.Source."""
+        oldest = time.time() - self._oldest
         with _translated():
-            if directory not in self._root.iterdir():
+            if self._directory not in self._directory.parent.iterdir():
                 # Nobody has joined yet, or somebody has removed it.
-                return membership.Reading(frozenset(), emptied=True)
-            files = list(directory.iterdir())
+                return evidence.Reading(
+                    frozenset(), 'the directory is gone', complete=False
+                )
+            files = list(self._directory.iterdir())
             beating = [each for each in files if _last_beat(each) >= oldest]
-        return membership.Reading(
-            {urllib.parse.unquote(each.name) for each in beating}
-        )
+        names = [urllib.parse.unquote(each.name) for each in beating]
+        self._names = {membership.canonical(each): each for each in names}
+        return evidence.Reading(set(self._names))
 
 
 def _last_beat(file):
