@@ -187,7 +187,7 @@ def mode_of(arguments: argparse.Namespace) -> str:
 @contextlib.contextmanager
 def _locked(arguments: argparse.Namespace) -> Iterator[None]:
     """Let one command at a time change a stack."""
-    directory = arguments.directory or venv.cache_directory() / 'stack'
+    directory = arguments.directory or venv.CACHE / 'stack'
     directory.parent.mkdir(parents=True, exist_ok=True)
     with directory.with_name(f'.{directory.name}.lock').open('w') as lock:
         try:

@@ -44,7 +44,7 @@ _TITLE = 'nova-servicegroup watch'
 _SETTINGS = settings.Settings(
     report_interval=10, service_down_time=60, tick_ms=2000
 )
-_DIRECTORY = venv.cache_directory() / 'record'
+_DIRECTORY = venv.CACHE / 'record'
 _RECORDING = _DIRECTORY / 'watch.cast'
 _SIZE = ('--cols=110', '--rows=24')
 _CALM = 5.0

@@ -117,7 +117,7 @@ class Tables:
         version = self.server.run([self.server.argv()[0], '--version'])
         digest = hashlib.sha256(version.encode()).hexdigest()[:8]
         name = f'tables-nova-{self.venv.nova_version}-{digest}'
-        return venv_.cache_directory() / name
+        return venv_.CACHE / name
 
     def _keep(self, kept: pathlib.Path) -> None:
         self.server.stop()

@@ -59,7 +59,7 @@ class Stack(nova.Nova):
         venv: venv_.Venv | None = None,
         say: progress.Progress | None = None,
     ) -> None:
-        default = venv_.cache_directory() / 'stack'
+        default = venv_.CACHE / 'stack'
         self.directory = pathlib.Path(directory or default).absolute()
         self.say = say or progress.Progress(quiet=True)
         self.settings = self._claim(settings)

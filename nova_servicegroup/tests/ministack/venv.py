@@ -29,11 +29,15 @@ _CONSTRAINTS = 'constraints.txt'
 _REQUIREMENTS = ('PyMySQL', 'python-memcached', 'pymemcache', 'uWSGI')
 
 
-def cache_directory() -> pathlib.Path:
-    """Return where everything lives that may be deleted at any time."""
+def _cache() -> pathlib.Path:
     own = os.environ.get('NOVA_SERVICEGROUP_CACHE')
     base = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
     return pathlib.Path(own or pathlib.Path(base) / 'nova-servicegroup')
+
+
+#: Where everything lives that may be deleted at any time. A test has a home
+#: directory of its own, so this is settled before it begins.
+CACHE = _cache()
 
 
 @functools.cache
@@ -66,7 +70,7 @@ class Venv:
         self.release = releases.find(nova)
         self.nova_version = self.release.nova
         name = f'venv-nova-{self.nova_version}'
-        self.directory = directory or cache_directory() / name
+        self.directory = directory or CACHE / name
         self.log = self.directory.with_suffix('.log')
 
     def program(self, name: str) -> str:
@@ -136,7 +140,7 @@ class Venv:
 
     def _built(self) -> pathlib.Path:
         python = hashlib.sha256(base_python().encode()).hexdigest()[:8]
-        return cache_directory() / f'wheels-{python}'
+        return CACHE / f'wheels-{python}'
 
     def _packages(self) -> list[str]:
         placement = f'openstack-placement=={self.release.placement}'

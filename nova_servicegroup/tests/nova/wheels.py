@@ -14,20 +14,15 @@
 """Nova's published wheels, unpacked one at a time."""
 
 import fcntl
-import os
 import pathlib
 import subprocess
 import sys
 import zipfile
 
+from nova_servicegroup.tests.ministack import venv
+
 #: The series that this package promises to work with, newest first.
 SERIES = ('34.0.0', '33.*', '32.*')
-
-
-def cache_directory():
-    """Return where wheels are kept between runs."""
-    default = pathlib.Path.home() / '.cache/nova-servicegroup/wheels'
-    return pathlib.Path(os.environ.get('NOVA_SERVICEGROUP_CACHE', default))
 
 
 def fetch(series):
@@ -35,7 +30,7 @@ def fetch(series):
 
     :param series: a version as pip compares it, such as ``33.*``
     """
-    directory = cache_directory() / series.rstrip('.*')
+    directory = venv.CACHE / 'wheels' / series.rstrip('.*')
     directory.mkdir(parents=True, exist_ok=True)
     with open(directory / 'lock', 'w') as lock:
         # Several workers run these tests.

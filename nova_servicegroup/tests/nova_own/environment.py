@@ -65,7 +65,7 @@ class Environment:
 
     def __init__(self) -> None:
         name = f'venv-nova-own-{venv.NOVA_VERSION}'
-        directory = venv.cache_directory() / name
+        directory = venv.CACHE / name
         self._stock = _Stock(directory=directory)
         self._over = directory.with_name(f'{name}-package')
         self._log = directory.with_name(f'{name}-tests.log')

@@ -20,6 +20,7 @@ from oslotest import base
 from nova_servicegroup.tests.ministack import progress
 from nova_servicegroup.tests.ministack import releases
 from nova_servicegroup.tests.ministack import settings
+from nova_servicegroup.tests.ministack import venv
 from tools._ministack import __main__ as cli
 from tools import _releases
 
@@ -110,6 +111,11 @@ class RunsTest(base.BaseTestCase):
         self.assertRaises(
             LookupError, _releases.row, releases.find('33'), '3.11', ''
         )
+
+
+class CacheTest(base.BaseTestCase):
+    def test_it_outlives_the_home_of_a_test(self) -> None:
+        self.assertFalse(venv.CACHE.is_relative_to(pathlib.Path.home()))
 
 
 class TableTest(base.BaseTestCase):
