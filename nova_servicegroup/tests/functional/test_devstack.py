@@ -26,7 +26,7 @@ import testscenarios
 from nova_servicegroup import api
 from nova_servicegroup import opts
 from nova_servicegroup.tests import base
-from nova_servicegroup.tests.harness import process
+from nova_servicegroup.tests.harness import ports
 
 ROOT = pathlib.Path(__file__).parents[3]
 DEVSTACK = pathlib.Path(__file__).with_name('fake_devstack.sh')
@@ -268,17 +268,17 @@ class ServerTest(DevStackTestCase):
             os.killpg(int(file.read_text()), signal.SIGKILL)
 
     def test_zookeeper(self):
-        port = process.free_port()
+        port = ports.free_port()
         answer = self.start('zk', NOVA_SERVICEGROUP_ZK_PORT=str(port))
         self.assertIn(str(port), answer)
 
     def test_memcached(self):
-        port = process.free_port()
+        port = ports.free_port()
         answer = self.start('mc', NOVA_SERVICEGROUP_MC_PORT=str(port))
         self.assertIn(str(port), answer)
 
     def test_redis(self):
-        port = process.free_port()
+        port = ports.free_port()
         answer = self.start('redis', NOVA_SERVICEGROUP_REDIS_PORT=str(port))
         self.assertIn(str(port), answer)
 

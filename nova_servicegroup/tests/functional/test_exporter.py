@@ -30,6 +30,7 @@ from nova_servicegroup.tests.functional import test_mc
 from nova_servicegroup.tests.functional import test_zk
 from nova_servicegroup.tests.harness import exporter
 from nova_servicegroup.tests.harness import pki
+from nova_servicegroup.tests.harness import ports
 from nova_servicegroup.tests.harness import process
 
 #: Seconds in which it ends, whatever happens; and what a busy machine adds.
@@ -243,7 +244,7 @@ class ServerTest(Exported, contract.FunctionalTestCase):
             self.exporter.start()
             port = self.exporter.port
             process.wait_until(
-                lambda p=port: not process.can_bind(p), contract.START
+                lambda p=port: not ports.can_bind(p), contract.START
             )
             self._drip(port, begin=b'\x16\x03' if tls else b'GET /metrics')
             self.exporter.kill()
@@ -291,7 +292,7 @@ class ServerTest(Exported, contract.FunctionalTestCase):
         self.exporter.start()
         where = '127.0.0.1', self.exporter.port
         process.wait_until(
-            lambda: not process.can_bind(where[1]), contract.START
+            lambda: not ports.can_bind(where[1]), contract.START
         )
         context = ssl.create_default_context(cafile=str(keys.ca))
         self.assertRaises(OSError, self.fetch, context)

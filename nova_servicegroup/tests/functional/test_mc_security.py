@@ -21,7 +21,7 @@ from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import faults
 from nova_servicegroup.tests.functional import mc_faults
 from nova_servicegroup.tests.harness import pki
-from nova_servicegroup.tests.harness import process
+from nova_servicegroup.tests.harness import ports
 from nova_servicegroup.tests.harness import server
 
 
@@ -29,7 +29,7 @@ class SecureMemcached(mc_faults.Memcached):
     """A server that speaks TLS, and plain text on a second port."""
 
     def __init__(self, directory: pathlib.Path, keys: pki.Pki) -> None:
-        self._plain = process.free_port()
+        self._plain = ports.free_port()
         settings = {
             'ssl_chain_cert': keys.server,
             'ssl_key': keys.server_key,

@@ -21,6 +21,7 @@ from nova_servicegroup import exceptions
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import redis_faults
 from nova_servicegroup.tests.harness import pki
+from nova_servicegroup.tests.harness import ports
 from nova_servicegroup.tests.harness import process
 from nova_servicegroup.tests.harness import redis
 
@@ -164,7 +165,7 @@ class TlsTest(redis_faults.Faults, contract.FunctionalTestCase):
 
     @classmethod
     def server_options(cls) -> dict[str, Any]:
-        cls.plain, cls.secure = process.free_ports(2)
+        cls.plain, cls.secure = ports.free_ports(2)
         return {
             'port': cls.plain,
             'settings': {

@@ -31,6 +31,7 @@ from nova_servicegroup import exceptions
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import test_zk
 from nova_servicegroup.tests.harness import pki
+from nova_servicegroup.tests.harness import ports
 from nova_servicegroup.tests.harness import process
 from nova_servicegroup.tests.harness import zookeeper
 
@@ -123,7 +124,7 @@ class TlsTest(
     def start_backend(cls) -> None:
         cls.pki = pki.Pki(cls.root / 'pki')
         cls.other = pki.Pki(cls.root / 'other')
-        plain, secure = process.free_ports(2)
+        plain, secure = ports.free_ports(2)
         cls.secure = f'127.0.0.1:{secure}'
         cls.server = zookeeper.ZooKeeper(
             cls.root / 'zookeeper',

@@ -18,6 +18,7 @@ import pathlib
 import sys
 import urllib.request
 
+from nova_servicegroup.tests.harness import ports
 from nova_servicegroup.tests.harness import process
 
 PROGRAM = str(
@@ -40,7 +41,7 @@ class Exporter(process.Process):
         prefix: Sequence[str] = (),
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self.port = process.free_port()
+        self.port = ports.free_port()
         own = directory / 'exporter.conf'
         lines = {'port': self.port, **(options or {})}
         own.write_text(

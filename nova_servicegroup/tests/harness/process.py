@@ -16,48 +16,18 @@ from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import os
 import pathlib
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
 
 from nova_servicegroup.tests.harness import witness
 
-# Below the kernel's ephemeral range, so that no outgoing connection takes a
-# port between the moment it was found free and the moment a server binds it.
-_PORTS = range(15000, 32000)
 _BOOT_ID = pathlib.Path('/proc/sys/kernel/random/boot_id')
-_given: set[int] = set()
 #: Where processes were started that may be of interest when a test fails.
 _directories: dict[pathlib.Path, None] = {}
 #: What they have written there: output, and an observer's verdicts.
 _WRITTEN = ('log', 'seen')
-
-
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on."""
-    for port in random.sample(_PORTS, k=len(_PORTS)):
-        if port not in _given and can_bind(port):
-            _given.add(port)
-            return port
-    raise RuntimeError('no free TCP port between 15000 and 32000')
-
-
-def free_ports(count: int) -> list[int]:
-    """Return several different free TCP ports."""
-    return [free_port() for _ in range(count)]
-
-
-def can_bind(port: int) -> bool:
-    """Return whether a port of 127.0.0.1 is free."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with contextlib.suppress(OSError):
-            probe.bind(('127.0.0.1', port))
-            return True
-    return False
 
 
 def wait_until(

@@ -15,6 +15,7 @@
 import pathlib
 import shutil
 
+from nova_servicegroup.tests.harness import ports
 from nova_servicegroup.tests.harness import process
 from nova_servicegroup.tests.harness import server
 
@@ -111,7 +112,7 @@ class RabbitMQ(server.Server):
         self._epmd.argv = [program, *where]
         self._epmd.start()
         process.wait_until(
-            lambda: not process.can_bind(self.epmd_port),
+            lambda: not ports.can_bind(self.epmd_port),
             10,
             what=f'epmd does not listen; see {self._epmd.log}',
         )

@@ -17,6 +17,7 @@ import pathlib
 import shutil
 import socket
 
+from nova_servicegroup.tests.harness import ports
 from nova_servicegroup.tests.harness import process
 
 
@@ -48,7 +49,7 @@ def remembered_ports(directory: pathlib.Path, count: int) -> list[int]:
     file = directory / 'ports'
     if not file.exists():
         directory.mkdir(parents=True, exist_ok=True)
-        numbers = process.free_ports(count)
+        numbers = ports.free_ports(count)
         file.write_text(' '.join(map(str, numbers)) + '\n')
     return [int(number) for number in file.read_text().split()]
 
