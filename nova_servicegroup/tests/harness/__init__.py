@@ -17,9 +17,9 @@ It needs nothing but the standard library.
 
 from nova_servicegroup.tests.harness.mariadb import MariaDB
 from nova_servicegroup.tests.harness.memcached import Memcached
-from nova_servicegroup.tests.harness.postgresql import PostgreSQL
 from nova_servicegroup.tests.harness.ports import free_port
 from nova_servicegroup.tests.harness.ports import free_ports
+from nova_servicegroup.tests.harness.postgresql import PostgreSQL
 from nova_servicegroup.tests.harness.process import Process
 from nova_servicegroup.tests.harness.process import wait_until
 from nova_servicegroup.tests.harness.rabbitmq import RabbitMQ
