@@ -50,6 +50,7 @@ class MariaDB(server.Server):
             f" IDENTIFIED BY '{_PASSWORD}';\n"
             f"GRANT ALL ON *.* TO '{_USER}'@'%' WITH GRANT OPTION;\n"
         )
+        (self.directory / 'tmp').mkdir(exist_ok=True)
         if not (self.data / 'mysql').exists():
             self._install()
 
@@ -59,7 +60,7 @@ class MariaDB(server.Server):
         return [
             program,
             '--no-defaults',
-            f'--datadir={self.data}',
+            *self._directories(),
             f'--init-file={self.directory / "init.sql"}',
             f'--port={self.port}',
             '--bind-address=127.0.0.1',
@@ -115,12 +116,17 @@ class MariaDB(server.Server):
         self._must_not_run()
         shutil.rmtree(self.data, ignore_errors=True)
 
+    def _directories(self) -> list[str]:
+        # A server that starts deletes the temporary tables of all others
+        # that share its tmpdir.
+        return [f'--datadir={self.data}', f'--tmpdir={self.directory / "tmp"}']
+
     def _install(self) -> None:
         program = server.find_program('mariadb-install-db', self.package)
         command = [
             program,
             '--no-defaults',
-            f'--datadir={self.data}',
+            *self._directories(),
             f'--user={_system_user()}',
             '--auth-root-authentication-method=normal',
             '--skip-test-db',
