@@ -95,10 +95,12 @@ class Programs:
             text=True,
         )
 
-    def python(self, name: str, module: str, stock: bool) -> process.Process:
+    def python(
+        self, name: str, module: str, *arguments: str, stock: bool
+    ) -> process.Process:
         """Return a module that runs as a process of Nova's."""
-        argv = [self.venv.program('python'), '-m', module]
-        argv.append(str(self.files / 'nova.conf'))
+        file = str(self.files / 'nova.conf')
+        argv = [self.venv.program('python'), '-m', module, file, *arguments]
         return self._nova(name, argv, stock)
 
     def _nova(

@@ -167,13 +167,14 @@ class Stack(nova.Nova):
         return time.monotonic() - begun
 
     def python(
-        self, name: str, module: str, stock: bool = False
+        self, name: str, module: str, *arguments: str, stock: bool = False
     ) -> process.Process:
         """Return a module that is to run as a process of Nova's.
 
+        :param arguments: what it is given after the configuration file.
         :param stock: without this package.
         """
-        return self._programs().python(name, module, stock)
+        return self._programs().python(name, module, *arguments, stock=stock)
 
     def start(self, name: str, wait: bool = True) -> float:
         """Start one of Nova's processes again.

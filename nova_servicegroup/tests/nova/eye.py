@@ -18,7 +18,7 @@ started anew. Prints a line for each look: the time, the driver, and the hosts
 of nova-compute that are down. Where its directory has the file ``question``,
 with the name of a driver by which is asked and of another, it writes into
 ``answer`` what the doctor says of the way between them.
-Argument: a configuration file.
+Arguments: a configuration file, and the drivers.
 """
 
 import os
@@ -26,11 +26,10 @@ import sys
 import time
 
 INTERVAL = 0.25
-DRIVERS = ('db', 'zk', 'mc')
 QUESTION, ANSWER = 'question', 'answer'
 
 
-def main(config_file):
+def main(config_file, *drivers):
     """Look until killed."""
     from nova_servicegroup.cmd import _startup
     from nova_servicegroup.plugin import database
@@ -39,7 +38,7 @@ def main(config_file):
     assert problem is None, problem
     conf(['--config-file', config_file], project='nova')
     database.open_database(conf)
-    made = {name: make_api(conf, name) for name in DRIVERS}
+    made = {name: make_api(conf, name) for name in drivers}
     while True:
         for name, api in made.items():
             look(name, api)
@@ -90,4 +89,4 @@ def answer(conf, apis):
 
 
 if __name__ == '__main__':
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -50,7 +50,7 @@ class Reader:
         stock: bool = False,
     ) -> None:
         self.process = stack.python(
-            name, 'nova_servicegroup.tests.nova.reader', stock
+            name, 'nova_servicegroup.tests.nova.reader', stock=stock
         )
         self.process.env.update(env or {})
 

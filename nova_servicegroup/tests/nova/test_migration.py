@@ -13,6 +13,7 @@
 
 """A real Nova goes from driver to driver, and no host is ever seen down."""
 
+from collections.abc import Iterable
 import dataclasses
 import threading
 import time
@@ -23,7 +24,6 @@ from nova_servicegroup.tests.harness import process
 from nova_servicegroup.tests.nova import eye
 from nova_servicegroup.tests.nova import test_stack
 
-#: The complete walk, one process after the other.
 #: Longer than a restart takes (seconds), with all else that is restarted.
 SESSION_TIMEOUT = 30 if base.LONG else 14
 SERVICE_DOWN_TIME = SESSION_TIMEOUT + 3
@@ -36,6 +36,8 @@ DOWN_WITHIN = {
     'db': SERVICE_DOWN_TIME + 4 * REPORT_INTERVAL,
     'zk': SESSION_TIMEOUT + 0.75 + 1.0,
     'mc': SERVICE_DOWN_TIME + 1.0 + 1.0,
+    'etcd': SESSION_TIMEOUT + 1.0 + 1.0,
+    'redis': SESSION_TIMEOUT + 1.0 + 1.0,
 }
 #: What a busy machine adds to a bound.
 NOISE = 2.0
@@ -72,6 +74,15 @@ LONG_WALK: list[Stage] = [
     ('mc', 'db'),
     ('db', 'mc'),
     ('db', ''),
+]
+#: By way of etcd and redis to ZooKeeper.
+BY_ETCD_AND_REDIS: list[Stage] = [
+    ('db', 'etcd'),
+    ('etcd', 'db'),
+    ('etcd', 'redis'),
+    ('redis', 'etcd'),
+    ('redis', 'zk'),
+    ('zk', 'redis'),
 ]
 
 
@@ -131,8 +142,9 @@ class Poller:
 class Eye:
     """See nova_servicegroup.tests.nova.eye."""
 
-    def __init__(self, stack: Any) -> None:
-        self.process = stack.python('eye', eye.__name__)
+    def __init__(self, stack: Any, drivers: Iterable[str]) -> None:
+        self.drivers = frozenset(drivers)
+        self.process = stack.python('eye', eye.__name__, *self.drivers)
         self.process.log.unlink(missing_ok=True)
 
     def looks(self) -> list[Look]:
@@ -142,7 +154,7 @@ class Eye:
         return [
             Look(float(words[0]), words[1], frozenset(words[2:]))
             for line in text.splitlines()
-            if len(words := line.split()) > 1 and words[1] in eye.DRIVERS
+            if len(words := line.split()) > 1 and words[1] in self.drivers
         ]
 
     def ask(self, own: str, other: str) -> list[str]:
@@ -158,7 +170,10 @@ class Eye:
 
 
 class MigrationTest(base.TestCase):
+    """A walk that begins with ``db``."""
+
     stack: Any
+    walk = LONG_WALK if base.LONG else SHORT_WALK
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -167,7 +182,8 @@ class MigrationTest(base.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.poller, self.eye = Poller(self.stack), Eye(self.stack)
+        drivers = {'db', *(own for own, _ in self.walk)}
+        self.poller, self.eye = Poller(self.stack), Eye(self.stack, drivers)
         #: From when to when all report to a driver, and when it is dead.
         self.reported: dict[str, list[list[float]]] = {}
         self.dead: list[list[float]] = []
@@ -184,7 +200,7 @@ class MigrationTest(base.TestCase):
         )
         self.begin('db')
         before: Stage = ('db', '')
-        for stage in LONG_WALK if base.LONG else SHORT_WALK:
+        for stage in self.walk:
             self.step(before, stage)
             before = stage
         self.judge()
@@ -346,6 +362,11 @@ class MigrationTest(base.TestCase):
         return any(begin <= at <= end for begin, end in self.too_slow)
 
 
+@base.only_long
+class EtcdRedisMigrationTest(MigrationTest):
+    walk = BY_ETCD_AND_REDIS
+
+
 def settings(further: str = '') -> dict[str, Any]:
     """Return the settings of a Nova that reports to a further driver."""
     return {
@@ -353,6 +374,8 @@ def settings(further: str = '') -> dict[str, Any]:
         'service_down_time': SERVICE_DOWN_TIME,
         'overrides': {
             'zookeeper.session_timeout': str(SESSION_TIMEOUT),
+            'etcd.ttl': str(SESSION_TIMEOUT),
+            'redis.ttl': str(SESSION_TIMEOUT),
             'servicegroup.also_report_to': further,
             'servicegroup.leave_on_stop': 'false',
         },

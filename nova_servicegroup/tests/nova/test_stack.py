@@ -439,6 +439,7 @@ class ZooKeeperThreadingTest(
     mode = 'threading'
 
 
+@base.only_long
 class ZooKeeperEventletTest(ZooKeeperContract, base.TestCase):
     mode = 'eventlet'
 
@@ -458,6 +459,7 @@ class MemcachedThreadingTest(
     mode = 'threading'
 
 
+@base.only_long
 class MemcachedEventletTest(MemcachedContract, base.TestCase):
     mode = 'eventlet'
 
@@ -520,6 +522,7 @@ class DatabaseThreadingTest(CommandContract, DatabaseContract, base.TestCase):
         )
 
 
+@base.only_long
 class DatabaseEventletTest(DatabaseContract, base.TestCase):
     mode = 'eventlet'
 

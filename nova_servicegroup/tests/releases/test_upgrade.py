@@ -25,6 +25,7 @@ BEFORE = {'34': '33', '33': '31', '31': '29'}
 COMPUTES = ('compute1', 'compute2', 'compute3')
 CONTROLLERS = ('conductor', 'scheduler', 'api')
 NOISE = test_migration.NOISE
+_DRIVERS = ('db', 'zk')
 
 
 class MixedContract:
@@ -137,17 +138,17 @@ def _classes() -> dict[str, type]:
     """Return the classes of tests, where there is a way to upgrade."""
     if scope.RELEASE.series not in BEFORE:
         return {}
-    if 'db' not in scope.DRIVERS:
-        return {}
-    return {
-        'Mixed_db_Test': _class('Mixed_db_Test', MixedContract),
-        'Mixed_stock_Test': _class('Mixed_stock_Test', StockMixedContract),
-    }
+    drivers = set(_DRIVERS) & set(scope.DRIVERS)
+    made = [_class(each, each, MixedContract) for each in sorted(drivers)]
+    if 'db' in drivers:
+        # Stock computes know this driver alone.
+        made.append(_class('stock', 'db', StockMixedContract))
+    return {each.__name__: each for each in made}
 
 
-def _class(name: str, contract: type) -> type:
-    own = {'__module__': __name__}
-    return type(name, (contract, base.TestCase), own)
+def _class(name: str, driver: str, contract: type) -> type:
+    own = {'__module__': __name__, 'driver': driver}
+    return type(f'Mixed_{name}_Test', (contract, base.TestCase), own)
 
 
 globals().update(_classes())
