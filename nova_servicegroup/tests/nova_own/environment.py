@@ -39,7 +39,7 @@ _REQUIREMENTS = (
     'testresources',
     'testscenarios',
     'testtools',
-    'tooz[zookeeper,memcached]',
+    'tooz[zookeeper,memcached,etcd3gw,redis]',
     'wsgi-intercept',
 )
 

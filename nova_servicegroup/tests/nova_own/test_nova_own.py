@@ -20,6 +20,9 @@ import testscenarios
 from testtools import content
 
 from nova_servicegroup.tests import base
+from nova_servicegroup.tests.harness import etcd
+from nova_servicegroup.tests.harness import redis
+from nova_servicegroup.tests.harness import server as harness_server
 from nova_servicegroup.tests.harness import zookeeper
 from nova_servicegroup.tests.nova_own import comparison
 from nova_servicegroup.tests.nova_own import environment
@@ -30,13 +33,21 @@ from nova_servicegroup.tests.nova_own import selection
 load_tests = testscenarios.load_tests_apply_scenarios
 
 _DRIVER = 'default.servicegroup_driver'
+#: The options of drivers with a server of their own, and the shortest time
+#: after which it drops a member, in seconds.
+_SECTIONS = {'zk': 'zookeeper', 'etcd': 'etcd', 'redis': 'redis'}
+_EXPIRY = {
+    'zookeeper.session_timeout': '4',
+    'etcd.ttl': '4',
+    'redis.ttl': '4',
+}
 _SUITES = {
     'unit': selection.UNIT,
     'functional': selection.FUNCTIONAL,
     'long': selection.LONG,
 }
 _CHOICES = {
-    'functional': ('db', 'mc', 'zk') if base.LONG else ('db', 'mc'),
+    'functional': ('db', 'mc', *_SECTIONS) if base.LONG else ('db', 'mc'),
     'long': ('db', 'mc') if base.LONG else (),
 }
 _WORKERS = 2
@@ -48,6 +59,10 @@ _Outcomes = dict[str, comparison.Outcome]
 
 #: What has been run without the package.
 _STOCK: dict[tuple[str, ...], _Outcomes] = {}
+
+
+def _options(driver: str) -> dict[str, str]:
+    return {_DRIVER: driver, **_EXPIRY}
 
 
 class NovaOwnTestCase(base.TestCase):
@@ -62,7 +77,7 @@ class NovaOwnTestCase(base.TestCase):
         *(
             (
                 f'{suite},{driver}',
-                {'suite': suite, 'options': {_DRIVER: driver}},
+                {'suite': suite, 'options': _options(driver)},
             )
             for suite, drivers in _CHOICES.items()
             for driver in drivers
@@ -73,21 +88,27 @@ class NovaOwnTestCase(base.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
+        self.options = dict(self.options)
         self._environment = environment.Environment()
         self._environment.ensure()
-        if self.options.get(_DRIVER) == 'zk':
-            self.options = {**self.options, **self._start_zookeeper()}
+        server = self._make_server()
+        if server is not None:
+            self.addCleanup(server.stop)
+            server.start()
+            section = _SECTIONS[self.options[_DRIVER]]
+            self.options |= {f'{section}.address': server.address}
 
-    def _start_zookeeper(self) -> dict[str, str]:
-        """Start a server; return the options that name it."""
+    def _make_server(self) -> harness_server.Server | None:
+        """Return the server of a driver that needs one."""
         directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        server = zookeeper.ZooKeeper(directory, tick_ms=500)
-        self.addCleanup(server.stop)
-        server.start()
-        return {
-            'zookeeper.address': server.address,
-            'zookeeper.session_timeout': '4',
-        }
+        match self.options.get(_DRIVER):
+            case 'zk':
+                return zookeeper.ZooKeeper(directory, tick_ms=500)
+            case 'etcd':
+                return etcd.Etcd(directory)
+            case 'redis':
+                return redis.Redis(directory)
+        return None
 
     def test_ends_as_without_the_package(self) -> None:
         names = _SUITES[self.suite]
