@@ -33,7 +33,7 @@ from nova_servicegroup.tests.harness import server
 #: Seconds in which a command ends, and in which a mute backend is noticed.
 ENDS_WITHIN = 1.0
 #: What a busy machine adds to that: Python's own end takes some computing.
-BUSY = 4.0
+BUSY = 9.0
 LOST_WITHIN = 5.0
 WAIT = 1.0
 

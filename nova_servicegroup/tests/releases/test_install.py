@@ -19,7 +19,7 @@ import sys
 import fixtures
 
 from nova_servicegroup.tests import base
-from nova_servicegroup.tests.nova import test_stack
+from nova_servicegroup.tests.ministack import venv
 
 #: What tools/ministack has installed this environment with.
 CONSTRAINTS = pathlib.Path(sys.prefix) / 'constraints.txt'
@@ -29,7 +29,7 @@ class SourceCheckoutTest(base.TestCase):
     def test_a_source_checkout_builds_under_the_constraints(self) -> None:
         directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         checkout, built = directory / 'checkout', directory / 'built'
-        self.run_program('git', 'clone', '--quiet', test_stack.ROOT, checkout)
+        self.run_program('git', 'clone', '--quiet', venv.ROOT, checkout)
         self.run_program(
             *(sys.executable, '-m', 'pip', 'wheel', '--no-deps'),
             *('--build-constraint', CONSTRAINTS, '-w', built, checkout),
