@@ -16,6 +16,7 @@
 from nova_servicegroup.doctor import backend
 from nova_servicegroup.doctor import clock
 from nova_servicegroup.doctor import driver
+from nova_servicegroup.doctor import etcd
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.doctor import heartbeats
 from nova_servicegroup.doctor import hook
@@ -32,6 +33,7 @@ CHECKS: dict[str, finding.Check] = {
     options.NAME: options.check,
     backend.NAME: backend.check,
     zk.NAME: zk.check,
+    etcd.NAME: etcd.check,
     mc.NAME: mc.check,
     clock.NAME: clock.check,
     heartbeats.NAME: heartbeats.check,
