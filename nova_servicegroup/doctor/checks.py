@@ -24,6 +24,7 @@ from nova_servicegroup.doctor import mc
 from nova_servicegroup.doctor import members
 from nova_servicegroup.doctor import migration
 from nova_servicegroup.doctor import options
+from nova_servicegroup.doctor import redis
 from nova_servicegroup.doctor import zk
 
 #: By name. A check that is made for another driver finds nothing.
@@ -35,6 +36,7 @@ CHECKS: dict[str, finding.Check] = {
     zk.NAME: zk.check,
     etcd.NAME: etcd.check,
     mc.NAME: mc.check,
+    redis.NAME: redis.check,
     clock.NAME: clock.check,
     heartbeats.NAME: heartbeats.check,
     members.NAME: members.check,
