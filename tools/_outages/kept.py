@@ -30,13 +30,16 @@ class Kept:
     def runs(self) -> tables.Runs:
         """Return the runs, to which others are added."""
         found = tables.Runs()
-        for _, *options, classes in self.rows('runs'):
-            values = {
-                name: float(each)
-                for name, each in zip(tables.OPTIONS, options, strict=True)
-                if each
+        headers, *rows = self._read('runs') or [tables.RUNS]
+        for row in rows:
+            # It may have been written before there was an option.
+            cells = dict(zip(headers, row, strict=True))
+            options = {
+                name: float(cells[f'``{name}``'])
+                for name in tables.OPTIONS
+                if cells.get(f'``{name}``')
             }
-            found.add(values, classes.split(', '))
+            found.add(options, cells['Tests'].split(', '))
         return found
 
     def fill(self, name: str, rows: Iterable[_Cells]) -> list[list[str]]:
@@ -49,11 +52,14 @@ class Kept:
 
     def rows(self, name: str) -> list[list[str]]:
         """Return the rows of a table, without its headers."""
+        return self._read(name)[1:]
+
+    def _read(self, name: str) -> list[list[str]]:
         file = path(self._directory, name)
         if not file.exists():
             return []
         with file.open(newline='') as lines:
-            return list(csv.reader(lines))[1:]
+            return list(csv.reader(lines))
 
 
 def _by_event(

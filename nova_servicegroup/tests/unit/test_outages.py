@@ -220,6 +220,13 @@ class KeptTest(base.TestCase):
         lines = (self.directory / 'outages_members.csv').read_text()
         self.assertIn('zk,down,``tick`` = 4 s,4 s,2', lines)
 
+    def test_an_option_that_was_not_there(self) -> None:
+        file = self.directory / 'outages_runs.csv'
+        file.write_text('Run,``tick``,Tests\n1,2,"test_a.A, test_b.B"\n')
+        (row,) = kept.Kept(self.directory).runs().rows()
+        self.assertEqual(['1', '2'], [each for each in row[:-1] if each])
+        self.assertEqual('test_a.A, test_b.B', row[-1])
+
     def test_at_first_there_is_nothing(self) -> None:
         old = kept.Kept(self.directory)
         self.assertEqual([], old.runs().rows())
