@@ -30,8 +30,8 @@ NAME = 'redis'
 #: Seconds that the Sentinels may take, and then the servers.
 _SENTINELS_WAIT = 2.5
 _SERVERS_WAIT = 3.0
-#: Seconds that joining may take.
-_JOIN_WAIT = 3.0
+#: Seconds that reading by the driver may take.
+_READ_WAIT = 3.5
 
 _NOBODY = (
     'Nobody can report or see who is alive: everybody is held up until '
@@ -66,7 +66,7 @@ def check(subject: finding.Subject) -> list[finding.Finding]:
     return [
         *watched,
         *judge_servers(asked),
-        *judge_joining(_join(conf), way, asked),
+        *judge_joining(_read(subject), way, asked),
         _OK(_shown(way)),
     ]
 
@@ -87,13 +87,16 @@ def _about(conf: cfg.ConfigOpts, address: str) -> redis_stats.Stats:
     return redis_stats.read(*status.about(conf, address))
 
 
-def _join(conf: cfg.ConfigOpts) -> Exception | None:
-    """Try, as every process that asks does, whether one could join."""
+def _read(subject: finding.Subject) -> Exception | None:
+    """Read a group by the driver; return what is wrong.
+
+    To do so it writes a key that expires, as a member does.
+    """
+    view = subject.api(subject.driver).driver.view
     (answer,) = asking.ask_all(
-        {NAME: functools.partial(status.join, conf, _JOIN_WAIT)},
-        _JOIN_WAIT + 0.5,
+        {NAME: functools.partial(view, 'compute')}, _READ_WAIT
     ).values()
-    return answer.error
+    return answer.error if answer.value is None else answer.value.error
 
 
 def judge_servers(

@@ -39,7 +39,8 @@ class _Foreign(http.server.BaseHTTPRequestHandler):
 
 class ClusterTest(test_doctor.Doctor, contract.FunctionalTestCase):
     driver = 'etcd'
-    ttl = 5
+    # Nobody renews members here.
+    ttl = 20
 
     @classmethod
     def start_backend(cls) -> None:
