@@ -108,7 +108,7 @@ def serve(conf: cfg.ConfigOpts, address: str, wait: float) -> Served:
     :raises BackendError: it does not answer, or knows no majority
     """
     settings = configuration.Settings(conf)
-    group = {'key': members.encode(_group(settings)), 'count_only': True}
+    group = {'key': members.encode(_group(conf)), 'count_only': True}
     with _asking(settings, settings.place, address, wait) as ask:
         # The first question also connects.
         ask('kv/range', group)
@@ -128,10 +128,10 @@ def join(conf: cfg.ConfigOpts, address: str, wait: float) -> int:
     """
     settings = configuration.Settings(conf)
     with _asking(settings, settings.place, address, wait) as ask:
-        granted = ask('lease/grant', {'TTL': settings.ttl})
+        granted = ask('lease/grant', {'TTL': conf.etcd.ttl})
         lease = {'ID': granted['ID']}
         try:
-            ask('kv/txn', _never(settings, int(granted['ID'])))
+            ask('kv/txn', _never(_group(conf), int(granted['ID'])))
         finally:
             with contextlib.suppress(exceptions.BackendError):
                 ask('lease/revoke', lease)
@@ -196,13 +196,12 @@ def _size(ask: _Ask) -> int | None:
         return None
 
 
-def _group(settings: configuration.Settings) -> bytes:
-    return members.key(settings.namespace, b'compute')
+def _group(conf: cfg.ConfigOpts) -> bytes:
+    return members.key(conf.etcd.namespace, b'compute')
 
 
-def _never(settings: configuration.Settings, lease: int) -> Any:
+def _never(group: bytes, lease: int) -> Any:
     """Return the transaction of a member that joins, made harmless."""
-    group = _group(settings)
     key = members.encode(group + naming.member_id('doctor'))
     put = {'key': key, 'value': members.encode(b''), 'lease': lease}
     return {

@@ -25,7 +25,6 @@ from oslo_config import cfg
 
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.redis import configuration
-from nova_servicegroup.drivers.redis import internals
 
 redis_client = requests.try_import('redis')
 redis_connection = requests.try_import('redis.connection')
@@ -129,26 +128,6 @@ def about(conf: cfg.ConfigOpts, address: str) -> tuple[dict[str, Any], float]:
         begun = time.monotonic()
         said = client.info()
         return said, time.monotonic() - begun
-
-
-def join(conf: cfg.ConfigOpts, wait: float) -> None:
-    """Read a group as observers do, which write, too: a key that expires.
-
-    :param wait: seconds, at most
-    :raises BackendError: that is refused, or there is no server
-    """
-    connection = configuration.Settings(conf).connection('doctor')
-    deadline = requests.Deadline(wait)
-    try:
-        with connection.use(deadline) as connected:
-            requests.Request(connection.backend).ask(
-                connected.coordinator,
-                'read',
-                internals.Group(connected, b'compute').read,
-                deadline,
-            )
-    finally:
-        connection.close(wait=1.0)
 
 
 def _client(conf: cfg.ConfigOpts) -> Any:
