@@ -36,6 +36,12 @@ _JOIN_WAIT = 3.0
 
 #: What to do about one that runs, and has no majority.
 _TOGETHER = 'See that most of the servers run and reach each other.'
+_APART = (
+    'The servers are not one cluster.',
+    'Members that join by one of them are not seen by the others: live hosts '
+    'are down for some.',
+    'Make them one cluster, or name only the servers of one.',
+)
 
 _OK = functools.partial(finding.Finding, finding.Level.OK, NAME)
 _WARNING = functools.partial(finding.Finding, finding.Level.WARNING, NAME)
@@ -186,14 +192,7 @@ def judge_cluster(servers: Sequence[Server]) -> list[finding.Finding]:
     """Judge whether the servers are one cluster, and all of it."""
     words = [each.words for each in servers if each.words is not None]
     if len({each.cluster for each in words}) > 1:
-        return [
-            _ERROR(
-                'The servers are not one cluster.',
-                'Members that join by one of them are not seen by the '
-                'others: live hosts are down for some.',
-                'Make them one cluster, or name only the servers of one.',
-            )
-        ]
+        return [_ERROR(*_APART)]
     sizes = [
         each.served.members
         for each in servers

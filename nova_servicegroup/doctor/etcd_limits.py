@@ -32,6 +32,10 @@ _NO_SPACE = (
     'Compact and defragment the database, or raise --quota-backend-bytes; '
     'then etcdctl alarm disarm. See who fills it.',
 )
+_ELECTION = (
+    'A lease lasts for one and a half --election-timeout of etcd, at least: '
+    'lower that.'
+)
 _OTHER_ALARM = (
     'etcd says by it that something is wrong with its data.',
     "Read etcd's log, and its guide for disaster recovery.",
@@ -77,31 +81,26 @@ def _judge_lease(
     check: str, granted: int, wish: int, down_time: int
 ) -> finding.Finding:
     """Compare seconds: of a lease, of [etcd] ttl, of service_down_time."""
-    told = functools.partial(
-        finding.Finding,
-        finding.Level.ERROR if granted > down_time else finding.Level.WARNING,
-        check,
-    )
-    if granted > down_time and granted != wish:
+    told = functools.partial(finding.Finding, check=check)
+    if granted == wish:
         return told(
-            f'The servers grant leases of {granted} s, more than '
+            finding.Level.OK,
+            what=f'A member could join: leases last {wish} s, as configured.',
+        )
+    if granted > down_time:
+        return told(
+            finding.Level.ERROR,
+            what=f'The servers grant leases of {granted} s, more than '
             f'service_down_time = {down_time}.',
-            'Dead services cannot be found within service_down_time.',
-            'Lower --election-timeout of etcd: a lease lasts for one and a '
-            'half of it, at least. Or raise service_down_time.',
+            why='Dead services cannot be found within service_down_time.',
+            advice=f'{_ELECTION} Or raise service_down_time.',
         )
-    if granted != wish:
-        return told(
-            f'The servers grant leases of {granted} s instead of [etcd] ttl '
-            f'= {wish}.',
-            f'A dead service is found after {granted} s.',
-            'A lease lasts for one and a half --election-timeout of etcd, at '
-            'least: change that, or ttl.',
-        )
-    return finding.Finding(
-        finding.Level.OK,
-        check,
-        f'A member could join: leases last {wish} s, as configured.',
+    return told(
+        finding.Level.WARNING,
+        what=f'The servers grant leases of {granted} s instead of [etcd] ttl '
+        f'= {wish}.',
+        why=f'A dead service is found after {granted} s.',
+        advice=f'{_ELECTION} Or change ttl.',
     )
 
 

@@ -46,9 +46,8 @@ def check(subject: finding.Subject) -> list[finding.Finding]:
     """See finding.Check."""
     if subject.backend != base.REDIS:
         return []
-    conf = subject.conf
+    conf, addresses = subject.conf, status.addresses(subject.conf)
     way = status.way(conf)
-    addresses = status.addresses(conf)
     watched: list[finding.Finding] = []
     if way.sentinel_name is not None:
         answers = _sentinels(conf, addresses)
@@ -56,19 +55,25 @@ def check(subject: finding.Subject) -> list[finding.Finding]:
             NAME, answers, way.sentinel_name, conf.redis.ttl
         )
         addresses = redis_sentinels.servers(answers)
-    asked = asking.ask_all(
-        {
-            address: functools.partial(_about, conf, address)
-            for address in addresses
-        },
-        _SERVERS_WAIT,
-    )
+    asked = _servers(conf, addresses)
     return [
         *watched,
         *judge_servers(asked),
         *judge_joining(_read(subject), way, asked),
         _OK(_shown(way)),
     ]
+
+
+def _servers(
+    conf: cfg.ConfigOpts, addresses: Sequence[str]
+) -> dict[str, asking.Answer[redis_stats.Stats]]:
+    return asking.ask_all(
+        {
+            address: functools.partial(_about, conf, address)
+            for address in addresses
+        },
+        _SERVERS_WAIT,
+    )
 
 
 def _sentinels(

@@ -24,6 +24,15 @@ from nova_servicegroup import escaping
 #: Flags of a server with which something is wrong.
 _ILL = frozenset({'s_down', 'o_down', 'disconnected', 'master_down'})
 
+_FEW = '; when most do not, the dead are found later.'
+_MOST = (
+    ', and most have to: without that, nobody is called down before hold_time.'
+)
+_REACH = (
+    'See that it runs, that this host may reach it, and that [redis] '
+    'sentinel_addresses and sentinel_password are right.'
+)
+
 _Answers = Mapping[str, asking.Answer[status.Watch]]
 
 
@@ -78,25 +87,17 @@ def _away(
     all_: int,
 ) -> finding.Finding:
     reason = redis_refusals.reason(error)
-    majority = well > all_ / 2
-    advice = (
-        'See that it runs, that this host may reach it, and that [redis] '
-        'sentinel_addresses and sentinel_password are right.'
-    )
-    if 'No such' in reason:
-        advice = f'See that it watches a server that it calls {name}.'
+    level, why = finding.Level.WARNING, _FEW
+    if well <= all_ / 2:
+        level, why = finding.Level.ERROR, _MOST
     return finding.Finding(
-        finding.Level.WARNING if majority else finding.Level.ERROR,
+        level,
         check,
         f'The Sentinel {address} does not tell the master: {reason}.',
-        f'{well} of {all_} Sentinels tell it'
-        + (
-            '; when most do not, the dead are found later.'
-            if majority
-            else ', and most have to: without that, nobody is called down '
-            'before hold_time.'
-        ),
-        advice,
+        f'{well} of {all_} Sentinels tell it{why}',
+        f'See that it watches a server that it calls {name}.'
+        if 'No such' in reason
+        else _REACH,
     )
 
 

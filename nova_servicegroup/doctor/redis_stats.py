@@ -12,7 +12,7 @@
 
 """What redis servers say of themselves, and what it means."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 import dataclasses
 from typing import Any
 
@@ -24,6 +24,80 @@ _NEARLY_FULL = 0.9
 #: The policy that drops no key that has not expired.
 _KEEPS = 'noeviction'
 
+_Trouble = tuple[finding.Level, str, str, str]
+
+#: What a server may say in one word, and what it means.
+_STATES: dict[tuple[str, object], _Trouble] = {
+    ('cluster_enabled', 1): (
+        finding.Level.ERROR,
+        'is part of a Redis Cluster.',
+        'The driver does not know those: it is told to ask another server, '
+        'and does not.',
+        'Give Nova a server of its own, or one that Sentinels watch.',
+    ),
+    ('loading', 1): (
+        finding.Level.WARNING,
+        'is still loading its data.',
+        'Until it has, nobody can report to it.',
+        'Wait for it.',
+    ),
+    ('master_link_status', 'down'): (
+        finding.Level.WARNING,
+        'is a replica that has lost its master.',
+        'When it is promoted it may lack members; those are held up until '
+        'they have joined again.',
+        'See that it reaches the master, and knows its password.',
+    ),
+    **{
+        (name, 'err'): (
+            finding.Level.WARNING,
+            f'cannot save its data: {name} is err.',
+            'With stop-writes-on-bgsave-error, its default, it takes no '
+            'writes meanwhile, and nobody can report.',
+            'See its log and its disc. For members, nothing needs to be '
+            'saved.',
+        )
+        for name in ('rdb_last_bgsave_status', 'aof_last_write_status')
+    },
+}
+_ROOM = (
+    'Set maxmemory-policy to noeviction, give it more memory (maxmemory), or '
+    'the services a server of their own.'
+)
+_CONNECT = 'Raise maxclients: each process of Nova takes up to two.'
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """The memory of a server.
+
+    :ivar policy: what the server does when it is full
+    :ivar evictions: how many keys it has dropped that had not expired
+    :ivar used, limit: bytes; limit is 0 where there is none
+    """
+
+    policy: str
+    evictions: int
+    used: int
+    limit: int
+
+    @property
+    def nearly_full(self) -> bool:
+        """Whether it has a limit, and is near to it."""
+        return bool(self.limit) and self.used >= _NEARLY_FULL * self.limit
+
+
+@dataclasses.dataclass(frozen=True)
+class Connections:
+    """The connections of a server.
+
+    :ivar refused: those that it had no room for
+    """
+
+    now: int
+    most: int
+    refused: int
+
 
 @dataclasses.dataclass(frozen=True)
 class Stats:
@@ -31,29 +105,17 @@ class Stats:
 
     :ivar latency: seconds that a question took
     :ivar role: ``master`` or ``slave``
-    :ivar link: of a replica to its master: ``up`` or ``down``
     :ivar uptime: seconds since it was started
-    :ivar policy: what it does when its memory is full
-    :ivar used, memory: bytes; memory is 0 where it has no limit
-    :ivar refused: connections that it had no room for
-    :ivar unsaved: why its data could not be saved; empty: they could
+    :ivar states: what is wrong with it, of _STATES
     """
 
     latency: float
-    version: str = 'unknown version'
-    role: str = 'master'
-    link: str = ''
-    uptime: int = 0
-    policy: str = _KEEPS
-    evictions: int = 0
-    used: int = 0
-    memory: int = 0
-    connections: int = 0
-    most_connections: int = 0
-    refused: int = 0
-    unsaved: str = ''
-    clustered: bool = False
-    loading: bool = False
+    version: str
+    role: str
+    uptime: int
+    memory: Memory
+    connections: Connections
+    states: tuple[tuple[str, object], ...]
 
 
 def read(said: Mapping[str, Any], latency: float) -> Stats:
@@ -61,24 +123,21 @@ def read(said: Mapping[str, Any], latency: float) -> Stats:
     version = said.get('valkey_version') or said.get('redis_version')
     return Stats(
         latency,
-        _text(version) or Stats.version,
+        _text(version or 'unknown version'),
         _text(said.get('role')),
-        _text(said.get('master_link_status')),
         _number(said, 'uptime_in_seconds'),
-        _text(said.get('maxmemory_policy')) or _KEEPS,
-        _number(said, 'evicted_keys'),
-        _number(said, 'used_memory'),
-        _number(said, 'maxmemory'),
-        _number(said, 'connected_clients'),
-        _number(said, 'maxclients'),
-        _number(said, 'rejected_connections'),
-        ', '.join(
-            name
-            for name in ('rdb_last_bgsave_status', 'aof_last_write_status')
-            if said.get(name, 'ok') != 'ok'
+        Memory(
+            _text(said.get('maxmemory_policy', _KEEPS)),
+            _number(said, 'evicted_keys'),
+            _number(said, 'used_memory'),
+            _number(said, 'maxmemory'),
         ),
-        bool(_number(said, 'cluster_enabled')),
-        bool(_number(said, 'loading')),
+        Connections(
+            _number(said, 'connected_clients'),
+            _number(said, 'maxclients'),
+            _number(said, 'rejected_connections'),
+        ),
+        tuple(each for each in _STATES if said.get(each[0]) == each[1]),
     )
 
 
@@ -93,162 +152,95 @@ def _number(said: Mapping[str, Any], name: str) -> int:
 
 def judge(check: str, address: str, stats: Stats) -> list[finding.Finding]:
     """Judge what a server said of itself."""
+    troubles = (
+        *(_STATES[each] for each in stats.states),
+        *_latency(stats),
+        *_memory(stats.memory, stats.uptime),
+        *_connections(stats.connections),
+    )
     return [
         finding.Finding(
             finding.Level.OK, check, f'{address}: {_summary(stats)}'
         ),
         *(
             finding.Finding(level, check, f'{address} {what}', why, advice)
-            for level, what, why, advice in (
-                *_state(stats),
-                *_latency(stats),
-                *_memory(stats),
-                *_connections(stats),
-                *_saving(stats),
-            )
+            for level, what, why, advice in troubles
         ),
     ]
 
 
 def _summary(stats: Stats) -> str:
-    memory = f' of {stats.memory / 2**20:.0f}' if stats.memory else ''
+    memory, connections = stats.memory, stats.connections
+    limit = f' of {memory.limit / 2**20:.0f}' if memory.limit else ''
     role = 'replica' if stats.role == 'slave' else stats.role
     return (
         f'{role}, {stats.version}, answered in {1000 * stats.latency:.1f} '
         f'ms, up for {finding.period(stats.uptime)}, '
-        f'{stats.used / 2**20:.0f}{memory} MiB used, {stats.policy}, '
-        f'{stats.connections} of {stats.most_connections} connections.'
+        f'{memory.used / 2**20:.0f}{limit} MiB used, {memory.policy}, '
+        f'{connections.now} of {connections.most} connections.'
     )
 
 
-_Trouble = tuple[finding.Level, str, str, str]
-
-
-def _state(stats: Stats) -> list[_Trouble]:
-    found = []
-    if stats.clustered:
-        found.append(
-            (
-                finding.Level.ERROR,
-                'is part of a Redis Cluster.',
-                'The driver does not know those: it is told to ask another '
-                'server, and does not.',
-                'Give Nova a server of its own, or one that Sentinels watch.',
-            )
-        )
-    if stats.loading:
-        found.append(
-            (
-                finding.Level.WARNING,
-                'is still loading its data.',
-                'Until it has, nobody can report to it.',
-                'Wait for it.',
-            )
-        )
-    if stats.link == 'down':
-        found.append(
-            (
-                finding.Level.WARNING,
-                'is a replica that has lost its master.',
-                'When it is promoted it may lack members; those are held up '
-                'until they have joined again.',
-                'See that it reaches the master, and knows its password.',
-            )
-        )
-    return found
-
-
-def _latency(stats: Stats) -> list[_Trouble]:
-    if stats.latency < finding.SLOW:
-        return []
-    return [
-        (
+def _latency(stats: Stats) -> Iterator[_Trouble]:
+    if stats.latency >= finding.SLOW:
+        yield (
             finding.Level.WARNING,
             f'answers slowly, in {1000 * stats.latency:.0f} ms.',
             'Heartbeats and verdicts wait for it.',
             'Look at the load of the server and of this host, at what its '
             'SLOWLOG has, and at the network.',
         )
-    ]
 
 
-def _memory(stats: Stats) -> list[_Trouble]:
-    advice = (
-        'Set maxmemory-policy to noeviction, give it more memory '
-        '(maxmemory), or the services a server of their own.'
-    )
-    if stats.evictions:
-        return [
-            (
-                finding.Level.WARNING,
-                f'has evicted {stats.evictions} keys for lack of memory since '
-                f'it was started, {finding.period(stats.uptime)} ago.',
-                'Members that it may have lost are held up: a host that dies '
-                'may be down hold_time later.',
-                advice,
-            )
-        ]
-    if not stats.memory:
-        return []
-    full = stats.used >= _NEARLY_FULL * stats.memory
-    used = f'uses {100 * stats.used // stats.memory} % of its memory'
-    if stats.policy != _KEEPS:
-        return [
-            (
-                finding.Level.ERROR if full else finding.Level.WARNING,
-                f'{used}, and evicts keys when that is full: '
-                f'maxmemory-policy is {stats.policy}.',
-                'The keys of members are among those that it evicts.',
-                advice,
-            )
-        ]
-    if not full:
-        return []
-    return [
-        (
+def _memory(memory: Memory, uptime: int) -> Iterator[_Trouble]:
+    """Return what is wrong with the memory; what has happened comes first."""
+    if memory.evictions:
+        yield (
+            finding.Level.WARNING,
+            f'has evicted {memory.evictions} keys for lack of memory since it '
+            f'was started, {finding.period(uptime)} ago.',
+            'Members that it may have lost are held up: a host that dies may '
+            'be down hold_time later.',
+            _ROOM,
+        )
+    elif memory.limit:
+        yield from _limited(memory)
+
+
+def _limited(memory: Memory) -> Iterator[_Trouble]:
+    used = f'uses {100 * memory.used // memory.limit} % of its memory'
+    full = memory.nearly_full
+    if memory.policy != _KEEPS:
+        yield (
+            finding.Level.ERROR if full else finding.Level.WARNING,
+            f'{used}, and evicts keys when that is full: maxmemory-policy is '
+            f'{memory.policy}.',
+            'The keys of members are among those that it evicts.',
+            _ROOM,
+        )
+    elif full:
+        yield (
             finding.Level.WARNING,
             f'{used}.',
             'While it is full it takes no writes, and nobody can report.',
-            advice,
+            _ROOM,
         )
-    ]
 
 
-def _connections(stats: Stats) -> list[_Trouble]:
-    advice = 'Raise maxclients: each process of Nova takes up to two.'
-    if stats.refused:
-        return [
-            (
-                finding.Level.WARNING,
-                f'had no connection left {stats.refused} times since it was '
-                'started.',
-                'Services could not report to it meanwhile.',
-                advice,
-            )
-        ]
-    most = stats.most_connections
-    if most and stats.connections >= _NEARLY_FULL * most:
-        return [
-            (
-                finding.Level.WARNING,
-                f'has {stats.connections} of {most} connections in use.',
-                'Services that find none left cannot report to it.',
-                advice,
-            )
-        ]
-    return []
-
-
-def _saving(stats: Stats) -> list[_Trouble]:
-    if not stats.unsaved:
-        return []
-    return [
-        (
+def _connections(connections: Connections) -> Iterator[_Trouble]:
+    now, most = connections.now, connections.most
+    if connections.refused:
+        yield (
             finding.Level.WARNING,
-            f'cannot save its data: {stats.unsaved} is not ok.',
-            'With stop-writes-on-bgsave-error, its default, it takes no '
-            'writes meanwhile, and nobody can report.',
-            'See its log and its disc. For members, nothing needs to be '
-            'saved.',
+            f'had no connection left {connections.refused} times since it was '
+            'started.',
+            'Services could not report to it meanwhile.',
+            _CONNECT,
         )
-    ]
+    elif most and now >= _NEARLY_FULL * most:
+        yield (
+            finding.Level.WARNING,
+            f'has {now} of {most} connections in use.',
+            'Services that find none left cannot report to it.',
+            _CONNECT,
+        )

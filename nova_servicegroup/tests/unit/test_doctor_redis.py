@@ -65,7 +65,7 @@ class StatsTest(base.TestCase):
 
     def test_an_answer_of_something_else(self):
         stats = redis_stats.read({'role': 'x\x1b[2J', 'maxmemory': 'y'}, 0)
-        self.assertEqual((r'x\x1b[2J', 0), (stats.role, stats.memory))
+        self.assertEqual((r'x\x1b[2J', 0), (stats.role, stats.memory.limit))
 
     def assert_trouble(self, level, what, latency=0.001, **said):
         stats = redis_stats.read({**INFO, **said}, latency)
