@@ -18,6 +18,9 @@ import pathlib
 
 from nova_servicegroup.tests.ministack import config
 
+#: Seconds between two looks of the servers for what has expired.
+_LOOKS = {'etcd': 0.5, 'redis': 0.0}
+
 
 @dataclasses.dataclass(frozen=True)
 class Places:
@@ -30,6 +33,8 @@ class Places:
     our_memcached: str
     their_memcached: str
     transport: str = ''
+    etcd: str = ''
+    redis: str = ''
 
 
 #: For those who use none.
@@ -43,6 +48,7 @@ class Contestant:
     :ivar name: in the report
     :ivar driver: its name in nova.conf
     :ivar stock: it is Nova's own
+    :ivar session_timeout: of zk; of etcd and redis it is the ttl
     """
 
     name: str
@@ -51,6 +57,11 @@ class Contestant:
     interval: int = 10
     down_time: int = 60
     session_timeout: int = 10
+
+    @property
+    def beat(self) -> float:
+        """Seconds between two heartbeats, where a third of a lease counts."""
+        return min(float(self.interval), self.session_timeout / 3)
 
     @property
     def in_cell(self) -> bool:
@@ -69,6 +80,8 @@ class Contestant:
         """
         if self.driver == 'zk':
             return self.session_timeout + tick
+        if self.driver in _LOOKS:
+            return self.session_timeout + _LOOKS[self.driver]
         return float(self.down_time)
 
     def write(
@@ -94,6 +107,16 @@ class Contestant:
             'zookeeper': {
                 'address': f'"{places.zookeeper}"',
                 'session_timeout': self.session_timeout,
+                'namespace': self.slug,
+            },
+            'etcd': {
+                'address': f'"{places.etcd}"',
+                'ttl': self.session_timeout,
+                'namespace': self.slug,
+            },
+            'redis': {
+                'address': places.redis,
+                'ttl': self.session_timeout,
                 'namespace': self.slug,
             },
             'memcached': {'key_prefix': self.slug},

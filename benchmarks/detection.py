@@ -42,9 +42,11 @@ processes that are killed with SIGKILL, or stopped cleanly, at random times
 within {window:g} s; {alive} others of each driver live on, so that less than
 half of a group dies. All drivers run side by side, with report_interval =
 {interval} and service_down_time = {down_time}. A reader of each asks about all
-hosts every {every:g} s. The floor is the session timeout S and a tick of the
-server ({tick:g} s) for zk, and service_down_time for the others, where a host
-may be down sooner by the age of its last heartbeat.
+hosts every {every:g} s. S is the session timeout of zk, and the ttl of etcd
+and redis. The floor is S for them, and a tick of the server ({tick:g} s) for
+zk, or half a second for etcd, which looks twice in a second; and
+service_down_time for the others. A host may be down sooner, by the age of its
+last heartbeat.
 """
 _KILLED, _STOPPED = 'SIGKILL', 'clean stop'
 
@@ -57,7 +59,7 @@ class _Plan:
     :ivar killed: processes that are killed
     :ivar stopped: processes that are stopped
     :ivar share: hosts of each of these
-    :ivar sessions: session timeouts of zk
+    :ivar sessions: session timeouts of zk; the first is the ttl of others
     :ivar window: in which all of that happens
     :ivar every: between two passes of a reader
     """
@@ -92,8 +94,9 @@ def everyone(
         make('our db', 'db'),
         make('our mc', 'mc'),
         *(
-            make(f'our zk, S = {each} s', 'zk', session_timeout=each)
-            for each in sessions
+            make(f'our {name}, S = {each} s', name, session_timeout=each)
+            for name in ('zk', 'etcd', 'redis')
+            for each in sessions[: None if name == 'zk' else 1]
         ),
     ]
 

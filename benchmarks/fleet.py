@@ -31,6 +31,7 @@ import threading
 import time
 from typing import Any
 
+from benchmarks import bare as bare_
 from benchmarks import contestants
 from benchmarks import records as records_
 from benchmarks import remote
@@ -49,8 +50,8 @@ class Fleet(remote.Program):
     :param first: the number of the first host
     :param shares: how many hosts each process has
     :param prefix: what to put before the command line
-    :param bare: the address of a memcached server in which they set one key
-        each, instead of joining
+    :param bare: the address of a server in which they keep one key or lease
+        each, by the bare client, instead of joining
     :param shared: the hosts of a process share a few threads, instead of
         having a timer of their own each: with thousands of them, these
         contend for the interpreter, which a host does not in truth
@@ -83,6 +84,8 @@ class Fleet(remote.Program):
             [
                 str(file),
                 f'--bare={bare}',
+                f'--driver={contestant.driver}',
+                f'--beat={contestant.beat}',
                 f'--spread={spread}',
                 *options,
                 str(first),
@@ -184,7 +187,7 @@ class _Child:
             os.write(joined, b'x')
             raise
         if self._args.bare:
-            _set_bare(self._args.bare, self._hosts, self._args.interval)
+            bare_.keep(self._args, self._hosts)
         while not self._ended.wait(3600):
             continue
         with futures.ThreadPoolExecutor(len(services)) as pool:
@@ -242,17 +245,6 @@ def _api() -> Any:
     return servicegroup.API()
 
 
-def _set_bare(address: str, hosts: Sequence[str], interval: float) -> None:
-    """Set one key for each host in each interval, for ever."""
-    from pymemcache.client import base
-
-    clients = [(host, base.Client(address)) for host in hosts]
-    step, begun = interval / len(clients), time.monotonic()
-    for number, (host, client) in enumerate(itertools.cycle(clients)):
-        time.sleep(max(0.0, begun + number * step - time.monotonic()))
-        client.set(host, b'1', expire=int(6 * interval))
-
-
 def _service(record: Any, interval: float, timers: Any) -> Any:
     from oslo_service import service
 
@@ -272,6 +264,8 @@ def main() -> None:
     parser.add_argument('file')
     parser.add_argument('--records', action='store_true')
     parser.add_argument('--bare', default='')
+    parser.add_argument('--driver')
+    parser.add_argument('--beat', type=float, help='seconds')
     parser.add_argument('--spread', type=int, help='seconds; 0: at once')
     parser.add_argument('--shared', action='store_true')
     parser.add_argument('first', type=int)

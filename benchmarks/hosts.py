@@ -21,6 +21,7 @@ from typing import Any
 import pymemcache
 
 from benchmarks import contestants
+from benchmarks import crowds
 from benchmarks import fleet as fleet_
 from benchmarks import is_up
 from benchmarks import meters
@@ -112,6 +113,36 @@ class ZooKeeper(Crowd):
     def close(self) -> None:
         self._hollow.close()
         super().close()
+
+
+class Etcd(Crowd):
+    """Keys with a lease."""
+
+    place = 'etcd'
+
+    def __init__(
+        self, stage: nova.Stage, contestant: contestants.Contestant
+    ) -> None:
+        super().__init__(stage, contestant)
+        self._members = self._crowd()
+
+    def _crowd(self) -> crowds.Etcd | crowds.Redis:
+        return crowds.Etcd(self.server, self.contestant.slug, 'compute')
+
+    def fill(self, hosts: list[str]) -> None:
+        self._members.join(hosts)
+
+    def expire(self, hosts: list[str]) -> None:
+        self._members.expire(hosts, self.contestant.session_timeout)
+
+
+class Redis(Etcd):
+    """Keys that expire."""
+
+    place = 'redis'
+
+    def _crowd(self) -> crowds.Etcd | crowds.Redis:
+        return crowds.Redis(self.server, self.contestant.slug, 'compute')
 
 
 class Memcached(Crowd):

@@ -17,8 +17,11 @@ import contextlib
 import os
 import pathlib
 import time
+import urllib.request
 
+from nova_servicegroup.tests.harness import etcd
 from nova_servicegroup.tests.harness import memcached
+from nova_servicegroup.tests.harness import redis
 from nova_servicegroup.tests.harness import server
 from nova_servicegroup.tests.harness import zookeeper
 
@@ -59,6 +62,24 @@ def memcached_operations(one: memcached.Memcached) -> float:
 def zookeeper_operations(one: zookeeper.ZooKeeper) -> float:
     """Return how many requests a server has received, pings among them."""
     return _fields(one.command('mntr'), 0)['zk_packets_received']
+
+
+def etcd_operations(one: etcd.Etcd) -> float:
+    """Return how many messages a server has received."""
+    url = f'http://{one.address}/metrics'
+    with urllib.request.urlopen(url, timeout=_PATIENCE) as found:
+        text = found.read().decode()
+    return sum(
+        float(line.rpartition(' ')[2])
+        for line in text.splitlines()
+        if line.startswith('grpc_server_msg_received_total')
+    )
+
+
+def redis_operations(one: redis.Redis) -> float:
+    """Return how many commands a server has processed."""
+    stats = one.command('INFO', 'stats', timeout=_PATIENCE)
+    return float(stats.partition('total_commands_processed:')[2].split()[0])
 
 
 def difference(after: Reading, before: Reading) -> Reading:

@@ -15,6 +15,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
+import dataclasses
 import functools
 import itertools
 import pathlib
@@ -25,8 +26,10 @@ from benchmarks import cell as cell_
 from benchmarks import contestants
 from benchmarks import records
 from nova_servicegroup import opts
+from nova_servicegroup.tests.harness import etcd as etcd_
 from nova_servicegroup.tests.harness import hollow
 from nova_servicegroup.tests.harness import memcached
+from nova_servicegroup.tests.harness import redis as redis_
 from nova_servicegroup.tests.harness import zookeeper as zookeeper_
 
 OURS = ('db', 'zk', 'mc')
@@ -42,6 +45,10 @@ report_interval = {interval}
 memcached_servers = {our_memcached}
 [zookeeper]
 address = {zookeeper}
+[etcd]
+address = {etcd}
+[redis]
+address = {redis}
 [cache]
 enabled = true
 backend = dogpile.cache.pymemcache
@@ -75,6 +82,25 @@ class Stage(contextlib.ExitStack):
         return self.zookeeper.tick_ms / 1000
 
     @functools.cached_property
+    def etcd(self) -> etcd_.Etcd:
+        """One server."""
+        return self.new_etcd('etcd')
+
+    def new_etcd(self, name: str) -> etcd_.Etcd:
+        """Return one more server."""
+        return self._started(etcd_.Etcd(self.directory / name))
+
+    @functools.cached_property
+    def redis(self) -> redis_.Redis:
+        """One server."""
+        return self.new_redis('redis')
+
+    def new_redis(self, name: str) -> redis_.Redis:
+        """Return one more server."""
+        more = {'maxclients': _connections()}
+        return self._started(redis_.Redis(self.directory / name, None, more))
+
+    @functools.cached_property
     def our_memcached(self) -> memcached.Memcached:
         """The server of our mc driver."""
         return self.new_memcached('ours')
@@ -86,13 +112,11 @@ class Stage(contextlib.ExitStack):
 
     def new_memcached(self, name: str) -> memcached.Memcached:
         """Return one more server."""
-        _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
-        connections = str(min(16384, files - 100))
         return self._started(
             memcached.Memcached(
                 self.directory / name,
                 memory_mb=512,
-                options=('-I', '64m', '-c', connections),
+                options=('-I', '64m', '-c', str(_connections())),
             )
         )
 
@@ -108,6 +132,8 @@ class Stage(contextlib.ExitStack):
             self.zookeeper.address,
             self.our_memcached.address,
             self.their_memcached.address,
+            etcd=self.etcd.address,
+            redis=self.redis.address,
         )
 
     @functools.cached_property
@@ -118,9 +144,7 @@ class Stage(contextlib.ExitStack):
             _CONFIG.format(
                 down_time=DOWN_TIME,
                 interval=_INTERVAL,
-                our_memcached=self.our_memcached.address,
-                their_memcached=self.their_memcached.address,
-                zookeeper=self.zookeeper.address,
+                **dataclasses.asdict(self.places),
             )
         )
         return path
@@ -242,6 +266,12 @@ class Stage(contextlib.ExitStack):
         self.callback(server.kill)
         server.start()
         return server
+
+
+def _connections() -> int:
+    """Return how many connections a server may have."""
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(16384, files - 100)
 
 
 def count_up(api: Any, services: Sequence[Any]) -> int:

@@ -13,16 +13,18 @@
 
 """The refresh of a membership, against the bare call of the client."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import functools
 import math
 from typing import Any
 
+from benchmarks import crowds as crowds_
 from benchmarks import nova
 from benchmarks import records
 from benchmarks import report
 from benchmarks import rounds
 
+_CHANGED = 'etcd, one has left'
 _HEADERS = [
     'backend',
     'members',
@@ -35,8 +37,10 @@ _HEADERS = [
     'growth exponent, ours',
 ]
 _NOTES = """What a process does once in a refresh_interval, if nobody comes or
-goes. The bare call of zk is tooz's get_members; that of mc is one get_many of
-the members' keys with tooz's client. The growth exponent is over the line
+goes. The bare call of zk, etcd and redis is tooz's get_members; that of mc is
+one get_many of the members' keys with tooz's client. Before each turn of
+*etcd, one has left* a member leaves and joins: our etcd driver then reads the
+group anew, and else only its count. The growth exponent is over the line
 above: 1 is linear. A refresh of ours that timed out is among the figures, and
 is counted: then they say little."""
 
@@ -44,21 +48,42 @@ is counted: then they say little."""
 def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
     """Return the part's tables."""
     sizes = (500, 1000) if quick else (1000, 10000, 30000, 100000)
-    readers = {'zk': _zookeeper, 'mc': _memcached}
+    readers = {
+        'zk': _zookeeper,
+        'etcd': _etcd,
+        _CHANGED: _etcd,
+        'redis': _redis,
+        'mc': _memcached,
+    }
     # Let be the members of the part is_up: names of their own.
+    crowds: dict[int, crowds_.Etcd] = {}
     for size in sizes:
         stage.join(f'refresh{size}', size)
+        crowds[size] = _crowd(stage, f'refresh{size}', records.hosts(size))
     rows: list[list[Any]] = []
     for name, bare in readers.items():
         above: list[Any] = []
         for size in sizes:
-            above = _row(stage, name, bare, size, above, 10 if quick else 30)
+            crowd = crowds[size] if name == _CHANGED else None
+            count = 10 if quick else 30
+            above = _row(stage, name, bare, size, above, count, crowd)
             rows.append(above)
     return [
         report.Table(
             'refresh', 'Refresh of a membership', _HEADERS, rows, _NOTES
         )
     ]
+
+
+def _crowd(
+    stage: nova.Stage, group: str, hosts: Sequence[str]
+) -> crowds_.Etcd:
+    """Have members in redis and etcd; return those of etcd."""
+    conf = stage.conf
+    crowds_.Redis(stage.redis, conf.redis.namespace, group).join(hosts)
+    made = crowds_.Etcd(stage.etcd, conf.etcd.namespace, group)
+    made.join(hosts)
+    return made
 
 
 def _row(
@@ -68,14 +93,17 @@ def _row(
     size: int,
     above: list[Any],
     count: int,
+    crowd: crowds_.Etcd | None,
 ) -> list[Any]:
     group = f'refresh{size}'
-    refresh = _Refresh(stage, name, group)
+    refresh = _Refresh(stage, name.partition(',')[0], group)
     calls = {'bare': bare(stage, group, size), 'ours': refresh}
     for who, call in calls.items():
         if call() != size:
             raise RuntimeError(f'{name}, {who}: not {size} members')
-    times = rounds.take_turns(calls, count)
+    change = functools.partial(_change, crowd, size)
+    times = rounds.take_turns(calls, count, dict.fromkeys(calls, change))
+    change()
     with rounds.operations() as counted:
         refresh()
     row = [
@@ -88,6 +116,12 @@ def _row(
         refresh.failures,
     ]
     return [*row, _growth(above, row, 2), _growth(above, row, 3)]
+
+
+def _change(crowd: crowds_.Etcd | None, size: int) -> None:
+    """Have one of the members of etcd leave and join again."""
+    if crowd is not None:
+        crowd.replace(records.hosts(size)[0])
 
 
 def _growth(above: list[Any], row: list[Any], column: int) -> float | None:
@@ -123,6 +157,31 @@ def _zookeeper(stage: nova.Stage, group: str, size: int) -> Callable[[], int]:
     coordinator.start()
     stage.callback(coordinator.stop)
     return lambda: len(coordinator.get_members(group.encode()).get())
+
+
+def _etcd(stage: nova.Stage, group: str, size: int) -> Callable[[], int]:
+    name = f'{stage.conf.etcd.namespace}:{group}'.encode()
+    return _tooz(stage, f'etcd3+http://{stage.etcd.address}', name)
+
+
+def _redis(stage: nova.Stage, group: str, size: int) -> Callable[[], int]:
+    return _tooz(
+        stage,
+        f'redis://{stage.redis.address}',
+        group.encode(),
+        namespace=stage.conf.redis.namespace,
+    )
+
+
+def _tooz(
+    stage: nova.Stage, url: str, group: bytes, **how: str
+) -> Callable[[], int]:
+    from tooz import coordination
+
+    coordinator = coordination.get_coordinator(url, b'benchmark', **how)
+    coordinator.start()
+    stage.callback(coordinator.stop)
+    return lambda: len(coordinator.get_members(group).get())
 
 
 def _memcached(stage: nova.Stage, group: str, size: int) -> Callable[[], int]:

@@ -11,29 +11,22 @@
 # under the License.
 
 
-"""What a host costs that renews its membership, in ZooKeeper and memcached."""
+"""What a host costs its server that renews its membership."""
 
 from collections.abc import Callable, Iterator, Sequence
-import contextlib
-import dataclasses
-import functools
 import operator
 import time
 from typing import Any
 
-from benchmarks import contestants
+from benchmarks import field as field_
 from benchmarks import fleet as fleet_
 from benchmarks import meters
 from benchmarks import nova
-from benchmarks import records
 from benchmarks import report
-from nova_servicegroup.tests.harness import hollow
-from nova_servicegroup.tests.harness import zookeeper as zookeeper_
 
 _SIZES = (1000, 5000, 10000)
 #: So many real ZooKeeper members, of five threads each, fit on a machine.
 _REAL = 400
-_SHARE = 1000
 _HEADERS = [
     'hosts',
     'driver',
@@ -44,65 +37,34 @@ _HEADERS = [
     'server CPU, ratio to the floor',
 ]
 _NOTES = """For a host and second, in {window:g} s in which nobody comes or
-goes; report_interval is {interval} s, the session timeout {session} s.
-Operations are counted by the servers: keys read and written by memcached,
-requests and pings received by ZooKeeper. CPU is user and system time, less
-what an idle server spends.
+goes; report_interval is {interval} s, the session timeout, or ttl, {session}
+s. Operations are counted by the servers: keys read and written by memcached,
+requests and pings received by ZooKeeper, messages received by etcd, commands
+processed by redis. CPU is user and system time, less what an idle server
+spends.
 
-Hosts of mc are real services, which join through Nova's API; {share} share a
-process, its CPU time, and a few threads for their timers. Its floor is a loop
-that sets one key for each host, over a connection of its own. They go one
-after the other. Hosts of zk are hollow, each with a session of its own that
-pings and reads its node as often as a real one; {real} real ones are in the
-row called so, and tell what the member itself spends. Their floor is a session
-that only pings; it goes beside them, with a server of its own.
+Hosts of mc, etcd and redis are real services, which join through Nova's API;
+{share} share a process, its CPU time, and a few threads for their timers. The
+floor is a loop that sets one key for each host, or with etcd renews one lease
+by its JSON gateway, over a connection of its own, as often as a host has a
+heartbeat. They go one after the other. Hosts of zk are hollow, each with a
+session of its own that pings and reads its node as often as a real one; {real}
+real ones are in the row called so, and tell what the member itself spends.
+Their floor is a session that only pings; it goes beside them, with a server of
+its own.
 """
 _MEMCACHED = ('stock mc', 'our mc', 'mc floor')
+_LEASED = ('our etcd', 'etcd floor', 'our redis', 'redis floor')
 _FLOORS = {
+    'our etcd': 'etcd floor',
+    'our redis': 'redis floor',
     'stock mc': 'mc floor',
     'our mc': 'mc floor',
     'our zk': 'zk floor',
     'our zk, real': 'zk floor',
 }
 
-
-class _Side:
-    """One contestant, its server and its hosts.
-
-    :param operations: reads the server's counter
-    :param grow: adds hosts from one number up to another; returns the
-        processes that they are in
-    """
-
-    def __init__(
-        self,
-        name: str,
-        server: Any,
-        operations: Callable[[Any], float],
-        grow: Callable[[int, int], list[int]],
-    ) -> None:
-        self.name = name
-        self._server = server
-        self._operations = operations
-        self._grow = grow
-        self._pids: list[int] = []
-        self.hosts = 0
-        #: What is counted in a second while there are no hosts.
-        self.idle: meters.Reading = {}
-
-    def grow(self, hosts: int) -> None:
-        """Have so many hosts."""
-        self._pids += self._grow(self.hosts, hosts)
-        self.hosts = hosts
-
-    def read(self) -> meters.Reading:
-        """Return the meters."""
-        return {
-            'operations': self._operations(self._server),
-            'server': 1e6 * meters.cpu(self._server.pid),
-            'member': 1e6 * sum(map(meters.cpu, self._pids)),
-            'seconds': time.monotonic(),
-        }
+_Make = Callable[[field_.Field], list[field_.Side]]
 
 
 def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
@@ -113,17 +75,19 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
     window = 2.0 if quick else 15.0
     # Few enough may go at once, which takes less time.
     together = [_MEMCACHED] if quick else [(each,) for each in _MEMCACHED]
-    makers: list[tuple[Callable[[_Field], list[_Side]], Sequence[int]]] = [
+    leased = [_LEASED] if quick else [(each,) for each in _LEASED]
+    makers: list[tuple[_Make, Sequence[int]]] = [
         *(
             (operator.methodcaller('memcached', names), sizes)
             for names in together
         ),
-        (_Field.zookeeper, sizes),
-        (_Field.real, (real,)),
+        *((operator.methodcaller('leased', names), sizes) for names in leased),
+        (field_.Field.zookeeper, sizes),
+        (field_.Field.real, (real,)),
     ]
     found: dict[tuple[int, str], meters.Reading] = {}
     for make, wanted in makers:
-        with _Field(stage, interval) as field:
+        with field_.Field(stage, interval) as field:
             sides = make(field)
             for side, read in zip(sides, _watch(sides, window), strict=True):
                 side.idle = read
@@ -132,9 +96,9 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
     notes = _NOTES.format(
         window=window,
         interval=interval,
-        session=_session(interval),
+        session=field_.session(interval),
         real=real,
-        share=_SHARE,
+        share=field_.SHARE,
     )
     return [
         report.Table(
@@ -150,12 +114,8 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
     ]
 
 
-def _session(interval: int) -> int:
-    return interval if interval > 3 else 4
-
-
 def _measure(
-    sides: Sequence[_Side], size: int, interval: int, window: float
+    sides: Sequence[field_.Side], size: int, interval: int, window: float
 ) -> Iterator[tuple[tuple[int, str], meters.Reading]]:
     for side in sides:
         side.grow(size)
@@ -170,7 +130,9 @@ def _measure(
         )
 
 
-def _watch(sides: Sequence[_Side], window: float) -> list[meters.Reading]:
+def _watch(
+    sides: Sequence[field_.Side], window: float
+) -> list[meters.Reading]:
     """Return what each side counts in a second."""
     before = [side.read() for side in sides]
     time.sleep(window)
@@ -198,95 +160,3 @@ def _row(
         if floor and floor['server']
         else None,
     ]
-
-
-class _Field(contextlib.ExitStack):
-    """Contestants that are measured side by side, and end together."""
-
-    def __init__(self, stage: nova.Stage, interval: int) -> None:
-        super().__init__()
-        self._stage = stage
-        self._interval = interval
-
-    def memcached(self, names: Sequence[str]) -> list[_Side]:
-        """Have a server for each, and real hosts."""
-        return [self._memcached(each) for each in names]
-
-    def _memcached(self, name: str) -> _Side:
-        contestant = contestants.Contestant(
-            name, 'mc', name != 'our mc', self._interval, 6 * self._interval
-        )
-        server = self._stage.new_memcached(f'renewals-{contestant.slug}')
-        places = dataclasses.replace(
-            self._stage.places,
-            our_memcached=server.address,
-            their_memcached=server.address,
-        )
-        bare = server.address if name == 'mc floor' else ''
-        grow = functools.partial(
-            self._join, contestant, places, bare=bare, shared=True
-        )
-        return _Side(name, server, meters.memcached_operations, grow)
-
-    def zookeeper(self) -> list[_Side]:
-        """Have hollow hosts; those of the floor only ping."""
-        return [
-            self._hollow('our zk', self._stage.zookeeper, verify=True),
-            self._hollow('zk floor', self._stage.new_zookeeper('bare-zk')),
-        ]
-
-    def _hollow(
-        self, name: str, server: zookeeper_.ZooKeeper, verify: bool = False
-    ) -> _Side:
-        members = hollow.HollowProcess(
-            server.address,
-            'renewals',
-            'compute',
-            _session(self._interval),
-            verify=verify,
-        )
-        self.callback(members.close)
-
-        def grow(first: int, last: int) -> list[int]:
-            members.join(records.hosts(last - first, first))
-            return []
-
-        return _Side(name, server, meters.zookeeper_operations, grow)
-
-    def real(self) -> list[_Side]:
-        """Have real hosts in ZooKeeper."""
-        contestant = contestants.Contestant(
-            'our zk, real',
-            'zk',
-            interval=self._interval,
-            session_timeout=_session(self._interval),
-        )
-        server = self._stage.new_zookeeper('real-zk')
-        places = dataclasses.replace(
-            self._stage.places, zookeeper=server.address
-        )
-        grow = functools.partial(self._join, contestant, places)
-        name = contestant.name
-        return [_Side(name, server, meters.zookeeper_operations, grow)]
-
-    def _join(
-        self,
-        contestant: contestants.Contestant,
-        places: contestants.Places,
-        first: int,
-        last: int,
-        **how: Any,
-    ) -> list[int]:
-        """Have real hosts join; return the processes that they are in."""
-        file = contestant.write(
-            self._stage.directory / f'renewals-{contestant.slug}-{last}.conf',
-            {},
-            places,
-        )
-        shares = [
-            min(_SHARE, last - start) for start in range(first, last, _SHARE)
-        ]
-        fleet = fleet_.Fleet(contestant, file, first, shares, **how)
-        self.enter_context(fleet)
-        fleet.wait()
-        return [fleet.pid]

@@ -30,11 +30,20 @@ _PACKAGES = (
     'tooz',
     'kazoo',
     'pymemcache',
+    'etcd3gw',
+    'redis',
     'dogpile.cache',
     'oslo.cache',
     'oslo.messaging',
 )
-_SERVERS = ('mariadb-server', 'memcached', 'rabbitmq-server', 'zookeeper')
+_SERVERS = (
+    'etcd-server',
+    'mariadb-server',
+    'memcached',
+    'rabbitmq-server',
+    'redis-server',
+    'zookeeper',
+)
 _TITLE = 'Benchmarks'
 _WIDTH = 79
 #: The name, the table that it stands below, and the title of each figure.

@@ -97,6 +97,8 @@ def operations() -> Iterator[Operations]:
     """Count the requests that this process sends meanwhile."""
     from kazoo import client as kazoo
     from pymemcache.client import base as pymemcache
+    import redis.connection
+    import requests
     import sqlalchemy.engine
 
     counted = Operations()
@@ -114,6 +116,8 @@ def operations() -> Iterator[Operations]:
         counting(kazoo.KazooClient, '_call'),
         counting(pymemcache.Client, '_fetch_cmd'),
         counting(pymemcache.Client, '_store_cmd'),
+        counting(redis.connection.AbstractConnection, 'send_packed_command'),
+        counting(requests.Session, 'send'),
         counting(sqlalchemy.engine.Connection, '_execute_context'),
     ):
         yield counted

@@ -43,15 +43,16 @@ _HEADERS = [
 ]
 _NOTES = """An observer, a process with Nova's API, asks about all hosts every
 {every:g} s, a little more than refresh_interval, so each pass reads anew. Its
-bytes are what the server has sent it. *Calm*: {members} members,
-nobody comes or goes. *Join*: {joining} more join at the same moment, real
-members that start their clients on this machine, whose CPU counts apart and is
-spread over as many hosts in truth; with stock mc, this process sets their keys
-one after the other. *Expiry*: {dying} of the first die at once, and are
-down when their session of {session} s is over, or their key, which was last
-set for as long. The floor of that is the session and a tick, or that time.
-Not all of the members of zk are real, see the part renewals; those of mc are
-keys. The db drivers have no such thing: to join is a heartbeat.
+bytes are what the server has sent it. *Calm*: {members} members, nobody comes
+or goes. *Join*: {joining} more join at the same moment, real members that
+start their clients on this machine, whose CPU counts apart and is spread over
+as many hosts in truth; with stock mc, this process sets their keys one after
+the other. *Expiry*: {dying} of the first die at once, and are down when their
+session of {session} s is over, or their lease or key, which was last set for
+as long. The floor of that is the session and a tick, the lease and half a
+second, or that time. Not all of the members of zk are real, see the part
+renewals; those of etcd, redis and mc are keys. The db drivers have no such
+thing: to join is a heartbeat.
 """
 _WITHIN = 120.0
 
@@ -79,6 +80,8 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
         (hosts.StockMemcached, 'stock mc', 'mc'),
         (hosts.Memcached, 'our mc', 'mc'),
         (hosts.ZooKeeper, 'our zk', 'zk'),
+        (hosts.Etcd, 'our etcd', 'etcd'),
+        (hosts.Redis, 'our redis', 'redis'),
     ):
         contestant = contestants.Contestant(
             f'{name}, storm',
@@ -133,8 +136,8 @@ class _Storm:
             self._first[: self._plan.dying],
         )
         floor = float(contestant.session_timeout)
-        if contestant.driver == 'zk':
-            floor += self._crowd.stage.tick
+        if contestant.driver in ('zk', 'etcd'):
+            floor = contestant.floor(self._crowd.stage.tick)
         watch.begin()
         self._crowd.expire(dead)
         watch.until(dead, False)
@@ -142,7 +145,13 @@ class _Storm:
 
     def _observer(self, way: proxy.Proxy) -> reader_.Reader:
         crowd = self._crowd
-        places = contestants.Places(way.address, way.address, way.address)
+        places = contestants.Places(
+            way.address,
+            way.address,
+            way.address,
+            etcd=way.address,
+            redis=way.address,
+        )
         file = crowd.contestant.write(
             crowd.stage.directory / f'observer-{crowd.contestant.slug}.conf',
             {},

@@ -29,9 +29,9 @@ _COST_HEADERS = [
 ]
 _COST_NOTES = """CPU for a host and second, and the time until a killed host is
 down, with report_interval = 10, service_down_time = 60 and S = 10 s. Servers
-are nova-conductor, MariaDB and RabbitMQ for db, ZooKeeper for zk, memcached
-for mc. Either can be had for the other by another interval, so their product
-tells what a driver is worth: less is better.
+are nova-conductor, MariaDB and RabbitMQ for db, ZooKeeper for zk, etcd, redis,
+and memcached for mc. Either can be had for the other by another interval, so
+their product tells what a driver is worth: less is better.
 """
 _SERVERS = ('MariaDB', 'nova-conductor', 'RabbitMQ')
 #: zk with its default, where others are there as well.
@@ -158,7 +158,8 @@ def _cost_rows(tables: Mapping[str, list[Row]]) -> Iterator[list[Any]]:
     }
     base = None
     for name, hosts, server, member in _costs(tables):
-        took = detected.get(_ZK if name == 'our zk' else name)
+        # zk, etcd and redis with their default.
+        took = detected.get(name) or detected.get(f'{name}, S = 10 s')
         if took is None:
             continue
         product = (server + member) * took / 1e3

@@ -90,6 +90,7 @@ function _configure_nova_servicegroup_driver {
             ;;
         etcd)
             iniset "$conf" etcd address "$NOVA_SERVICEGROUP_ETCD_ADDRESSES"
+            iniset "$conf" etcd ttl "$NOVA_SERVICEGROUP_ETCD_TTL"
             ;;
         redis)
             iniset "$conf" redis address "$NOVA_SERVICEGROUP_REDIS_ADDRESS"

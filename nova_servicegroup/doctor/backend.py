@@ -22,7 +22,7 @@ from nova_servicegroup import exceptions
 NAME = 'backend'
 
 #: Those whose servers are looked at one by one, each by its own check.
-_COVERED = (base.ZOOKEEPER, base.MEMCACHED)
+_COVERED = (base.ETCD, base.MEMCACHED, base.REDIS, base.ZOOKEEPER)
 
 NO_DATABASE = (
     'Not asked: [database] connection is not set here, so the services of '

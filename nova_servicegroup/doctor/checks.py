@@ -16,6 +16,7 @@
 from nova_servicegroup.doctor import backend
 from nova_servicegroup.doctor import clock
 from nova_servicegroup.doctor import driver
+from nova_servicegroup.doctor import etcd
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.doctor import heartbeats
 from nova_servicegroup.doctor import hook
@@ -23,6 +24,7 @@ from nova_servicegroup.doctor import mc
 from nova_servicegroup.doctor import members
 from nova_servicegroup.doctor import migration
 from nova_servicegroup.doctor import options
+from nova_servicegroup.doctor import redis
 from nova_servicegroup.doctor import zk
 
 #: By name. A check that is made for another driver finds nothing.
@@ -32,7 +34,9 @@ CHECKS: dict[str, finding.Check] = {
     options.NAME: options.check,
     backend.NAME: backend.check,
     zk.NAME: zk.check,
+    etcd.NAME: etcd.check,
     mc.NAME: mc.check,
+    redis.NAME: redis.check,
     clock.NAME: clock.check,
     heartbeats.NAME: heartbeats.check,
     members.NAME: members.check,

@@ -136,3 +136,11 @@ Check = Callable[[Subject], Iterable[Finding]]
 def names(hosts: Collection[str]) -> str:
     """Return the names of some hosts, or of the first of many."""
     return escaping.names(hosts, _NAMED)
+
+
+def period(seconds: int) -> str:
+    """Return a time in a unit that suits it."""
+    for name, size in (('days', 86400), ('hours', 3600), ('minutes', 60)):
+        if seconds >= 2 * size:
+            return f'{seconds // size} {name}'
+    return f'{seconds} s'

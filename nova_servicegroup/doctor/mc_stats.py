@@ -114,17 +114,10 @@ def _summary(stats: Stats) -> str:
     used = 100 * stats.used / stats.memory if stats.memory else 0.0
     return (
         f'memcached {stats.version}, answered in {1000 * stats.latency:.1f} '
-        f'ms, up for {_period(stats.uptime)}, {used:.0f} % of '
+        f'ms, up for {finding.period(stats.uptime)}, {used:.0f} % of '
         f'{stats.memory / 2**20:.0f} MiB used, {stats.connections} of '
         f'{stats.most_connections} connections.'
     )
-
-
-def _period(seconds: int) -> str:
-    for name, size in (('days', 86400), ('hours', 3600), ('minutes', 60)):
-        if seconds >= 2 * size:
-            return f'{seconds // size} {name}'
-    return f'{seconds} s'
 
 
 _Trouble = tuple[str, str, str]
@@ -149,7 +142,7 @@ def _memory(stats: Stats) -> list[_Trouble]:
         return [
             (
                 f'has evicted {stats.evictions} items for lack of memory '
-                f'since it was started, {_period(stats.uptime)} ago.',
+                f'since it was started, {finding.period(stats.uptime)} ago.',
                 'Members that it may have lost are held up: a host that dies '
                 'may be down hold_time later.',
                 advice,
@@ -197,7 +190,8 @@ def _restart(uptime: int, others: list[int]) -> list[_Trouble]:
         return []
     return [
         (
-            f'was restarted {_period(uptime)} ago, the others were not.',
+            f'was restarted {finding.period(uptime)} ago, the others were '
+            'not.',
             'It came back empty. Members are there again after a heartbeat.',
             'If nobody has restarted it, see why it ended.',
         )

@@ -16,10 +16,10 @@
 from collections.abc import Callable, Iterator
 import dataclasses
 import functools
-import pathlib
 
 from oslo_config import cfg
 
+from nova_servicegroup.doctor import deprecation
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
@@ -249,41 +249,12 @@ def _etcd_password(conf: cfg.ConfigOpts) -> Iterator[_Advice]:
 
 
 def _deprecated(conf: cfg.ConfigOpts) -> Iterator[_Advice]:
-    for group, option, name, instead in _deprecated_names():
-        if _is_written(conf, group, name):
-            yield _Advice(
-                f'[{group or "DEFAULT"}] {name} is deprecated.',
-                'A later release will not know it.',
-                instead or f'Call it {option}.',
-            )
-
-
-def _deprecated_names() -> Iterator[tuple[str | None, str, str, str]]:
-    """Return group, option, old name and what to do, of each."""
-    for group, options in opts.list_opts():
-        for option in options:
-            for old in option.deprecated_opts:
-                yield group, option.name, str(old.name), ''
-            if option.deprecated_for_removal:
-                reason = option.deprecated_reason or ''
-                yield group, option.name, option.name, reason
-
-
-def _is_written(conf: cfg.ConfigOpts, group: str | None, name: str) -> bool:
-    """Tell whether a file has the name; oslo.config hides which it took."""
-    return any(
-        name in file.get(group or 'DEFAULT', {}) for file in _files(conf)
-    )
-
-
-def _files(conf: cfg.ConfigOpts) -> Iterator[dict[str, dict[str, list[str]]]]:
-    paths = list(conf.config_file or ())
-    for directory in conf.config_dir or ():
-        paths.extend(map(str, sorted(pathlib.Path(directory).glob('*.conf'))))
-    for path in paths:
-        sections: dict[str, dict[str, list[str]]] = {}
-        cfg.ConfigParser(path, sections).parse()
-        yield sections
+    for old in deprecation.written(conf):
+        yield _Advice(
+            f'[{old.group}] {old.name} is deprecated.',
+            'A later release will not know it.',
+            old.advice,
+        )
 
 
 _Look = Callable[[cfg.ConfigOpts], Iterator[_Advice]]

@@ -13,8 +13,7 @@
 """Writes the tables of what happens in an outage, from what was measured."""
 
 import argparse
-from collections.abc import Iterable, Sequence
-import csv
+from collections.abc import Sequence
 import datetime
 import pathlib
 import sys
@@ -22,6 +21,7 @@ import sys
 from benchmarks import report
 from nova_servicegroup.tests.ministack import venv
 from tools._outages import figures
+from tools._outages import kept
 from tools._outages import tables
 
 
@@ -33,25 +33,48 @@ def main() -> None:
     )
     parser.add_argument('figures', type=pathlib.Path)
     parser.add_argument('directory', type=pathlib.Path)
+    parser.add_argument(
+        '--keep',
+        action='store_true',
+        help='leave what these figures do not have as the directory has it',
+    )
     args = parser.parse_args()
+    old = kept.Kept(args.directory)
+    runs = old.runs() if args.keep else tables.Runs()
+    before = len(runs.rows())
     found = figures.parse(args.figures.read_text().splitlines())
-    runs = tables.Runs()
     for name in tables.NAMES:
         rows = [tables.cells(row, found, runs) for row in tables.read(name)]
-        _write(args.directory, name, tables.HEADERS, rows)
         _complain(name, rows)
-    options = [f'``{each}``' for each in tables.OPTIONS]
-    _write(args.directory, 'runs', ['Run', *options, 'Tests'], runs.rows())
-    _write(
+        if args.keep:
+            rows = old.fill(name, rows)
+        kept.write(args.directory, name, tables.HEADERS, rows)
+    kept.write(args.directory, 'runs', tables.RUNS, runs.rows())
+    machines = old.rows('machine') if args.keep else []
+    kept.write(
         args.directory,
         'machine',
         ['What', 'On what it was measured'],
-        [
-            ['date', _date(args.figures)],
-            ['machine', report.machine()],
-            ['versions', f'nova {venv.NOVA_VERSION}, {report.versions()}'],
-        ],
+        [*machines, *_machine(args.figures, before, len(runs.rows()))],
     )
+
+
+def _machine(
+    file: pathlib.Path, before: int, runs: int
+) -> list[tuple[str, str]]:
+    """Return on what was measured.
+
+    :param before: so many runs are of an earlier day
+    """
+    which = f' of runs {before + 1} to {runs}' if before else ''
+    return [
+        (f'date{which}', _date(file)),
+        (f'machine{which}', report.machine()),
+        (
+            f'versions{which}',
+            f'nova {venv.NOVA_VERSION}, {report.versions()}',
+        ),
+    ]
 
 
 def _complain(name: str, rows: Sequence[Sequence[str]]) -> None:
@@ -59,19 +82,6 @@ def _complain(name: str, rows: Sequence[Sequence[str]]) -> None:
         if row['test'] and not cells[4]:
             what = f'{row["test"]}: {row["name"]}'
             print(f'not measured: {what}', file=sys.stderr)
-
-
-def _write(
-    directory: pathlib.Path,
-    name: str,
-    headers: Sequence[str],
-    rows: Iterable[Sequence[str]],
-) -> None:
-    file = directory / f'outages_{name}.csv'
-    with file.open('w', newline='') as lines:
-        writer = csv.writer(lines, lineterminator='\n')
-        writer.writerow(headers)
-        writer.writerows(rows)
 
 
 def _date(file: pathlib.Path) -> str:

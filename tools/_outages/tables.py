@@ -36,6 +36,7 @@ NAMES = ('members', 'one', 'all', 'database', 'network', 'clocks')
 OPTIONS = (
     'session_timeout',
     'tick',
+    'ttl',
     'report_interval',
     'service_down_time',
     'hold_time',
@@ -50,6 +51,7 @@ HEADERS = (
     'Measured',
     'Run',
 )
+RUNS = ('Run', *(f'``{each}``' for each in OPTIONS), 'Tests')
 
 Row = Mapping[str, str]
 
@@ -72,11 +74,18 @@ class Runs:
         """Return the number of a figure's options; empty: it has none."""
         if not figure.options:
             return ''
-        if figure.options not in self._found:
-            self._found.append(figure.options)
+        return self.add(
+            figure.options, ['.'.join(figure.test.split('.')[1:3])]
+        )
+
+    def add(self, options: Mapping[str, float], classes: Iterable[str]) -> str:
+        """Add options and the tests that were run with them."""
+        shown = {each: options[each] for each in OPTIONS if each in options}
+        if shown not in self._found:
+            self._found.append(shown)
             self._classes.append(set())
-        place = self._found.index(figure.options)
-        self._classes[place].add('.'.join(figure.test.split('.')[1:3]))
+        place = self._found.index(shown)
+        self._classes[place].update(classes)
         return str(place + 1)
 
     def rows(self) -> list[list[str]]:

@@ -50,6 +50,10 @@ class Faults(cluster_faults.Faults):
             namespace=self.unique,
         )
 
+    def run_options(self) -> dict[str, float]:
+        """See base.TestCase."""
+        return {**super().run_options(), 'ttl': self.ttl}
+
     @property
     def expiry(self) -> float:
         return self.ttl

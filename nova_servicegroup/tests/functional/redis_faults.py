@@ -62,6 +62,10 @@ class Faults(faults.Faults):
         lines = [f'{name} = {value}\n' for name, value in given.items()]
         return '', '[redis]\n' + ''.join(lines)
 
+    def run_options(self) -> dict[str, float]:
+        """See base.TestCase."""
+        return {**super().run_options(), 'ttl': self.ttl}
+
     @property
     def expiry(self) -> float:
         return self.ttl

@@ -13,6 +13,7 @@
 
 """The doctor on real servers, well and ill."""
 
+import contextlib
 import json
 import pathlib
 import socket
@@ -86,10 +87,10 @@ class Doctor(contract.Contract):
         subject = finding.Subject(
             self.read_conf(), None, lambda name: self.make_api()
         )
-        self.addCleanup(subject.close)
         chosen = {name: checks.CHECKS[name] for name in names or CHECKS}
         begun = time.monotonic()
-        found = examination.examine(subject, chosen)
+        with contextlib.closing(subject):
+            found = examination.examine(subject, chosen)
         self.assert_within(time.monotonic() - begun, BOUND)
         return found
 

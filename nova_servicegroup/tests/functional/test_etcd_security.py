@@ -25,9 +25,7 @@ from nova_servicegroup.tests.harness import pki
 PASSWORD = 'hush-hush@:%&='
 
 
-class UserTest(
-    test_etcd.EtcdBackend, contract.Contract, contract.FunctionalTestCase
-):
+class User(test_etcd.EtcdBackend, contract.Contract):
     """A user who may touch the groups of one namespace, and nothing else."""
 
     @classmethod
@@ -61,6 +59,8 @@ class UserTest(
             + f'username = nova\npassword = {PASSWORD}\n',
         )
 
+
+class UserTest(User, contract.FunctionalTestCase):
     def test_members_see_each_other_and_outlive_tokens(self) -> None:
         killed = self.running('host1')
         self.running('host2')
@@ -124,9 +124,7 @@ class UserTest(
             self.assertNotIn(secret, text)
 
 
-class TlsTest(
-    test_etcd.EtcdBackend, contract.Contract, contract.FunctionalTestCase
-):
+class Tls(test_etcd.EtcdBackend, contract.Contract):
     """A server that wants a certificate of its clients."""
 
     pki: pki.Pki
@@ -161,6 +159,8 @@ class TlsTest(
             f'key_file = {self.pki.client_key}\n'
         )
 
+
+class TlsTest(Tls, contract.FunctionalTestCase):
     def replaced(self, old: object, new: object) -> str:
         """Return the error of a reader with another option."""
         self.config.write_text(

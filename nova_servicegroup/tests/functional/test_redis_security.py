@@ -28,7 +28,7 @@ from nova_servicegroup.tests.harness import redis
 PASSWORD = 'hush-hush@:%&=/?#'
 
 
-class PasswordTest(redis_faults.Faults, contract.FunctionalTestCase):
+class Password(redis_faults.Faults):
     """A user with no more rights than the driver needs."""
 
     @classmethod
@@ -39,6 +39,7 @@ class PasswordTest(redis_faults.Faults, contract.FunctionalTestCase):
                 'user nova': f'on >{PASSWORD} ~*_group* ~*_beats:* ~*_young:* '
                 '+@read +@write +@connection +@transaction +@scripting '
                 '-@dangerous +info +time',
+                'user few': f'on >{PASSWORD} ~* +@connection +info +psetex',
             }
         }
 
@@ -54,6 +55,8 @@ class PasswordTest(redis_faults.Faults, contract.FunctionalTestCase):
         default, groups = super().options()
         return f'debug = true\n{default}', groups
 
+
+class PasswordTest(Password, contract.FunctionalTestCase):
     def test_members_see_each_other(self) -> None:
         killed = self.running()
         killed.kill()
@@ -121,7 +124,7 @@ class UrlTest(redis_faults.Faults, contract.FunctionalTestCase):
         self.assertLess(stopped, 2.5)
 
 
-class SentinelPasswordTest(contract.Contract, contract.FunctionalTestCase):
+class SentinelPassword(contract.Contract):
     """As kolla-ansible has it: passwords for both, in the URL."""
 
     driver = 'redis'
@@ -144,6 +147,8 @@ class SentinelPasswordTest(contract.Contract, contract.FunctionalTestCase):
             f'[redis]\nttl = 4\nnamespace = {self.unique}\n'
         )
 
+
+class SentinelPasswordTest(SentinelPassword, contract.FunctionalTestCase):
     def test_members_see_each_other(self) -> None:
         member = self.running()
         member.kill()
@@ -151,7 +156,7 @@ class SentinelPasswordTest(contract.Contract, contract.FunctionalTestCase):
         self.assertNotIn('hush', member.log.read_text())
 
 
-class TlsTest(redis_faults.Faults, contract.FunctionalTestCase):
+class Tls(redis_faults.Faults):
     """A server that wants a certificate of its clients."""
 
     pki: pki.Pki
@@ -185,6 +190,8 @@ class TlsTest(redis_faults.Faults, contract.FunctionalTestCase):
             'key_file': self.pki.client_key,
         }
 
+
+class TlsTest(Tls, contract.FunctionalTestCase):
     def change(self, option: str, value: object) -> None:
         """Give an option of [redis], the last group, another value."""
         lines = [

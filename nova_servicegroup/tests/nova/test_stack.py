@@ -147,6 +147,7 @@ def run_options(test: base.TestCase) -> dict[str, float]:
         **base.options_of(test.make_conf(_OPTIONS)),
         'session_timeout': SESSION_TIMEOUT,
         'tick': settings.Settings().tick_ms / 1000,
+        'ttl': TTL,
     }
 
 

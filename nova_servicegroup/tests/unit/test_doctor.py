@@ -25,8 +25,12 @@ from nova_servicegroup.cmd import doctor
 from nova_servicegroup.doctor import asking
 from nova_servicegroup.doctor import backend
 from nova_servicegroup.doctor import checks
+from nova_servicegroup.doctor import etcd
 from nova_servicegroup.doctor import examination
 from nova_servicegroup.doctor import finding
+from nova_servicegroup.doctor import mc
+from nova_servicegroup.doctor import redis
+from nova_servicegroup.doctor import zk
 from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
@@ -167,7 +171,17 @@ class BackendTest(base.TestCase):
         self.assertEqual(OK, found.level)
 
     def test_others_have_a_check_of_their_own(self):
-        self.assertEqual([], self.check(kind=drivers.ZOOKEEPER))
+        for kind, module in (
+            (drivers.ETCD, etcd),
+            (drivers.MEMCACHED, mc),
+            (drivers.REDIS, redis),
+            (drivers.ZOOKEEPER, zk),
+        ):
+            self.assertEqual([], self.check(kind=kind))
+            self.assertIs(module.check, checks.CHECKS[module.NAME])
+            # It has nothing to say of others.
+            asked = types.SimpleNamespace(backend='another')
+            self.assertEqual([], module.check(asked))
 
 
 class CommandTest(base.TestCase):

@@ -12,12 +12,14 @@
 
 """The documentation knows all that there is."""
 
+import importlib
 import pathlib
 import re
 
 from oslotest import base
 
 import nova_servicegroup
+from tools import _lines
 
 PACKAGE = pathlib.Path(nova_servicegroup.__file__).parent
 CONTRIBUTOR = PACKAGE.parent / 'doc' / 'source' / 'contributor'
@@ -50,3 +52,42 @@ class BenchmarksTest(base.BaseTestCase):
         text = (CONTRIBUTOR / 'benchmarks.rst').read_text()
         listed = re.findall(r'^   \* - ``(\w+)``$', text, re.M)
         self.assertEqual(re.findall(r'\w+', parts), listed)
+
+
+class NextDriverTest(base.BaseTestCase):
+    """What the page for the next driver tells to use is there."""
+
+    text = (CONTRIBUTOR / 'tooz_driver.rst').read_text()
+
+    def test_the_parts_to_use(self) -> None:
+        names = re.findall(r'``common\.(\w+)(?:\.(\w+))?``', self.text)
+        self.assertTrue(names)
+        for module, name in names:
+            found = importlib.import_module(
+                f'nova_servicegroup.drivers.common.{module}'
+            )
+            self.assertTrue(not name or hasattr(found, name), name)
+
+    def test_the_tests_to_inherit(self) -> None:
+        functional = PACKAGE / 'tests' / 'functional'
+        classes = re.findall(r'``(\w+(?:Contract|Faults))``', self.text)
+        self.assertTrue(classes)
+        for path in re.findall(r'``(tests/\S+|\w+_faults\.py)``', self.text):
+            there = PACKAGE if '/' in path else functional
+            self.assertTrue((there / path).exists(), path)
+        text = ''.join(
+            (functional / f'{name}.py').read_text()
+            for name in ('contract', 'fault_contract')
+        )
+        for name in classes:
+            self.assertIn(f'class {name}(', text)
+
+    def test_lines_of_code_are_counted(self) -> None:
+        self.assertEqual(
+            4,
+            _lines.count(
+                '# No.\n"""No.\n\nNo.\n"""\n\nimport a  # Yes.\n\n\n'
+                'def b() -> None:\n    """No."""\n    x = """Yes\n    yes"""\n'
+            ),
+        )
+        self.assertEqual(6, len(list(_lines.table())))

@@ -22,6 +22,7 @@ import fixtures
 from nova_servicegroup.tests import base
 from tools._outages import bounds
 from tools._outages import figures
+from tools._outages import kept
 from tools._outages import tables
 
 _A = 'unit.test_x.DeathTest.test_a'
@@ -117,9 +118,9 @@ class TablesTest(base.TestCase):
         self.assertEqual('', runs.number(other._replace(options={})))
         self.assertEqual(
             [
-                ['1', '3', '0.5', '', '', '', '0.2', '']
+                ['1', '3', '0.5', '', '', '', '', '0.2', '']
                 + ['test_x.DeathTest, test_y.LifeTest'],
-                ['2', '', '', '', '', '4', '', '', 'test_x.DeathTest'],
+                ['2', '', '', '', '', '', '4', '', '', 'test_x.DeathTest'],
             ],
             runs.rows(),
         )
@@ -164,3 +165,72 @@ class TablesTest(base.TestCase):
                     self.assertTrue(
                         [each for each in names if each.startswith(test)], row
                     )
+
+
+class KeptTest(base.TestCase):
+    """Figures of some tests are written beside those of an earlier run."""
+
+    EVENT = 'A host dies'
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+
+    def row(self, driver: str, **how: str) -> tables.Row:
+        made = {'event': '', 'driver': driver, 'seen': 'down', 'place': ''}
+        return {**made, 'test': _A, 'name': driver, 'bound': 'tick', **how}
+
+    def write(self, *rows: tables.Row, **values: float) -> tables.Runs:
+        """Write what was measured of drivers, as the tool does."""
+        old = kept.Kept(self.directory)
+        runs = old.runs()
+        found = [
+            figure(name, each, test=_A, tick=each)
+            for name, each in values.items()
+        ]
+        cells = [tables.cells(row, found, runs) for row in rows]
+        kept.write(
+            self.directory,
+            'members',
+            tables.HEADERS,
+            old.fill('members', cells),
+        )
+        kept.write(self.directory, 'runs', tables.RUNS, runs.rows())
+        return runs
+
+    def test_what_is_not_measured_again_stays(self) -> None:
+        zk = self.row('zk', event=self.EVENT)
+        self.write(zk, zk=2.0)
+        runs = self.write(zk, self.row('etcd'), etcd=3.0)
+        self.assertEqual(2, len(runs.rows()))
+        lines = (self.directory / 'outages_members.csv').read_text()
+        self.assertEqual(
+            [
+                ','.join(tables.HEADERS),
+                'A host dies,zk,down,``tick`` = 2 s,2 s,1',
+                ',etcd,down,``tick`` = 3 s,3 s,2',
+            ],
+            lines.splitlines(),
+        )
+
+    def test_what_is_measured_again_is_replaced(self) -> None:
+        zk = self.row('zk', event=self.EVENT)
+        self.write(zk, zk=2.0)
+        self.write(zk, zk=4.0)
+        lines = (self.directory / 'outages_members.csv').read_text()
+        self.assertIn('zk,down,``tick`` = 4 s,4 s,2', lines)
+
+    def test_an_option_that_was_not_there(self) -> None:
+        file = self.directory / 'outages_runs.csv'
+        file.write_text('Run,``tick``,Tests\n1,2,"test_a.A, test_b.B"\n')
+        (row,) = kept.Kept(self.directory).runs().rows()
+        self.assertEqual(['1', '2'], [each for each in row[:-1] if each])
+        self.assertEqual('test_a.A, test_b.B', row[-1])
+
+    def test_at_first_there_is_nothing(self) -> None:
+        old = kept.Kept(self.directory)
+        self.assertEqual([], old.runs().rows())
+        self.assertEqual(
+            [['a', 'b', 'c', '', '', '']],
+            old.fill('members', [['a', 'b', 'c', '', '', '']]),
+        )

@@ -1,0 +1,185 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What is judged of etcd's servers."""
+
+from nova_servicegroup.doctor import asking
+from nova_servicegroup.doctor import etcd
+from nova_servicegroup.doctor import etcd_limits
+from nova_servicegroup.doctor import finding
+from nova_servicegroup.drivers.etcd import status
+from nova_servicegroup import exceptions
+from nova_servicegroup.tests import base
+
+OK, WARNING, ERROR = finding.Level
+
+
+def words(member='1', leader='1', cluster='c', alarms=(), learner=False):
+    return status.Words(
+        '3.4.23', member, cluster, leader, learner, alarms, 2**20
+    )
+
+
+def serving(address, member='1', members=3, latency=0.002, **more):
+    return etcd.Server(
+        address,
+        words(member, **more),
+        status.Served(latency, members),
+    )
+
+
+def away(address, error=None, said=None):
+    error = error or exceptions.BackendError(address, 'refused')
+    return etcd.Server(address, said, trouble=error)
+
+
+class ServersTest(base.TestCase):
+    def test_well(self):
+        servers = [serving(str(number), str(number)) for number in (1, 2, 3)]
+        found = [*etcd.judge_servers(servers), *etcd.judge_cluster(servers)]
+        self.assertEqual({OK}, {each.level for each in found})
+        self.assertEqual(
+            '1: leader, 3.4.23, 1 MiB, answered in 2.0 ms.', found[0].what
+        )
+        self.assertIn('follower', found[1].what)
+        self.assertIn('1 leader, 2 followers', found[3].what)
+
+    def test_a_slow_server(self):
+        (found,) = etcd.judge_servers([serving('a', latency=finding.SLOW)])
+        self.assertEqual(WARNING, found.level)
+        self.assertIn('answered in 500.0 ms', found.what)
+
+    def test_one_is_away(self):
+        found = etcd.judge_servers([serving('a'), away('b')])[1]
+        self.assertEqual(WARNING, found.level)
+        self.assertIn('b does not answer: refused', found.what)
+        self.assertIn('1 of 2 servers serve', found.why)
+        self.assertIn('JSON gateway', found.advice)
+
+    def test_all_are_away(self):
+        (found,) = etcd.judge_servers([away('a')])
+        self.assertEqual(ERROR, found.level)
+        self.assertIn('Nobody can report', found.why)
+
+    def assert_trouble(self, what, advice, error=None, said=None):
+        (found,) = etcd.judge_servers([away('a', error, said)])
+        self.assertIn(what, found.what)
+        self.assertIn(advice, found.advice)
+
+    def test_troubles(self):
+        mute = exceptions.BackendUnreachable('a', 'timed out')
+        self.assert_trouble(
+            'knows no leader', 'most of the servers', mute, words(leader='')
+        )
+        self.assert_trouble(
+            'does not read: timed out', 'most of the servers', mute, words()
+        )
+        self.assert_trouble(
+            'is a learner', 'Promote', mute, words('2', '1', learner=True)
+        )
+        self.assert_trouble(
+            'authentication failed',
+            '[etcd] username',
+            exceptions.NoAccess('a', '400 authentication failed'),
+        )
+        self.assert_trouble(
+            'permission denied',
+            'tooz/groups/',
+            exceptions.BackendError('a', '403 permission denied'),
+        )
+        self.assert_trouble(
+            'SSLError', 'ca_file', exceptions.BackendError('a', 'SSLError: x')
+        )
+
+    def test_the_reason_is_the_innermost(self):
+        try:
+            try:
+                raise ConnectionRefusedError(111, 'Connection refused')
+            except OSError as error:
+                raise exceptions.BackendError('a', 'long') from error
+        except exceptions.BackendError as error:
+            self.assertEqual(
+                '[Errno 111] Connection refused', etcd_limits.reason(error)
+            )
+
+
+class ClusterTest(base.TestCase):
+    def judge(self, *servers):
+        return etcd.judge_cluster(servers)
+
+    def test_servers_of_several_clusters(self):
+        (found,) = self.judge(
+            serving('a', cluster='x'), serving('b', cluster='y')
+        )
+        self.assertEqual(ERROR, found.level)
+        self.assertIn('not one cluster', found.what)
+
+    def test_servers_that_are_not_named(self):
+        found = self.judge(serving('a', members=3))[0]
+        self.assertEqual(WARNING, found.level)
+        self.assertIn('3 servers; 1 of them named', found.what)
+
+    def test_an_even_number(self):
+        found = self.judge(serving('a', members=2), serving('b', members=2))[0]
+        self.assertEqual(WARNING, found.level)
+        self.assertIn('2 servers, an even number', found.what)
+        self.assertIn('outlive the failure of 0', found.why)
+
+    def test_a_size_that_is_not_told(self):
+        (found,) = self.judge(serving('a', members=None))
+        self.assertEqual(OK, found.level)
+
+    def test_nobody_answers(self):
+        self.assertEqual([], self.judge(away('a'), away('b', said=words())))
+
+
+class LimitsTest(base.TestCase):
+    def alarms(self, *alarms):
+        return etcd_limits.judge_alarms('x', [words(alarms=alarms)] * 2)
+
+    def test_alarms(self):
+        (found,) = self.alarms('memberID:1 alarm:NOSPACE ')
+        self.assertEqual(ERROR, found.level)
+        self.assertIn('alarm:NOSPACE.', found.what)
+        self.assertIn('alarm disarm', found.advice)
+        (found,) = self.alarms('memberID:1 alarm:CORRUPT ')
+        self.assertIn('disaster', found.advice)
+        # Each server tells that of itself.
+        self.assertEqual([], self.alarms('etcdserver: no leader'))
+
+    def lease(self, granted, ttl=10, down_time=60):
+        conf = self.make_conf(
+            f'[DEFAULT]\nservice_down_time = {down_time}\n'
+            f'[etcd]\nttl = {ttl}\n'
+        )
+        return etcd_limits.judge_joining('x', conf, asking.Answer(granted))
+
+    def test_a_lease(self):
+        for granted, level, what in (
+            (10, OK, '10 s, as configured'),
+            (15, WARNING, '15 s instead of [etcd] ttl = 10'),
+            (75, ERROR, '75 s, more than service_down_time = 60'),
+        ):
+            found = self.lease(granted)
+            self.assertEqual(level, found.level)
+            self.assertIn(what, found.what)
+        # That is told of the options.
+        self.assertEqual(OK, self.lease(75, ttl=75).level)
+
+    def test_nobody_can_join(self):
+        error = exceptions.BackendError('a', '429 database space exceeded')
+        found = etcd_limits.judge_joining(
+            'x', self.make_conf(), asking.Answer(error=error)
+        )
+        self.assertEqual(ERROR, found.level)
+        self.assertIn('could not join: 429', found.what)
+        self.assertIn('defragment', found.advice)
