@@ -16,6 +16,7 @@ import time
 from typing import Any
 
 from nova_servicegroup.tests import base
+from nova_servicegroup.tests.harness import process
 from nova_servicegroup.tests.nova import test_migration
 from nova_servicegroup.tests.nova import test_stack
 from nova_servicegroup.tests.releases import scope
@@ -25,6 +26,9 @@ BEFORE = {'34': '33', '33': '31', '31': '29'}
 COMPUTES = ('compute1', 'compute2', 'compute3')
 CONTROLLERS = ('conductor', 'scheduler', 'api')
 NOISE = test_migration.NOISE
+#: Seconds after which a service that has joined is seen, whatever the driver.
+LATE = 2 * test_migration.REPORT_INTERVAL + NOISE
+JOINING = 'Joining the servicegroup'
 _DRIVERS = ('db', 'zk')
 
 
@@ -92,8 +96,20 @@ class MixedContract:
         """Restart a process in good order, within its membership."""
         begun = time.monotonic()
         self.stack.stop(name)
+        before = self.joined(name)
         self.stack.start(name)
+        if name != 'api' and name not in self.stock:
+            # Its record is saved before it joins.
+            process.wait_until(
+                lambda: self.joined(name) > before,
+                test_stack.SOON,
+                what=f'{name} joins',
+            )
         self.restarts.append((name, begun, time.monotonic()))
+
+    def joined(self, name: str) -> int:
+        """Return how often a service has joined."""
+        return self.stack.log(name).read_text().count(JOINING)
 
     def watch(self, change: Any) -> None:
         """Check that nobody is seen down meanwhile."""
@@ -119,7 +135,7 @@ class MixedContract:
         """Tell whether a restart had outlasted the membership just then."""
         own = CONTROLLERS if host == 'controller' else (host,)
         return any(
-            name in own and begun + test_migration.LASTS <= at <= ended + NOISE
+            name in own and begun + test_migration.LASTS <= at <= ended + LATE
             for name, begun, ended in self.restarts
         )
 
