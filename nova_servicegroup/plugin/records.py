@@ -18,15 +18,13 @@ from typing import Any, TYPE_CHECKING
 
 from nova_servicegroup import exceptions
 from nova_servicegroup import process
+from nova_servicegroup import services
 
 if TYPE_CHECKING:
     from nova_servicegroup import background
-    from nova_servicegroup import services
 
     _Records = list[services.ServiceRef]
     _Reads = dict[str | None, background.OneAtATime[_Records]]
-
-_TABLE = 'services table'
 
 #: Seconds for which the records of a cell are awaited; all are read at once,
 #: and in less than base.RECORDS_WAIT.
@@ -105,7 +103,7 @@ class ServicesTable:
         one = self._reads.get().setdefault(
             cell,
             background.OneAtATime(
-                _TABLE, lambda: self._get_all(cell), _LATE_AGE
+                services.TABLE, lambda: self._get_all(cell), _LATE_AGE
             ),
         )
         try:
@@ -123,7 +121,7 @@ class ServicesTable:
             raise
         except Exception as error:
             raise exceptions.BackendError(
-                _TABLE, exceptions.first_line(error)
+                services.TABLE, exceptions.first_line(error)
             ) from error
 
     def _mapping(self, cell: str | None) -> Any:
@@ -133,7 +131,9 @@ class ServicesTable:
         if cell not in self._mappings:
             self.cells()
         if cell not in self._mappings:
-            raise exceptions.BackendError(_TABLE, f'there is no cell {cell}')
+            raise exceptions.BackendError(
+                services.TABLE, f'there is no cell {cell}'
+            )
         return self._mappings[cell]
 
 
@@ -186,7 +186,7 @@ def _context(cell: Any) -> Any:
 def _check_access() -> None:
     if is_indirect():
         raise exceptions.NoAccess(
-            _TABLE, 'this service has no access to the database'
+            services.TABLE, 'this service has no access to the database'
         )
 
 
@@ -215,7 +215,7 @@ def _failure(
         return failed[None]
     reasons = {str(cell): error.reason for cell, error in failed.items()}
     return exceptions.PartialRecords(
-        _TABLE,
+        services.TABLE,
         found,
         list(reasons),
         '; '.join(f'cell {cell}: {why}' for cell, why in reasons.items()),

@@ -38,8 +38,6 @@ from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
 
-BACKEND = reading.BACKEND
-
 #: Seconds for which an answer about the cells is of use.
 _CELLS_AGE = 60.0
 
@@ -55,7 +53,7 @@ class _Readers(dict[_Key, reading.TableReader]):
         self._driver = driver
         # The table may be given later.
         self._reads_cells = background.OneAtATime(
-            BACKEND, lambda: driver.table.cells(), _CELLS_AGE
+            services.TABLE, lambda: driver.table.cells(), _CELLS_AGE
         )
         self._patience = base.make_patience(driver.conf)
         self._cells: list[str | None] | exceptions.NoAccess = []
@@ -80,7 +78,9 @@ class _Readers(dict[_Key, reading.TableReader]):
         :raises BackendError: the cells are not known
         """
         if isinstance(self._cells, exceptions.NoAccess) or not self._cells:
-            raise exceptions.BackendError(BACKEND, 'the cells are not known')
+            raise exceptions.BackendError(
+                services.TABLE, 'the cells are not known'
+            )
         return [self[cell, group] for cell in self._cells]
 
     def read_cells(self) -> None:
@@ -235,9 +235,8 @@ class DatabaseDriver(registering.RegisteringDriver):
 
     def check(self) -> str:
         """See base.Driver."""
-        return (
-            f'{BACKEND} answers; {len(self.read_records("compute"))} computes.'
-        )
+        computes = len(self.read_records('compute'))
+        return f'{services.TABLE} answers; {computes} computes.'
 
     def close(self) -> None:
         """See base.Driver."""

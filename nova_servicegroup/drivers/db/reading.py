@@ -30,8 +30,6 @@ from nova_servicegroup import opts
 from nova_servicegroup import pace
 from nova_servicegroup import services
 
-BACKEND = 'services table'
-
 #: The database's clock is trusted for so long without a look (seconds).
 _TRUST = 60.0
 #: A step of the database's clock, in seconds.
@@ -109,7 +107,9 @@ class TableReader(observer.Source):
         self.cell = cell
         self._read = read
         self._clock = clock
-        self._reads = background.OneAtATime(BACKEND, self._ask, pace.IDLE)
+        self._reads = background.OneAtATime(
+            services.TABLE, self._ask, pace.IDLE
+        )
         self._judge = ages.Judge(rules(conf))
         self._database = _Clock()
         self.rows: Sequence[services.Row] = ()

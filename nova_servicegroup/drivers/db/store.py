@@ -26,8 +26,6 @@ from nova_servicegroup.drivers.db import timestamps
 from nova_servicegroup import exceptions
 from nova_servicegroup import services
 
-BACKEND = 'services table'
-
 #: Seconds for which writing is tried again, and reading, which is repeated
 #: soon anyway.
 _RETRY_TIME = 2.0
@@ -124,7 +122,7 @@ class Store:
             raise
         except Exception as error:
             raise exceptions.BackendError(
-                BACKEND, exceptions.first_line(error)
+                services.TABLE, exceptions.first_line(error)
             ) from error
 
     def _update(self, ids: list[int], at: float | None) -> int:
