@@ -34,7 +34,7 @@ _FEWEST_THREADS = 4
 _MOST_THREADS = 32
 
 #: When it is due, a number that orders those due together, interval, call.
-_Timer = tuple[float, int, float, Callable[[], Any]]
+_Timer = tuple[float, int, float, functools.partial[Any]]
 
 
 def threads_for(members: int) -> int:
@@ -98,7 +98,7 @@ class Timers:
         self._add(max(due + interval, self._clock()), interval, call)
 
     def _add(
-        self, due: float, interval: float, call: Callable[[], Any]
+        self, due: float, interval: float, call: functools.partial[Any]
     ) -> None:
         with self._lock:
             timer = due, next(self._numbers), interval, call
