@@ -14,7 +14,10 @@
 """What our commands have in common."""
 
 import argparse
+from collections.abc import Callable, Iterator, Sequence
+import contextlib
 import math
+import signal
 import traceback
 from typing import Any
 
@@ -100,3 +103,16 @@ def seconds(text: str) -> float:
             f'{text!r} cannot be used. Accepted: a number of seconds'
         )
     return value
+
+
+@contextlib.contextmanager
+def handled(
+    signums: Sequence[int], handler: Callable[[int, Any], None]
+) -> Iterator[None]:
+    """Handle some signals while the body runs."""
+    before = {each: signal.signal(each, handler) for each in signums}
+    try:
+        yield
+    finally:
+        for each, was in before.items():
+            signal.signal(each, was)

@@ -14,7 +14,6 @@
 """nova-servicegroup member: who is alive, and why."""
 
 import argparse
-from collections.abc import Callable
 import time
 from typing import Any
 
@@ -23,7 +22,6 @@ from cliff import show
 
 from nova_servicegroup.cmd import _cells
 from nova_servicegroup.cmd import _command
-from nova_servicegroup.cmd import _facts
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
 from nova_servicegroup.watch import inventory
@@ -61,17 +59,18 @@ class _Asking(_command.Command):
     def call(
         self,
         parsed_args: argparse.Namespace,
-        is_enough: Callable[[inventory.Inventory], bool],
+        host: str | None,
         detailed: base.Detailed,
     ) -> inventory.Inventory:
         """Read the inventory until it tells enough, or the wait is over.
 
+        :param host: of which a verdict is wanted; None: of whomever is seen
         :param detailed: see base.Detailed
         """
         calls = inventory.Reader(self.servicegroup, parsed_args.group)
         end = time.monotonic() + parsed_args.wait
         called = calls.call()
-        while not is_enough(called) and time.monotonic() < end:
+        while not _is_enough(called, host) and time.monotonic() < end:
             time.sleep(_RETRY)
             called = calls.call()
         return _detail(calls, detailed) if detailed else called
@@ -92,7 +91,7 @@ class _Asking(_command.Command):
 
 def _presumed(called: inventory.Inventory) -> int:
     """Return how many are up only because nothing is known of them."""
-    return sum(not _facts.is_known(each) for each in called.entries.values())
+    return sum(not _cells.is_known(each) for each in called.entries.values())
 
 
 def _detail(
@@ -128,8 +127,14 @@ def _blind(called: inventory.Inventory) -> str:
     return f'It is not known who is alive{presumed}: {view.error}'
 
 
-def _is_seen(called: inventory.Inventory) -> bool:
-    """Tell whether the backend has answered, or never will."""
+def _is_enough(called: inventory.Inventory, host: str | None) -> bool:
+    """Tell whether it has all that was asked for, or never will.
+
+    :param host: that it is to know; None: the backend is to have answered
+    """
+    entry = None if host is None else called.entries.get(host)
+    if entry is not None:
+        return _cells.is_known(entry)
     view = called.view
     return view.age is not None or isinstance(view.error, exceptions.NoAccess)
 
@@ -174,7 +179,7 @@ class List(_Asking, lister.Lister):
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """See cliff."""
-        called = self.call(parsed_args, _is_seen, parsed_args.long)
+        called = self.call(parsed_args, None, parsed_args.long)
         self.tell_doubts(called, _UNLISTED)
         if called.view.age is None:
             self.status = _command.ERROR
@@ -186,7 +191,7 @@ class List(_Asking, lister.Lister):
         names = _SHORT + (_LONG if parsed_args.long else ())
         return names, [
             _cells.cells(
-                _facts.facts(each, called), names, parsed_args.formatter
+                _cells.facts(each, called), names, parsed_args.formatter
             )
             for each in called.entries.values()
             if each.state in (parsed_args.state or inventory.STATES)
@@ -221,31 +226,21 @@ class Show(_Asking, show.ShowOne):
         :raises ServiceGroupError: nobody knows the host
         """
         host = parsed_args.host
-        called = self.call(
-            parsed_args, lambda called: _is_known(called, host), {host}
-        )
+        called = self.call(parsed_args, host, {host})
         entry = called.entries.get(host)
         if entry is None:
             raise exceptions.ServiceGroupError(_unknown(parsed_args, called))
         self.tell_doubts(called, _UNFORCED)
         self.status = 0 if entry.is_up else 1
-        if not _facts.is_known(entry):
+        if not _cells.is_known(entry):
             self.status = _command.ERROR
         known = {
-            **_facts.facts(entry, called),
-            **_facts.more_facts(entry, called),
+            **_cells.facts(entry, called),
+            **_cells.more_facts(entry, called),
             'Driver': self.app.conf.servicegroup_driver,
         }
         names = tuple(known)
         return names, _cells.cells(known, names, parsed_args.formatter)
-
-
-def _is_known(called: inventory.Inventory, host: str) -> bool:
-    """Tell whether there is a verdict on a host, or never will be."""
-    entry = called.entries.get(host)
-    if entry is None:
-        return _is_seen(called)
-    return _facts.is_known(entry)
 
 
 def _unknown(asked: argparse.Namespace, called: inventory.Inventory) -> str:

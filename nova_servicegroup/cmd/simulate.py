@@ -117,7 +117,7 @@ class Simulate(_command.Command, show.ShowOne):
         progress = run.Progress(self.app.stderr)
         simulation = run.Simulation(self.servicegroup, wanted, progress, force)
         try:
-            with _terminated():
+            with _command.handled([signal.SIGTERM], _end):
                 summary = simulation.run()
         finally:
             progress.close()
@@ -181,15 +181,6 @@ def _check_interval(seconds: int) -> None:
         )
 
 
-@contextlib.contextmanager
-def _terminated() -> Any:
-    """Have SIGTERM end this process as SIGINT does: in good order."""
-
-    def end(signum: int, frame: object) -> None:
-        raise SystemExit(128 + signum)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _end(signum: int, frame: object) -> None:
+    """End this process in good order, as SIGINT does."""
+    raise SystemExit(128 + signum)
