@@ -27,7 +27,6 @@ from oslo_log import log as logging
 from nova_servicegroup import background
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.common import registering
-from nova_servicegroup.drivers.db import leaving
 from nova_servicegroup.drivers.db import reading
 from nova_servicegroup.drivers.db import registration
 from nova_servicegroup import exceptions
@@ -143,7 +142,7 @@ class DatabaseDriver(registering.RegisteringDriver):
         super().__init__(conf)
         self._down_time = self.found_within = opts.service_down_time(conf)
         self._rules = reading.rules(conf)
-        self._workers = leaving.Workers()
+        self._workers = registration.Workers()
         self._readers = process.PerProcess(lambda: _Readers(self))
         # Those that were used last, perhaps by a parent process: by the cell
         # and topic of a record, or by its UUID and topic.

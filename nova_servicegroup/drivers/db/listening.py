@@ -17,12 +17,12 @@ from collections.abc import Callable, Sequence
 import functools
 import threading
 import time
-from typing import Any
+from typing import Any, Protocol
 
 import oslo_messaging as messaging
 from oslo_messaging.rpc import server as rpc_server
 
-from nova_servicegroup.drivers.db import relay
+from nova_servicegroup.drivers.db import messages
 
 #: One UPDATE takes so many heartbeats.
 BATCH = 1000
@@ -46,8 +46,15 @@ _YIELD = 0.01
 #: Seconds in which a listener ends that is stopped.
 _STOP_TIMEOUT = 1.0
 
-#: What takes a batch, and the seconds for which it may have waited.
-Take = Callable[[Sequence[Any], float], None]
+
+class Receiver(Protocol):
+    """What batches are handed over to."""
+
+    def take(self, incoming: Sequence[Any], waited: float) -> None:
+        """Take a batch.
+
+        :param waited: the seconds for which it may have waited
+        """
 
 
 class Drain:
@@ -137,9 +144,9 @@ class Drain:
 class Server(rpc_server.RPCServer):  # type: ignore[misc]
     """An RPC server that hands over what it receives in batches."""
 
-    def __init__(self, *args: Any, take: Take, gather: float) -> None:
+    def __init__(self, *args: Any, receiver: Receiver, gather: float) -> None:
         super().__init__(*args)
-        self._take = take
+        self._receiver = receiver
         self._gather = gather
         # Not every messaging driver can be read so; the others gather by
         # themselves.
@@ -153,7 +160,9 @@ class Server(rpc_server.RPCServer):  # type: ignore[misc]
         return made
 
     def _on_incoming(self, incoming: Sequence[Any]) -> None:
-        self._take(incoming, self._drain.waited if self._drain else 0.0)
+        self._receiver.take(
+            incoming, self._drain.waited if self._drain else 0.0
+        )
 
     def abandon(self) -> None:
         """End at once, and leave to others what was not read."""
@@ -164,7 +173,11 @@ class Server(rpc_server.RPCServer):  # type: ignore[misc]
 
 
 def make_server(
-    transport: Any, host: str, executor: str, take: Take, gather: float
+    transport: Any,
+    host: str,
+    executor: str,
+    receiver: Receiver,
+    gather: float,
 ) -> Server:
     """Return a server that has not been started.
 
@@ -176,10 +189,10 @@ def make_server(
     made: Server = messaging.get_rpc_server(
         transport,
         messaging.Target(
-            topic=relay.TOPIC, server=host, version=relay.VERSION
+            topic=messages.TOPIC, server=host, version=messages.VERSION
         ),
         [],
         executor=executor,
-        server_cls=functools.partial(Server, take=take, gather=gather),
+        server_cls=functools.partial(Server, receiver=receiver, gather=gather),
     )
     return made

@@ -25,6 +25,7 @@ import time
 from oslo_log import log as logging
 
 from nova_servicegroup import exceptions
+from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
 
@@ -41,19 +42,18 @@ _AHEAD = 20.0
 class Looks:
     """Compares what collectors have said with the record.
 
-    :param read: returns what changes with each heartbeat in the record.
-        :raises ServiceGroupError: it cannot be read
+    :param service: whose record it is
     :param gap: seconds in which a heartbeat comes for certain
     """
 
     def __init__(
         self,
-        read: Callable[[], object],
+        service: services.Recorded,
         gap: float,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._read = read
+        self._service = service
         self._gap = max(gap, _AHEAD)
         self._clock = clock
         self._due = clock() + _SPREAD * random.uniform(0, 1)
@@ -93,7 +93,7 @@ class Looks:
 
     def _look(self) -> object:
         try:
-            return self._read()
+            return self._service.read_heartbeat()
         except exceptions.BackendError as error:
             LOG.debug('The own record cannot be read: %s', error)
             return None

@@ -16,10 +16,12 @@ import abc
 from collections.abc import Callable
 import random
 import time
+from typing import Any
 
 from oslo_log import log as logging
 
 from nova_servicegroup.drivers.db import looking
+from nova_servicegroup.drivers.db import messages
 from nova_servicegroup.drivers.db import relay
 from nova_servicegroup.drivers.db import store
 from nova_servicegroup.drivers.db import ways
@@ -129,12 +131,11 @@ class Relay(Nova):
         rules = ways.Rules(service.report_interval, down_time)
         self._state = ways.first(rules, clock())
         self._collected: bool | None = None
-        read = getattr(service, 'read_heartbeat', None)
-        self._looks = (
-            None
-            if read is None
-            else looking.Looks(read, 3 * rules.interval, clock=clock)
-        )
+        self._looks: looking.Looks | None = None
+        if hasattr(service, 'read_heartbeat'):
+            recorded: Any = service
+            gap = 3 * rules.interval
+            self._looks = looking.Looks(recorded, gap, clock=clock)
 
     def beat(self) -> float:
         """Write one heartbeat; return for how long to put off the next.
@@ -161,7 +162,7 @@ class Relay(Nova):
         if begun < self._state.ask_at:
             self._go_on(ways.Kind.RESTING, begun)
             return exceptions.BackendError(
-                relay.TOPIC, 'was of no use a moment ago'
+                messages.TOPIC, 'was of no use a moment ago'
             )
         try:
             there = self._client.beat(self._service.record_id, self._wait())
@@ -202,7 +203,7 @@ class Relay(Nova):
             )
         self._go_on(ways.Kind.UNWRITTEN, begun)
         return exceptions.BackendError(
-            relay.TOPIC, 'it says that a record is gone which is there'
+            messages.TOPIC, 'it says that a record is gone which is there'
         )
 
     def _look(self, begun: float) -> exceptions.BackendError | None:
@@ -218,10 +219,10 @@ class Relay(Nova):
             'record shows none. Somebody else reads the queue %s, or a '
             'nova-conductor writes to another database.',
             self._name,
-            relay.TOPIC,
+            messages.TOPIC,
         )
         self._go_on(ways.Kind.UNWRITTEN, begun)
-        return exceptions.BackendError(relay.TOPIC, 'writes nothing')
+        return exceptions.BackendError(messages.TOPIC, 'writes nothing')
 
     def _save(self) -> None:
         """Have Nova write it.

@@ -19,6 +19,7 @@ from typing import Any
 
 import fixtures
 
+from nova_servicegroup.drivers.db import calls
 from nova_servicegroup.drivers.db import collector
 from nova_servicegroup.drivers.db import listening
 from nova_servicegroup.drivers.db import messages
@@ -220,8 +221,8 @@ class FakeServer:
 
     error: Exception | None = None
 
-    def __init__(self, take: listening.Take) -> None:
-        self.take = take
+    def __init__(self, receiver: listening.Receiver) -> None:
+        self.take = receiver.take
         self.started = self.stopped = self.abandoned = 0
 
     def start(self) -> None:
@@ -270,9 +271,9 @@ class CollectorTest(base.TestCase):
         self.addCleanup(self.collector.stop)
 
     def _make_server(
-        self, transport: Any, host: str, how: str, take: Any, gather: float
+        self, transport: Any, host: str, how: str, to: Any, gather: float
     ) -> FakeServer:
-        self.servers.append(FakeServer(take))
+        self.servers.append(FakeServer(to))
         return self.servers[-1]
 
     def _probe(self) -> float:
@@ -365,7 +366,7 @@ class CollectorTest(base.TestCase):
         for _ in range(writing.WRITERS):
             self.give(heartbeat(8))
         self.pass_time(600)
-        self.assertLessEqual(self.probes, 2 * writing.MOST_HUNG)
+        self.assertLessEqual(self.probes, 2 * calls.MOST_HUNG)
         self._release()
         self.recover()
         self._await_server(2)

@@ -28,9 +28,9 @@ class LooksTest(base.TestCase):
         self.written = 0
         self.reads = 0
         self.error: Exception | None = None
-        self.looks = looking.Looks(self.read, 3 * INTERVAL, clock=self.clock)
+        self.looks = looking.Looks(self, 3 * INTERVAL, clock=self.clock)
 
-    def read(self) -> int:
+    def read_heartbeat(self) -> int:
         self.reads += 1
         if self.error is not None:
             raise self.error

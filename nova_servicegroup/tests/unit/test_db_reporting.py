@@ -19,7 +19,6 @@ import fixtures
 
 from nova_servicegroup.drivers.common import backoff
 from nova_servicegroup.drivers.db import collector
-from nova_servicegroup.drivers.db import leaving
 from nova_servicegroup.drivers.db import registration
 from nova_servicegroup.drivers.db import relay
 from nova_servicegroup.drivers.db import routes
@@ -561,7 +560,7 @@ class LeavingTest(ReportingTest):
             'compute',
             self.service,
             DOWN,
-            leaving.Workers(),
+            registration.Workers(),
             self.leave_on_stop,
         )
         made.start()
