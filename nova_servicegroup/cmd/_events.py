@@ -12,7 +12,7 @@
 
 """What happens in a group and to its backend, and how that is shown."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import json
 import os
@@ -75,26 +75,15 @@ Event = Begun | Lost | Recovered | watcher.Transition
 
 
 class Watch:
-    """Watches one group, and the contact with its backend.
-
-    :param clock: see watcher.Watcher
-    :param wall: see watcher.Watcher
-    """
+    """Watches one group, and the contact with its backend."""
 
     def __init__(
         self,
         servicegroup: api.API,
         group: str,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
     ) -> None:
         self.group = group
-        self._watcher = watcher.Watcher(
-            servicegroup, group, clock=clock, wall=wall
-        )
-        self._clock = clock
-        self._wall = wall
+        self._watcher = watcher.Watcher(servicegroup, group)
         #: Whether the group was ever seen.
         self.begun = False
         self._lost_at: float | None = None
@@ -116,24 +105,24 @@ class Watch:
         """The seconds for which there has been no contact; None: there is."""
         if self._lost_at is None:
             return None
-        return self._clock() - self._lost_at
+        return time.monotonic() - self._lost_at
 
     def _contact(self) -> list[Event]:
         error, blind_for = self.inventory.view.error, self.blind_for
         if (error is None) == (blind_for is None):
             return []
         if error is not None:
-            self._lost_at = self._clock()
+            self._lost_at = time.monotonic()
             age = self.inventory.view.age
-            return [Lost(self._wall(), self.group, str(error), age)]
+            return [Lost(time.time(), self.group, str(error), age)]
         self._lost_at = None
-        return [Recovered(self._wall(), self.group, blind_for or 0.0)]
+        return [Recovered(time.time(), self.group, blind_for or 0.0)]
 
     def _begin(self) -> list[Event]:
         if self.begun or self.inventory.view.age is None:
             return []
         self.begun = True
-        return [Begun(self._wall(), self.group, self.inventory.count())]
+        return [Begun(time.time(), self.group, self.inventory.count())]
 
 
 _COLOURS = {

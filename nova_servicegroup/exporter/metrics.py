@@ -16,10 +16,10 @@ The documentation has the same list.
 """
 
 import collections
-from collections.abc import Callable
 import functools
 from importlib import metadata
 import itertools
+import time
 from typing import Any
 
 import prometheus_client
@@ -33,24 +33,20 @@ WINDOW = 1800.0
 
 
 class Flapping:
-    """The services of one group that go down again and again.
+    """The services of one group that go down again and again."""
 
-    :param clock: monotonic, in seconds
-    """
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         # The last times at which each went down, at most TIMES of them.
         self._downs: dict[str, collections.deque[float]] = {}
 
     def note(self, host: str) -> None:
         """Note that the service of a host has just gone down."""
         downs = self._downs.setdefault(host, collections.deque(maxlen=TIMES))
-        downs.append(self._clock())
+        downs.append(time.monotonic())
 
     def count(self) -> int:
         """Return how many services flap."""
-        since = self._clock() - WINDOW
+        since = time.monotonic() - WINDOW
         self._downs = {
             host: downs
             for host, downs in self._downs.items()

@@ -12,7 +12,6 @@
 
 """Serves metrics over HTTP, with or without TLS."""
 
-from collections.abc import Callable
 import contextlib
 import socket
 import socketserver
@@ -46,12 +45,10 @@ class Connections:
         longest: float,
         *,
         wait: float = _WAIT,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._most = most
         self._longest = longest
         self._wait = wait
-        self._clock = clock
         # When each has begun, the oldest first.
         self._begun: dict[socket.socket, float] = {}
         self._ended = threading.Condition()
@@ -67,7 +64,7 @@ class Connections:
                 _cut(next(iter(self._begun)))
             if not self._ended.wait_for(self._has_room, self._wait):
                 return False
-            self._begun[connection] = self._clock()
+            self._begun[connection] = time.monotonic()
         return True
 
     def leave(self, connection: socket.socket) -> None:
@@ -80,7 +77,7 @@ class Connections:
         """Cut those that have taken too long. Their threads end by it."""
         with self._ended:
             for connection, begun in self._begun.items():
-                if self._clock() - begun < self._longest:
+                if time.monotonic() - begun < self._longest:
                     return
                 _cut(connection)
 

@@ -13,7 +13,7 @@
 
 """Keeps the metrics of one group."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 import time
 from typing import Any
 
@@ -44,18 +44,12 @@ class Watch:
         servicegroup: api.API,
         group: str,
         kept: metrics.Metrics,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
     ) -> None:
         self.group = group
-        self._watcher = watcher.Watcher(
-            servicegroup, group, clock=clock, wall=wall
-        )
+        self._watcher = watcher.Watcher(servicegroup, group)
         self._metrics = kept
-        self._flapping = metrics.Flapping(clock)
-        self._clock = clock
-        self._confirmed = clock()
+        self._flapping = metrics.Flapping()
+        self._confirmed = time.monotonic()
         self._failed = True
         self._begun: float | None = None
         kept.prepare(group)
@@ -69,20 +63,20 @@ class Watch:
 
     def age(self) -> float:
         """Return the seconds since the group was confirmed, or the start."""
-        return self._clock() - self._confirmed
+        return time.monotonic() - self._confirmed
 
     def is_blind(self) -> bool:
         """Tell whether the last look saw nothing, or the present one hangs."""
         begun = self._begun
-        hangs = begun is not None and self._clock() - begun > _PATIENCE
+        hangs = begun is not None and time.monotonic() - begun > _PATIENCE
         return self._failed or hangs
 
     def look(self) -> None:
         """Look at the group once. Never raises."""
-        begun = self._begun = self._clock()
+        begun = self._begun = time.monotonic()
         changes = self._watcher.look()
         self._begun = None
-        self._series('refresh_seconds').observe(self._clock() - begun)
+        self._series('refresh_seconds').observe(time.monotonic() - begun)
         if self.seen is not None:
             self._take(self.seen)
         for each in changes:
@@ -94,7 +88,7 @@ class Watch:
 
     def _take(self, seen: inventory.Inventory) -> None:
         if seen.view.age is not None:
-            self._confirmed = self._clock() - seen.view.age
+            self._confirmed = time.monotonic() - seen.view.age
         self._failed = seen.view.error is not None
         self._series('backend_errors').inc(self._failed)
         self._series('services_table_readable').set(seen.unregistered is None)

@@ -19,7 +19,6 @@ long one of them was frozen or cut off. Who leads stays the leader until it
 publishes no more. See Candidates.
 """
 
-from collections.abc import Callable
 import dataclasses
 import math
 import time
@@ -191,21 +190,18 @@ class Election(Alone):
         outbox: outbox.Outbox,
         peer_group: peers.PeerGroup,
         slack: float,
-        *,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._candidates = Candidates(peer_group.expiry)
         super().__init__(outbox, self._candidates.lease / 3)
         self._peer_group = peer_group
         self._slack = slack
-        self._clock = clock
         self._until = -math.inf
         self._role: str | None = None
-        self._outage = loop.Outage(self._candidates.lease, clock=clock)
+        self._outage = loop.Outage(self._candidates.lease)
 
     def leads(self) -> bool:
         """See Alone."""
-        return self._clock() < self._until
+        return time.monotonic() < self._until
 
     def leave(self, wait: float) -> None:
         """See Alone."""
@@ -233,7 +229,7 @@ class Election(Alone):
         self._candidates.take(meeting)
         if self._candidates.give_way(meeting, self._role == _LEADS):
             self._follow(meeting)
-        elif self._clock() - meeting.asked < self._candidates.lease:
+        elif time.monotonic() - meeting.asked < self._candidates.lease:
             # Later, what was seen there may not be true any more.
             self._lead(meeting)
         self._candidates.attended(meeting)

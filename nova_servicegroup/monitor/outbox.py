@@ -24,7 +24,7 @@ Of one member nothing is sent while something is not published. So two
 different transitions never get the same id.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 import dataclasses
 import threading
 import time
@@ -69,8 +69,7 @@ class Outbox:
     May be used by several threads.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._lock = threading.RLock()
         # What was seen last: UP, DOWN; or HELD, and never another state.
         self._states: dict[publication.Key, str] = {}
@@ -116,7 +115,7 @@ class Outbox:
             self._add(change, state)
 
     def _add(self, change: watcher.Transition, state: str) -> None:
-        entry = Entry(change, state, self._clock())
+        entry = Entry(change, state, time.monotonic())
         if state == self._last(entry.key):
             return
         entries = self._waiting.setdefault(entry.key, [])
@@ -187,7 +186,7 @@ class Outbox:
     def to_publish(self) -> publication.Publication:
         """Return what a leader has to publish."""
         with self._lock:
-            now = self._clock()
+            now = time.monotonic()
             seen = (entries[0].seen for entries in self._waiting.values())
             return publication.Publication(
                 self._term, now - min(seen, default=now), dict(self._counts)

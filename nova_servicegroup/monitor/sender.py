@@ -12,10 +12,8 @@
 
 """Sends notifications with oslo.messaging, and knows whether they went."""
 
-from collections.abc import Callable
 import datetime
 import logging as std_logging
-import time
 from typing import Any
 
 from oslo_config import cfg
@@ -177,15 +175,13 @@ class Announcer(loop.Loop):
         outbox: outbox.Outbox,
         place: election.Alone,
         deliverer: Sender,
-        *,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__('announce', _INTERVAL)
         self._outbox = outbox
         self._election = place
         self._sender = deliverer
-        self._rest = backoff.Rest(_LONGEST, clock=clock)
-        self._outage = loop.Outage(clock=clock)
+        self._rest = backoff.Rest(_LONGEST)
+        self._outage = loop.Outage()
 
     def work(self) -> None:
         """Send what is due, as far as it is possible now."""

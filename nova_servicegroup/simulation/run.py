@@ -12,7 +12,6 @@
 
 """The course of a simulation."""
 
-from collections.abc import Callable
 import enum
 import time
 from typing import Any, NamedTuple, TextIO
@@ -42,11 +41,8 @@ _LINE_INTERVAL = 10.0
 class Progress:
     """A bar on a terminal; now and then a line on a pipe."""
 
-    def __init__(
-        self, out: TextIO, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, out: TextIO) -> None:
         self._out = out
-        self._clock = clock
         self._bar = out.isatty()
         self._phase = ''
         self._due = 0.0
@@ -60,8 +56,8 @@ class Progress:
             return
         if self._bar:
             self._draw(text, done / total if total else 1.0, new)
-        elif new or over or self._clock() >= self._due:
-            self._due = self._clock() + _LINE_INTERVAL
+        elif new or over or time.monotonic() >= self._due:
+            self._due = time.monotonic() + _LINE_INTERVAL
             self._out.write(f'{text}\n')
         self._phase, self._shown = phase, text
         self._out.flush()
@@ -78,6 +74,13 @@ class Progress:
             self._out.write('\n')
         done = '#' * round(_BAR_WIDTH * min(1.0, share))
         self._out.write(f'\r[{done:.<{_BAR_WIDTH}}] {text}\033[K')
+
+
+class _Watcher(watcher.Watcher):
+    """A watcher whose transitions have times of the clock of processes."""
+
+    def _now(self) -> float:
+        return time.monotonic()
 
 
 class _Phase(enum.Enum):
@@ -122,10 +125,7 @@ class Simulation:
         self._force = force
         self._pause = conf.servicegroup.refresh_interval / 2
         self._results = results.Results(wanted)
-        # The times of processes and of transitions are of one clock.
-        self._watcher = watcher.Watcher(
-            servicegroup, wanted.group, wall=time.monotonic
-        )
+        self._watcher = _Watcher(servicegroup, wanted.group)
         self._held_since = 0.0
         self._hold_time = float(opts.hold_time(conf))
         self._promised = results.promise(

@@ -14,7 +14,7 @@
 """All services of a group: its members, and who is registered with Nova."""
 
 import collections
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 import dataclasses
 import math
 import time
@@ -105,12 +105,9 @@ class Reader:
         self,
         servicegroup: api.API,
         group: str,
-        *,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.group = group
         self._api = servicegroup
-        self._clock = clock
         self._records: list[services.ServiceRef] = []
         self._error: exceptions.BackendError | None = None
         self._due = -math.inf
@@ -156,7 +153,7 @@ class Reader:
         return base.HELD if up else base.DOWN
 
     def _read_records(self) -> None:
-        begun = self._clock()
+        begun = time.monotonic()
         if begun < self._due:
             return
         try:
@@ -175,7 +172,7 @@ class Reader:
             self._records = found
         hosts = [each['host'] for each in self._records]
         self._api.driver.expect(self.group, hosts)
-        taken = self._clock() - begun
+        taken = time.monotonic() - begun
         self._due = begun + max(_INTERVAL, taken / _SHARE)
 
 

@@ -86,14 +86,9 @@ class ExporterCase(test_watcher.WatchedTest):
         self.driver.tell(a='up', b='up')
         self.api.driver = self.driver
         self.wall = base.Clock(test_watcher.WALL)
+        self.set_time(self.wall)
         self.metrics = metrics.Metrics('zk')
-        self.watch = watch.Watch(
-            self.api,
-            'compute',
-            self.metrics,
-            clock=self.clock,
-            wall=self.wall,
-        )
+        self.watch = watch.Watch(self.api, 'compute', self.metrics)
         self.metrics.registry.register(watch.HostMetrics([self.watch]))
         self.canary = service.Canary(self.api, 'here', self)
         self.metrics.registry.register(self.canary)
@@ -400,7 +395,8 @@ class ServiceTest(ExporterCase):
 class ConnectionsTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.open = server.Connections(2, 10.0, wait=0.0, clock=self.clock)
+        self.set_time()
+        self.open = server.Connections(2, 10.0, wait=0.0)
         self.ends = [self.pair() for _ in range(3)]
 
     def pair(self) -> tuple[socket.socket, socket.socket]:
@@ -468,7 +464,7 @@ class ServerTest(ExporterCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.open = Connections(3, 10.0, clock=self.clock)
+        self.open = Connections(3, 10.0)
         self.served = server.Server(
             '127.0.0.1', 0, self.metrics.registry, None, self.open
         )

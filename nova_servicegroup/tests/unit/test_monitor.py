@@ -21,11 +21,13 @@ from typing import Any
 from unittest import mock
 import uuid
 
+import fixtures
 from tooz import coordination
 
 import nova_servicegroup
 from nova_servicegroup import api
 from nova_servicegroup.drivers import base as drivers
+from nova_servicegroup.drivers.common import backoff
 from nova_servicegroup.drivers.common import connections
 from nova_servicegroup.drivers.common import peers
 from nova_servicegroup import exceptions
@@ -117,12 +119,16 @@ class Lead:
 class AnnouncerTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.book = outbox.Outbox(clock=self.clock)
+        self.set_time()
+        self.useFixture(
+            fixtures.MockPatchObject(
+                backoff.Rest.__init__, '__kwdefaults__', {'clock': self.clock}
+            )
+        )
+        self.book = outbox.Outbox()
         self.book.begin('compute', {'a': 'up', 'b': 'up'})
         self.lead = Lead()
-        self.announcer = sender.Announcer(
-            self.book, self.lead, self.lead, clock=self.clock
-        )
+        self.announcer = sender.Announcer(self.book, self.lead, self.lead)
         for host in 'ab':
             self.book.note(
                 [watcher.Transition(0.0, 'compute', host, 'up', 'down', '')]
@@ -259,16 +265,17 @@ class ElectionTest(base.TestCase):
         self.begin()
 
     def begin(self) -> None:
+        self.set_time()
         self.backend = Backend(self.clock)
         self.places = [self.backend.monitor(each) for each in (1, 2, 3)]
         self.books = [self._book() for _ in self.places]
         self.monitors = [
-            election.Election(book, place, SLACK, clock=self.clock)
+            election.Election(book, place, SLACK)
             for book, place in zip(self.books, self.places, strict=True)
         ]
 
     def _book(self) -> outbox.Outbox:
-        book = outbox.Outbox(clock=self.clock)
+        book = outbox.Outbox()
         book.begin('compute', {'a': 'up'})
         return book
 

@@ -30,7 +30,7 @@ class Book(outbox.Outbox):
     """A outbox in which a test writes in few words."""
 
     def __init__(self, clock: base.Clock, **states: str) -> None:
-        super().__init__(clock=clock)
+        super().__init__()
         self.clock = clock
         self.ids: list[str] = []
         self.begin('compute', states)
@@ -74,6 +74,7 @@ class BookTest(base.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
+        self.set_time()
         self.book = self.make()
 
     def make(self, **states: str) -> Book:
@@ -484,6 +485,7 @@ class World:
 
 class NothingIsLostTest(base.TestCase):
     def test_consumers_that_drop_what_has_an_id_twice(self) -> None:
+        self.set_time()
         for seed in range(100):
             world = World(self.clock, random.Random(seed))
             for _ in range(world.MONITORS):

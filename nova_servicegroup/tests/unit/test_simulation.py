@@ -181,7 +181,8 @@ class LimitsTestCase(base.TestCase):
 class TimersTestCase(base.TestCase):
     def setUp(self):
         super().setUp()
-        self.timers = timers.Timers(clock=self.clock)
+        self.set_time()
+        self.timers = timers.Timers()
         self.ran = []
 
     def add(self, interval=10.0, delay=5.0, name='a', **how):
@@ -370,9 +371,10 @@ class ProgressTestCase(base.TestCase):
     def setUp(self):
         super().setUp()
         self.out = io.StringIO()
+        self.set_time()
 
     def show(self, *done, total=10):
-        progress = run.Progress(self.out, clock=self.clock)
+        progress = run.Progress(self.out)
         for each in done:
             progress.show('seen up', each, total)
             self.clock.advance(1)
