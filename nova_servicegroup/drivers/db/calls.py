@@ -44,18 +44,15 @@ class Calls:
         most: int,
         hang: float = HANG,
         most_hung: int = MOST_HUNG,
-        *,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.failed: bool | None = None
         self._name = name
         self._most = most
         self._hang = hang
         self._most_hung = most_hung
-        self._clock = clock
         self._changed = threading.Condition()
         self._begun: dict[object, float] = {}
-        self._since = clock()
+        self._since = time.monotonic()
 
     def start(self, target: Callable[..., Any], *args: Any) -> bool:
         """Begin a call, unless there are enough; tell whether it was begun.
@@ -68,7 +65,7 @@ class Calls:
             if len(self._begun) >= self._most + hung:
                 return False
             call = object()
-            self._begun[call] = self._clock()
+            self._begun[call] = time.monotonic()
         threading.Thread(
             target=target, args=(call, *args), daemon=True, name=self._name
         ).start()
@@ -77,7 +74,7 @@ class Calls:
     def renew(self, call: object) -> None:
         """Take note that a call has begun with its next part."""
         with self._changed:
-            self._begun[call] = self._clock()
+            self._begun[call] = time.monotonic()
 
     def end(self, call: object, failed: bool = False) -> None:
         """Take note that a call has ended."""
@@ -95,7 +92,7 @@ class Calls:
     def forgive(self) -> None:
         """Forget what was begun so far, except that it is under way."""
         with self._changed:
-            self.failed, self._since = None, self._clock()
+            self.failed, self._since = None, time.monotonic()
 
     def wait(self, most: int, timeout: float) -> None:
         """Wait until no more than so many are under way."""
@@ -104,7 +101,7 @@ class Calls:
 
     def _hung(self) -> list[float]:
         """Return when those were begun that hang."""
-        now = self._clock()
+        now = time.monotonic()
         return [
             each for each in self._begun.values() if now - each > self._hang
         ]

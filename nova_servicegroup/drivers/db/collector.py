@@ -16,7 +16,7 @@
 The conductor's end of the call in relay.py.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import threading
 import time
 from typing import Any
@@ -54,14 +54,9 @@ class _Probes:
     be dead; so many of them may hang.
     """
 
-    def __init__(
-        self, store: store_.Store, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, store: store_.Store) -> None:
         self._store = store
-        self._clock = clock
-        self._calls = calls.Calls(
-            'servicegroup-collector-probe', _PROBES, clock=clock
-        )
+        self._calls = calls.Calls('servicegroup-collector-probe', _PROBES)
         self._answered = threading.Event()
         self._failures = 0
         self._due = 0.0
@@ -77,7 +72,7 @@ class _Probes:
 
     def poll(self) -> bool:
         """Ask if that is due; tell whether any was answered since begin."""
-        if not self._answered.is_set() and self._clock() >= self._due:
+        if not self._answered.is_set() and time.monotonic() >= self._due:
             self._put_off()
             self._calls.start(self._run)
         return self._answered.is_set()
@@ -85,7 +80,7 @@ class _Probes:
     def _put_off(self) -> None:
         rest = backoff.backoff(self._failures, _LONGEST_REST)
         self._failures += 1
-        self._due = self._clock() + rest
+        self._due = time.monotonic() + rest
 
     def _run(self, call: object) -> None:
         try:
@@ -117,15 +112,13 @@ class Collector:
         host: str,
         executor: str,
         gather: float = GATHER,
-        *,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._transport = transport
         self._place = host, executor
         self._gather = gather
         # A heartbeat that is read later than this was not read at once.
-        self._writer = writing.Writer(store, 2 * gather + 0.5, clock=clock)
-        self._probes = _Probes(store, clock)
+        self._writer = writing.Writer(store, 2 * gather + 0.5)
+        self._probes = _Probes(store)
         self._server: listening.Server | None = self._make_server()
         self._changing = threading.Lock()
         self._ended = threading.Event()

@@ -13,7 +13,7 @@
 
 """How a collector reads the message queue."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import functools
 import threading
 import time
@@ -71,15 +71,12 @@ class Drain:
         self,
         listener: Any,
         gather: float,
-        *,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.waited = 0.0
         self._listener = listener
         self._gather = gather
-        self._clock = clock
         self._pause = gather
-        self._emptied_at = clock()
+        self._emptied_at = time.monotonic()
         self._stopping = threading.Event()
         self._drained = threading.Event()
         self._stopped = threading.Event()
@@ -103,7 +100,7 @@ class Drain:
 
     def _take(self) -> list[Any]:
         batch, emptied = self._read()
-        now = self._clock()
+        now = time.monotonic()
         self.waited = now - self._emptied_at
         if emptied and len(batch) < AHEAD:
             self._emptied_at = now
@@ -113,8 +110,8 @@ class Drain:
         """Return what is there, and whether there is nothing more."""
         batch: list[Any] = []
         # Where reading is slow, the first must not wait long for the last.
-        end = self._clock() + self._gather / 2
-        while len(batch) < BATCH and (not batch or self._clock() < end):
+        end = time.monotonic() + self._gather / 2
+        while len(batch) < BATCH and (not batch or time.monotonic() < end):
             some = self._listener.poll(batch_size=1, batch_timeout=_EMPTY)
             if not some:
                 return batch, True

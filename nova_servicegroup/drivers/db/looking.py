@@ -18,7 +18,6 @@ has not. So a service without a database asks Nova from time to time whether
 its record shows a heartbeat of late.
 """
 
-from collections.abc import Callable
 import random
 import time
 
@@ -50,13 +49,10 @@ class Looks:
         self,
         service: services.Recorded,
         gap: float,
-        *,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._service = service
         self._gap = max(gap, _AHEAD)
-        self._clock = clock
-        self._due = clock() + _SPREAD * random.uniform(0, 1)
+        self._due = time.monotonic() + _SPREAD * random.uniform(0, 1)
         # What the record showed; None: it is not known since when.
         self._shown: object = None
 
@@ -67,17 +63,17 @@ class Looks:
 
         :raises RecordDeleted: the record is gone
         """
-        if self._clock() < self._due:
+        if time.monotonic() < self._due:
             return True
         last, self._shown = self._shown, self._look()
         if last is None or self._shown is None:
-            self._due = self._clock() + self._gap
+            self._due = time.monotonic() + self._gap
             return True
         written = self._shown != last
         # When collectors are asked again that write nothing, that is soon
         # looked at.
         rest = INTERVAL * random.uniform(0.8, 1.2) if written else 0.0
-        self._shown, self._due = None, self._clock() + rest
+        self._shown, self._due = None, time.monotonic() + rest
         return written
 
     def is_gone(self) -> bool:

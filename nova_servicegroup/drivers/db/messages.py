@@ -18,7 +18,7 @@ to the message queue can send a message of any kind. One that is not a
 heartbeat is dropped and costs nothing but itself.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 import dataclasses
 import math
 import time
@@ -160,16 +160,15 @@ class Dropped:
     :ivar count: since the start
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self) -> None:
         self.count = 0
-        self._clock = clock
         self._told = 0
         self._told_at = -math.inf
 
     def note(self, reason: Malformed) -> None:
         """Count one."""
         self.count += 1
-        now = self._clock()
+        now = time.monotonic()
         if now - self._told_at < _CALM:
             return
         LOG.warning(

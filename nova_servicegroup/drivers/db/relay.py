@@ -45,33 +45,27 @@ class Clock:
     :param source: whose clock it is; None: it can only be set
     """
 
-    def __init__(
-        self,
-        source: store.Store | None = None,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, source: store.Store | None = None) -> None:
         self._source = source
-        self._clock = clock
         self._ahead: float | None = None
         self._set_at = 0.0
 
     def set(self, now: float | None) -> None:
         """Note what it shows."""
-        self._set_at = self._clock()
+        self._set_at = time.monotonic()
         self._ahead = None if now is None else now - self._set_at
 
     def read(self) -> float | None:
         """Return its time; None: it was never told."""
-        begun = self._clock()
+        begun = time.monotonic()
         if self._source is not None and (
             self._ahead is None or begun - self._set_at > _AGE
         ):
             now = self._source.now()
             # What has taken long is no longer true.
-            if self._clock() - begun <= _ERROR:
+            if time.monotonic() - begun <= _ERROR:
                 self.set(now)
-        return None if self._ahead is None else self._clock() + self._ahead
+        return None if self._ahead is None else time.monotonic() + self._ahead
 
 
 #: An old connection that has ended is found out in this time (seconds).

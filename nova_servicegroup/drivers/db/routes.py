@@ -13,7 +13,6 @@
 """By which route a service has its record say that it lives, or has left."""
 
 import abc
-from collections.abc import Callable
 import random
 import time
 from typing import Any
@@ -121,21 +120,18 @@ class Relay(Nova):
         name: str,
         transport: object,
         down_time: float,
-        *,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(service)
         self._name = name
-        self._clock = clock
         self._client = relay.Client(transport)
         rules = ways.Rules(service.report_interval, down_time)
-        self._state = ways.first(rules, clock())
+        self._state = ways.first(rules, time.monotonic())
         self._collected: bool | None = None
         self._looks: looking.Looks | None = None
         if hasattr(service, 'read_heartbeat'):
             recorded: Any = service
             gap = 3 * rules.interval
-            self._looks = looking.Looks(recorded, gap, clock=clock)
+            self._looks = looking.Looks(recorded, gap)
 
     def beat(self) -> float:
         """Write one heartbeat; return for how long to put off the next.
@@ -158,7 +154,7 @@ class Relay(Nova):
 
         :raises RecordDeleted: the record is gone
         """
-        begun = self._clock()
+        begun = time.monotonic()
         if begun < self._state.ask_at:
             self._go_on(ways.Kind.RESTING, begun)
             return exceptions.BackendError(
@@ -188,7 +184,7 @@ class Relay(Nova):
         And those go first whose last ones were late.
         """
         least = min(0.2 + 0.1 * self._state.late, 0.6)
-        may_save = self._clock() >= self._state.save_at
+        may_save = time.monotonic() >= self._state.save_at
         share = 0.4 if may_save else random.uniform(least, 0.7)
         return max(1.0, share * self._state.rules.interval)
 
@@ -211,7 +207,7 @@ class Relay(Nova):
 
         :raises RecordDeleted: the record is gone
         """
-        late = self._clock() - begun > _LOOK * self._state.rules.interval
+        late = time.monotonic() - begun > _LOOK * self._state.rules.interval
         if self._looks is None or late or self._looks.is_written():
             return None
         LOG.warning(
@@ -229,7 +225,7 @@ class Relay(Nova):
 
         :raises ServiceGroupError: it did not
         """
-        begun, kind = self._clock(), ways.Kind.UNSAVED
+        begun, kind = time.monotonic(), ways.Kind.UNSAVED
         try:
             self._service.save_heartbeat()
             kind = ways.Kind.SAVED
@@ -239,7 +235,7 @@ class Relay(Nova):
             self._looks.note_saved()
 
     def _go_on(self, kind: ways.Kind, begun: float) -> None:
-        outcome = ways.Outcome(kind, begun, self._clock(), random.random())
+        outcome = ways.Outcome(kind, begun, time.monotonic(), random.random())
         self._state = ways.next(self._state, outcome)
 
     def _tell(self, collected: bool, error: object = None) -> None:

@@ -13,7 +13,7 @@
 
 """Writes batches of heartbeats, a few at once, and never waits for a hang."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import dataclasses
 import threading
 import time
@@ -66,8 +66,7 @@ class Answers:
     waited for long would be too late, like all others after them.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: list[Answer] = []
         self._calls = calls.Calls(
@@ -75,7 +74,6 @@ class Answers:
             MOST_ANSWERING,
             _ANSWER_HANGS,
             MOST_UNANSWERED,
-            clock=clock,
         )
 
     def put(self, answers: Sequence[Answer]) -> None:
@@ -95,7 +93,7 @@ class Answers:
 
     def _next(self, call: object) -> Answer | None:
         """Return the last that somebody waits for, and forget the others."""
-        now = self._clock()
+        now = time.monotonic()
         with self._lock:
             while self._waiting:
                 answer = self._waiting.pop()
@@ -142,18 +140,13 @@ class Writer:
         self,
         store: store_.Store,
         prompt: float,
-        *,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.dropped = messages.Dropped(clock=clock)
-        self.running = calls.Calls(
-            'servicegroup-collector-write', WRITERS, clock=clock
-        )
+        self.dropped = messages.Dropped()
+        self.running = calls.Calls('servicegroup-collector-write', WRITERS)
         self._store = store
         self._prompt = prompt
-        self._clock = clock
-        self._database = relay.Clock(store, clock=clock)
-        self._answers = Answers(clock=clock)
+        self._database = relay.Clock(store)
+        self._answers = Answers()
         self._lost = False
 
     def take(self, incoming: Sequence[Any], waited: float) -> bool:
@@ -161,7 +154,7 @@ class Writer:
 
         :param waited: the seconds for which it may have waited
         """
-        since = self._clock() - waited
+        since = time.monotonic() - waited
         return self.running.start(self._write, incoming, since)
 
     def wait(self, timeout: float) -> None:
@@ -193,11 +186,11 @@ class Writer:
 
         :param since: when the first of them may have come
         """
-        came_at, now = self._clock(), self._database.read()
+        came_at, now = time.monotonic(), self._database.read()
         requests = self._requests(incoming, now)
         young = {each.heartbeat.record for each in requests if each.young}
         gone = self._store.beat(young, now) if young else set()
-        behind = self._clock() - since > self._prompt
+        behind = time.monotonic() - since > self._prompt
         now = self._database.read()
         return [
             Answer(

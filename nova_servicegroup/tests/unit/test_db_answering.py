@@ -27,7 +27,8 @@ class AnswersTest(base.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.answers = writing.Answers(clock=self.clock)
+        self.set_time()
+        self.answers = writing.Answers()
         self.sent: list[int] = []
         self.message = types.SimpleNamespace(reply=self.send)
         self.started = threading.Semaphore(0)

@@ -147,7 +147,8 @@ class WriterTest(base.TestCase):
         super().setUp()
         self.store = Store()
         self.addCleanup(self.store.release.set)
-        self.writer = writing.Writer(self.store, PROMPT, clock=self.clock)
+        self.set_time()
+        self.writer = writing.Writer(self.store, PROMPT)
 
     def take(self, batch: Sequence[Message], waited: float = GATHER) -> None:
         self.assertTrue(self.writer.take(batch, waited))
@@ -264,8 +265,9 @@ class CollectorTest(base.TestCase):
         self.addCleanup(self._release)
         self.store.now = self._probe  # type: ignore[method-assign]
         self.transport = Transport()
+        self.set_time()
         self.collector = collector.Collector(
-            self.transport, self.store, 'host', 'threading', clock=self.clock
+            self.transport, self.store, 'host', 'threading'
         )
         self.collector.start()
         self.addCleanup(self.collector.stop)
@@ -451,7 +453,8 @@ class DrainTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.listener = Listener(self.clock)
-        self.drain = listening.Drain(self.listener, 0.0, clock=self.clock)
+        self.set_time()
+        self.drain = listening.Drain(self.listener, 0.0)
         self.drain._gather = GATHER
 
     def poll(self, *, after: float = GATHER) -> int:

@@ -28,7 +28,8 @@ class LooksTest(base.TestCase):
         self.written = 0
         self.reads = 0
         self.error: Exception | None = None
-        self.looks = looking.Looks(self, 3 * INTERVAL, clock=self.clock)
+        self.set_time()
+        self.looks = looking.Looks(self, 3 * INTERVAL)
 
     def read_heartbeat(self) -> int:
         self.reads += 1
