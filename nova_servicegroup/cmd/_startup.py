@@ -60,15 +60,8 @@ def read(
 
     :raises ConfigurationFileError: one cannot be read
     """
-    words = [
-        word
-        for option, values in (
-            ('--config-file', files),
-            ('--config-dir', directories),
-        )
-        for value in values or ()
-        for word in (option, value)
-    ]
+    words = [f'--config-file={each}' for each in files or ()]
+    words += [f'--config-dir={each}' for each in directories or ()]
     try:
         # The words of a command are not for Nova's parser.
         conf(words, project='nova', prog='nova-servicegroup')
@@ -155,7 +148,7 @@ def _databases(conf: cfg.ConfigOpts) -> finding.Databases | None:
     with contextlib.suppress(Exception):
         if not database.open_database(conf):
             return None
-    # What is in the way is told to whoever asks.
+    # Whoever asks for them gets the reason.
     return functools.partial(database.databases, conf)
 
 

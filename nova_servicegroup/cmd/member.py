@@ -62,7 +62,7 @@ class _Asking(_command.Command):
         host: str | None,
         detailed: base.Detailed,
     ) -> inventory.Inventory:
-        """Read the inventory until it tells enough, or the wait is over.
+        """Read the inventory until it has enough, or the wait is over.
 
         :param host: of which a verdict is wanted; None: of whomever is seen
         :param detailed: see base.Detailed
@@ -75,7 +75,7 @@ class _Asking(_command.Command):
             called = calls.call()
         return _detail(calls, detailed) if detailed else called
 
-    def tell_doubts(
+    def warn_of_doubts(
         self, called: inventory.Inventory, without_table: str
     ) -> None:
         """Say in a line what could not be seen, and why, if anything.
@@ -84,9 +84,9 @@ class _Asking(_command.Command):
         """
         view = called.view
         if view.error is not None:
-            self.tell(_blind(called))
+            self.warn(_blind(called))
         elif called.unregistered is not None:
-            self.tell(f'{without_table} ({called.unregistered}).')
+            self.warn(f'{without_table} ({called.unregistered}).')
 
 
 def _presumed(called: inventory.Inventory) -> int:
@@ -97,7 +97,7 @@ def _presumed(called: inventory.Inventory) -> int:
 def _detail(
     calls: inventory.Reader, detailed: base.Detailed
 ) -> inventory.Inventory:
-    """Read the inventory in detail; again while a slow backend tells more."""
+    """Read the inventory in detail; again while a slow backend has more."""
     unplaced = -1
     for _ in range(_ROUNDS):
         called = calls.call(detailed)
@@ -180,11 +180,11 @@ class List(_Asking, lister.Lister):
     ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """See cliff."""
         called = self.call(parsed_args, None, parsed_args.long)
-        self.tell_doubts(called, _UNLISTED)
+        self.warn_of_doubts(called, _UNLISTED)
         if called.view.age is None:
             self.status = _command.ERROR
         elif presumed := _presumed(called):
-            self.tell(
+            self.warn(
                 f'{presumed} hosts are presumed up: the backend does not know '
                 'yet who is missing.'
             )
@@ -230,7 +230,7 @@ class Show(_Asking, show.ShowOne):
         entry = called.entries.get(host)
         if entry is None:
             raise exceptions.ServiceGroupError(_unknown(parsed_args, called))
-        self.tell_doubts(called, _UNFORCED)
+        self.warn_of_doubts(called, _UNFORCED)
         self.status = 0 if entry.is_up else 1
         if not _cells.is_known(entry):
             self.status = _command.ERROR

@@ -99,7 +99,7 @@ class Simulate(_command.Command, show.ShowOne):
         check_driver(self.app.conf.servicegroup_driver, driver)
         _check_interval(self.app.conf.report_interval)
         for line in limits.check(driver, wanted, limits.machine()):
-            self.tell(line)
+            self.warn(line)
         summary = self._simulate(wanted, parsed_args.force)
         return tuple(summary), tuple(summary.values())
 
@@ -122,7 +122,7 @@ class Simulate(_command.Command, show.ShowOne):
         finally:
             progress.close()
         for line in simulation.failures():
-            self.tell(line)
+            self.warn(line)
         self.status = 0 if simulation.passed else FAILED
         return summary
 

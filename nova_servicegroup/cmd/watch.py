@@ -118,7 +118,7 @@ class Watch(_command.Command):
             try:
                 while True:
                     events = [one for each in watches for one in each.look()]
-                    self._tell_doubts(watches)
+                    self._warn_of_doubts(watches)
                     screen.show(events, watches)
                     # From here on: sooner, nothing would be read anew.
                     left = end - time.monotonic()
@@ -127,12 +127,12 @@ class Watch(_command.Command):
             finally:
                 screen.close()
 
-    def _tell_doubts(self, watches: Sequence[_events.Watch]) -> None:
+    def _warn_of_doubts(self, watches: Sequence[_events.Watch]) -> None:
         """Say, once, that Nova's services table cannot be read, and why."""
         reasons = [each.inventory.unregistered for each in watches]
         if any(reasons) and not self._has_said:
             self._has_said = True
-            self.tell(
+            self.warn(
                 'Hosts that are down already are not counted, and who is '
                 f'forced down is not known ({next(filter(None, reasons))}).'
             )

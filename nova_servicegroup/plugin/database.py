@@ -42,7 +42,7 @@ def load_nova() -> 'cfg.ConfigOpts':
 def open_database(conf: 'cfg.ConfigOpts') -> bool:
     """Open Nova's databases, outside of Nova's own programs; once.
 
-    A command tells of a database that is away, and does not wait for it as
+    A command says that a database is away, and does not wait for it as
     a service does.
 
     :returns: whether conf names a database

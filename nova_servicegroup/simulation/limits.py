@@ -91,7 +91,7 @@ def _cgroup() -> Iterator[tuple[int, str]]:
 
 
 def _number(file: pathlib.Path, field: int = 0) -> int | None:
-    """Return a number that the kernel tells; None: it tells none."""
+    """Return a number from a file of the kernel; None: it has none."""
     try:
         return int(file.read_text().split()[field].rpartition('/')[2])
     except (OSError, ValueError, IndexError):

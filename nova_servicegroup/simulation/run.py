@@ -161,7 +161,7 @@ class Simulation:
         try:
             records = self._api.driver.read_records(self._plan.group)
         except exceptions.BackendError:
-            # Nobody here can know more than the group itself tells.
+            # Nobody here can know more than the group itself says.
             records = []
         plan.check_group(
             self._plan.group,
@@ -171,7 +171,7 @@ class Simulation:
         )
 
     def _read(self) -> base.View:
-        """Return the group, once the backend has told of it.
+        """Return the group, once the backend has confirmed it.
 
         :raises BackendError: it does not
         """

@@ -66,7 +66,7 @@ class Entry:
     def since(self) -> float | None:
         """When its oldest process joined, in seconds since the epoch.
 
-        None: it is down, or it cannot be told.
+        None: it is down, or that is not known.
         """
         if self.member is None or not self.member.up:
             return None
@@ -199,6 +199,6 @@ def _pairs(
 def _of_record(
     members: Sequence[base.Member], record: services.ServiceRef
 ) -> base.Member | None:
-    """Return the member of a record; the backend may not tell cells."""
+    """Return the member of a record; the backend may not know cells."""
     cell = services.cell_of(record)
     return next((each for each in members if each.cell in (None, cell)), None)

@@ -53,7 +53,7 @@ class Transition:
 class Watcher:
     """Watches one group.
 
-    The first look that the backend answers tells who is there; that somebody
+    The first look that the backend answers shows who is there; that somebody
     is up then is no transition. A host that the backend has no more is down
     for as long as Nova knows it, or, where the services table cannot be read,
     for ever.

@@ -107,7 +107,7 @@ class _Readers(dict[_Key, reading.TableReader]):
     ) -> list[reading.TableReader]:
         """Return the reader of a record's cell, or all that may be it.
 
-        nova-scheduler asks with plain dicts, which do not tell the cell.
+        nova-scheduler asks with plain dicts, which do not have the cell.
 
         :raises BackendError: the cells are not known
         """
@@ -174,7 +174,7 @@ class DatabaseDriver(registering.RegisteringDriver):
             beat = _last_beat(service_ref)
             if beat is None:
                 return False
-            # A plain record does not tell its cell.
+            # A plain record does not have its cell.
             place = services.cell_of(service_ref)
             place = place or services.number_of(service_ref)
             key = place, service_ref['topic']

@@ -107,7 +107,7 @@ def is_young(sent: float | None, now: float | None) -> bool:
     time, seems to have been: it is answered with that time, and sent again.
 
     :param sent: when it was sent; None: it does not say so
-    :param now: the database's time; None: it cannot be told
+    :param now: the database's time; None: it is not known
     """
     if sent is None:
         return False
@@ -117,7 +117,7 @@ def is_young(sent: float | None, now: float | None) -> bool:
 class Answer(NamedTuple):
     """What a collector has answered.
 
-    :ivar now: the database's time; None: it cannot tell
+    :ivar now: the database's time; None: it is not known
     :ivar taken: whether the heartbeat was not too old, and was written
     :ivar gone: whether there is no such record
     :ivar behind: whether the collector has more to do than it can
@@ -155,27 +155,27 @@ def read_answer(answer: object) -> Answer:
 
 
 class Dropped:
-    """Counts the messages that were dropped, and tells of them now and then.
+    """Counts the messages that were dropped, and logs them now and then.
 
     :ivar count: since the start
     """
 
     def __init__(self) -> None:
         self.count = 0
-        self._told = 0
-        self._told_at = -math.inf
+        self._logged = 0
+        self._logged_at = -math.inf
 
     def note(self, reason: Malformed) -> None:
         """Count one."""
         self.count += 1
         now = time.monotonic()
-        if now - self._told_at < _CALM:
+        if now - self._logged_at < _CALM:
             return
         LOG.warning(
             '%d messages in the queue %s were dropped, which are no '
             'heartbeats (%s). Somebody else writes to it.',
-            self.count - self._told,
+            self.count - self._logged,
             TOPIC,
             reason,
         )
-        self._told, self._told_at = self.count, now
+        self._logged, self._logged_at = self.count, now

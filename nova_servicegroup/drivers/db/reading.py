@@ -57,7 +57,7 @@ def time_of_day() -> float:
 class _Clock:
     """The database's clock, as the difference to the observer's own.
 
-    :ivar ahead: seconds; NaN: it was never told
+    :ivar ahead: seconds; NaN: it was never read
     :ivar until: when it is to be asked again
     :ivar doubted_until: it went back, so until then what it has written before
         may look young
@@ -157,9 +157,9 @@ class TableReader(observer.Source):
         """
         up = self.observer.is_up(host)
         now, database = self._clock(), self._database
-        # Its clock may never have been told.
-        told = not math.isnan(database.ahead)
-        wall = now + database.ahead if told else time_of_day()
+        # Its clock may never have been read.
+        unread = math.isnan(database.ahead)
+        wall = time_of_day() if unread else now + database.ahead
         young = -ages.AHEAD <= wall - beat <= self._judge.rules.down_time
         doubtful = database.doubts(now) or (
             membership.canonical(host) in self._judge.ahead

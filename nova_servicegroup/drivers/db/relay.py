@@ -14,7 +14,7 @@
 
 It carries the number of a record and nothing of Nova's, and comes back when
 the heartbeat is written. Its timeout is also the message's time to live; and
-it says when it was sent, by the database's clock as the last answer told it,
+it says when it was sent, by the database's clock as of the last answer,
 or at first by the sender's own. So one that was stuck on its way, in a frozen
 message queue or process, cannot make a dead service look alive. And it says
 how long its sender waits, since nobody need answer it later.
@@ -56,7 +56,7 @@ class Clock:
         self._ahead = None if now is None else now - self._set_at
 
     def read(self) -> float | None:
-        """Return its time; None: it was never told."""
+        """Return its time; None: it was never set."""
         begun = time.monotonic()
         if self._source is not None and (
             self._ahead is None or begun - self._set_at > _AGE

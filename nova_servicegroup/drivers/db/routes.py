@@ -141,7 +141,7 @@ class Relay(Nova):
         """
         error = self._ask_collector()
         if self._state.way is ways.Way.NOVA:
-            self._tell(False, error)
+            self._log_writer(False, error)
             self._save()
         elif error is not None:
             raise error
@@ -169,7 +169,7 @@ class Relay(Nova):
             return relay.as_backend_error(error)
         behind = self._client.behind
         self._go_on(ways.Kind.BEHIND if behind else ways.Kind.WRITTEN, begun)
-        self._tell(True)
+        self._log_writer(True)
         if not there:
             return self._check_gone(begun)
         self._service.note_heartbeat()
@@ -191,7 +191,7 @@ class Relay(Nova):
     def _check_gone(self, begun: float) -> exceptions.BackendError:
         """Return why an answer that the record is gone is not believed.
 
-        :raises RecordDeleted: it is gone, as far as anybody can tell
+        :raises RecordDeleted: it is gone, as far as anybody knows
         """
         if self._looks is None or self._looks.is_gone():
             raise exceptions.RecordDeleted(
@@ -238,7 +238,7 @@ class Relay(Nova):
         outcome = ways.Outcome(kind, begun, time.monotonic(), random.random())
         self._state = ways.next(self._state, outcome)
 
-    def _tell(self, collected: bool, error: object = None) -> None:
+    def _log_writer(self, collected: bool, error: object = None) -> None:
         if collected == self._collected:
             return
         self._collected = collected

@@ -107,7 +107,7 @@ class _Retried:
 
 
 class Store:
-    """Writes and reads heartbeats, and tells the database's time.
+    """Writes and reads heartbeats, and the database's time.
 
     :param engine: returns the SQLAlchemy engine of the process
     """
