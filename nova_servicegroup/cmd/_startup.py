@@ -28,8 +28,8 @@ from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
 from nova_servicegroup import masking
 from nova_servicegroup import opts
-from nova_servicegroup.plugin import apis
 from nova_servicegroup.plugin import database
+from nova_servicegroup.plugin import driver as nova_driver
 from nova_servicegroup.plugin import hook
 from nova_servicegroup import services
 
@@ -91,7 +91,7 @@ def make_api(
         made = api.API(conf, driver)
         problem = f'Nova cannot be imported here ({problem})'
     else:
-        made = apis.make(conf, driver)
+        made = nova_driver.make_api(conf, driver)
         problem = _open_database(conf)
     if problem is not None:
         made.give_table(services.NoTable(problem))

@@ -41,7 +41,7 @@ class NoNova(fixtures.Fixture):
         self.addCleanup(sys.modules.update, saved)
         self.addCleanup(self._unload)
         self._replace('hook.INSTALLATION', hook.Installation())
-        self._replace('apis._apis', {})
+        self._replace('driver._apis', {})
         self.useFixture(
             fixtures.MockPatchObject(
                 api, 'installed_drivers', return_value=list(NAMES)
