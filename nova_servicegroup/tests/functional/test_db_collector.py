@@ -255,13 +255,13 @@ class CollectorTest(Collected):
     def _count(self, made: collector.Collector) -> list[int]:
         """Return the list that every batch of a collector is added to."""
         seen: list[int] = []
-        beat = made._store.beat
+        beat = made._writer._store.beat
 
         def note(ids: Collection[int], at: float | None) -> set[int]:
             seen.append(len(ids))
             return beat(ids, at)
 
-        made._store.beat = note  # type: ignore[method-assign]
+        made._writer._store.beat = note  # type: ignore[method-assign]
         return seen
 
     def test_a_gone_record_is_told_and_harms_no_other(self) -> None:
@@ -555,8 +555,8 @@ class DeadConnectionTest(Collected):
 
     def _fill_pool(self, made: collector.Collector) -> None:
         """Have a collector's engine hold more connections than hang."""
-        made._store._engine().dispose()
-        several = [made._store._engine().connect() for _ in range(5)]
+        made._writer._store._engine().dispose()
+        several = [made._writer._store._engine().connect() for _ in range(5)]
         for each in several:
             each.close()
 
