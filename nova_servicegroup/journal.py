@@ -59,11 +59,11 @@ class Journal:
         self._blind = False
         if reading.doubt is not None:
             self._doubt(reading.doubt, now)
-        first, self._counted = not self._counted, True
-        if first:
-            LOG.info('%s: %d members.', self.name, len(reading.present))
-        else:
+        if self._counted:
             self._hosts(levels.INFO, 'up', changes.up)
+        else:
+            LOG.info('%s: %d members.', self.name, len(reading.present))
+        self._counted = True
         self._hosts(levels.WARNING, 'down: not in the group', changes.down)
         # The doubt itself was logged.
         known = reading.doubt is not None

@@ -146,25 +146,15 @@ class Metrics:
         self.registry = registry.CollectorRegistry()
         self._driver = driver
         prometheus_client.ProcessCollector(registry=self.registry)
+        own: Any = {'namespace': PREFIX, 'registry': self.registry}
+        version = metadata.version('nova-servicegroup')
         prometheus_client.Info(
             'build',
             'The version of nova-servicegroup, and the driver that is asked.',
-            namespace=PREFIX,
-            registry=self.registry,
-        ).info(
-            {
-                'version': metadata.version('nova-servicegroup'),
-                'driver': driver,
-            }
-        )
+            **own,
+        ).info({'version': version, 'driver': driver})
         self._of_group = {
-            name: make(
-                name,
-                text,
-                ('group', *labels),
-                namespace=PREFIX,
-                registry=self.registry,
-            )
+            name: make(name, text, ('group', *labels), **own)
             for name, (make, text, labels) in _OF_GROUP.items()
         }
 

@@ -250,13 +250,7 @@ def main(
     :param others: what must be closed: the other ends, which only the parent
         may hold for its death to be noticed
     """
-    # The parent gets them, too, or dies, and its end of the pipe is closed.
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, signal.SIG_IGN)
-    for each in others:
-        each.close()
-    threading.stack_size(_STACK)
-    limits.raise_files()
+    _prepare(others)
     status = 1
     try:
         Hollow(servicegroup, group, hosts, pipe).run()
@@ -266,3 +260,13 @@ def main(
     finally:
         # Whatever the threads of client libraries are doing.
         os._exit(status)
+
+
+def _prepare(others: 'Sequence[connection.Connection[Any, Any]]') -> None:
+    # The parent gets them, too, or dies, and its end of the pipe is closed.
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_IGN)
+    for each in others:
+        each.close()
+    threading.stack_size(_STACK)
+    limits.raise_files()

@@ -138,8 +138,13 @@ def check_group(
             f'machine. It has {escaping.names(own, NAMED)}: is another '
             'simulation running? If not, wait until they have expired',
         )
-    if force:
-        return
+    if not force:
+        _check_unused(group, registered, members)
+
+
+def _check_unused(
+    group: str, registered: Iterable[str], members: Iterable[str]
+) -> None:
     if group in RESERVED:
         raise _refused(
             group, "a group that is not one of Nova's own, or any with --force"

@@ -251,33 +251,24 @@ def _is_young(beat: float, longest: float) -> bool:
 
 def _members(reader: reading.TableReader, group: str) -> list[base.Member]:
     """Return the members of one cell, down or not."""
-    seen = reader.observer
-    members = seen.refresh()
-    found = []
-    ages = reader.ages
-    for _, name, _ in reader.rows:
-        host = membership.canonical(name)
-        age = ages.get(host)
-        held = members.is_held(host)
-        up = seen.is_up(host)
-        reason = 'has left' if host in reader.left else 'never a heartbeat'
-        if age is not None:
-            age = max(0.0, age + (seen.age() or 0.0))
-            reason = f'no heartbeat for {age:.0f} s'
-        if held:
-            reason = f'{reason}, but {members.reason(host)}'
-        found.append(
-            base.Member(
-                name,
-                group,
-                up,
-                held,
-                age,
-                reason=reason if held or not up else None,
-                cell=reader.cell,
-            )
-        )
-    return found
+    reader.observer.refresh()
+    return [_member(reader, group, name) for _, name, _ in reader.rows]
+
+
+def _member(reader: reading.TableReader, group: str, name: str) -> base.Member:
+    host, seen = membership.canonical(name), reader.observer
+    held, up = seen.members.is_held(host), seen.is_up(host)
+    age = reader.ages.get(host)
+    reason = 'has left' if host in reader.left else 'never a heartbeat'
+    if age is not None:
+        age = max(0.0, age + (seen.age() or 0.0))
+        reason = f'no heartbeat for {age:.0f} s'
+    if held:
+        reason = f'{reason}, but {seen.members.reason(host)}'
+    shown = reason if held or not up else None
+    return base.Member(
+        name, group, up, held, age, reason=shown, cell=reader.cell
+    )
 
 
 def _last_beat(service_ref: services.ServiceRef) -> float | None:

@@ -139,14 +139,7 @@ class Client:
                 messages.TOPIC, 'no answer in time'
             ) from error
         except Exception as error:
-            failed = (
-                exceptions.BackendUnreachable
-                if _is_unreachable(error)
-                else exceptions.BackendError
-            )
-            raise failed(
-                messages.TOPIC, exceptions.first_line(error)
-            ) from error
+            raise _failure(error) from error
         return messages.read_answer(answer)
 
 
@@ -158,6 +151,14 @@ def as_backend_error(error: Exception) -> exceptions.BackendError:
     made = exceptions.BackendError(messages.TOPIC, repr(error))
     made.__cause__ = error
     return made
+
+
+def _failure(error: Exception) -> exceptions.BackendError:
+    """Return why a call has failed."""
+    made = exceptions.BackendError
+    if _is_unreachable(error):
+        made = exceptions.BackendUnreachable
+    return made(messages.TOPIC, exceptions.first_line(error))
 
 
 def _is_unreachable(error: Exception) -> bool:
