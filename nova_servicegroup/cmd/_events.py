@@ -74,7 +74,7 @@ class Recovered:
 Event = Begun | Lost | Recovered | watcher.Transition
 
 
-class Watch:
+class EventStream:
     """Watches one group, and the contact with its backend."""
 
     def __init__(
@@ -143,7 +143,9 @@ class Lines:
         self._stream = stream
         self._conf = conf
 
-    def show(self, events: Sequence[Event], watches: Iterable[Watch]) -> None:
+    def show(
+        self, events: Sequence[Event], watches: Iterable[EventStream]
+    ) -> None:
         """Show what has happened, and how things are now."""
         for each in events:
             line = _startup.hide(self._conf, self._line(each))
@@ -194,7 +196,9 @@ class JsonLines(Lines):
 class Terminal(Lines):
     """Lines, and below them one that is written anew each time."""
 
-    def show(self, events: Sequence[Event], watches: Iterable[Watch]) -> None:
+    def show(
+        self, events: Sequence[Event], watches: Iterable[EventStream]
+    ) -> None:
         """See Lines."""
         self._stream.write('\r\x1b[K')
         super().show(events, watches)
@@ -224,7 +228,7 @@ def _time(event: Event) -> str | None:
     return _cells.time(event.at, 'milliseconds')
 
 
-def _summary(watch: Watch) -> str:
+def _summary(watch: EventStream) -> str:
     counts = watch.inventory.count().items()
     text = ', '.join(f'{count} {state}' for state, count in counts)
     age, blind_for = watch.inventory.view.age, watch.blind_for

@@ -82,7 +82,7 @@ class Watch(_command.Command):
         if parsed_args.interval is not None:
             self._set_interval(parsed_args.interval)
         watches = [
-            _events.Watch(self.servicegroup, group)
+            _events.EventStream(self.servicegroup, group)
             for group in dict.fromkeys(parsed_args.groups or [GROUP])
         ]
         screen = _events.screen(
@@ -106,7 +106,7 @@ class Watch(_command.Command):
 
     def _watch(
         self,
-        watches: Sequence[_events.Watch],
+        watches: Sequence[_events.EventStream],
         screen: _events.Lines,
         duration: float,
     ) -> None:
@@ -127,7 +127,7 @@ class Watch(_command.Command):
             finally:
                 screen.close()
 
-    def _warn_of_doubts(self, watches: Sequence[_events.Watch]) -> None:
+    def _warn_of_doubts(self, watches: Sequence[_events.EventStream]) -> None:
         """Say, once, that Nova's services table cannot be read, and why."""
         reasons = [each.inventory.unregistered for each in watches]
         if any(reasons) and not self._has_said:

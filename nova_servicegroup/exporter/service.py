@@ -104,7 +104,7 @@ class Exporter(service.Service):  # type: ignore[misc]
         self._api = servicegroup
         self._metrics = metrics.Metrics(conf.servicegroup_driver)
         self._watches = [
-            watch.Watch(servicegroup, group, self._metrics)
+            watch.GroupWatch(servicegroup, group, self._metrics)
             for group in _groups(conf)
         ]
         if conf.servicegroup_exporter.per_host:
@@ -138,7 +138,7 @@ class Exporter(service.Service):  # type: ignore[misc]
             self._canary.stop()
         self._api.close()
 
-    def _watch(self, watched: watch.Watch) -> None:
+    def _watch(self, watched: watch.GroupWatch) -> None:
         interval = self._conf.servicegroup.refresh_interval
 
         def look() -> float:

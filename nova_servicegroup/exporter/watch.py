@@ -33,7 +33,7 @@ _PATIENCE = 10.0
 _ALIVE = (base.UP, base.HELD)
 
 
-class Watch:
+class GroupWatch:
     """Watches one group, and keeps its metrics.
 
     Nothing but ``look`` asks the backend.
@@ -108,7 +108,7 @@ class Watch:
 class HostMetrics(registry.Collector):
     """One metric for each host that the last looks saw, if that is wanted."""
 
-    def __init__(self, watches: Sequence[Watch]) -> None:
+    def __init__(self, watches: Sequence[GroupWatch]) -> None:
         self._watches = watches
 
     def collect(self) -> Iterator[core.Metric]:

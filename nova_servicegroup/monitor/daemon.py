@@ -32,7 +32,7 @@ from nova_servicegroup.watch import watcher
 LOG = logging.getLogger(__name__)
 
 
-class Watch(loop.Loop):
+class WatchLoop(loop.Loop):
     """Watches one group."""
 
     def __init__(
@@ -118,7 +118,7 @@ class Monitor:
             sender.Sender(conf, f'nova-servicegroup-monitor:{host}'),
         )
         self._watches = [
-            Watch(conf, watcher.Watcher(servicegroup, group), self._outbox)
+            WatchLoop(conf, watcher.Watcher(servicegroup, group), self._outbox)
             for group in conf.servicegroup_monitor.groups
         ]
         self._ended = threading.Event()

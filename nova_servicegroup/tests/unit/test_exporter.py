@@ -88,7 +88,7 @@ class ExporterCase(test_watcher.WatchedTest):
         self.wall = base.Clock(test_watcher.WALL)
         self.set_time(self.wall)
         self.metrics = metrics.Metrics('zk')
-        self.watch = watch.Watch(self.api, 'compute', self.metrics)
+        self.watch = watch.GroupWatch(self.api, 'compute', self.metrics)
         self.metrics.registry.register(watch.HostMetrics([self.watch]))
         self.canary = service.Canary(self.api, 'here', self)
         self.metrics.registry.register(self.canary)

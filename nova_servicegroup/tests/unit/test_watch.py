@@ -42,7 +42,7 @@ class EventsTestCase(test_watcher.WatchedTest):
         super().setUp()
         self.wall = base.Clock(test_watcher.WALL)
         self.set_time(self.wall)
-        self.watch = _events.Watch(self.api, 'compute')
+        self.watch = _events.EventStream(self.api, 'compute')
 
     def look(self) -> list[Any]:
         """Let a second pass, and look."""
@@ -207,7 +207,7 @@ class EscapingTest(EventsTestCase):
     def show(self, stream: io.StringIO, as_json: bool) -> list[str]:
         """Show what happens; return the lines, without our own colours."""
         screen = _events.screen(stream, self.make_conf(), as_json)
-        watch = _events.Watch(self.api, 'compute')
+        watch = _events.EventStream(self.api, 'compute')
         watch.look()
         self.driver.tell(**{self.NAME: 'up'})
         screen.show(watch.look(), [watch])
