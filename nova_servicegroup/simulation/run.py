@@ -118,19 +118,29 @@ class Simulation:
         progress: Progress,
         force: bool = False,
     ) -> None:
-        conf, driver = servicegroup.driver.conf, servicegroup.driver
         self._api = servicegroup
         self._plan = wanted
         self._progress = progress
         self._force = force
-        self._pause = conf.servicegroup.refresh_interval / 2
         self._results = results.Results(wanted)
         self._watcher = _Watcher(servicegroup, wanted.group)
         self._held_since = 0.0
-        self._hold_time = float(opts.hold_time(conf))
-        self._promised = results.promise(
-            wanted, driver.found_within, self._hold_time
-        )
+
+    @property
+    def _hold_time(self) -> float:
+        return float(opts.hold_time(self._api.driver.conf))
+
+    @property
+    def _pause(self) -> float:
+        """Seconds between two looks."""
+        options = self._api.driver.conf.servicegroup
+        return float(options.refresh_interval / 2)
+
+    @property
+    def _promised(self) -> float | None:
+        """The seconds in which the killed are to be found."""
+        found_within = self._api.driver.found_within
+        return results.promise(self._plan, found_within, self._hold_time)
 
     def run(self) -> dict[str, Any]:
         """Return what came of it. Whatever happens, all members leave.

@@ -50,9 +50,8 @@ class _Readers(dict[_Key, reading.TableReader]):
     def __init__(self, driver: base.Driver) -> None:
         super().__init__()
         self._driver = driver
-        # The table may be given later.
         self._reads_cells = background.OneAtATime(
-            services.TABLE, lambda: driver.table.cells(), _CELLS_AGE
+            services.TABLE, self._ask_cells, _CELLS_AGE
         )
         self._patience = base.make_patience(driver.conf)
         self._cells: list[str | None] | exceptions.NoAccess = []
@@ -60,15 +59,7 @@ class _Readers(dict[_Key, reading.TableReader]):
         self._by_uuid: dict[str, reading.TableReader] = {}
 
     def __missing__(self, key: _Key) -> reading.TableReader:
-        cell, group = key
-        where = '' if cell is None else f', cell {cell}'
-        made = reading.TableReader(
-            self._driver.conf,
-            f'Group {group} (db{where})',
-            cell,
-            lambda: self._driver.table.heartbeats(cell, group),
-            self._patience,
-        )
+        made = reading.TableReader(self._driver, *key, self._patience)
         return self.setdefault(key, made)
 
     def of_group(self, group: str) -> list[reading.TableReader]:
@@ -81,6 +72,10 @@ class _Readers(dict[_Key, reading.TableReader]):
                 services.TABLE, 'the cells are not known'
             )
         return [self[cell, group] for cell in self._cells]
+
+    def _ask_cells(self) -> list[str | None]:
+        # The table may be given later than the driver is made.
+        return self._driver.table.cells()
 
     def read_cells(self) -> None:
         """Learn the cells, unless that was done: they hardly ever change.

@@ -90,32 +90,38 @@ class _Clock:
 class TableReader(observer.Source):
     """Reads one group of one cell, for the observer that it has.
 
+    :param driver: whose table and options it uses
     :ivar cell: see services.Table.cells
     :ivar rows: see services.Heartbeats
     """
 
     def __init__(
         self,
-        conf: cfg.ConfigOpts,
-        name: str,
+        driver: base.Driver,
         cell: str | None,
-        read: Callable[[], services.Heartbeats],
+        group: str,
         patience: pace.Patience,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.cell = cell
-        self._read = read
+        self._driver = driver
+        self._group = group
         self._clock = clock
         self._reads = background.OneAtATime(
             services.TABLE, self._ask, pace.IDLE
         )
-        self._judge = ages.Judge(rules(conf))
+        self._judge = ages.Judge(rules(driver.conf))
         self._database = _Clock()
         self.rows: Sequence[services.Row] = ()
-        settle_time = self._judge.rules.settle_time
+        where = '' if cell is None else f', cell {cell}'
         self.observer = base.observe(
-            conf, name, self, settle_time, patience, clock
+            driver.conf,
+            f'Group {group} (db{where})',
+            self,
+            self._judge.rules.settle_time,
+            patience,
+            clock,
         )
 
     @property
@@ -178,4 +184,5 @@ class TableReader(observer.Source):
     def _ask(self) -> tuple[services.Heartbeats, float, float]:
         """Return the heartbeats, and when reading them began and ended."""
         begun = self._clock()
-        return self._read(), begun, self._clock()
+        found = self._driver.table.heartbeats(self.cell, self._group)
+        return found, begun, self._clock()
