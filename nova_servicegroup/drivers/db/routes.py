@@ -19,7 +19,7 @@ from typing import Any
 
 from oslo_log import log as logging
 
-from nova_servicegroup.drivers.db import looking
+from nova_servicegroup.drivers.db import audit
 from nova_servicegroup.drivers.db import messages
 from nova_servicegroup.drivers.db import relay
 from nova_servicegroup.drivers.db import store
@@ -127,11 +127,11 @@ class Relay(Nova):
         rules = ways.Rules(service.report_interval, down_time)
         self._state = ways.first(rules, time.monotonic())
         self._collected: bool | None = None
-        self._looks: looking.Looks | None = None
+        self._audit: audit.Audit | None = None
         if hasattr(service, 'read_heartbeat'):
             recorded: Any = service
             gap = 3 * rules.interval
-            self._looks = looking.Looks(recorded, gap)
+            self._audit = audit.Audit(recorded, gap)
 
     def beat(self) -> float:
         """Write one heartbeat; return for how long to put off the next.
@@ -193,7 +193,7 @@ class Relay(Nova):
 
         :raises RecordDeleted: it is gone, as far as anybody knows
         """
-        if self._looks is None or self._looks.is_gone():
+        if self._audit is None or self._audit.is_gone():
             raise exceptions.RecordDeleted(
                 self._service.binary, self._service.host
             )
@@ -208,7 +208,7 @@ class Relay(Nova):
         :raises RecordDeleted: the record is gone
         """
         late = time.monotonic() - begun > _LOOK * self._state.rules.interval
-        if self._looks is None or late or self._looks.is_written():
+        if self._audit is None or late or self._audit.is_written():
             return None
         LOG.warning(
             '%s: collectors answer that its heartbeats are written, but its '
@@ -231,8 +231,8 @@ class Relay(Nova):
             kind = ways.Kind.SAVED
         finally:
             self._go_on(kind, begun)
-        if self._looks is not None:
-            self._looks.note_saved()
+        if self._audit is not None:
+            self._audit.note_saved()
 
     def _go_on(self, kind: ways.Kind, begun: float) -> None:
         outcome = ways.Outcome(kind, begun, time.monotonic(), random.random())

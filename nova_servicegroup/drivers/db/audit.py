@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""A look at the own record, now and then.
+"""Checks now and then that heartbeats reach the record.
 
 Who reads the queue of the collectors can answer that it has written what it
 has not. So a service without a database asks Nova from time to time whether
@@ -38,7 +38,7 @@ _SPREAD = 60.0
 _AHEAD = 20.0
 
 
-class Looks:
+class Audit:
     """Compares what collectors have said with the record.
 
     :param service: whose record it is
