@@ -18,7 +18,6 @@ from typing import Any
 
 from nova_servicegroup import background
 from nova_servicegroup.drivers import base
-from nova_servicegroup.drivers.db import store
 from nova_servicegroup import exceptions
 from nova_servicegroup import process
 from nova_servicegroup import services
@@ -53,6 +52,10 @@ class ServicesTable:
     def heartbeats(self, cell: str | None, group: str) -> services.Heartbeats:
         """See services.Table. The cells are read when this one is new."""
         _check_access()
+        # Only now: it imports oslo.messaging, which asks oslo.service how it
+        # runs; our programs have to say that first.
+        from nova_servicegroup.drivers.db import store
+
         return store.Store(lambda: cell_engine(self._mapping(cell))).read(
             group
         )

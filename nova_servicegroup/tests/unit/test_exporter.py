@@ -13,6 +13,7 @@
 
 import io
 import socket
+import subprocess
 import sys
 import threading
 import types
@@ -517,6 +518,19 @@ class ServerTest(ExporterCase):
 
 
 class ProgramTest(base.TestCase):
+    def test_it_chooses_threads_before_oslo_messaging_asks(self) -> None:
+        script = (
+            'import sys, nova_servicegroup.cmd.exporter as _;'
+            'print(*sys.modules)'
+        )
+        loaded = subprocess.run(
+            [sys.executable, '-c', script],
+            check=True,
+            text=True,
+            stdout=subprocess.PIPE,
+        ).stdout.split()
+        self.assertNotIn('oslo_messaging', loaded)
+
     def check_missing(self, library: str, **modules: Any) -> None:
         shown = io.StringIO()
         with (
