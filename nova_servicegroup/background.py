@@ -104,11 +104,7 @@ class Slot:
     :ivar error: why there was no answer, the last time; None: there was
     """
 
-    def __init__(
-        self,
-        name: str,
-        changed: threading.Condition,
-    ) -> None:
+    def __init__(self, name: str, changed: threading.Condition) -> None:
         self.name = name
         self.mute = False
         self.error: exceptions.ServiceGroupError | None = None

@@ -103,9 +103,7 @@ def seconds(value: float | None) -> float | None:
     return None if value is None else round(value, 1)
 
 
-def facts(
-    entry: inventory.Entry, called: inventory.Inventory
-) -> dict[str, Any]:
+def facts(entry: inventory.Entry, seen: inventory.Inventory) -> dict[str, Any]:
     """Return what is known of a service; None: it is not known."""
     incarnations = () if entry.member is None else entry.member.incarnations
     return {
@@ -119,22 +117,22 @@ def facts(
         'Incarnations': [each.name for each in incarnations],
         'Machines': _distinct(each.machine for each in incarnations),
         'Reads': _distinct(each.reads for each in incarnations),
-        'Registered': _is_registered(entry, called),
+        'Registered': _is_registered(entry, seen),
         'Disabled': _recorded(entry, 'disabled'),
     }
 
 
 def more_facts(
-    entry: inventory.Entry, called: inventory.Inventory
+    entry: inventory.Entry, seen: inventory.Inventory
 ) -> dict[str, Any]:
     """Return what else is known, which is too much for a list."""
     incarnations = () if entry.member is None else entry.member.incarnations
-    seen = base.aware(_recorded(entry, 'last_seen_up'))
+    beat = base.aware(_recorded(entry, 'last_seen_up'))
     return {
         'Incarnations': [_incarnation(each) for each in incarnations],
         'Disabled reason': _recorded(entry, 'disabled_reason'),
-        'Recorded heartbeat': seen and time(seen.timestamp()),
-        'View age': seconds(called.view.age),
+        'Recorded heartbeat': beat and time(beat.timestamp()),
+        'View age': seconds(seen.view.age),
     }
 
 
@@ -171,11 +169,11 @@ def _ago(text: str, age: float | None) -> str:
 
 
 def _is_registered(
-    entry: inventory.Entry, called: inventory.Inventory
+    entry: inventory.Entry, seen: inventory.Inventory
 ) -> bool | None:
     if entry.record is not None:
         return True
-    return False if called.unregistered is None else None
+    return False if seen.unregistered is None else None
 
 
 def _recorded(entry: inventory.Entry, name: str) -> Any:

@@ -77,11 +77,7 @@ Event = Begun | Lost | Recovered | watcher.Transition
 class EventStream:
     """Watches one group, and the contact with its backend."""
 
-    def __init__(
-        self,
-        servicegroup: api.API,
-        group: str,
-    ) -> None:
+    def __init__(self, servicegroup: api.API, group: str) -> None:
         self.group = group
         self._watcher = watcher.Watcher(servicegroup, group)
         #: Whether the group was ever seen.

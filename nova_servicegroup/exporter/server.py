@@ -40,11 +40,7 @@ class Connections:
     """
 
     def __init__(
-        self,
-        most: int,
-        longest: float,
-        *,
-        wait: float = _WAIT,
+        self, most: int, longest: float, *, wait: float = _WAIT
     ) -> None:
         self._most = most
         self._longest = longest

@@ -40,10 +40,7 @@ class GroupWatch:
     """
 
     def __init__(
-        self,
-        servicegroup: api.API,
-        group: str,
-        kept: metrics.Metrics,
+        self, servicegroup: api.API, group: str, kept: metrics.Metrics
     ) -> None:
         self.group = group
         self._watcher = watcher.Watcher(servicegroup, group)

@@ -186,10 +186,7 @@ class Election(Alone):
     """
 
     def __init__(
-        self,
-        outbox: outbox.Outbox,
-        peer_group: peers.PeerGroup,
-        slack: float,
+        self, outbox: outbox.Outbox, peer_group: peers.PeerGroup, slack: float
     ) -> None:
         self._candidates = Candidates(peer_group.expiry)
         super().__init__(outbox, self._candidates.lease / 3)

@@ -60,10 +60,7 @@ class Outage:
     :param patience: seconds that it lasts before it is logged
     """
 
-    def __init__(
-        self,
-        patience: float = 0.0,
-    ) -> None:
+    def __init__(self, patience: float = 0.0) -> None:
         self._patience = patience
         self._since: float | None = None
         self._logged = False

@@ -171,10 +171,7 @@ class Announcer(loop.Loop):
     """Sends what the leader's outbox has."""
 
     def __init__(
-        self,
-        outbox: outbox.Outbox,
-        place: election.Alone,
-        deliverer: Sender,
+        self, outbox: outbox.Outbox, place: election.Alone, deliverer: Sender
     ) -> None:
         super().__init__('announce', _INTERVAL)
         self._outbox = outbox

@@ -54,12 +54,7 @@ NAMES = {
         'Service.save',
         'ServiceList.get_all',
     ),
-    'nova.rpc': (
-        'TRANSPORT',
-        'create_transport',
-        'get_transport_url',
-        'init',
-    ),
+    'nova.rpc': ('TRANSPORT', 'create_transport', 'get_transport_url', 'init'),
     'nova.servicegroup.api': ('_driver_name_class_mapping',),
     'nova.servicegroup.drivers.base': ('Driver',),
 }

@@ -120,8 +120,7 @@ class Driver:
         return self._api.driver.is_up(service_ref)
 
     def updated_time(
-        self,
-        service_ref: services.ServiceRef,
+        self, service_ref: services.ServiceRef
     ) -> datetime.datetime | None:
         """Return the last proof of life, or None; see drivers.base.Driver."""
         return self._api.get_updated_time(service_ref)

@@ -98,11 +98,7 @@ def _number(file: pathlib.Path, field: int = 0) -> int | None:
         return None
 
 
-def check(
-    driver: base.Driver,
-    wanted: plan.Plan,
-    here: Machine,
-) -> list[str]:
+def check(driver: base.Driver, wanted: plan.Plan, here: Machine) -> list[str]:
     """Return warnings about the servers' limits, which cannot be seen.
 
     :raises ArgumentError: this machine cannot take so many

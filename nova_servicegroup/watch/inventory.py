@@ -101,11 +101,7 @@ class Reader:
     :param servicegroup: the API to ask
     """
 
-    def __init__(
-        self,
-        servicegroup: api.API,
-        group: str,
-    ) -> None:
+    def __init__(self, servicegroup: api.API, group: str) -> None:
         self.group = group
         self._api = servicegroup
         self._records: list[services.ServiceRef] = []

@@ -61,11 +61,7 @@ class Watcher:
     :ivar last: what the last look saw; None: there was none
     """
 
-    def __init__(
-        self,
-        servicegroup: api.API,
-        group: str,
-    ) -> None:
+    def __init__(self, servicegroup: api.API, group: str) -> None:
         self.group = group
         self.last: inventory.Inventory | None = None
         self._call = inventory.Reader(servicegroup, group)

@@ -45,11 +45,7 @@ class Audit:
     :param gap: seconds in which a heartbeat comes for certain
     """
 
-    def __init__(
-        self,
-        service: services.Recorded,
-        gap: float,
-    ) -> None:
+    def __init__(self, service: services.Recorded, gap: float) -> None:
         self._service = service
         self._gap = max(gap, _AHEAD)
         self._due = time.monotonic() + _SPREAD * random.uniform(0, 1)

@@ -34,7 +34,6 @@ from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
 
-BATCH = listening.BATCH
 TRANSPORT = listening.TRANSPORT
 #: Heartbeats are gathered for so long (seconds).
 GATHER = 1.0

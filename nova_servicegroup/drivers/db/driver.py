@@ -202,8 +202,7 @@ class DatabaseDriver(registering.RegisteringDriver):
         return not known and _is_young(beat, self._down_time)
 
     def updated_time(
-        self,
-        service_ref: services.ServiceRef,
+        self, service_ref: services.ServiceRef
     ) -> datetime.datetime | None:
         """See base.Driver. A heartbeat is an update of the record."""
         return base.later(None, service_ref)

@@ -67,11 +67,7 @@ class Drain:
         there was nothing more to be read
     """
 
-    def __init__(
-        self,
-        listener: Any,
-        gather: float,
-    ) -> None:
+    def __init__(self, listener: Any, gather: float) -> None:
         self.waited = 0.0
         self._listener = listener
         self._gather = gather
@@ -170,11 +166,7 @@ class Server(rpc_server.RPCServer):  # type: ignore[misc]
 
 
 def make_server(
-    transport: Any,
-    host: str,
-    executor: str,
-    receiver: Receiver,
-    gather: float,
+    transport: Any, host: str, executor: str, receiver: Receiver, gather: float
 ) -> Server:
     """Return a server that has not been started.
 

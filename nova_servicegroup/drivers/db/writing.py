@@ -136,11 +136,7 @@ class Writer:
     :ivar dropped: the messages that were no heartbeats
     """
 
-    def __init__(
-        self,
-        store: store_.Store,
-        prompt: float,
-    ) -> None:
+    def __init__(self, store: store_.Store, prompt: float) -> None:
         self.dropped = messages.Dropped()
         self.running = calls.Calls('servicegroup-collector-write', WRITERS)
         self._store = store
