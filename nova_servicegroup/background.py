@@ -56,7 +56,6 @@ class OneAtATime(Generic[T]):
         max_age: float = 0.0,
         *,
         waits_again: bool = False,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
         self._call = call
@@ -64,7 +63,7 @@ class OneAtATime(Generic[T]):
         self._waits_again = waits_again
         self._lock = threading.Lock()
         self._changed = threading.Condition()
-        self._slot = Slot(name, self._changed, clock)
+        self._slot = Slot(name, self._changed)
 
     def ask(self, wait: float) -> T:
         """Return what the call returns.
@@ -105,17 +104,11 @@ class Slot:
     :ivar error: why there was no answer, the last time; None: there was
     """
 
-    def __init__(
-        self,
-        name: str,
-        changed: threading.Condition,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, name: str, changed: threading.Condition) -> None:
         self.name = name
         self.mute = False
         self.error: exceptions.ServiceGroupError | None = None
         self._changed = changed
-        self._clock = clock
         self._call: _Call | None = None
 
     @property
@@ -129,7 +122,7 @@ class Slot:
         call = self._call
         if call is None or call.done:
             return 0.0
-        return self._clock() - call.begun
+        return time.monotonic() - call.begun
 
     @property
     def answered(self) -> bool:
@@ -145,7 +138,7 @@ class Slot:
         :param question: tells which calls are the same
         :param max_age: the age of the answer, in seconds, at most
         """
-        now = self._clock()
+        now = time.monotonic()
         current = self._call
         if current is not None and (
             not current.done or current.answers(question, now - max_age)

@@ -59,13 +59,13 @@ class Journal:
         self._blind = False
         if reading.doubt is not None:
             self._doubt(reading.doubt, now)
-        first, self._counted = not self._counted, True
-        if first:
-            LOG.info('%s: %d members.', self.name, len(reading.present))
-        else:
+        if self._counted:
             self._hosts(levels.INFO, 'up', changes.up)
+        else:
+            LOG.info('%s: %d members.', self.name, len(reading.present))
+        self._counted = True
         self._hosts(levels.WARNING, 'down: not in the group', changes.down)
-        # A doubt was told already.
+        # The doubt itself was logged.
         known = reading.doubt is not None
         self._held(changes.held, levels.INFO if known else levels.WARNING)
         self.expired(changes, blind is not None)
@@ -84,25 +84,29 @@ class Journal:
         """
         if members is not None and lasted < _BLIP:
             LOG.debug('%s: %s', self.name, error)
-            self.expired(changes, True)
-            return
-        first, self._blind = not self._blind, True
-        if first and members is None:
+        elif not self._blind:
+            self._blind = True
+            self._log_lost(error, members)
+        self.expired(changes, True)
+
+    def _log_lost(
+        self, error: exceptions.BackendError, members: int | None
+    ) -> None:
+        if members is None:
             LOG.warning(
                 '%s cannot be read (%s). It cannot be told who is '
                 'alive; every member is presumed up at first.',
                 self.name,
                 error,
             )
-        elif first:
-            LOG.warning(
-                '%s cannot be read any more (%s). Its %d members are '
-                'held up until the hold time is over.',
-                self.name,
-                error,
-                members,
-            )
-        self.expired(changes, True)
+            return
+        LOG.warning(
+            '%s cannot be read any more (%s). Its %d members are '
+            'held up until the hold time is over.',
+            self.name,
+            error,
+            members,
+        )
 
     def expired(self, changes: evidence.Changes, blind: bool) -> None:
         """Log who is down without evidence.

@@ -17,6 +17,9 @@ from typing import Any, NamedTuple, Protocol
 
 from nova_servicegroup import exceptions
 
+#: What to call Nova's services table in errors.
+TABLE = 'services table'
+
 #: A record of Nova's services table: an object with mapping access or a dict.
 #: Read here: host, topic, binary, last_seen_up, created_at, updated_at, and
 #: the context of an object.
@@ -90,7 +93,7 @@ class NoTable:
         raise self._error()
 
     def _error(self) -> exceptions.NoAccess:
-        return exceptions.NoAccess('services table', self._reason)
+        return exceptions.NoAccess(TABLE, self._reason)
 
 
 class Timers(Protocol):
@@ -209,7 +212,7 @@ class Unrecorded:
 
     def save_heartbeat(self) -> None:
         """See Service."""
-        raise exceptions.BackendError('services table', 'there is no record')
+        raise exceptions.BackendError(TABLE, 'there is no record')
 
     def note_heartbeat(self) -> None:
         """See Service."""

@@ -10,16 +10,18 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""What stands in one place of a table."""
+"""What a table shows of a service, and how each value is written."""
 
 from collections.abc import Iterable, Mapping
+import dataclasses
 import datetime
 from typing import Any
 
 from cliff import columns
 
+from nova_servicegroup.drivers import base
 from nova_servicegroup import escaping
+from nova_servicegroup.watch import inventory
 
 #: Formats that have no lists.
 _FLAT = ('csv', 'value')
@@ -99,3 +101,88 @@ def time(seconds: float | None, unit: str = 'seconds') -> str | None:
 def seconds(value: float | None) -> float | None:
     """Return seconds in tenths, which is as exact as anybody reads them."""
     return None if value is None else round(value, 1)
+
+
+def facts(entry: inventory.Entry, seen: inventory.Inventory) -> dict[str, Any]:
+    """Return what is known of a service; None: it is not known."""
+    incarnations = () if entry.member is None else entry.member.incarnations
+    return {
+        'Host': entry.host,
+        'Group': entry.group,
+        'State': entry.state,
+        'Reason': reason(entry),
+        'Since': time(entry.since),
+        'Proof age': seconds(proof_age(entry)),
+        'Processes': len(incarnations) or None,
+        'Incarnations': [each.name for each in incarnations],
+        'Machines': _distinct(each.machine for each in incarnations),
+        'Reads': _distinct(each.reads for each in incarnations),
+        'Registered': _is_registered(entry, seen),
+        'Disabled': _recorded(entry, 'disabled'),
+    }
+
+
+def more_facts(
+    entry: inventory.Entry, seen: inventory.Inventory
+) -> dict[str, Any]:
+    """Return what else is known, which is too much for a list."""
+    incarnations = () if entry.member is None else entry.member.incarnations
+    beat = base.aware(_recorded(entry, 'last_seen_up'))
+    return {
+        'Incarnations': [_incarnation(each) for each in incarnations],
+        'Disabled reason': _recorded(entry, 'disabled_reason'),
+        'Recorded heartbeat': beat and time(beat.timestamp()),
+        'View age': seconds(seen.view.age),
+    }
+
+
+def proof_age(entry: inventory.Entry) -> float | None:
+    """Return the seconds since the last proof of life; None: no proof."""
+    return None if entry.member is None else entry.member.proof_age
+
+
+def is_known(entry: inventory.Entry) -> bool:
+    """Tell whether the state is more than a presumption."""
+    return entry.state != base.HELD or proof_age(entry) is not None
+
+
+def reason(entry: inventory.Entry) -> str:
+    """Return in words why a service is in its state."""
+    age = proof_age(entry)
+    if entry.state == inventory.FORCED_DOWN:
+        return 'an operator has declared it down'
+    if entry.state == base.UP:
+        return _ago('its last proof of life is {} old', age)
+    if entry.state == base.HELD:
+        return (
+            'not seen, but nothing is known yet of who is missing'
+            if age is None
+            else _ago('not seen for {}, but that is no evidence', age)
+        )
+    if entry.member is None:
+        return 'missing from a group that was just confirmed'
+    return _ago('not seen for {}', age)
+
+
+def _ago(text: str, age: float | None) -> str:
+    return text.format('an unknown time' if age is None else f'{age:.1f} s')
+
+
+def _is_registered(
+    entry: inventory.Entry, seen: inventory.Inventory
+) -> bool | None:
+    if entry.record is not None:
+        return True
+    return False if seen.unregistered is None else None
+
+
+def _recorded(entry: inventory.Entry, name: str) -> Any:
+    return None if entry.record is None else entry.record.get(name, None)
+
+
+def _distinct(values: Iterable[str | None]) -> list[str]:
+    return sorted({each for each in values if each is not None})
+
+
+def _incarnation(each: base.Incarnation) -> dict[str, Any]:
+    return {**dataclasses.asdict(each), 'since': time(each.since)}

@@ -14,7 +14,10 @@
 """What our commands have in common."""
 
 import argparse
+from collections.abc import Callable, Iterator, Sequence
+import contextlib
 import math
+import signal
 import traceback
 from typing import Any
 
@@ -30,7 +33,7 @@ ERROR = 2
 
 
 class Command(command.Command):
-    """A command whose errors are told in a line, without secrets.
+    """A command that writes its errors in a line, without secrets.
 
     One that shows something is also one of cliff's, named after this one.
 
@@ -46,7 +49,7 @@ class Command(command.Command):
     def run(self, parsed_args: Any) -> int:
         """Run the command; return its exit status."""
         try:
-            # Nothing is told before it is known what is secret.
+            # Nothing is written before it is known what is secret.
             _ = self.app.conf
         except exceptions.ServiceGroupError as error:
             self.app.stderr.write(f'{exceptions.first_line(error)}\n')
@@ -58,8 +61,8 @@ class Command(command.Command):
         except Exception as error:
             if self.app.options.debug:
                 for line in traceback.format_exc().splitlines():
-                    self.tell(line)
-            self.tell(exceptions.first_line(error))
+                    self.warn(line)
+            self.warn(exceptions.first_line(error))
             return ERROR
 
     def take_action(self, parsed_args: Any) -> Any:
@@ -70,8 +73,8 @@ class Command(command.Command):
         """See cliff, which looks through all packages for ours."""
         return self.exit_statuses
 
-    def tell(self, text: str) -> None:
-        """Write a line to who sits there, without secrets."""
+    def warn(self, text: str) -> None:
+        """Write a line to standard error, without secrets."""
         line = escaping.printable(_startup.hide(self.app.conf, text))
         self.app.stderr.write(f'{line}\n')
         self.app.stderr.flush()
@@ -100,3 +103,16 @@ def seconds(text: str) -> float:
             f'{text!r} cannot be used. Accepted: a number of seconds'
         )
     return value
+
+
+@contextlib.contextmanager
+def handled(
+    signums: Sequence[int], handler: Callable[[int, Any], None]
+) -> Iterator[None]:
+    """Handle some signals while the body runs."""
+    before = {each: signal.signal(each, handler) for each in signums}
+    try:
+        yield
+    finally:
+        for each, was in before.items():
+            signal.signal(each, was)

@@ -10,14 +10,23 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+"""What happens in a group and to its backend, and how that is shown."""
 
-"""What happens in a group, the contact with its backend included."""
-
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
+import json
+import os
+import shutil
 import time
+from typing import TextIO
+
+from oslo_config import cfg
 
 from nova_servicegroup import api
+from nova_servicegroup.cmd import _cells
+from nova_servicegroup.cmd import _startup
+from nova_servicegroup.drivers import base
+from nova_servicegroup import escaping
 from nova_servicegroup.watch import inventory
 from nova_servicegroup.watch import watcher
 
@@ -65,27 +74,12 @@ class Recovered:
 Event = Begun | Lost | Recovered | watcher.Transition
 
 
-class Watch:
-    """Watches one group, and the contact with its backend.
+class EventStream:
+    """Watches one group, and the contact with its backend."""
 
-    :param clock: see watcher.Watcher
-    :param wall: see watcher.Watcher
-    """
-
-    def __init__(
-        self,
-        servicegroup: api.API,
-        group: str,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, servicegroup: api.API, group: str) -> None:
         self.group = group
-        self._watcher = watcher.Watcher(
-            servicegroup, group, clock=clock, wall=wall
-        )
-        self._clock = clock
-        self._wall = wall
+        self._watcher = watcher.Watcher(servicegroup, group)
         #: Whether the group was ever seen.
         self.begun = False
         self._lost_at: float | None = None
@@ -107,21 +101,135 @@ class Watch:
         """The seconds for which there has been no contact; None: there is."""
         if self._lost_at is None:
             return None
-        return self._clock() - self._lost_at
+        return time.monotonic() - self._lost_at
 
     def _contact(self) -> list[Event]:
         error, blind_for = self.inventory.view.error, self.blind_for
         if (error is None) == (blind_for is None):
             return []
         if error is not None:
-            self._lost_at = self._clock()
+            self._lost_at = time.monotonic()
             age = self.inventory.view.age
-            return [Lost(self._wall(), self.group, str(error), age)]
+            return [Lost(time.time(), self.group, str(error), age)]
         self._lost_at = None
-        return [Recovered(self._wall(), self.group, blind_for or 0.0)]
+        return [Recovered(time.time(), self.group, blind_for or 0.0)]
 
     def _begin(self) -> list[Event]:
         if self.begun or self.inventory.view.age is None:
             return []
         self.begun = True
-        return [Begun(self._wall(), self.group, self.inventory.count())]
+        return [Begun(time.time(), self.group, self.inventory.count())]
+
+
+_COLOURS = {
+    base.UP: '32',
+    base.HELD: '33',
+    base.DOWN: '31',
+    inventory.FORCED_DOWN: '35',
+}
+
+
+class Lines:
+    """A line for each event.
+
+    :param conf: its secrets are taken out of each line
+    """
+
+    def __init__(self, stream: TextIO, conf: cfg.ConfigOpts) -> None:
+        self._stream = stream
+        self._conf = conf
+
+    def show(
+        self, events: Sequence[Event], watches: Iterable[EventStream]
+    ) -> None:
+        """Show what has happened, and how things are now."""
+        for each in events:
+            line = _startup.hide(self._conf, self._line(each))
+            self._stream.write(f'{line}\n')
+        if events:
+            self._stream.flush()
+
+    def close(self) -> None:
+        """Leave the stream tidy."""
+
+    def _line(self, event: Event) -> str:
+        group = escaping.printable(event.group)
+        return f'{_time(event)} {group} {self._words(event)}'
+
+    def _words(self, event: Event) -> str:
+        match event:
+            case Begun():
+                return ', '.join(
+                    f'{count} {self._paint(state)}'
+                    for state, count in event.counts.items()
+                )
+            case Lost():
+                return f'lost: {escaping.printable(event.reason)}'
+            case Recovered():
+                return f'recovered after {event.after:.1f} s'
+            case watcher.Transition():
+                before, after = map(self._paint, (event.before, event.state))
+                host = escaping.printable(event.host)
+                reason = escaping.printable(event.reason)
+                return f'{host}: {before} -> {after} ({reason})'
+
+    def _paint(self, state: str | None) -> str:
+        return 'new' if state is None else state
+
+
+class JsonLines(Lines):
+    """An object of JSON for each event, on a line of its own."""
+
+    def _line(self, event: Event) -> str:
+        fields = {
+            name: round(value, 3) if isinstance(value, float) else value
+            for name, value in dataclasses.asdict(event).items()
+        }
+        kind = type(event).__name__.lower()
+        return json.dumps({'event': kind, **fields, 'at': _time(event)})
+
+
+class Terminal(Lines):
+    """Lines, and below them one that is written anew each time."""
+
+    def show(
+        self, events: Sequence[Event], watches: Iterable[EventStream]
+    ) -> None:
+        """See Lines."""
+        self._stream.write('\r\x1b[K')
+        super().show(events, watches)
+        text = _startup.hide(self._conf, '; '.join(map(_summary, watches)))
+        self._stream.write(text[: shutil.get_terminal_size().columns - 1])
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Leave the last line as it is, and the prompt below."""
+        self._stream.write('\n')
+        self._stream.flush()
+
+    def _paint(self, state: str | None) -> str:
+        if state is None or os.environ.get('NO_COLOR'):
+            return super()._paint(state)
+        return f'\x1b[{_COLOURS[state]}m{state}\x1b[0m'
+
+
+def screen(stream: TextIO, conf: cfg.ConfigOpts, as_json: bool) -> Lines:
+    """Return what suits a stream."""
+    if as_json:
+        return JsonLines(stream, conf)
+    return (Terminal if stream.isatty() else Lines)(stream, conf)
+
+
+def _time(event: Event) -> str | None:
+    return _cells.time(event.at, 'milliseconds')
+
+
+def _summary(watch: EventStream) -> str:
+    counts = watch.inventory.count().items()
+    text = ', '.join(f'{count} {state}' for state, count in counts)
+    age, blind_for = watch.inventory.view.age, watch.blind_for
+    if blind_for is not None:
+        text += f'; blind since {blind_for:.0f} s'
+    if age is not None:
+        text += f'; seen {age:.1f} s ago'
+    return f'{escaping.printable(watch.group)}: {text}'

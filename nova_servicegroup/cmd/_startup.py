@@ -28,8 +28,8 @@ from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
 from nova_servicegroup import masking
 from nova_servicegroup import opts
-from nova_servicegroup.plugin import apis
 from nova_servicegroup.plugin import database
+from nova_servicegroup.plugin import driver as nova_driver
 from nova_servicegroup.plugin import hook
 from nova_servicegroup import services
 
@@ -60,15 +60,8 @@ def read(
 
     :raises ConfigurationFileError: one cannot be read
     """
-    words = [
-        word
-        for option, values in (
-            ('--config-file', files),
-            ('--config-dir', directories),
-        )
-        for value in values or ()
-        for word in (option, value)
-    ]
+    words = [f'--config-file={each}' for each in files or ()]
+    words += [f'--config-dir={each}' for each in directories or ()]
     try:
         # The words of a command are not for Nova's parser.
         conf(words, project='nova', prog='nova-servicegroup')
@@ -98,7 +91,7 @@ def make_api(
         made = api.API(conf, driver)
         problem = f'Nova cannot be imported here ({problem})'
     else:
-        made = apis.make(conf, driver)
+        made = nova_driver.make_api(conf, driver)
         problem = _open_database(conf)
     if problem is not None:
         made.give_table(services.NoTable(problem))
@@ -155,7 +148,7 @@ def _databases(conf: cfg.ConfigOpts) -> finding.Databases | None:
     with contextlib.suppress(Exception):
         if not database.open_database(conf):
             return None
-    # What is in the way is told to whoever asks.
+    # Whoever asks for them gets the reason.
     return functools.partial(database.databases, conf)
 
 

@@ -14,7 +14,6 @@
 """nova-servicegroup member: who is alive, and why."""
 
 import argparse
-from collections.abc import Callable
 import time
 from typing import Any
 
@@ -23,7 +22,6 @@ from cliff import show
 
 from nova_servicegroup.cmd import _cells
 from nova_servicegroup.cmd import _command
-from nova_servicegroup.cmd import _facts
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
 from nova_servicegroup.watch import inventory
@@ -61,76 +59,83 @@ class _Asking(_command.Command):
     def call(
         self,
         parsed_args: argparse.Namespace,
-        is_enough: Callable[[inventory.Inventory], bool],
+        host: str | None,
         detailed: base.Detailed,
     ) -> inventory.Inventory:
-        """Read the inventory until it tells enough, or the wait is over.
+        """Read the inventory until it has enough, or the wait is over.
 
+        :param host: of which a verdict is wanted; None: of whomever is seen
         :param detailed: see base.Detailed
         """
-        calls = inventory.Reader(self.servicegroup, parsed_args.group)
+        reader = inventory.Reader(self.servicegroup, parsed_args.group)
         end = time.monotonic() + parsed_args.wait
-        called = calls.call()
-        while not is_enough(called) and time.monotonic() < end:
+        found = reader.call()
+        while not _is_enough(found, host) and time.monotonic() < end:
             time.sleep(_RETRY)
-            called = calls.call()
-        return _detail(calls, detailed) if detailed else called
+            found = reader.call()
+        return _detail(reader, detailed) if detailed else found
 
-    def tell_doubts(
-        self, called: inventory.Inventory, without_table: str
+    def warn_of_doubts(
+        self, found: inventory.Inventory, without_table: str
     ) -> None:
         """Say in a line what could not be seen, and why, if anything.
 
         :param without_table: what is missing where Nova's cannot be read
         """
-        view = called.view
+        view = found.view
         if view.error is not None:
-            self.tell(_blind(called))
-        elif called.unregistered is not None:
-            self.tell(f'{without_table} ({called.unregistered}).')
+            self.warn(_blind(found))
+        elif found.unregistered is not None:
+            self.warn(f'{without_table} ({found.unregistered}).')
 
 
-def _presumed(called: inventory.Inventory) -> int:
+def _presumed(found: inventory.Inventory) -> int:
     """Return how many are up only because nothing is known of them."""
-    return sum(not _facts.is_known(each) for each in called.entries.values())
+    return sum(not _cells.is_known(each) for each in found.entries.values())
 
 
 def _detail(
-    calls: inventory.Reader, detailed: base.Detailed
+    reader: inventory.Reader, detailed: base.Detailed
 ) -> inventory.Inventory:
-    """Read the inventory in detail; again while a slow backend tells more."""
+    """Read the inventory in detail; again while a slow backend has more."""
     unplaced = -1
     for _ in range(_ROUNDS):
-        called = calls.call(detailed)
-        before, unplaced = unplaced, _unplaced(called, detailed)
+        found = reader.call(detailed)
+        before, unplaced = unplaced, _unplaced(found, detailed)
         if unplaced in (0, before):
             break
-    return called
+    return found
 
 
-def _unplaced(called: inventory.Inventory, detailed: base.Detailed) -> int:
+def _unplaced(found: inventory.Inventory, detailed: base.Detailed) -> int:
     """Return of how many processes it is not known where they run."""
     return sum(
         each.machine is None
-        for member in called.view.members
+        for member in found.view.members
         if base.is_wanted(detailed, member.host)
         for each in member.incarnations
     )
 
 
-def _blind(called: inventory.Inventory) -> str:
-    view = called.view
+def _blind(found: inventory.Inventory) -> str:
+    view = found.view
     if view.age is not None:
         return (
             f'Blind: seen {view.age:.1f} s ago for the last time; {view.error}'
         )
-    presumed = '; who is registered is presumed up' if called.entries else ''
+    presumed = '; who is registered is presumed up' if found.entries else ''
     return f'It is not known who is alive{presumed}: {view.error}'
 
 
-def _is_seen(called: inventory.Inventory) -> bool:
-    """Tell whether the backend has answered, or never will."""
-    view = called.view
+def _is_enough(found: inventory.Inventory, host: str | None) -> bool:
+    """Tell whether it has all that was asked for, or never will.
+
+    :param host: that it is to know; None: the backend is to have answered
+    """
+    entry = None if host is None else found.entries.get(host)
+    if entry is not None:
+        return _cells.is_known(entry)
+    view = found.view
     return view.age is not None or isinstance(view.error, exceptions.NoAccess)
 
 
@@ -174,21 +179,21 @@ class List(_Asking, lister.Lister):
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """See cliff."""
-        called = self.call(parsed_args, _is_seen, parsed_args.long)
-        self.tell_doubts(called, _UNLISTED)
-        if called.view.age is None:
+        found = self.call(parsed_args, None, parsed_args.long)
+        self.warn_of_doubts(found, _UNLISTED)
+        if found.view.age is None:
             self.status = _command.ERROR
-        elif presumed := _presumed(called):
-            self.tell(
+        elif presumed := _presumed(found):
+            self.warn(
                 f'{presumed} hosts are presumed up: the backend does not know '
                 'yet who is missing.'
             )
         names = _SHORT + (_LONG if parsed_args.long else ())
         return names, [
             _cells.cells(
-                _facts.facts(each, called), names, parsed_args.formatter
+                _cells.facts(each, found), names, parsed_args.formatter
             )
-            for each in called.entries.values()
+            for each in found.entries.values()
             if each.state in (parsed_args.state or inventory.STATES)
         ]
 
@@ -221,37 +226,27 @@ class Show(_Asking, show.ShowOne):
         :raises ServiceGroupError: nobody knows the host
         """
         host = parsed_args.host
-        called = self.call(
-            parsed_args, lambda called: _is_known(called, host), {host}
-        )
-        entry = called.entries.get(host)
+        found = self.call(parsed_args, host, {host})
+        entry = found.entries.get(host)
         if entry is None:
-            raise exceptions.ServiceGroupError(_unknown(parsed_args, called))
-        self.tell_doubts(called, _UNFORCED)
+            raise exceptions.ServiceGroupError(_unknown(parsed_args, found))
+        self.warn_of_doubts(found, _UNFORCED)
         self.status = 0 if entry.is_up else 1
-        if not _facts.is_known(entry):
+        if not _cells.is_known(entry):
             self.status = _command.ERROR
         known = {
-            **_facts.facts(entry, called),
-            **_facts.more_facts(entry, called),
+            **_cells.facts(entry, found),
+            **_cells.more_facts(entry, found),
             'Driver': self.app.conf.servicegroup_driver,
         }
         names = tuple(known)
         return names, _cells.cells(known, names, parsed_args.formatter)
 
 
-def _is_known(called: inventory.Inventory, host: str) -> bool:
-    """Tell whether there is a verdict on a host, or never will be."""
-    entry = called.entries.get(host)
-    if entry is None:
-        return _is_seen(called)
-    return _facts.is_known(entry)
-
-
-def _unknown(asked: argparse.Namespace, called: inventory.Inventory) -> str:
-    if called.view.error is not None:
-        return _blind(called)
+def _unknown(asked: argparse.Namespace, found: inventory.Inventory) -> str:
+    if found.view.error is not None:
+        return _blind(found)
     text = f'{asked.host} is no member of group {asked.group}'
-    if called.unregistered is None:
+    if found.unregistered is None:
         return f'{text}, and Nova has no such service on record.'
-    return f'{text}. It may be down, or unknown ({called.unregistered}).'
+    return f'{text}. It may be down, or unknown ({found.unregistered}).'

@@ -13,9 +13,7 @@
 """nova-servicegroup simulate: hollow members, to plan capacity."""
 
 import argparse
-from collections.abc import Callable
 import contextlib
-import dataclasses
 import os
 import signal
 from typing import Any
@@ -23,13 +21,11 @@ from typing import Any
 from cliff import show
 
 from nova_servicegroup.cmd import _command
-from nova_servicegroup.cmd import _progress
 from nova_servicegroup.cmd import _startup
 from nova_servicegroup import exceptions
 from nova_servicegroup.simulation import limits
 from nova_servicegroup.simulation import plan
 from nova_servicegroup.simulation import run
-from nova_servicegroup.simulation import tally
 
 #: The exit status when members were never seen, or falsely seen down.
 FAILED = 1
@@ -53,21 +49,21 @@ class Simulate(_command.Command, show.ShowOne):
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
         parser.add_argument(
             '--members',
-            type=_number(int, 1, 100000),
+            type=_Number(int, 1, 100000),
             required=True,
             metavar='N',
             help='How many members join.',
         )
         parser.add_argument(
             '--hold',
-            type=_number(float, 1, 86400),
+            type=_Number(float, 1, 86400),
             default=60.0,
             metavar='SECONDS',
             help='How long all are held before some are killed. Default: 60.',
         )
         parser.add_argument(
             '--kill',
-            type=_number(float, 0, 100),
+            type=_Number(float, 0, 100),
             default=10.0,
             metavar='PERCENT',
             help='How many of the members are killed, by SIGKILL of their '
@@ -76,7 +72,7 @@ class Simulate(_command.Command, show.ShowOne):
         )
         parser.add_argument(
             '--processes',
-            type=_number(int, 1, 1000),
+            type=_Number(int, 1, 1000),
             metavar='P',
             help='Over how many processes members are spread. Default: one '
             'more than there are processors, and one for each '
@@ -103,8 +99,9 @@ class Simulate(_command.Command, show.ShowOne):
         check_driver(self.app.conf.servicegroup_driver, driver)
         _check_interval(self.app.conf.report_interval)
         for line in limits.check(driver, wanted, limits.machine()):
-            self.tell(line)
-        return columns(self._simulate(wanted, parsed_args.force))
+            self.warn(line)
+        summary = self._simulate(wanted, parsed_args.force)
+        return tuple(summary), tuple(summary.values())
 
     def _plan(self, args: Any) -> plan.Plan:
         if not args.group:
@@ -116,33 +113,44 @@ class Simulate(_command.Command, show.ShowOne):
             args.group, args.members, processes, args.kill, args.hold
         )
 
-    def _simulate(self, wanted: plan.Plan, force: bool) -> tally.Summary:
-        progress = _progress.Progress(self.app.stderr)
+    def _simulate(self, wanted: plan.Plan, force: bool) -> dict[str, Any]:
+        progress = run.Progress(self.app.stderr)
         simulation = run.Simulation(self.servicegroup, wanted, progress, force)
         try:
-            with _terminated():
+            with _command.handled([signal.SIGTERM], _end):
                 summary = simulation.run()
         finally:
             progress.close()
         for line in simulation.failures():
-            self.tell(line)
-        self.status = 0 if summary.passed else FAILED
+            self.warn(line)
+        self.status = 0 if simulation.passed else FAILED
         return summary
 
 
-def _number(
-    kind: Callable[[str], float], least: float, most: float
-) -> Callable[[str], float]:
-    def parse(text: str) -> float:
+class _Number:
+    """Reads a number, as an option takes it.
+
+    :param kind: int or float
+    """
+
+    def __init__(self, kind: type[float], least: float, most: float) -> None:
+        self._kind = kind
+        self._least = least
+        self._most = most
+
+    def __call__(self, text: str) -> float:
+        """Return the number.
+
+        :raises ArgumentTypeError: it is none, or out of range
+        """
         with contextlib.suppress(ValueError):
-            value = kind(text)
-            if least <= value <= most:
+            value = self._kind(text)
+            if self._least <= value <= self._most:
                 return value
         raise argparse.ArgumentTypeError(
-            f'{text!r} cannot be used. Accepted: {least:g} to {most:g}'
+            f'{text!r} cannot be used. Accepted: {self._least:g} to '
+            f'{self._most:g}'
         )
-
-    return parse
 
 
 def check_driver(name: str, driver: Any) -> None:
@@ -173,28 +181,6 @@ def _check_interval(seconds: int) -> None:
         )
 
 
-@contextlib.contextmanager
-def _terminated() -> Any:
-    """Have SIGTERM end this process as SIGINT does: in good order."""
-
-    def end(signum: int, frame: object) -> None:
-        raise SystemExit(128 + signum)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def columns(
-    summary: tally.Summary,
-) -> tuple[tuple[str, ...], tuple[Any, ...]]:
-    """Return a summary's figures, each under a name."""
-    figures: dict[str, Any] = {}
-    for name, value in dataclasses.asdict(summary).items():
-        if isinstance(value, dict):
-            figures |= {f'{name}_{rank}': each for rank, each in value.items()}
-        else:
-            figures[name] = value
-    return tuple(figures), tuple(figures.values())
+def _end(signum: int, frame: object) -> None:
+    """End this process in good order, as SIGINT does."""
+    raise SystemExit(128 + signum)

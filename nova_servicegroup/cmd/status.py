@@ -31,8 +31,8 @@ from nova_servicegroup.doctor import hook
 from nova_servicegroup.drivers import base
 from nova_servicegroup import escaping
 from nova_servicegroup import exceptions
-from nova_servicegroup.plugin import apis
 from nova_servicegroup.plugin import database
+from nova_servicegroup.plugin import driver as nova_driver
 from nova_servicegroup.plugin import hook as plugin_hook
 
 
@@ -84,7 +84,7 @@ class Checks(upgradecheck.UpgradeCommands):
 
     @functools.cached_property
     def _api(self) -> api.API:
-        return apis.make(self._conf)
+        return nova_driver.make_api(self._conf)
 
     def _guarded(
         self, check: Callable[[], upgradecheck.Result]

@@ -16,7 +16,6 @@
 import argparse
 from collections.abc import Iterator, Sequence
 import contextlib
-import functools
 import io
 import math
 import os
@@ -27,8 +26,6 @@ from typing import TextIO
 
 from nova_servicegroup.cmd import _command
 from nova_servicegroup.cmd import _events
-from nova_servicegroup.cmd import _screen
-from nova_servicegroup.cmd import _startup
 from nova_servicegroup import exceptions
 
 GROUP = 'compute'
@@ -85,13 +82,11 @@ class Watch(_command.Command):
         if parsed_args.interval is not None:
             self._set_interval(parsed_args.interval)
         watches = [
-            _events.Watch(self.servicegroup, group)
+            _events.EventStream(self.servicegroup, group)
             for group in dict.fromkeys(parsed_args.groups or [GROUP])
         ]
-        screen = _screen.screen(
-            self.app.stdout,
-            functools.partial(_startup.hide, self.app.conf),
-            parsed_args.json,
+        screen = _events.screen(
+            self.app.stdout, self.app.conf, parsed_args.json
         )
         with _ended_by_signals(self.app.stdout):
             self._watch(watches, screen, parsed_args.duration)
@@ -111,8 +106,8 @@ class Watch(_command.Command):
 
     def _watch(
         self,
-        watches: Sequence[_events.Watch],
-        screen: _screen.Screen,
+        watches: Sequence[_events.EventStream],
+        screen: _events.Lines,
         duration: float,
     ) -> None:
         """Look and show until the time is over or nobody reads it."""
@@ -123,7 +118,7 @@ class Watch(_command.Command):
             try:
                 while True:
                     events = [one for each in watches for one in each.look()]
-                    self._tell_doubts(watches)
+                    self._warn_of_doubts(watches)
                     screen.show(events, watches)
                     # From here on: sooner, nothing would be read anew.
                     left = end - time.monotonic()
@@ -132,12 +127,12 @@ class Watch(_command.Command):
             finally:
                 screen.close()
 
-    def _tell_doubts(self, watches: Sequence[_events.Watch]) -> None:
+    def _warn_of_doubts(self, watches: Sequence[_events.EventStream]) -> None:
         """Say, once, that Nova's services table cannot be read, and why."""
         reasons = [each.inventory.unregistered for each in watches]
         if any(reasons) and not self._has_said:
             self._has_said = True
-            self.tell(
+            self.warn(
                 'Hosts that are down already are not counted, and who is '
                 f'forced down is not known ({next(filter(None, reasons))}).'
             )
@@ -161,24 +156,18 @@ class _Ended(BaseException):
     """A signal has ended the command."""
 
 
+def _end(signum: int, frame: object) -> None:
+    raise _Ended
+
+
 @contextlib.contextmanager
 def _ended_by_signals(stream: TextIO) -> Iterator[None]:
     """End what runs inside when a signal says so, whatever it waits for."""
-
-    def end(signum: int, frame: object) -> None:
-        raise _Ended
-
-    before = {
-        each: signal.signal(each, end)
-        for each in (signal.SIGINT, signal.SIGTERM)
-    }
     try:
-        yield
+        with _command.handled((signal.SIGINT, signal.SIGTERM), _end):
+            yield
     except _Ended:
         _drop_unread(stream)
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
 
 
 def _drop_unread(stream: TextIO) -> None:

@@ -19,7 +19,7 @@ import sys
 
 from nova_servicegroup import api
 from nova_servicegroup.doctor import finding
-from nova_servicegroup.plugin import installation
+from nova_servicegroup.plugin import hook
 
 NAME = 'hook'
 
@@ -56,7 +56,7 @@ def judge(
     return finding.Finding(
         finding.Level.OK,
         NAME,
-        f'Nova {installation.nova_version()} accepts {drivers}.',
+        f'Nova {hook.nova_version()} accepts {drivers}.',
     )
 
 
@@ -73,7 +73,7 @@ def _not_live(problems: list[str]) -> finding.Finding:
             'in which Nova runs.',
         )
     return _error(
-        f'Nova {installation.nova_version()} runs with its own drivers '
+        f'Nova {hook.nova_version()} runs with its own drivers '
         f'only: {"; ".join(problems)}.',
         'Install a release of nova-servicegroup that knows this Nova.',
     )

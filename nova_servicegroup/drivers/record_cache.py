@@ -47,7 +47,7 @@ class Records:
         one = reads.get(group)
         if one is None:
             made = background.OneAtATime(
-                'services table', lambda: self._read(group), _MAX_AGE
+                services.TABLE, lambda: self._read(group), _MAX_AGE
             )
             one = reads.setdefault(group, made)
         return list(one.ask(wait))

@@ -12,10 +12,12 @@
 
 """Serves metrics over HTTP, with or without TLS."""
 
+import contextlib
 import socket
 import socketserver
 import ssl
 import threading
+import time
 from typing import Any
 
 from oslo_config import cfg
@@ -25,7 +27,65 @@ import prometheus_client
 from prometheus_client import registry
 
 from nova_servicegroup import exceptions
-from nova_servicegroup.exporter import connections
+
+#: Seconds for which a new one waits until the oldest has ended.
+_WAIT = 0.2
+
+
+class Connections:
+    """Each has a thread of its own. May be used by all of them.
+
+    :param most: so many are open at once
+    :param longest: seconds after which one is cut, whatever it is at
+    """
+
+    def __init__(
+        self, most: int, longest: float, *, wait: float = _WAIT
+    ) -> None:
+        self._most = most
+        self._longest = longest
+        self._wait = wait
+        # When each has begun, the oldest first.
+        self._begun: dict[socket.socket, float] = {}
+        self._ended = threading.Condition()
+
+    def admit(self, connection: socket.socket) -> bool:
+        """Take a new connection; tell whether there is room for it.
+
+        Where there are too many the oldest is cut: a client that takes its
+        time keeps out nobody who does not.
+        """
+        with self._ended:
+            if len(self._begun) >= self._most:
+                _cut(next(iter(self._begun)))
+            if not self._ended.wait_for(self._has_room, self._wait):
+                return False
+            self._begun[connection] = time.monotonic()
+        return True
+
+    def leave(self, connection: socket.socket) -> None:
+        """Forget a connection that has ended."""
+        with self._ended:
+            self._begun.pop(connection, None)
+            self._ended.notify()
+
+    def cut_overdue(self) -> None:
+        """Cut those that have taken too long. Their threads end by it."""
+        with self._ended:
+            for connection, begun in self._begun.items():
+                if time.monotonic() - begun < self._longest:
+                    return
+                _cut(connection)
+
+    def _has_room(self) -> bool:
+        return len(self._begun) < self._most
+
+
+def _cut(connection: socket.socket) -> None:
+    # That of TLS would take the session from under the thread that reads.
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
 
 LOG = logging.getLogger(__name__)
 
@@ -49,7 +109,7 @@ def start(conf: cfg.ConfigOpts, served: registry.Collector) -> int:
         options.port,
         served,
         _tls_context(options) if options.cert_file else None,
-        connections.Connections(_MOST, _LONGEST),
+        Connections(_MOST, _LONGEST),
     )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     port = int(server.server_address[1])
@@ -97,7 +157,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         port: int,
         served: registry.Collector,
         context: ssl.SSLContext | None,
-        open_: connections.Connections,
+        open_: Connections,
     ) -> None:
         self.address_family, address = _resolve(host, port)
         self._open = open_

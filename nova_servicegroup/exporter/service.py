@@ -10,24 +10,80 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """The exporter as a service of oslo.service."""
 
+from collections.abc import Iterator
 import socket
 import threading
 
 from oslo_config import cfg
 from oslo_log import log as logging
 from oslo_service import service
+from prometheus_client import core
+from prometheus_client import registry
 
 from nova_servicegroup import api
 from nova_servicegroup import exceptions
-from nova_servicegroup.exporter import canary
 from nova_servicegroup.exporter import metrics
 from nova_servicegroup.exporter import server
 from nova_servicegroup.exporter import watch
+from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
+
+#: The group of canaries.
+GROUP = 'servicegroup-exporter'
+
+
+#: The counters of a canary: what each is named and says, and where it comes
+#: from in reporter.Counts.
+_COUNTERS = (
+    ('beats', 'Heartbeats of the canary.', 'beats'),
+    ('beat_failures', 'Heartbeats of the canary that failed.', 'failures'),
+    ('lost', 'Times that the canary lost contact with the backend.', 'lost'),
+    (
+        'recovered',
+        'Times that the canary regained contact with the backend.',
+        'recovered',
+    ),
+)
+
+
+class Canary(services.Unrecorded, registry.Collector):
+    """A service that does nothing but join, and metrics of its heartbeats.
+
+    It shows whether services of this host can report.
+
+    :param timers: where its heartbeat runs
+    """
+
+    def __init__(
+        self, servicegroup: api.API, host: str, timers: services.Timers
+    ) -> None:
+        interval = float(servicegroup.driver.conf.report_interval)
+        super().__init__(host, GROUP, interval, timers)
+        self._api = servicegroup
+
+    def join(self) -> None:
+        """Join; takes a few seconds while the backend is away."""
+        self._api.join(self.host, GROUP, self)
+
+    def collect(self) -> Iterator[core.Metric]:
+        """See Collector. Before it has joined there is nothing."""
+        found = self._api.driver.reporters().get((self.host, GROUP))
+        if found is None:
+            return
+        prefix = f'{metrics.PREFIX}_canary'
+        for name, text, field in _COUNTERS:
+            value = getattr(found.counts, field)
+            yield core.CounterMetricFamily(f'{prefix}_{name}', text, value)
+        yield core.GaugeMetricFamily(
+            f'{prefix}_last_success_timestamp_seconds',
+            'When a heartbeat of the canary succeeded last, in seconds since '
+            'the epoch; 0: none has.',
+            found.counts.last_success or 0.0,
+        )
+
 
 #: Seconds that the end may take.
 _FAREWELL = 1.5
@@ -48,15 +104,11 @@ class Exporter(service.Service):  # type: ignore[misc]
         self._api = servicegroup
         self._metrics = metrics.Metrics(conf.servicegroup_driver)
         self._watches = [
-            watch.Watch(servicegroup, group, self._metrics)
+            watch.GroupWatch(servicegroup, group, self._metrics)
             for group in _groups(conf)
         ]
         if conf.servicegroup_exporter.per_host:
-            self._metrics.registry.register(
-                metrics.HostMetrics(
-                    lambda: [(each.group, each.seen) for each in self._watches]
-                )
-            )
+            self._metrics.registry.register(watch.HostMetrics(self._watches))
         self._canary = self._make_canary()
 
     def serve(self) -> None:
@@ -86,7 +138,7 @@ class Exporter(service.Service):  # type: ignore[misc]
             self._canary.stop()
         self._api.close()
 
-    def _watch(self, watched: watch.Watch) -> None:
+    def _watch(self, watched: watch.GroupWatch) -> None:
         interval = self._conf.servicegroup.refresh_interval
 
         def look() -> float:
@@ -100,7 +152,7 @@ class Exporter(service.Service):  # type: ignore[misc]
         # see the last one again.
         self.tg.add_dynamic_timer_args(look)
 
-    def _make_canary(self) -> canary.Canary | None:
+    def _make_canary(self) -> Canary | None:
         conf = self._conf
         if not conf.servicegroup_exporter.canary or not conf.report_interval:
             return None
@@ -112,8 +164,8 @@ class Exporter(service.Service):  # type: ignore[misc]
             )
             return None
         host = conf.host if 'host' in conf else socket.gethostname()
-        made = canary.Canary(self._api, host, self.tg)
-        self._metrics.registry.register(metrics.CanaryMetrics(made.counts))
+        made = Canary(self._api, host, self.tg)
+        self._metrics.registry.register(made)
         return made
 
 

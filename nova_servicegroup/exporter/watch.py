@@ -13,12 +13,16 @@
 
 """Keeps the metrics of one group."""
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 import time
+from typing import Any
+
+from prometheus_client import core
+from prometheus_client import registry
 
 from nova_servicegroup import api
 from nova_servicegroup.drivers import base
-from nova_servicegroup.exporter import flapping
+from nova_servicegroup import escaping
 from nova_servicegroup.exporter import metrics
 from nova_servicegroup.watch import inventory
 from nova_servicegroup.watch import watcher
@@ -29,32 +33,25 @@ _PATIENCE = 10.0
 _ALIVE = (base.UP, base.HELD)
 
 
-class Watch:
+class GroupWatch:
     """Watches one group, and keeps its metrics.
 
     Nothing but ``look`` asks the backend.
     """
 
     def __init__(
-        self,
-        servicegroup: api.API,
-        group: str,
-        kept: metrics.Metrics,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
+        self, servicegroup: api.API, group: str, kept: metrics.Metrics
     ) -> None:
         self.group = group
-        self._watcher = watcher.Watcher(
-            servicegroup, group, clock=clock, wall=wall
-        )
+        self._watcher = watcher.Watcher(servicegroup, group)
         self._metrics = kept
-        self._flapping = flapping.Flapping(clock)
-        self._clock = clock
-        self._confirmed = clock()
+        self._flapping = metrics.Flapping()
+        self._confirmed = time.monotonic()
         self._failed = True
         self._begun: float | None = None
-        kept.prepare(group, self.age, self.is_blind)
+        kept.prepare(group)
+        kept.of(group, 'view_age_seconds').set_function(self.age)
+        kept.of(group, 'blind').set_function(self.is_blind)
 
     @property
     def seen(self) -> inventory.Inventory | None:
@@ -63,45 +60,70 @@ class Watch:
 
     def age(self) -> float:
         """Return the seconds since the group was confirmed, or the start."""
-        return self._clock() - self._confirmed
+        return time.monotonic() - self._confirmed
 
     def is_blind(self) -> bool:
         """Tell whether the last look saw nothing, or the present one hangs."""
         begun = self._begun
-        hangs = begun is not None and self._clock() - begun > _PATIENCE
+        hangs = begun is not None and time.monotonic() - begun > _PATIENCE
         return self._failed or hangs
 
     def look(self) -> None:
         """Look at the group once. Never raises."""
-        begun = self._begun = self._clock()
+        begun = self._begun = time.monotonic()
         changes = self._watcher.look()
         self._begun = None
-        self._metrics.looks.labels(self.group).observe(self._clock() - begun)
+        self._series('refresh_seconds').observe(time.monotonic() - begun)
         if self.seen is not None:
             self._take(self.seen)
         for each in changes:
             self._count(each)
-        self._metrics.flapping.labels(self.group).set(self._flapping.count())
+        self._series('flapping_members').set(self._flapping.count())
+
+    def _series(self, name: str, *labels: str) -> Any:
+        return self._metrics.of(self.group, name, *labels)
 
     def _take(self, seen: inventory.Inventory) -> None:
         if seen.view.age is not None:
-            self._confirmed = self._clock() - seen.view.age
+            self._confirmed = time.monotonic() - seen.view.age
         self._failed = seen.view.error is not None
-        self._metrics.errors.labels(self.group).inc(self._failed)
-        self._metrics.table_readable.labels(self.group).set(
-            seen.unregistered is None
-        )
+        self._series('backend_errors').inc(self._failed)
+        self._series('services_table_readable').set(seen.unregistered is None)
         self._metrics.count(self.group, seen.count())
 
     def _count(self, change: watcher.Transition) -> None:
         before = metrics.STATES.get(change.before or '', metrics.NEW)
-        self._metrics.transitions.labels(
-            self.group, before, metrics.STATES[change.state]
-        ).inc()
+        after = metrics.STATES[change.state]
+        self._series('transitions', before, after).inc()
         if change.state != base.DOWN or change.before not in _ALIVE:
             return
         self._flapping.note(change.host)
         if change.proof_age is not None:
-            self._metrics.detection.labels(self.group).observe(
-                change.proof_age
-            )
+            self._series('detection_seconds').observe(change.proof_age)
+
+
+class HostMetrics(registry.Collector):
+    """One metric for each host that the last looks saw, if that is wanted."""
+
+    def __init__(self, watches: Sequence[GroupWatch]) -> None:
+        self._watches = watches
+
+    def collect(self) -> Iterator[core.Metric]:
+        """See Collector."""
+        member = core.GaugeMetricFamily(
+            f'{metrics.PREFIX}_member_up',
+            '1 if the service of a host is up or held, 0 if it is down or '
+            'forced down.',
+            labels=('group', 'host'),
+        )
+        for each in self._watches:
+            # A name that is escaped may be another's: one of them is shown.
+            hosts = {
+                escaping.printable(host): entry
+                for host, entry in (
+                    each.seen.entries if each.seen else {}
+                ).items()
+            }
+            for host, entry in hosts.items():
+                member.add_metric((each.group, host), float(entry.is_up))
+        yield member

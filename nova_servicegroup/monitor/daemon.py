@@ -23,14 +23,68 @@ from nova_servicegroup import api
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.common import peers
 from nova_servicegroup import exceptions
-from nova_servicegroup.monitor import announcer
 from nova_servicegroup.monitor import election
-from nova_servicegroup.monitor import ledger
+from nova_servicegroup.monitor import loop
+from nova_servicegroup.monitor import outbox
 from nova_servicegroup.monitor import sender
-from nova_servicegroup.monitor import watch
 from nova_servicegroup.watch import watcher
 
 LOG = logging.getLogger(__name__)
+
+
+class WatchLoop(loop.Loop):
+    """Watches one group."""
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        watched: watcher.Watcher,
+        outbox: outbox.Outbox,
+    ) -> None:
+        super().__init__('watch', conf.servicegroup.refresh_interval)
+        self._watcher = watched
+        self._group = watched.group
+        self._outbox = outbox
+        self._begun = False
+        self._outage = loop.Outage()
+
+    def work(self) -> None:
+        """Look at the group once."""
+        changes = self._watcher.look()
+        seen = self._watcher.last
+        if seen is None:
+            return
+        if self._begun:
+            self._outbox.note(changes)
+            self._outbox.forget(self._group, seen.entries)
+        elif seen.view.age is not None:
+            # Before the backend has answered once, it is only presumed who is
+            # up, and who turns out not to be is no transition.
+            self._begun = True
+            self._outbox.begin(
+                self._group,
+                {host: each.state for host, each in seen.entries.items()},
+            )
+            LOG.info(
+                'Watching group %s: %d services.',
+                self._group,
+                len(seen.entries),
+            )
+        self._log_records(seen.unregistered)
+
+    def _log_records(self, error: exceptions.BackendError | None) -> None:
+        """Log once that Nova's records cannot be read, and that they can."""
+        if error is None:
+            if self._outage.over() is not None:
+                LOG.info('Group %s: its records can be read.', self._group)
+        elif self._outage.failed():
+            LOG.warning(
+                'Group %s: it is not known who is registered or forced '
+                'down: %s',
+                self._group,
+                error,
+            )
+
 
 #: Seconds by which one monitor may see later than another: intervals, but not
 #: less than this.
@@ -53,20 +107,18 @@ class Monitor:
         _check_list(conf, 'groups', 'the names of groups')
         _check_list(conf, 'topics', 'the names of topics')
         self._api = servicegroup
-        self._ledger = ledger.Ledger()
+        self._outbox = outbox.Outbox()
         host = conf.host if 'host' in conf else socket.gethostname()
         self._election = _election(
-            conf, servicegroup.driver, self._ledger, host
+            conf, servicegroup.driver, self._outbox, host
         )
-        self._announcer = announcer.Announcer(
-            self._ledger,
+        self._announcer = sender.Announcer(
+            self._outbox,
             self._election,
             sender.Sender(conf, f'nova-servicegroup-monitor:{host}'),
         )
         self._watches = [
-            watch.Watch(
-                conf, watcher.Watcher(servicegroup, group), self._ledger
-            )
+            WatchLoop(conf, watcher.Watcher(servicegroup, group), self._outbox)
             for group in conf.servicegroup_monitor.groups
         ]
         self._ended = threading.Event()
@@ -83,7 +135,7 @@ class Monitor:
             each.stop(0.0)
         while (
             self._election.leads()
-            and not self._ledger.is_empty()
+            and not self._outbox.is_empty()
             and time.monotonic() < end
         ):
             time.sleep(0.02)
@@ -112,7 +164,7 @@ def _check_list(conf: cfg.ConfigOpts, name: str, accepted: str) -> None:
 
 
 def _election(
-    conf: cfg.ConfigOpts, driver: base.Driver, book: ledger.Ledger, host: str
+    conf: cfg.ConfigOpts, driver: base.Driver, outbox: outbox.Outbox, host: str
 ) -> election.Alone:
     url = conf.servicegroup_monitor.backend_url
     place = (
@@ -123,10 +175,10 @@ def _election(
     if place is not None:
         interval = conf.servicegroup.refresh_interval
         slack = max(_SLACK, _SLACK_INTERVALS * interval)
-        return election.Election(book, place, slack)
+        return election.Election(outbox, place, slack)
     LOG.warning(
         'This monitor must be the only one: a second one would repeat every '
         'notification. Set [servicegroup_monitor] backend_url to have '
         'several.'
     )
-    return election.Alone(book)
+    return election.Alone(outbox)

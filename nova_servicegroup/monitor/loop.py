@@ -12,7 +12,6 @@
 
 """What the threads of a monitor have in common."""
 
-from collections.abc import Callable
 import threading
 import time
 
@@ -61,20 +60,14 @@ class Outage:
     :param patience: seconds that it lasts before it is logged
     """
 
-    def __init__(
-        self,
-        patience: float = 0.0,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, patience: float = 0.0) -> None:
         self._patience = patience
-        self._clock = clock
         self._since: float | None = None
         self._logged = False
 
     def failed(self) -> bool:
         """Tell whether to log a failure."""
-        now = self._clock()
+        now = time.monotonic()
         self._since = now if self._since is None else self._since
         before = self._logged
         self._logged = before or now - self._since >= self._patience
@@ -86,4 +79,4 @@ class Outage:
         self._since, self._logged = None, False
         if since is None or not logged:
             return None
-        return self._clock() - since
+        return time.monotonic() - since

@@ -73,13 +73,7 @@ def decode(data: object) -> Publication | None:
     try:
         form, _, *fields = json.loads(_decompress(data))
         return _publication(*fields) if form == _FORMAT else None
-    except (
-        zlib.error,
-        ValueError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-    ):
+    except (zlib.error, ValueError, TypeError, AttributeError, RecursionError):
         return None
 
 

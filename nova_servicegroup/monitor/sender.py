@@ -10,19 +10,69 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """Sends notifications with oslo.messaging, and knows whether they went."""
 
+import datetime
 import logging as std_logging
 from typing import Any
 
 from oslo_config import cfg
+from oslo_log import log as logging
 import oslo_messaging as messaging
 from oslo_utils import timeutils
 
+from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers.common import backoff
 from nova_servicegroup import exceptions
-from nova_servicegroup.monitor import ledger
-from nova_servicegroup.monitor import payload
+from nova_servicegroup.monitor import election
+from nova_servicegroup.monitor import loop
+from nova_servicegroup.monitor import outbox
+from nova_servicegroup.watch import inventory
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds between two looks whether there is something to send.
+_INTERVAL = 0.1
+#: Seconds between two attempts, at most.
+_LONGEST = 5.0
+
+#: The version of the payload: the first number changes with the meaning of a
+#: field, the second when one is added.
+VERSION = '1.0'
+
+#: The type and the priority of a notification of a state.
+EVENT_TYPES = {
+    base.DOWN: ('servicegroup.member.down', 'WARN'),
+    base.UP: ('servicegroup.member.up', 'INFO'),
+}
+
+
+def payload(entry: outbox.Entry, driver: str) -> dict[str, Any]:
+    """Return the payload of a notification.
+
+    doc/source/admin/notification.json shows one.
+
+    :param driver: the name of the driver that gave the verdict
+    """
+    change = entry.transition
+    age = change.proof_age
+    since = datetime.datetime.fromtimestamp(change.at, datetime.timezone.utc)
+    return {
+        'nova_servicegroup_object.name': 'MemberPayload',
+        'nova_servicegroup_object.version': VERSION,
+        'nova_servicegroup_object.namespace': 'nova_servicegroup',
+        'nova_servicegroup_object.data': {
+            'host': change.host,
+            'group': change.group,
+            'driver': driver,
+            'state': entry.state,
+            'since': since.isoformat(timespec='microseconds'),
+            'reason': change.reason,
+            'proof_age': None if age is None else round(age, 3),
+            'forced_down': change.state == inventory.FORCED_DOWN,
+        },
+    }
+
 
 #: What logs each failed attempt at the level of errors.
 _LOUD = 'oslo.messaging._drivers.impl_rabbit'
@@ -50,7 +100,7 @@ class Sender:
         self._sent: set[tuple[str, str]] = set()
         quieten(conf)
 
-    def send(self, entry: ledger.Entry) -> None:
+    def send(self, entry: outbox.Entry) -> None:
         """Send one notification to every topic; return when it is there.
 
         Where it fails it may be called again: no topic gets it twice, unless
@@ -58,7 +108,7 @@ class Sender:
 
         :raises BackendError: it was not taken, or nobody knows
         """
-        event_type, priority = payload.event_type(entry.state)
+        event_type, priority = EVENT_TYPES[entry.state]
         for topic in self._topics:
             if (entry.message_id, topic) in self._sent:
                 continue
@@ -67,7 +117,7 @@ class Sender:
                 'publisher_id': self._publisher_id,
                 'event_type': event_type,
                 'priority': priority,
-                'payload': payload.payload(entry, self._driver),
+                'payload': payload(entry, self._driver),
                 'timestamp': str(timeutils.utcnow()),
             }
             self._send(f'{topic}.{priority.lower()}', message)
@@ -115,3 +165,40 @@ def quieten(conf: cfg.ConfigOpts) -> None:
     debug = 'debug' in conf and conf.debug
     if logger.level == std_logging.NOTSET and not debug:
         logger.setLevel(std_logging.CRITICAL)
+
+
+class Announcer(loop.Loop):
+    """Sends what the leader's outbox has."""
+
+    def __init__(
+        self, outbox: outbox.Outbox, place: election.Alone, deliverer: Sender
+    ) -> None:
+        super().__init__('announce', _INTERVAL)
+        self._outbox = outbox
+        self._election = place
+        self._sender = deliverer
+        self._rest = backoff.Rest(_LONGEST)
+        self._outage = loop.Outage()
+
+    def work(self) -> None:
+        """Send what is due, as far as it is possible now."""
+        for entry in self._outbox.due():
+            if not self._election.leads():
+                return
+            try:
+                with self._rest.guard('message queue'):
+                    self._sender.send(entry)
+            except exceptions.BackendError as error:
+                if self._outage.failed():
+                    LOG.warning(
+                        'Notifications cannot be delivered: %s. They are '
+                        'kept, and sent in order when they can be.',
+                        error,
+                    )
+                return
+            self._outbox.sent(entry)
+            lasted = self._outage.over()
+            if lasted is not None:
+                LOG.info(
+                    'Notifications are delivered again, after %.1f s.', lasted
+                )

@@ -14,12 +14,16 @@
 """What the adapter expects of Nova's code, and how it changes it."""
 
 import collections
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Iterable, MutableMapping
 import importlib
 import operator
+from typing import TYPE_CHECKING
 
 from oslo_config import cfg
 from oslo_config import types
+
+if TYPE_CHECKING:
+    from nova_servicegroup.plugin import hook
 
 OPTION = 'servicegroup_driver'
 
@@ -50,12 +54,7 @@ NAMES = {
         'Service.save',
         'ServiceList.get_all',
     ),
-    'nova.rpc': (
-        'TRANSPORT',
-        'create_transport',
-        'get_transport_url',
-        'init',
-    ),
+    'nova.rpc': ('TRANSPORT', 'create_transport', 'get_transport_url', 'init'),
     'nova.servicegroup.api': ('_driver_name_class_mapping',),
     'nova.servicegroup.drivers.base': ('Driver',),
 }
@@ -68,22 +67,22 @@ class UnexpectedNova(Exception):
 class Choices(types.String):
     """The type of Nova's option: its own choices and the installed drivers.
 
-    The first read of the option calls connect, which makes Nova construct
-    our class for them. When connect returns False, the option is Nova's own
-    again. Reading is the moment because Nova's servicegroup code cannot be
-    imported yet when the option is registered.
+    The first read of the option makes Nova construct our class for them, or
+    else the option is Nova's own again. Reading is the moment because Nova's
+    servicegroup code cannot be imported yet when the option is registered.
     """
 
     def __init__(
         self,
         stock: types.String,
-        names: Iterable[str],
-        connect: Callable[[], bool],
+        names: list[str],
+        installation: 'hook.Installation',
     ) -> None:
         self._stock = dict(stock.choices or {})
         added = dict.fromkeys(names, 'Driver of nova-servicegroup')
         super().__init__(choices=list({**added, **self._stock}.items()))
-        self._connect = connect
+        self._names = names
+        self._installation = installation
         self._connected = False
 
     def __call__(self, value: object) -> str:
@@ -98,7 +97,7 @@ class Choices(types.String):
         """Make Nova construct our class, unless that is done."""
         if self._connected:
             return
-        if not self._connect():
+        if not self._installation.connect(self._names):
             self.choices = collections.OrderedDict(self._stock)
         self._connected = True
 

@@ -16,18 +16,17 @@
 from collections.abc import Callable
 import functools
 import threading
-from typing import Any, TYPE_CHECKING
+from typing import Any
+
+from oslo_config import cfg
 
 from nova_servicegroup.plugin import records
-
-if TYPE_CHECKING:
-    from oslo_config import cfg
 
 _opened: set[int] = set()
 _opening = threading.Lock()
 
 
-def load_nova() -> 'cfg.ConfigOpts':
+def load_nova() -> cfg.ConfigOpts:
     """Import what loads the hook in Nova, and return its configuration.
 
     :raises ImportError: Nova is not installed here
@@ -39,10 +38,10 @@ def load_nova() -> 'cfg.ConfigOpts':
     return conf
 
 
-def open_database(conf: 'cfg.ConfigOpts') -> bool:
+def open_database(conf: cfg.ConfigOpts) -> bool:
     """Open Nova's databases, outside of Nova's own programs; once.
 
-    A command tells of a database that is away, and does not wait for it as
+    A command says that a database is away, and does not wait for it as
     a service does.
 
     :returns: whether conf names a database
@@ -54,7 +53,7 @@ def open_database(conf: 'cfg.ConfigOpts') -> bool:
     return bool(conf.database.connection or conf.api_database.connection)
 
 
-def _open(conf: 'cfg.ConfigOpts') -> None:
+def _open(conf: cfg.ConfigOpts) -> None:
     from nova.db.api import api as api_db
     from nova.db.main import api as main_db
     from nova import objects
@@ -69,7 +68,7 @@ def _open(conf: 'cfg.ConfigOpts') -> None:
     objects.register_all()
 
 
-def databases(conf: 'cfg.ConfigOpts') -> dict[str, Callable[[], Any]]:
+def databases(conf: cfg.ConfigOpts) -> dict[str, Callable[[], Any]]:
     """Return what makes the SQLAlchemy engine of each cell's database.
 
     Some database must be configured.

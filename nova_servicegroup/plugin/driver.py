@@ -10,22 +10,68 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """The servicegroup driver that Nova constructs."""
 
 import datetime
 from importlib import metadata
 import logging
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
+from oslo_config import cfg
+
+from nova_servicegroup import api
+from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
-from nova_servicegroup.plugin import apis
+from nova_servicegroup.plugin import records
 from nova_servicegroup.plugin import service as service_
-
-if TYPE_CHECKING:
-    from nova_servicegroup import services
+from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
+
+#: Those that are shared, by configuration and driver.
+_apis: dict[tuple[int, str], api.API] = {}
+
+
+def make_api(
+    conf: cfg.ConfigOpts, driver: base.Driver | None = None
+) -> api.API:
+    """Make an API that can read Nova's services table.
+
+    :param driver: see api.API
+    :raises: as api.API, with the traceback cut off: the operator who finds
+        the error in Nova's log needs the last line
+    """
+    try:
+        made = api.API(conf, driver)
+    except exceptions.ServiceGroupError as error:
+        raise error.with_traceback(None) from None
+    made.give_table(records.ServicesTable())
+    return made
+
+
+def forget() -> None:
+    """Close all that drivers of this process share; the next makes it anew.
+
+    For tests, which change Nova's options and databases in one process.
+    """
+    while _apis:
+        _, made = _apis.popitem()
+        made.close()
+
+
+def _shared() -> api.API:
+    """Return the one that all drivers of Nova's option share.
+
+    :raises: see make_api
+    """
+    import nova.conf
+
+    conf = nova.conf.CONF
+    key = id(conf), conf.servicegroup_driver
+    if key not in _apis:
+        # Of two threads one wins; the loser's object has done nothing yet.
+        _apis.setdefault(key, make_api(conf))
+    return _apis[key]
 
 
 class Driver:
@@ -42,7 +88,7 @@ class Driver:
         :raises LibraryMissing: the driver's client library is not installed
         :raises ConfigurationError: an option cannot be used
         """
-        self._api = apis.shared()
+        self._api = _shared()
         # Nova asks about every host: some calls less for each.
         driver = self._api.driver
         self.is_up = driver.is_up  # type: ignore[method-assign]
@@ -66,7 +112,7 @@ class Driver:
         )
         self._api.join(member, group, service_.NovaService(service))
 
-    def is_up(self, service_ref: 'services.ServiceRef') -> bool:
+    def is_up(self, service_ref: services.ServiceRef) -> bool:
         """Tell whether the service is up. Never raises.
 
         Nova has answered for one that is forced down.
@@ -74,8 +120,7 @@ class Driver:
         return self._api.driver.is_up(service_ref)
 
     def updated_time(
-        self,
-        service_ref: 'services.ServiceRef',
+        self, service_ref: services.ServiceRef
     ) -> datetime.datetime | None:
         """Return the last proof of life, or None; see drivers.base.Driver."""
         return self._api.get_updated_time(service_ref)

@@ -10,18 +10,22 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """What castellan calls in every process that uses it, Nova's or not.
 
 So importing this imports neither Nova nor the rest of this package, and the
 hook does nothing where Nova's configuration is not loaded.
 """
 
+from importlib import metadata
+
+# Not oslo.log: also processes that are not Nova's load this module.
+import logging
 import sys
 from typing import Any
 
 from nova_servicegroup.plugin import compat
-from nova_servicegroup.plugin import installation
+
+LOG = logging.getLogger(__name__)
 
 
 class Hook:
@@ -43,6 +47,94 @@ def install() -> None:
         INSTALLATION.install(module)
 
 
+class Installation:
+    """Whether Nova uses our drivers in this process."""
+
+    def __init__(self) -> None:
+        self._installed: list[compat.Choices] = []
+        self._problems: list[str] = []
+
+    def install(self, module: Any) -> None:
+        """Have Nova accept the names of the installed drivers.
+
+        Does nothing more the second time. Never raises: what is in the way
+        is logged, and Nova's own drivers stay.
+
+        :param module: nova.conf.servicegroup
+        """
+        try:
+            self._widen(module)
+        except Exception as error:
+            self._stand_aside(error)
+
+    def connect(self, names: list[str]) -> bool:
+        """Have Nova construct our class for some names; tell whether it does.
+
+        Never raises, as install.
+        """
+        try:
+            _connect(names)
+        except Exception as error:
+            self._stand_aside(error)
+            return False
+        return True
+
+    def problems(self) -> list[str]:
+        """Tell why Nova does not use our drivers; empty when it does.
+
+        True once Nova's configuration is imported. Never raises.
+        """
+        for choices in self._installed:
+            choices.connect()
+        if not self._installed and not self._problems:
+            return ['neither castellan nor oslo.policy has loaded the hook']
+        return list(self._problems)
+
+    def _widen(self, module: Any) -> None:
+        option = compat.find_option(module.SERVICEGROUP_OPTS)
+        stock: Any = option.type
+        if not isinstance(stock, compat.Choices):
+            option.type = compat.Choices(stock, _installed_drivers(), self)
+            self._installed.append(option.type)
+
+    def _stand_aside(self, error: Exception) -> None:
+        problem = str(error)
+        if not isinstance(error, compat.UnexpectedNova):
+            problem = f'{type(error).__name__}: {error}'
+        # castellan and oslo.policy may both bring us here.
+        if problem in self._problems:
+            return
+        self._problems.append(problem)
+        # Before logging is set up, this goes to standard error.
+        LOG.error(
+            'nova-servicegroup does not know this Nova (%s) and stands '
+            'aside: %s. Nova runs with its own servicegroup drivers and '
+            'refuses a servicegroup_driver other than theirs. Install a '
+            'release of nova-servicegroup for this Nova.',
+            nova_version(),
+            problem,
+        )
+
+
+def nova_version() -> str:
+    """Return the version of the installed Nova."""
+    try:
+        return metadata.version('nova')
+    except metadata.PackageNotFoundError:
+        return 'of an unknown version'
+
+
+def _installed_drivers() -> list[str]:
+    from nova_servicegroup import api
+
+    names = api.installed_drivers()
+    if not names:
+        raise compat.UnexpectedNova(
+            f'no driver is registered as {api.NAMESPACE}'
+        )
+    return names
+
+
 def _connect(names: list[str]) -> None:
     compat.check_names()
     from nova_servicegroup.plugin import driver
@@ -55,4 +147,4 @@ def _connect(names: list[str]) -> None:
 
 
 #: Of this process.
-INSTALLATION = installation.Installation(_connect)
+INSTALLATION = Installation()

@@ -14,19 +14,16 @@
 
 from collections.abc import Mapping
 from concurrent import futures
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
+from nova_servicegroup import background
+from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
 from nova_servicegroup import process
+from nova_servicegroup import services
 
-if TYPE_CHECKING:
-    from nova_servicegroup import background
-    from nova_servicegroup import services
-
-    _Records = list[services.ServiceRef]
-    _Reads = dict[str | None, background.OneAtATime[_Records]]
-
-_TABLE = 'services table'
+_Records = list[services.ServiceRef]
+_Reads = dict[str | None, background.OneAtATime[_Records]]
 
 #: Seconds for which the records of a cell are awaited; all are read at once,
 #: and in less than base.RECORDS_WAIT.
@@ -44,7 +41,7 @@ class ServicesTable:
         # A cell that is mute is not asked again, only awaited.
         self._reads: process.PerProcess[_Reads] = process.PerProcess(dict)
 
-    def cells(self) -> 'list[str | None]':
+    def cells(self) -> list[str | None]:
         """See services.Table. They are read each time."""
         _check_access()
         if not _has_cells():
@@ -52,18 +49,18 @@ class ServicesTable:
         self._mappings = {each.uuid: each for each in cell_mappings()}
         return list(self._mappings)
 
-    def heartbeats(
-        self, cell: str | None, group: str
-    ) -> 'services.Heartbeats':
+    def heartbeats(self, cell: str | None, group: str) -> services.Heartbeats:
         """See services.Table. The cells are read when this one is new."""
+        _check_access()
+        # Only now: it imports oslo.messaging, which asks oslo.service how it
+        # runs; our programs have to say that first.
         from nova_servicegroup.drivers.db import store
 
-        _check_access()
         return store.Store(lambda: cell_engine(self._mapping(cell))).read(
             group
         )
 
-    def records(self, group: str) -> '_Records':
+    def records(self, group: str) -> _Records:
         """See services.Table.
 
         :raises PartialRecords: some cells did not answer, or all of several
@@ -82,14 +79,14 @@ class ServicesTable:
 
     def _read_all(
         self,
-    ) -> 'dict[str | None, _Records | exceptions.BackendError]':
+    ) -> dict[str | None, _Records | exceptions.BackendError]:
         """Return all records of each cell, or why they cannot be read."""
         cells = self._known_cells()
         with futures.ThreadPoolExecutor(max(1, len(cells))) as pool:
             answers = pool.map(self._read_cell, cells)
             return dict(zip(cells, answers, strict=True))
 
-    def _known_cells(self) -> 'list[str | None]':
+    def _known_cells(self) -> list[str | None]:
         try:
             return self.cells()
         except exceptions.BackendError:
@@ -99,13 +96,11 @@ class ServicesTable:
 
     def _read_cell(
         self, cell: str | None
-    ) -> '_Records | exceptions.BackendError':
-        from nova_servicegroup import background
-
+    ) -> _Records | exceptions.BackendError:
         one = self._reads.get().setdefault(
             cell,
             background.OneAtATime(
-                _TABLE, lambda: self._get_all(cell), _LATE_AGE
+                services.TABLE, lambda: self._get_all(cell), _LATE_AGE
             ),
         )
         try:
@@ -113,7 +108,7 @@ class ServicesTable:
         except exceptions.BackendError as error:
             return error
 
-    def _get_all(self, cell: str | None) -> '_Records':
+    def _get_all(self, cell: str | None) -> _Records:
         from nova import objects
 
         try:
@@ -123,7 +118,7 @@ class ServicesTable:
             raise
         except Exception as error:
             raise exceptions.BackendError(
-                _TABLE, exceptions.first_line(error)
+                services.TABLE, exceptions.first_line(error)
             ) from error
 
     def _mapping(self, cell: str | None) -> Any:
@@ -133,7 +128,9 @@ class ServicesTable:
         if cell not in self._mappings:
             self.cells()
         if cell not in self._mappings:
-            raise exceptions.BackendError(_TABLE, f'there is no cell {cell}')
+            raise exceptions.BackendError(
+                services.TABLE, f'there is no cell {cell}'
+            )
         return self._mappings[cell]
 
 
@@ -186,7 +183,7 @@ def _context(cell: Any) -> Any:
 def _check_access() -> None:
     if is_indirect():
         raise exceptions.NoAccess(
-            _TABLE, 'this service has no access to the database'
+            services.TABLE, 'this service has no access to the database'
         )
 
 
@@ -196,10 +193,8 @@ def _has_cells() -> bool:
     return bool(nova.conf.CONF.api_database.connection)
 
 
-def _is_of(group: str, record: 'services.ServiceRef') -> bool:
+def _is_of(group: str, record: services.ServiceRef) -> bool:
     """Tell whether a record is that of a member of a group."""
-    from nova_servicegroup.drivers import base
-
     try:
         named = isinstance(record['host'], str)
         return named and base.group_of(record) == group
@@ -209,13 +204,13 @@ def _is_of(group: str, record: 'services.ServiceRef') -> bool:
 
 
 def _failure(
-    found: '_Records', failed: Mapping[str | None, exceptions.BackendError]
+    found: _Records, failed: Mapping[str | None, exceptions.BackendError]
 ) -> exceptions.BackendError:
     if None in failed:
         return failed[None]
     reasons = {str(cell): error.reason for cell, error in failed.items()}
     return exceptions.PartialRecords(
-        _TABLE,
+        services.TABLE,
         found,
         list(reasons),
         '; '.join(f'cell {cell}: {why}' for cell, why in reasons.items()),

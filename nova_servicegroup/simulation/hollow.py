@@ -12,7 +12,7 @@
 
 """A process of hollow members: the real driver, and no service behind it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent import futures
 import dataclasses
 import logging
@@ -27,12 +27,13 @@ import traceback
 from typing import Any
 
 from nova_servicegroup import api
+from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
 from nova_servicegroup import services
 from nova_servicegroup.simulation import limits
 from nova_servicegroup.simulation import timers
 
-#: What a process is told. It leaves, and ends, when nobody can tell it more.
+#: The commands to a process. When its pipe is closed it leaves, and ends.
 JOIN, HOLD, MEASURE = 'join', 'hold', 'measure'
 
 #: Seconds that it may take to leave.
@@ -102,6 +103,58 @@ class _First(logging.Handler):
         self.text = self.text or record.getMessage()
 
 
+class _Meter:
+    """What this process uses while it holds its members."""
+
+    def __init__(self, driver: base.Driver) -> None:
+        self._driver = driver
+        self._first = _First()
+        self._beats = 0, 0
+        self._memory = _memory()
+        self._cpu, self._since = 0.0, 0.0
+
+    def attach(self) -> None:
+        """Keep the first failure, and have nothing else logged.
+
+        Many say the same; who started this process says it once.
+        """
+        logging.getLogger().handlers = [logging.NullHandler()]
+        reporters = logging.getLogger(_REPORTER)
+        reporters.setLevel(logging.WARNING)
+        reporters.addHandler(self._first)
+
+    def begin(self) -> None:
+        """Begin to measure."""
+        self._first.text, self._beats = '', self._count()
+        self._cpu, self._since = time.process_time(), time.monotonic()
+
+    def read(self) -> Usage:
+        """Return what was used since begin."""
+        beats, failures = self._count()
+        return Usage(
+            time.process_time() - self._cpu,
+            time.monotonic() - self._since,
+            max(0, _memory() - self._memory),
+            beats - self._beats[0],
+            failures - self._beats[1],
+            self._first.text,
+        )
+
+    def _count(self) -> tuple[int, int]:
+        """Return how many beats were run, and how many have failed."""
+        found = self._driver.reporters().values()
+        return (
+            sum(each.counts.beats for each in found),
+            sum(each.counts.failures for each in found),
+        )
+
+
+def _memory() -> int:
+    """Return the bytes of memory that this process has, for itself or not."""
+    pages = pathlib.Path('/proc/self/statm').read_text().split()[1]
+    return int(pages) * resource.getpagesize()
+
+
 class Hollow:
     """The hollow members of one process."""
 
@@ -119,34 +172,29 @@ class Hollow:
         self._sending = threading.Lock()
         self._ending = threading.Event()
         self._timers = timers.Timers()
-        self._first = _First()
-        self._beats = 0, 0
-        self._memory = _memory()
-        self._cpu, self._since = 0.0, 0.0
+        self._meter = _Meter(servicegroup.driver)
 
     def run(self) -> None:
-        """Do what is told, until nobody is there to tell more; then leave."""
-        told = {JOIN: self._start, HOLD: self._hold, MEASURE: self._measure}
-        self._quieten()
+        """Follow the commands until the pipe is closed; then leave."""
+        self._meter.attach()
+        commands = {
+            JOIN: self._start,
+            HOLD: self._meter.begin,
+            MEASURE: self._measure,
+        }
         try:
             while True:
-                told[self._pipe.recv()]()
+                commands[self._pipe.recv()]()
         except (EOFError, OSError):
             self._leave()
-
-    def _quieten(self) -> None:
-        # Many say the same; who started this process says it once.
-        logging.getLogger().handlers = [logging.NullHandler()]
-        reporters = logging.getLogger(_REPORTER)
-        reporters.setLevel(logging.WARNING)
-        reporters.addHandler(self._first)
 
     def _start(self) -> None:
         self._timers.start(timers.threads_for(len(self._hosts)))
         threading.Thread(target=self._join, daemon=True, name='join').start()
 
     def _join(self) -> None:
-        self._each(self._join_one)
+        with futures.ThreadPoolExecutor(_TOGETHER) as threads:
+            list(threads.map(self._join_one, self._hosts))
 
     def _join_one(self, host: str) -> None:
         if self._ending.is_set():
@@ -165,30 +213,8 @@ class Hollow:
             error = exceptions.first_line(raised)
         self._send(Joined(host, time.monotonic(), error))
 
-    def _hold(self) -> None:
-        self._first.text, self._beats = '', self._count()
-        self._cpu, self._since = time.process_time(), time.monotonic()
-
-    def _count(self) -> tuple[int, int]:
-        """Return how many beats were run, and how many have failed."""
-        found = self._api.driver.reporters().values()
-        return (
-            sum(each.counts.beats for each in found),
-            sum(each.counts.failures for each in found),
-        )
-
     def _measure(self) -> None:
-        beats, failures = self._count()
-        self._send(
-            Usage(
-                time.process_time() - self._cpu,
-                time.monotonic() - self._since,
-                max(0, _memory() - self._memory),
-                beats - self._beats[0],
-                failures - self._beats[1],
-                self._first.text,
-            )
-        )
+        self._send(self._meter.read())
 
     def _leave(self) -> None:
         """Leave in bounded time, so that the process ends."""
@@ -197,11 +223,11 @@ class Hollow:
         end.start()
         self._ending.set()
         self._timers.stop()
-        self._each(lambda host: self._api.leave(host, self._group))
-
-    def _each(self, call: Callable[[str], None]) -> None:
         with futures.ThreadPoolExecutor(_TOGETHER) as threads:
-            list(threads.map(call, self._hosts))
+            list(threads.map(self._leave_one, self._hosts))
+
+    def _leave_one(self, host: str) -> None:
+        self._api.leave(host, self._group)
 
     def _send(self, message: object) -> None:
         # Where nobody listens any more, run() will notice.
@@ -210,12 +236,6 @@ class Hollow:
                 self._pipe.send(message)
             except OSError:
                 self._ending.set()
-
-
-def _memory() -> int:
-    """Return the bytes of memory that this process has, for itself or not."""
-    pages = pathlib.Path('/proc/self/statm').read_text().split()[1]
-    return int(pages) * resource.getpagesize()
 
 
 def main(
@@ -230,13 +250,7 @@ def main(
     :param others: what must be closed: the other ends, which only the parent
         may hold for its death to be noticed
     """
-    # The parent is told, or dies, and its end of the pipe is closed.
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, signal.SIG_IGN)
-    for each in others:
-        each.close()
-    threading.stack_size(_STACK)
-    limits.raise_files()
+    _prepare(others)
     status = 1
     try:
         Hollow(servicegroup, group, hosts, pipe).run()
@@ -246,3 +260,13 @@ def main(
     finally:
         # Whatever the threads of client libraries are doing.
         os._exit(status)
+
+
+def _prepare(others: 'Sequence[connection.Connection[Any, Any]]') -> None:
+    # The parent gets them, too, or dies, and its end of the pipe is closed.
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_IGN)
+    for each in others:
+        each.close()
+    threading.stack_size(_STACK)
+    limits.raise_files()

@@ -91,18 +91,14 @@ def _cgroup() -> Iterator[tuple[int, str]]:
 
 
 def _number(file: pathlib.Path, field: int = 0) -> int | None:
-    """Return a number that the kernel tells; None: it tells none."""
+    """Return a number from a file of the kernel; None: it has none."""
     try:
         return int(file.read_text().split()[field].rpartition('/')[2])
     except (OSError, ValueError, IndexError):
         return None
 
 
-def check(
-    driver: base.Driver,
-    wanted: plan.Plan,
-    here: Machine,
-) -> list[str]:
+def check(driver: base.Driver, wanted: plan.Plan, here: Machine) -> list[str]:
     """Return warnings about the servers' limits, which cannot be seen.
 
     :raises ArgumentError: this machine cannot take so many

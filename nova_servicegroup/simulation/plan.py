@@ -16,28 +16,20 @@ from collections.abc import Iterable, Sequence
 import dataclasses
 import socket
 
+from nova_servicegroup import escaping
 from nova_servicegroup import exceptions
 
 #: The groups of Nova's own services, of any release.
 RESERVED = frozenset(
-    (
-        'api',
-        'cells',
-        'cert',
-        'compute',
-        'conductor',
-        'console',
-        'consoleauth',
-        'metadata',
-        'network',
-        'scheduler',
-    )
+    'api cells cert compute conductor console consoleauth metadata network '
+    'scheduler'.split()
 )
 
 #: So many members of one process do not keep each other waiting.
 CROWD = 500
 
-_NAMED = 3
+#: So many hosts are named in an error.
+NAMED = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,9 +110,9 @@ def _doomed(members: int, killed: int, processes: int) -> int:
 
 
 def _deal(hosts: Sequence[str], count: int) -> tuple[tuple[str, ...], ...]:
-    """Return hosts in so many hands, or fewer; none is empty."""
-    hands = (tuple(hosts[start::count]) for start in range(count))
-    return tuple(hand for hand in hands if hand)
+    """Return hosts in so many parts, or fewer; none is empty."""
+    parts = (tuple(hosts[start::count]) for start in range(count))
+    return tuple(part for part in parts if part)
 
 
 def prefix() -> str:
@@ -140,36 +132,33 @@ def check_group(
     members = sorted(members)
     own = [each for each in members if each.startswith(prefix())]
     if own:
-        raise exceptions.ArgumentError(
-            '--group',
+        raise _refused(
             group,
             'a group without members of an earlier simulation on this '
-            f'machine. It has {some(own)}: is another simulation running? '
-            'If not, wait until they have expired',
+            f'machine. It has {escaping.names(own, NAMED)}: is another '
+            'simulation running? If not, wait until they have expired',
         )
-    if force:
-        return
+    if not force:
+        _check_unused(group, registered, members)
+
+
+def _check_unused(
+    group: str, registered: Iterable[str], members: Iterable[str]
+) -> None:
     if group in RESERVED:
-        raise exceptions.ArgumentError(
-            '--group',
-            group,
-            "a group that is not one of Nova's own, or any with --force",
+        raise _refused(
+            group, "a group that is not one of Nova's own, or any with --force"
         )
-    foreign = sorted(
-        {*registered}
-        | {each for each in members if not each.startswith('simulated-')}
+    foreign = {*registered}.union(
+        each for each in members if not each.startswith('simulated-')
     )
     if foreign:
-        raise exceptions.ArgumentError(
-            '--group',
+        raise _refused(
             group,
-            f'a group that nobody uses, or any with --force. It has '
-            f'{some(foreign)}',
+            'a group that nobody uses, or any with --force. It has '
+            f'{escaping.names(foreign, NAMED)}',
         )
 
 
-def some(hosts: Sequence[str]) -> str:
-    """Return the first of some names, and how many more there are."""
-    more = len(hosts) - _NAMED
-    names = ', '.join(hosts[:_NAMED])
-    return f'{names} and {more} more' if more > 0 else names
+def _refused(group: str, accepted: str) -> exceptions.ArgumentError:
+    return exceptions.ArgumentError('--group', group, accepted)

@@ -12,9 +12,9 @@
 
 """The course of a simulation."""
 
-from collections.abc import Callable
+import enum
 import time
-from typing import Protocol
+from typing import Any, NamedTuple, TextIO
 
 from nova_servicegroup import api
 from nova_servicegroup.drivers import base
@@ -22,7 +22,7 @@ from nova_servicegroup import exceptions
 from nova_servicegroup import opts
 from nova_servicegroup.simulation import hollow
 from nova_servicegroup.simulation import plan
-from nova_servicegroup.simulation import tally
+from nova_servicegroup.simulation import results
 from nova_servicegroup.simulation import workers
 from nova_servicegroup.watch import watcher
 
@@ -32,12 +32,76 @@ _PATIENCE = 60.0
 #: Seconds for a process to say what it has used.
 _MEASURES_WITHIN = 10.0
 
+#: The characters of the bar on a terminal, and the seconds between two lines
+#: on a pipe.
+_BAR_WIDTH = 30
+_LINE_INTERVAL = 10.0
 
-class Progress(Protocol):
-    """Is told how far it is."""
+
+class Progress:
+    """A bar on a terminal; now and then a line on a pipe."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._bar = out.isatty()
+        self._phase = ''
+        self._due = 0.0
+        self._shown = ''
 
     def show(self, phase: str, done: float, total: float) -> None:
         """Take note that so much of the total of a phase is done."""
+        new, over = phase != self._phase, done >= total
+        text = f'{phase}: {int(done)} of {int(total)}'
+        if text == self._shown:
+            return
+        if self._bar:
+            self._draw(text, done / total if total else 1.0, new)
+        elif new or over or time.monotonic() >= self._due:
+            self._due = time.monotonic() + _LINE_INTERVAL
+            self._out.write(f'{text}\n')
+        self._phase, self._shown = phase, text
+        self._out.flush()
+
+    def close(self) -> None:
+        """End the line of the bar."""
+        if self._bar and self._phase:
+            self._out.write('\n')
+            self._out.flush()
+        self._phase = self._shown = ''
+
+    def _draw(self, text: str, share: float, new: bool) -> None:
+        if new and self._phase:
+            self._out.write('\n')
+        done = '#' * round(_BAR_WIDTH * min(1.0, share))
+        self._out.write(f'\r[{done:.<{_BAR_WIDTH}}] {text}\033[K')
+
+
+class _Watcher(watcher.Watcher):
+    """A watcher whose transitions have times of the clock of processes."""
+
+    def _now(self) -> float:
+        return time.monotonic()
+
+
+class _Phase(enum.Enum):
+    """A part of the simulation, and what is shown of its progress."""
+
+    JOIN = 'seen up'
+    HOLD = 'holding'
+    MEASURE = ''
+    KILL = 'found dead'
+
+
+class _Count(NamedTuple):
+    """How far a phase is.
+
+    :ivar done: so much of the total is shown as done
+    :ivar missing: until the phase is over
+    """
+
+    done: float
+    total: float
+    missing: float
 
 
 class Simulation:
@@ -54,23 +118,31 @@ class Simulation:
         progress: Progress,
         force: bool = False,
     ) -> None:
-        conf, driver = servicegroup.driver.conf, servicegroup.driver
         self._api = servicegroup
         self._plan = wanted
         self._progress = progress
         self._force = force
-        self._pause = conf.servicegroup.refresh_interval / 2
-        self._tally = tally.Tally(wanted)
-        # The times of processes and of transitions are of one clock.
-        self._watcher = watcher.Watcher(
-            servicegroup, wanted.group, wall=time.monotonic
-        )
-        self._hold_time = float(opts.hold_time(conf))
-        self._promised = tally.promise(
-            wanted, driver.found_within, self._hold_time
-        )
+        self._results = results.Results(wanted)
+        self._watcher = _Watcher(servicegroup, wanted.group)
+        self._held_since = 0.0
 
-    def run(self) -> tally.Summary:
+    @property
+    def _hold_time(self) -> float:
+        return float(opts.hold_time(self._api.driver.conf))
+
+    @property
+    def _pause(self) -> float:
+        """Seconds between two looks."""
+        options = self._api.driver.conf.servicegroup
+        return float(options.refresh_interval / 2)
+
+    @property
+    def _promised(self) -> float | None:
+        """The seconds in which the killed are to be found."""
+        found_within = self._api.driver.found_within
+        return results.promise(self._plan, found_within, self._hold_time)
+
+    def run(self) -> dict[str, Any]:
         """Return what came of it. Whatever happens, all members leave.
 
         :raises ArgumentError: the group is used by others
@@ -80,21 +152,26 @@ class Simulation:
         with workers.Workers(self._api, self._plan) as self._workers:
             self._check_group()
             self._join()
-            if self._tally.up:
+            if self._results.up:
                 self._hold()
                 self._kill()
-        return self._tally.summary(self._promised)
+        return self._results.summary(self._promised)
+
+    @property
+    def passed(self) -> bool:
+        """See Results."""
+        return self._results.passed
 
     def failures(self) -> list[str]:
         """Return what was seen and should not be, a line for each kind."""
-        return self._tally.failures()
+        return self._results.failures()
 
     def _check_group(self) -> None:
         view = self._read()
         try:
             records = self._api.driver.read_records(self._plan.group)
         except exceptions.BackendError:
-            # Nobody here can know more than the group itself tells.
+            # Nobody here can know more than the group itself says.
             records = []
         plan.check_group(
             self._plan.group,
@@ -104,7 +181,7 @@ class Simulation:
         )
 
     def _read(self) -> base.View:
-        """Return the group, once the backend has told of it.
+        """Return the group, once the backend has confirmed it.
 
         :raises BackendError: it does not
         """
@@ -121,62 +198,49 @@ class Simulation:
             time.sleep(self._pause)
 
     def _join(self) -> None:
-        seen = self._tally
         self._watcher.look()
-        self._workers.tell(hollow.JOIN)
-        total = len(self._plan.hosts)
-        self._watch(
-            lambda: seen.all_joined and seen.all_up,
-            lambda: len(seen.joined) + len(seen.up),
-            lambda: self._progress.show('seen up', len(seen.up), total),
-        )
+        self._workers.send(hollow.JOIN)
+        self._watch(_Phase.JOIN)
 
     def _hold(self) -> None:
-        begun, hold = time.monotonic(), self._plan.hold
-        self._workers.tell(hollow.HOLD)
-
-        def held() -> float:
-            return min(hold, time.monotonic() - begun)
-
-        self._watch(
-            lambda: held() >= hold,
-            held,
-            lambda: self._progress.show('holding', held(), hold),
-        )
-        self._workers.tell(hollow.MEASURE)
-        seen = self._tally
-        self._watch(
-            lambda: seen.all_measured,
-            lambda: len(seen.usage),
-            lambda: None,
-            _MEASURES_WITHIN,
-        )
+        self._held_since = time.monotonic()
+        self._workers.send(hollow.HOLD)
+        self._watch(_Phase.HOLD)
+        self._workers.send(hollow.MEASURE)
+        self._watch(_Phase.MEASURE, _MEASURES_WITHIN)
 
     def _kill(self) -> None:
-        seen, total = self._tally, len(self._plan.killed)
-        if not total:
-            return
-        seen.kill(self._workers.kill())
-        self._watch(
-            lambda: seen.all_found,
-            lambda: len(seen.found),
-            lambda: self._progress.show('found dead', len(seen.found), total),
-            2 * (self._promised or 0) + self._hold_time + _PATIENCE,
-        )
+        if self._plan.killed:
+            self._results.kill(self._workers.kill())
+            patience = 2 * (self._promised or 0) + self._hold_time + _PATIENCE
+            self._watch(_Phase.KILL, patience)
 
-    def _watch(
-        self,
-        done: Callable[[], bool],
-        news: Callable[[], float],
-        show: Callable[[], None],
-        patience: float = _PATIENCE,
-    ) -> None:
-        """Look until it is done, or nothing has changed for too long."""
-        before, since = news(), time.monotonic()
-        while not done() and time.monotonic() - since < patience:
-            self._tally.hear(self._workers.listen(self._pause))
-            self._tally.see(self._watcher.look())
-            show()
-            if news() != before:
-                before, since = news(), time.monotonic()
-        show()
+    def _watch(self, phase: _Phase, patience: float = _PATIENCE) -> None:
+        """Look until a phase is over, or nothing has changed for too long."""
+        count, since = self._count(phase), time.monotonic()
+        while count.missing > 0 and time.monotonic() - since < patience:
+            self._results.receive(self._workers.receive(self._pause))
+            self._results.observe(self._watcher.look())
+            before, count = count, self._count(phase)
+            self._show(phase, count)
+            if count != before:
+                since = time.monotonic()
+        self._show(phase, count)
+
+    def _count(self, phase: _Phase) -> _Count:
+        seen, wanted = self._results, self._plan
+        if phase is _Phase.JOIN:
+            total, up = len(wanted.hosts), len(seen.up)
+            return _Count(up, total, 2 * total - up - len(seen.joined))
+        if phase is _Phase.HOLD:
+            held = min(wanted.hold, time.monotonic() - self._held_since)
+            return _Count(held, wanted.hold, wanted.hold - held)
+        if phase is _Phase.MEASURE:
+            done, total = len(seen.usage), len(wanted.processes)
+            return _Count(done, total, total - done)
+        found, up = len(seen.found), len(wanted.killed & seen.up.keys())
+        return _Count(found, len(wanted.killed), up - found)
+
+    def _show(self, phase: _Phase, count: _Count) -> None:
+        if phase.value:
+            self._progress.show(phase.value, count.done, count.total)

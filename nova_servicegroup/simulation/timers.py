@@ -34,7 +34,7 @@ _FEWEST_THREADS = 4
 _MOST_THREADS = 32
 
 #: When it is due, a number that orders those due together, interval, call.
-_Timer = tuple[float, int, float, Callable[[], Any]]
+_Timer = tuple[float, int, float, functools.partial[Any]]
 
 
 def threads_for(members: int) -> int:
@@ -46,8 +46,7 @@ def threads_for(members: int) -> int:
 class Timers:
     """Stands for the thread groups of many services; see services.Timers."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._numbers = itertools.count()
         self._timers: list[_Timer] = []
@@ -65,7 +64,7 @@ class Timers:
     ) -> None:
         """Have callback run every interval seconds, until all are stopped."""
         call = functools.partial(callback, *(args or ()), **(kwargs or {}))
-        self._add(self._clock() + (initial_delay or 0.0), interval, call)
+        self._add(time.monotonic() + (initial_delay or 0.0), interval, call)
 
     def start(self, threads: int) -> None:
         """Run what is due in so many threads, which end with the process."""
@@ -79,7 +78,7 @@ class Timers:
     def take_due(self) -> None:
         """Have the threads run what is due."""
         with self._lock:
-            while self._timers and self._timers[0][0] <= self._clock():
+            while self._timers and self._timers[0][0] <= time.monotonic():
                 self._due.put(heapq.heappop(self._timers))
 
     def run_one(self, timeout: float | None = None) -> None:
@@ -95,10 +94,10 @@ class Timers:
                 call()
         except Exception:
             LOG.exception('A timer has failed')
-        self._add(max(due + interval, self._clock()), interval, call)
+        self._add(max(due + interval, time.monotonic()), interval, call)
 
     def _add(
-        self, due: float, interval: float, call: Callable[[], Any]
+        self, due: float, interval: float, call: functools.partial[Any]
     ) -> None:
         with self._lock:
             timer = due, next(self._numbers), interval, call

@@ -30,7 +30,7 @@ _NOTICES_WITHIN = 2.0
 
 
 @dataclasses.dataclass
-class _Hand:
+class _Worker:
     """One process.
 
     :ivar pipe: None: it was killed
@@ -42,7 +42,7 @@ class _Hand:
 
 
 class Workers:
-    """Forks the processes of a plan, tells them what to do, and ends them.
+    """Forks the processes of a plan, sends them commands, and ends them.
 
     To be entered before this process has threads or connections. Leaving its
     context ends all of them in bounded time: the members leave, also those of
@@ -52,7 +52,7 @@ class Workers:
     def __init__(self, servicegroup: api.API, wanted: plan.Plan) -> None:
         self._api = servicegroup
         self._plan = wanted
-        self._hands: list[_Hand] = []
+        self._workers: list[_Worker] = []
 
     def __enter__(self) -> 'Workers':
         """Fork the processes.
@@ -85,35 +85,35 @@ class Workers:
         )
         child.start()
         theirs.close()
-        self._hands.append(_Hand(hosts, child, ours))
+        self._workers.append(_Worker(hosts, child, ours))
 
     def _pipes(self) -> 'list[connection.Connection[Any, Any]]':
-        return [each.pipe for each in self._hands if each.pipe is not None]
+        return [each.pipe for each in self._workers if each.pipe is not None]
 
-    def tell(self, word: str) -> None:
-        """Tell all that live; see hollow.
+    def send(self, command: str) -> None:
+        """Send a command to all that live; see hollow.
 
         :raises SimulationError: one has ended by itself
         """
-        for each in self._hands:
+        for each in self._workers:
             if each.pipe is not None:
                 with _ended(each):
-                    each.pipe.send(word)
+                    each.pipe.send(command)
 
-    def listen(self, wait: float) -> list[Any]:
-        """Return what they say within so many seconds, or a little of it.
+    def receive(self, wait: float) -> list[Any]:
+        """Return what they send within so many seconds, or a little of it.
 
         :raises SimulationError: one has ended by itself
         """
         end = time.monotonic() + wait
         messages: list[Any] = []
         while (left := end - time.monotonic()) > 0:
-            messages.extend(self._listen_once(left))
+            messages.extend(self._receive_once(left))
         return messages
 
-    def _listen_once(self, wait: float) -> Iterator[Any]:
+    def _receive_once(self, wait: float) -> Iterator[Any]:
         ready = connection.wait(self._pipes(), wait)
-        for each in self._hands:
+        for each in self._workers:
             if each.pipe in ready:
                 with _ended(each):
                     yield each.pipe.recv()
@@ -121,7 +121,7 @@ class Workers:
     def kill(self) -> float:
         """Kill those that are doomed; return when it began."""
         begun = time.monotonic()
-        doomed = self._hands[: len(self._plan.doomed)]
+        doomed = self._workers[: len(self._plan.doomed)]
         for each in doomed:
             each.process.kill()
         for each in doomed:
@@ -131,30 +131,30 @@ class Workers:
 
     def close(self) -> None:
         """Have all leave; kill whoever does not in time."""
-        for each in self._hands:
+        for each in self._workers:
             self._release(each)
         end = time.monotonic() + hollow.LEAVES_WITHIN + _NOTICES_WITHIN
-        for each in self._hands:
+        for each in self._workers:
             each.process.join(max(0.0, end - time.monotonic()))
             if each.process.is_alive():
                 each.process.kill()
                 each.process.join()
 
-    def _release(self, hand: _Hand) -> None:
-        if hand.pipe is not None:
-            hand.pipe.close()
-            hand.pipe = None
+    def _release(self, worker: _Worker) -> None:
+        if worker.pipe is not None:
+            worker.pipe.close()
+            worker.pipe = None
 
 
 @contextlib.contextmanager
-def _ended(hand: _Hand) -> Iterator[None]:
+def _ended(worker: _Worker) -> Iterator[None]:
     """Say that a process has ended if its pipe is broken."""
     try:
         yield
     except (EOFError, OSError):
-        hand.process.join(_NOTICES_WITHIN)
+        worker.process.join(_NOTICES_WITHIN)
         raise exceptions.SimulationError(
-            f'The process {hand.process.pid} with {len(hand.hosts)} members '
-            f'has ended by itself (exit status {hand.process.exitcode}); did '
-            'the machine run out of memory?'
+            f'The process {worker.process.pid} with {len(worker.hosts)} '
+            'members has ended by itself (exit status '
+            f'{worker.process.exitcode}); did the machine run out of memory?'
         ) from None

@@ -115,6 +115,14 @@ class TestCase(base.BaseTestCase):
         for name, text in process.written().items():
             self.addDetail(name, content.text_content(text))
 
+    def set_time(self, wall: Clock | None = None) -> None:
+        """Have time go as the test's clock says, and the time of day."""
+        self.useFixture(
+            fixtures.MockPatchObject(time, 'monotonic', self.clock)
+        )
+        if wall is not None:
+            self.useFixture(fixtures.MockPatchObject(time, 'time', wall))
+
     def read_when_asked(self) -> None:
         """Have groups read for who asks, and never by the real clock."""
         self.useFixture(fixtures.MockPatchObject(pace, 'Watch', NoWatch))

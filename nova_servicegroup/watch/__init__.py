@@ -12,5 +12,5 @@
 
 """What becomes of the members of a group, for all programs that look on.
 
-inventory tells how things are now, watcher what has changed.
+inventory has what is there now, watcher what has changed.
 """

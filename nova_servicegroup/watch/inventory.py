@@ -14,7 +14,7 @@
 """All services of a group: its members, and who is registered with Nova."""
 
 import collections
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 import dataclasses
 import math
 import time
@@ -66,7 +66,7 @@ class Entry:
     def since(self) -> float | None:
         """When its oldest process joined, in seconds since the epoch.
 
-        None: it is down, or it cannot be told.
+        None: it is down, or that is not known.
         """
         if self.member is None or not self.member.up:
             return None
@@ -101,16 +101,9 @@ class Reader:
     :param servicegroup: the API to ask
     """
 
-    def __init__(
-        self,
-        servicegroup: api.API,
-        group: str,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, servicegroup: api.API, group: str) -> None:
         self.group = group
         self._api = servicegroup
-        self._clock = clock
         self._records: list[services.ServiceRef] = []
         self._error: exceptions.BackendError | None = None
         self._due = -math.inf
@@ -156,7 +149,7 @@ class Reader:
         return base.HELD if up else base.DOWN
 
     def _read_records(self) -> None:
-        begun = self._clock()
+        begun = time.monotonic()
         if begun < self._due:
             return
         try:
@@ -175,7 +168,7 @@ class Reader:
             self._records = found
         hosts = [each['host'] for each in self._records]
         self._api.driver.expect(self.group, hosts)
-        taken = self._clock() - begun
+        taken = time.monotonic() - begun
         self._due = begun + max(_INTERVAL, taken / _SHARE)
 
 
@@ -202,6 +195,6 @@ def _pairs(
 def _of_record(
     members: Sequence[base.Member], record: services.ServiceRef
 ) -> base.Member | None:
-    """Return the member of a record; the backend may not tell cells."""
+    """Return the member of a record; the backend may not know cells."""
     cell = services.cell_of(record)
     return next((each for each in members if each.cell in (None, cell)), None)

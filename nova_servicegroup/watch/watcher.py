@@ -13,7 +13,6 @@
 
 """Tells what becomes of the services of a group, as it happens."""
 
-from collections.abc import Callable
 import dataclasses
 import time
 
@@ -54,33 +53,24 @@ class Transition:
 class Watcher:
     """Watches one group.
 
-    The first look that the backend answers tells who is there; that somebody
+    The first look that the backend answers shows who is there; that somebody
     is up then is no transition. A host that the backend has no more is down
     for as long as Nova knows it, or, where the services table cannot be read,
     for ever.
 
     :ivar last: what the last look saw; None: there was none
-    :param wall: the time of transitions
     """
 
-    def __init__(
-        self,
-        servicegroup: api.API,
-        group: str,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, servicegroup: api.API, group: str) -> None:
         self.group = group
         self.last: inventory.Inventory | None = None
-        self._call = inventory.Reader(servicegroup, group, clock=clock)
-        self._wall = wall
+        self._call = inventory.Reader(servicegroup, group)
         self._known: dict[str, inventory.Entry] = {}
         self._proofs: dict[str, float] = {}
 
     def look(self) -> list[Transition]:
         """Look at the group once; return what has changed. Never raises."""
-        seen, now, known = self._call.call(), self._wall(), self._is_known()
+        seen, now, known = self._call.call(), self._now(), self._is_known()
         entries = {**self._missing(seen), **seen.entries}
         self.last = dataclasses.replace(
             seen, entries=dict(sorted(entries.items()))
@@ -93,6 +83,10 @@ class Watcher:
         self._known = self.last.entries
         self._note_proofs(seen, now)
         return [each for each in changed if known or _is_news(each)]
+
+    def _now(self) -> float:
+        """Return the time of transitions."""
+        return time.time()
 
     def _is_known(self) -> bool:
         """Tell whether the backend has said who is there."""

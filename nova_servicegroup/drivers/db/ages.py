@@ -140,7 +140,7 @@ class Judge:
     def take(
         self, heartbeats: services.Heartbeats, now: float
     ) -> evidence.Reading:
-        """Return what the heartbeats tell.
+        """Return what the heartbeats prove.
 
         :param now: when they were read
         """

@@ -16,8 +16,7 @@
 The conductor's end of the call in relay.py.
 """
 
-from collections.abc import Callable, Sequence
-import functools
+from collections.abc import Sequence
 import threading
 import time
 from typing import Any
@@ -25,6 +24,7 @@ from typing import Any
 from oslo_log import log as logging
 
 from nova_servicegroup.drivers.common import backoff
+from nova_servicegroup.drivers.db import calls
 from nova_servicegroup.drivers.db import listening
 from nova_servicegroup.drivers.db import store as store_
 from nova_servicegroup.drivers.db import writing
@@ -34,7 +34,6 @@ from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
 
-BATCH = listening.BATCH
 TRANSPORT = listening.TRANSPORT
 #: Heartbeats are gathered for so long (seconds).
 GATHER = 1.0
@@ -52,16 +51,11 @@ class _Probes:
 
     Each question has a connection of its own, since that of the last one may
     be dead; so many of them may hang.
-
-    :param ask: returns, or raises BackendError
     """
 
-    def __init__(
-        self, ask: Callable[[], Any], clock: Callable[[], float]
-    ) -> None:
-        self._ask = ask
-        self._clock = clock
-        self._running = writing.Running(clock=clock)
+    def __init__(self, store: store_.Store) -> None:
+        self._store = store
+        self._calls = calls.Calls('servicegroup-collector-probe', _PROBES)
         self._answered = threading.Event()
         self._failures = 0
         self._due = 0.0
@@ -77,32 +71,25 @@ class _Probes:
 
     def poll(self) -> bool:
         """Ask if that is due; tell whether any was answered since begin."""
-        if not self._answered.is_set() and self._clock() >= self._due:
+        if not self._answered.is_set() and time.monotonic() >= self._due:
             self._put_off()
-            call = self._running.begin(_PROBES)
-            if call is not None:
-                threading.Thread(
-                    target=self._run,
-                    args=(call,),
-                    daemon=True,
-                    name='servicegroup-collector-probe',
-                ).start()
+            self._calls.start(self._run)
         return self._answered.is_set()
 
     def _put_off(self) -> None:
         rest = backoff.backoff(self._failures, _LONGEST_REST)
         self._failures += 1
-        self._due = self._clock() + rest
+        self._due = time.monotonic() + rest
 
     def _run(self, call: object) -> None:
         try:
-            self._ask()
+            self._store.now()
         except exceptions.BackendError as error:
             LOG.debug('The database does not answer: %s', error)
         else:
             self._answered.set()
         finally:
-            self._running.end(call, False)
+            self._calls.end(call)
 
 
 class Collector:
@@ -124,27 +111,23 @@ class Collector:
         host: str,
         executor: str,
         gather: float = GATHER,
-        *,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store = store
         self._transport = transport
-        self._make_server: Callable[[], listening.Server] = functools.partial(
-            listening.make_server,
-            transport,
-            host,
-            executor,
-            self._take,
-            gather,
-        )
+        self._place = host, executor
+        self._gather = gather
         # A heartbeat that is read later than this was not read at once.
-        self._writer = writing.Writer(store, 2 * gather + 0.5, clock=clock)
-        self._probes = _Probes(store.now, clock)
+        self._writer = writing.Writer(store, 2 * gather + 0.5)
+        self._probes = _Probes(store)
         self._server: listening.Server | None = self._make_server()
         self._changing = threading.Lock()
         self._ended = threading.Event()
         self._stopping = threading.Thread(
             target=self._stop, daemon=True, name='servicegroup-collector-stop'
+        )
+
+    def _make_server(self) -> listening.Server:
+        return listening.make_server(
+            self._transport, *self._place, self, self._gather
         )
 
     def start(self) -> None:
@@ -170,11 +153,11 @@ class Collector:
         self._writer.wait(_STOP_TIMEOUT)
         self._transport.cleanup()
 
-    def _take(self, incoming: Sequence[Any], waited: float) -> None:
+    def take(self, incoming: Sequence[Any], waited: float) -> None:
         """Have a batch written; read nothing more before that can begin."""
         begun = time.monotonic()
         while not self._writer.take(incoming, waited):
-            late = time.monotonic() - begun > writing.HANG
+            late = time.monotonic() - begun > calls.HANG
             if late or self._server is None:
                 LOG.debug('%d heartbeats are dropped.', len(incoming))
                 return

@@ -27,7 +27,6 @@ from oslo_log import log as logging
 from nova_servicegroup import background
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.common import registering
-from nova_servicegroup.drivers.db import leaving
 from nova_servicegroup.drivers.db import reading
 from nova_servicegroup.drivers.db import registration
 from nova_servicegroup import exceptions
@@ -37,8 +36,6 @@ from nova_servicegroup import process
 from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
-
-BACKEND = reading.BACKEND
 
 #: Seconds for which an answer about the cells is of use.
 _CELLS_AGE = 60.0
@@ -53,9 +50,8 @@ class _Readers(dict[_Key, reading.TableReader]):
     def __init__(self, driver: base.Driver) -> None:
         super().__init__()
         self._driver = driver
-        # The table may be given later.
         self._reads_cells = background.OneAtATime(
-            BACKEND, lambda: driver.table.cells(), _CELLS_AGE
+            services.TABLE, self._ask_cells, _CELLS_AGE
         )
         self._patience = base.make_patience(driver.conf)
         self._cells: list[str | None] | exceptions.NoAccess = []
@@ -63,15 +59,7 @@ class _Readers(dict[_Key, reading.TableReader]):
         self._by_uuid: dict[str, reading.TableReader] = {}
 
     def __missing__(self, key: _Key) -> reading.TableReader:
-        cell, group = key
-        where = '' if cell is None else f', cell {cell}'
-        made = reading.TableReader(
-            self._driver.conf,
-            f'Group {group} (db{where})',
-            cell,
-            lambda: self._driver.table.heartbeats(cell, group),
-            self._patience,
-        )
+        made = reading.TableReader(self._driver, *key, self._patience)
         return self.setdefault(key, made)
 
     def of_group(self, group: str) -> list[reading.TableReader]:
@@ -80,8 +68,14 @@ class _Readers(dict[_Key, reading.TableReader]):
         :raises BackendError: the cells are not known
         """
         if isinstance(self._cells, exceptions.NoAccess) or not self._cells:
-            raise exceptions.BackendError(BACKEND, 'the cells are not known')
+            raise exceptions.BackendError(
+                services.TABLE, 'the cells are not known'
+            )
         return [self[cell, group] for cell in self._cells]
+
+    def _ask_cells(self) -> list[str | None]:
+        # The table may be given later than the driver is made.
+        return self._driver.table.cells()
 
     def read_cells(self) -> None:
         """Learn the cells, unless that was done: they hardly ever change.
@@ -108,7 +102,7 @@ class _Readers(dict[_Key, reading.TableReader]):
     ) -> list[reading.TableReader]:
         """Return the reader of a record's cell, or all that may be it.
 
-        nova-scheduler asks with plain dicts, which do not tell the cell.
+        nova-scheduler asks with plain dicts, which do not have the cell.
 
         :raises BackendError: the cells are not known
         """
@@ -143,7 +137,7 @@ class DatabaseDriver(registering.RegisteringDriver):
         super().__init__(conf)
         self._down_time = self.found_within = opts.service_down_time(conf)
         self._rules = reading.rules(conf)
-        self._workers = leaving.Workers()
+        self._workers = registration.Workers()
         self._readers = process.PerProcess(lambda: _Readers(self))
         # Those that were used last, perhaps by a parent process: by the cell
         # and topic of a record, or by its UUID and topic.
@@ -175,7 +169,7 @@ class DatabaseDriver(registering.RegisteringDriver):
             beat = _last_beat(service_ref)
             if beat is None:
                 return False
-            # A plain record does not tell its cell.
+            # A plain record does not have its cell.
             place = services.cell_of(service_ref)
             place = place or services.number_of(service_ref)
             key = place, service_ref['topic']
@@ -208,8 +202,7 @@ class DatabaseDriver(registering.RegisteringDriver):
         return not known and _is_young(beat, self._down_time)
 
     def updated_time(
-        self,
-        service_ref: services.ServiceRef,
+        self, service_ref: services.ServiceRef
     ) -> datetime.datetime | None:
         """See base.Driver. A heartbeat is an update of the record."""
         return base.later(None, service_ref)
@@ -235,9 +228,8 @@ class DatabaseDriver(registering.RegisteringDriver):
 
     def check(self) -> str:
         """See base.Driver."""
-        return (
-            f'{BACKEND} answers; {len(self.read_records("compute"))} computes.'
-        )
+        computes = len(self.read_records('compute'))
+        return f'{services.TABLE} answers; {computes} computes.'
 
     def close(self) -> None:
         """See base.Driver."""
@@ -253,33 +245,24 @@ def _is_young(beat: float, longest: float) -> bool:
 
 def _members(reader: reading.TableReader, group: str) -> list[base.Member]:
     """Return the members of one cell, down or not."""
-    seen = reader.observer
-    members = seen.refresh()
-    found = []
-    ages = reader.ages
-    for _, name, _ in reader.rows:
-        host = membership.canonical(name)
-        age = ages.get(host)
-        held = members.is_held(host)
-        up = seen.is_up(host)
-        reason = 'has left' if host in reader.left else 'never a heartbeat'
-        if age is not None:
-            age = max(0.0, age + (seen.age() or 0.0))
-            reason = f'no heartbeat for {age:.0f} s'
-        if held:
-            reason = f'{reason}, but {members.reason(host)}'
-        found.append(
-            base.Member(
-                name,
-                group,
-                up,
-                held,
-                age,
-                reason=reason if held or not up else None,
-                cell=reader.cell,
-            )
-        )
-    return found
+    reader.observer.refresh()
+    return [_member(reader, group, name) for _, name, _ in reader.rows]
+
+
+def _member(reader: reading.TableReader, group: str, name: str) -> base.Member:
+    host, seen = membership.canonical(name), reader.observer
+    held, up = seen.members.is_held(host), seen.is_up(host)
+    age = reader.ages.get(host)
+    reason = 'has left' if host in reader.left else 'never a heartbeat'
+    if age is not None:
+        age = max(0.0, age + (seen.age() or 0.0))
+        reason = f'no heartbeat for {age:.0f} s'
+    if held:
+        reason = f'{reason}, but {seen.members.reason(host)}'
+    shown = reason if held or not up else None
+    return base.Member(
+        name, group, up, held, age, reason=shown, cell=reader.cell
+    )
 
 
 def _last_beat(service_ref: services.ServiceRef) -> float | None:

@@ -13,16 +13,16 @@
 
 """How a collector reads the message queue."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import functools
 import threading
 import time
-from typing import Any
+from typing import Any, Protocol
 
 import oslo_messaging as messaging
 from oslo_messaging.rpc import server as rpc_server
 
-from nova_servicegroup.drivers.db import relay
+from nova_servicegroup.drivers.db import messages
 
 #: One UPDATE takes so many heartbeats.
 BATCH = 1000
@@ -46,8 +46,15 @@ _YIELD = 0.01
 #: Seconds in which a listener ends that is stopped.
 _STOP_TIMEOUT = 1.0
 
-#: What takes a batch, and the seconds for which it may have waited.
-Take = Callable[[Sequence[Any], float], None]
+
+class Receiver(Protocol):
+    """What batches are handed over to."""
+
+    def take(self, incoming: Sequence[Any], waited: float) -> None:
+        """Take a batch.
+
+        :param waited: the seconds for which it may have waited
+        """
 
 
 class Drain:
@@ -60,19 +67,12 @@ class Drain:
         there was nothing more to be read
     """
 
-    def __init__(
-        self,
-        listener: Any,
-        gather: float,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, listener: Any, gather: float) -> None:
         self.waited = 0.0
         self._listener = listener
         self._gather = gather
-        self._clock = clock
         self._pause = gather
-        self._emptied_at = clock()
+        self._emptied_at = time.monotonic()
         self._stopping = threading.Event()
         self._drained = threading.Event()
         self._stopped = threading.Event()
@@ -96,7 +96,7 @@ class Drain:
 
     def _take(self) -> list[Any]:
         batch, emptied = self._read()
-        now = self._clock()
+        now = time.monotonic()
         self.waited = now - self._emptied_at
         if emptied and len(batch) < AHEAD:
             self._emptied_at = now
@@ -106,8 +106,8 @@ class Drain:
         """Return what is there, and whether there is nothing more."""
         batch: list[Any] = []
         # Where reading is slow, the first must not wait long for the last.
-        end = self._clock() + self._gather / 2
-        while len(batch) < BATCH and (not batch or self._clock() < end):
+        end = time.monotonic() + self._gather / 2
+        while len(batch) < BATCH and (not batch or time.monotonic() < end):
             some = self._listener.poll(batch_size=1, batch_timeout=_EMPTY)
             if not some:
                 return batch, True
@@ -137,9 +137,9 @@ class Drain:
 class Server(rpc_server.RPCServer):  # type: ignore[misc]
     """An RPC server that hands over what it receives in batches."""
 
-    def __init__(self, *args: Any, take: Take, gather: float) -> None:
+    def __init__(self, *args: Any, receiver: Receiver, gather: float) -> None:
         super().__init__(*args)
-        self._take = take
+        self._receiver = receiver
         self._gather = gather
         # Not every messaging driver can be read so; the others gather by
         # themselves.
@@ -153,7 +153,9 @@ class Server(rpc_server.RPCServer):  # type: ignore[misc]
         return made
 
     def _on_incoming(self, incoming: Sequence[Any]) -> None:
-        self._take(incoming, self._drain.waited if self._drain else 0.0)
+        self._receiver.take(
+            incoming, self._drain.waited if self._drain else 0.0
+        )
 
     def abandon(self) -> None:
         """End at once, and leave to others what was not read."""
@@ -164,7 +166,7 @@ class Server(rpc_server.RPCServer):  # type: ignore[misc]
 
 
 def make_server(
-    transport: Any, host: str, executor: str, take: Take, gather: float
+    transport: Any, host: str, executor: str, receiver: Receiver, gather: float
 ) -> Server:
     """Return a server that has not been started.
 
@@ -176,10 +178,10 @@ def make_server(
     made: Server = messaging.get_rpc_server(
         transport,
         messaging.Target(
-            topic=relay.TOPIC, server=host, version=relay.VERSION
+            topic=messages.TOPIC, server=host, version=messages.VERSION
         ),
         [],
         executor=executor,
-        server_cls=functools.partial(Server, take=take, gather=gather),
+        server_cls=functools.partial(Server, receiver=receiver, gather=gather),
     )
     return made

@@ -30,8 +30,6 @@ from nova_servicegroup import opts
 from nova_servicegroup import pace
 from nova_servicegroup import services
 
-BACKEND = 'services table'
-
 #: The database's clock is trusted for so long without a look (seconds).
 _TRUST = 60.0
 #: A step of the database's clock, in seconds.
@@ -59,7 +57,7 @@ def time_of_day() -> float:
 class _Clock:
     """The database's clock, as the difference to the observer's own.
 
-    :ivar ahead: seconds; NaN: it was never told
+    :ivar ahead: seconds; NaN: it was never read
     :ivar until: when it is to be asked again
     :ivar doubted_until: it went back, so until then what it has written before
         may look young
@@ -92,30 +90,38 @@ class _Clock:
 class TableReader(observer.Source):
     """Reads one group of one cell, for the observer that it has.
 
+    :param driver: whose table and options it uses
     :ivar cell: see services.Table.cells
     :ivar rows: see services.Heartbeats
     """
 
     def __init__(
         self,
-        conf: cfg.ConfigOpts,
-        name: str,
+        driver: base.Driver,
         cell: str | None,
-        read: Callable[[], services.Heartbeats],
+        group: str,
         patience: pace.Patience,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.cell = cell
-        self._read = read
+        self._driver = driver
+        self._group = group
         self._clock = clock
-        self._reads = background.OneAtATime(BACKEND, self._ask, pace.IDLE)
-        self._judge = ages.Judge(rules(conf))
+        self._reads = background.OneAtATime(
+            services.TABLE, self._ask, pace.IDLE
+        )
+        self._judge = ages.Judge(rules(driver.conf))
         self._database = _Clock()
         self.rows: Sequence[services.Row] = ()
-        settle_time = self._judge.rules.settle_time
+        where = '' if cell is None else f', cell {cell}'
         self.observer = base.observe(
-            conf, name, self, settle_time, patience, clock
+            driver.conf,
+            f'Group {group} (db{where})',
+            self,
+            self._judge.rules.settle_time,
+            patience,
+            clock,
         )
 
     @property
@@ -157,9 +163,9 @@ class TableReader(observer.Source):
         """
         up = self.observer.is_up(host)
         now, database = self._clock(), self._database
-        # Its clock may never have been told.
-        told = not math.isnan(database.ahead)
-        wall = now + database.ahead if told else time_of_day()
+        # Its clock may never have been read.
+        unread = math.isnan(database.ahead)
+        wall = time_of_day() if unread else now + database.ahead
         young = -ages.AHEAD <= wall - beat <= self._judge.rules.down_time
         doubtful = database.doubts(now) or (
             membership.canonical(host) in self._judge.ahead
@@ -178,4 +184,5 @@ class TableReader(observer.Source):
     def _ask(self) -> tuple[services.Heartbeats, float, float]:
         """Return the heartbeats, and when reading them began and ended."""
         begun = self._clock()
-        return self._read(), begun, self._clock()
+        found = self._driver.table.heartbeats(self.cell, self._group)
+        return found, begun, self._clock()

@@ -10,19 +10,99 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """How a service has its heartbeats written: by the shortest way that works."""
+
+import fcntl
+import os
+import secrets
+import struct
+import zlib
 
 from oslo_log import log as logging
 
 from nova_servicegroup import background
 from nova_servicegroup.drivers.db import collector
-from nova_servicegroup.drivers.db import leaving
 from nova_servicegroup.drivers.db import routes
+from nova_servicegroup import process
 from nova_servicegroup import reporter
 from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
+
+#: Seconds for which a service that stops waits until its record says so.
+_LEAVE = 2.0
+
+#: Each member has a byte of its own in the file that is locked.
+_MEMBERS = 2**30
+#: C's struct flock: its type, from where it starts, start, length, and owner.
+_FLOCK = 'hhqqi'
+
+
+class Workers:
+    """The workers of one service, which share its record.
+
+    Made before they are forked. Each that has joined locks a byte of this very
+    file, which nobody else uses so, until it leaves or dies.
+    """
+
+    def __init__(self) -> None:
+        self._family = secrets.token_hex(8)
+        self._files: process.PerProcess[int] = process.PerProcess(
+            lambda: os.open(__file__, os.O_RDONLY)
+        )
+
+    def enter(self, member: str, group: str) -> None:
+        """Take note that this process has joined."""
+        self._lock(fcntl.F_OFD_SETLK, fcntl.F_RDLCK, member, group)
+
+    def leave(self, member: str, group: str) -> bool:
+        """Take note that it leaves; tell whether no other goes on."""
+        self._lock(fcntl.F_OFD_SETLK, fcntl.F_UNLCK, member, group)
+        found = self._lock(fcntl.F_OFD_GETLK, fcntl.F_WRLCK, member, group)
+        return found == fcntl.F_UNLCK
+
+    def _lock(self, command: int, kind: int, member: str, group: str) -> int:
+        """Return the kind of the lock that there is, or was made."""
+        name = f'{self._family}/{group}/{member}'
+        byte = zlib.crc32(name.encode()) % _MEMBERS
+        asked = struct.pack(_FLOCK, kind, os.SEEK_SET, byte, 1, 0)
+        found = fcntl.fcntl(self._files.get(), command, asked)
+        return int(struct.unpack(_FLOCK, found)[0])
+
+
+class Departure:
+    """Ends the membership of one member.
+
+    :param workers: None: the service has no others
+    """
+
+    def __init__(
+        self,
+        name: str,
+        member: tuple[str, str],
+        route: routes.Route,
+        workers: Workers | None,
+    ) -> None:
+        self.name = name
+        self._member = member
+        self._route = route
+        self._workers = Workers() if workers is None else workers
+
+    def enter(self) -> None:
+        """Take note that the service has joined."""
+        try:
+            self._workers.enter(*self._member)
+        except OSError as error:
+            LOG.debug('%s: no lock for its workers: %s', self.name, error)
+
+    def leave(self) -> None:
+        """Have the record say that it has left, unless other workers go on.
+
+        :raises ServiceGroupError: it does not say so yet
+        """
+        if self._workers.leave(*self._member):
+            leaves = background.OneAtATime(self.name, self._route.leave)
+            leaves.ask(_LEAVE)
 
 
 class Registration:
@@ -39,16 +119,14 @@ class Registration:
         group: str,
         service: services.Service,
         down_time: float,
-        processes: leaving.Workers | None = None,
+        processes: Workers | None = None,
         leave_on_stop: bool = True,
     ) -> None:
         self.name = f'Member {host} of group {group} (db)'
         self._service = service
         self._leave_on_stop = leave_on_stop
         route = routes.choose(service, self.name, down_time)
-        self._departure = leaving.Departure(
-            self.name, (host, group), route, processes
-        )
+        self._departure = Departure(self.name, (host, group), route, processes)
         # A heartbeat that hangs is not repeated, only awaited.
         self._beats = background.OneAtATime(
             self.name, route.beat, waits_again=True

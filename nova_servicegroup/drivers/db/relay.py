@@ -14,7 +14,7 @@
 
 It carries the number of a record and nothing of Nova's, and comes back when
 the heartbeat is written. Its timeout is also the message's time to live; and
-it says when it was sent, by the database's clock as the last answer told it,
+it says when it was sent, by the database's clock as of the last answer,
 or at first by the sender's own. So one that was stuck on its way, in a frozen
 message queue or process, cannot make a dead service look alive. And it says
 how long its sender waits, since nobody need answer it later.
@@ -22,79 +22,54 @@ how long its sender waits, since nobody need answer it later.
 
 from collections.abc import Callable
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 from oslo_log import log as logging
 import oslo_messaging as messaging
 from oslo_utils import importutils
 
-from nova_servicegroup.drivers.db import clock
+from nova_servicegroup.drivers.db import messages
+from nova_servicegroup.drivers.db import store
 from nova_servicegroup import exceptions
 
 LOG = logging.getLogger(__name__)
 
-TOPIC = 'nova_servicegroup_collector'
-VERSION = '1.0'
-#: A heartbeat that is on its way for longer than this is dropped (seconds).
-MAX_AGE = 10.0
+#: Seconds for which the difference between two clocks is believed.
+_AGE = 5.0
+_ERROR = 1.0
+
+
+class Clock:
+    """Somebody else's clock, between two looks at it.
+
+    :param source: whose clock it is; None: it can only be set
+    """
+
+    def __init__(self, source: store.Store | None = None) -> None:
+        self._source = source
+        self._ahead: float | None = None
+        self._set_at = 0.0
+
+    def set(self, now: float | None) -> None:
+        """Note what it shows."""
+        self._set_at = time.monotonic()
+        self._ahead = None if now is None else now - self._set_at
+
+    def read(self) -> float | None:
+        """Return its time; None: it was never set."""
+        begun = time.monotonic()
+        if self._source is not None and (
+            self._ahead is None or begun - self._set_at > _AGE
+        ):
+            now = self._source.now()
+            # What has taken long is no longer true.
+            if time.monotonic() - begun <= _ERROR:
+                self.set(now)
+        return None if self._ahead is None else time.monotonic() + self._ahead
+
+
 #: An old connection that has ended is found out in this time (seconds).
 _AT_ONCE = 1.0
-#: No time is further from the epoch (seconds).
-_FOREVER = 1e11
-
-
-def is_young(sent: float | None, now: float | None) -> bool:
-    """Tell whether a heartbeat was not stuck anywhere.
-
-    One whose sender has a wrong clock, and has not yet heard of the database's
-    time, seems to have been: it is answered with that time, and sent again.
-
-    :param sent: when it was sent; None: it does not say so
-    :param now: the database's time; None: it cannot be told
-    """
-    if sent is None:
-        return False
-    return now is None or abs(now - sent) <= MAX_AGE
-
-
-class Answer(NamedTuple):
-    """What a collector has answered.
-
-    :ivar now: the database's time; None: it cannot tell
-    :ivar taken: whether the heartbeat was not too old, and was written
-    :ivar gone: whether there is no such record
-    :ivar behind: whether the collector has more to do than it can
-    """
-
-    now: float | None
-    taken: bool
-    gone: bool
-    behind: bool
-
-
-def is_time(value: object) -> bool:
-    """Tell whether a value is a number that can be a time, or a wait."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    return -_FOREVER <= value <= _FOREVER
-
-
-def read_answer(answer: object) -> Answer:
-    """Return what an answer says; whoever reads the queue may have sent it.
-
-    :raises BackendError: it cannot be understood
-    """
-    if isinstance(answer, dict):
-        now, taken, gone = (
-            answer.get(key) for key in ('now', 'taken', 'gone')
-        )
-        if (
-            (now is None or is_time(now))
-            and isinstance(taken, bool)
-            and isinstance(gone, bool)
-        ):
-            return Answer(now, taken, gone, answer.get('behind') is True)
-    raise exceptions.BackendError(TOPIC, 'its answer is not understood')
 
 
 class Client:
@@ -111,11 +86,11 @@ class Client:
         # Refused at once where nobody listens, and while nothing connects.
         self._client = messaging.get_rpc_client(
             transport,
-            messaging.Target(topic=TOPIC, version=VERSION),
+            messaging.Target(topic=messages.TOPIC, version=messages.VERSION),
             retry=0,
         )
         self._options = messaging.TransportOptions(at_least_once=True)
-        self._clock = clock.Clock(lambda: None)
+        self._clock = Clock()
         self._wall = wall
         self.behind = False
 
@@ -133,9 +108,9 @@ class Client:
             self.behind = answer.behind
             if answer.taken:
                 return not answer.gone
-        raise exceptions.BackendError(TOPIC, 'takes it for too old')
+        raise exceptions.BackendError(messages.TOPIC, 'takes it for too old')
 
-    def _call(self, record_id: int, timeout: float) -> Answer:
+    def _call(self, record_id: int, timeout: float) -> messages.Answer:
         """Call once; again where only the connection had ended."""
         begun = time.monotonic()
         try:
@@ -145,7 +120,7 @@ class Client:
                 raise
         return self._call_once(record_id, timeout)
 
-    def _call_once(self, record_id: int, timeout: float) -> Answer:
+    def _call_once(self, record_id: int, timeout: float) -> messages.Answer:
         client = self._client.prepare(
             timeout=timeout, transport_options=self._options
         )
@@ -161,16 +136,11 @@ class Client:
             )
         except messaging.MessagingTimeout as error:
             raise exceptions.BackendTimeout(
-                TOPIC, 'no answer in time'
+                messages.TOPIC, 'no answer in time'
             ) from error
         except Exception as error:
-            failed = (
-                exceptions.BackendUnreachable
-                if _is_unreachable(error)
-                else exceptions.BackendError
-            )
-            raise failed(TOPIC, exceptions.first_line(error)) from error
-        return read_answer(answer)
+            raise _failure(error) from error
+        return messages.read_answer(answer)
 
 
 def as_backend_error(error: Exception) -> exceptions.BackendError:
@@ -178,9 +148,17 @@ def as_backend_error(error: Exception) -> exceptions.BackendError:
     if isinstance(error, exceptions.BackendError):
         return error
     LOG.debug('Unexpected error in a heartbeat', exc_info=error)
-    made = exceptions.BackendError(TOPIC, repr(error))
+    made = exceptions.BackendError(messages.TOPIC, repr(error))
     made.__cause__ = error
     return made
+
+
+def _failure(error: Exception) -> exceptions.BackendError:
+    """Return why a call has failed."""
+    made = exceptions.BackendError
+    if _is_unreachable(error):
+        made = exceptions.BackendUnreachable
+    return made(messages.TOPIC, exceptions.first_line(error))
 
 
 def _is_unreachable(error: Exception) -> bool:

@@ -13,13 +13,14 @@
 """By which route a service has its record say that it lives, or has left."""
 
 import abc
-from collections.abc import Callable
 import random
 import time
+from typing import Any
 
 from oslo_log import log as logging
 
-from nova_servicegroup.drivers.db import looking
+from nova_servicegroup.drivers.db import audit
+from nova_servicegroup.drivers.db import messages
 from nova_servicegroup.drivers.db import relay
 from nova_servicegroup.drivers.db import store
 from nova_servicegroup.drivers.db import ways
@@ -119,22 +120,18 @@ class Relay(Nova):
         name: str,
         transport: object,
         down_time: float,
-        *,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(service)
         self._name = name
-        self._clock = clock
         self._client = relay.Client(transport)
         rules = ways.Rules(service.report_interval, down_time)
-        self._state = ways.first(rules, clock())
+        self._state = ways.first(rules, time.monotonic())
         self._collected: bool | None = None
-        read = getattr(service, 'read_heartbeat', None)
-        self._looks = (
-            None
-            if read is None
-            else looking.Looks(read, 3 * rules.interval, clock=clock)
-        )
+        self._audit: audit.Audit | None = None
+        if hasattr(service, 'read_heartbeat'):
+            recorded: Any = service
+            gap = 3 * rules.interval
+            self._audit = audit.Audit(recorded, gap)
 
     def beat(self) -> float:
         """Write one heartbeat; return for how long to put off the next.
@@ -144,7 +141,7 @@ class Relay(Nova):
         """
         error = self._ask_collector()
         if self._state.way is ways.Way.NOVA:
-            self._tell(False, error)
+            self._log_writer(False, error)
             self._save()
         elif error is not None:
             raise error
@@ -157,11 +154,11 @@ class Relay(Nova):
 
         :raises RecordDeleted: the record is gone
         """
-        begun = self._clock()
+        begun = time.monotonic()
         if begun < self._state.ask_at:
             self._go_on(ways.Kind.RESTING, begun)
             return exceptions.BackendError(
-                relay.TOPIC, 'was of no use a moment ago'
+                messages.TOPIC, 'was of no use a moment ago'
             )
         try:
             there = self._client.beat(self._service.record_id, self._wait())
@@ -172,7 +169,7 @@ class Relay(Nova):
             return relay.as_backend_error(error)
         behind = self._client.behind
         self._go_on(ways.Kind.BEHIND if behind else ways.Kind.WRITTEN, begun)
-        self._tell(True)
+        self._log_writer(True)
         if not there:
             return self._check_gone(begun)
         self._service.note_heartbeat()
@@ -187,22 +184,22 @@ class Relay(Nova):
         And those go first whose last ones were late.
         """
         least = min(0.2 + 0.1 * self._state.late, 0.6)
-        may_save = self._clock() >= self._state.save_at
+        may_save = time.monotonic() >= self._state.save_at
         share = 0.4 if may_save else random.uniform(least, 0.7)
         return max(1.0, share * self._state.rules.interval)
 
     def _check_gone(self, begun: float) -> exceptions.BackendError:
         """Return why an answer that the record is gone is not believed.
 
-        :raises RecordDeleted: it is gone, as far as anybody can tell
+        :raises RecordDeleted: it is gone, as far as anybody knows
         """
-        if self._looks is None or self._looks.is_gone():
+        if self._audit is None or self._audit.is_gone():
             raise exceptions.RecordDeleted(
                 self._service.binary, self._service.host
             )
         self._go_on(ways.Kind.UNWRITTEN, begun)
         return exceptions.BackendError(
-            relay.TOPIC, 'it says that a record is gone which is there'
+            messages.TOPIC, 'it says that a record is gone which is there'
         )
 
     def _look(self, begun: float) -> exceptions.BackendError | None:
@@ -210,38 +207,38 @@ class Relay(Nova):
 
         :raises RecordDeleted: the record is gone
         """
-        late = self._clock() - begun > _LOOK * self._state.rules.interval
-        if self._looks is None or late or self._looks.is_written():
+        late = time.monotonic() - begun > _LOOK * self._state.rules.interval
+        if self._audit is None or late or self._audit.is_written():
             return None
         LOG.warning(
             '%s: collectors answer that its heartbeats are written, but its '
             'record shows none. Somebody else reads the queue %s, or a '
             'nova-conductor writes to another database.',
             self._name,
-            relay.TOPIC,
+            messages.TOPIC,
         )
         self._go_on(ways.Kind.UNWRITTEN, begun)
-        return exceptions.BackendError(relay.TOPIC, 'writes nothing')
+        return exceptions.BackendError(messages.TOPIC, 'writes nothing')
 
     def _save(self) -> None:
         """Have Nova write it.
 
         :raises ServiceGroupError: it did not
         """
-        begun, kind = self._clock(), ways.Kind.UNSAVED
+        begun, kind = time.monotonic(), ways.Kind.UNSAVED
         try:
             self._service.save_heartbeat()
             kind = ways.Kind.SAVED
         finally:
             self._go_on(kind, begun)
-        if self._looks is not None:
-            self._looks.note_saved()
+        if self._audit is not None:
+            self._audit.note_saved()
 
     def _go_on(self, kind: ways.Kind, begun: float) -> None:
-        outcome = ways.Outcome(kind, begun, self._clock(), random.random())
+        outcome = ways.Outcome(kind, begun, time.monotonic(), random.random())
         self._state = ways.next(self._state, outcome)
 
-    def _tell(self, collected: bool, error: object = None) -> None:
+    def _log_writer(self, collected: bool, error: object = None) -> None:
         if collected == self._collected:
             return
         self._collected = collected

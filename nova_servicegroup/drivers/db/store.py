@@ -15,8 +15,9 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 import datetime
+import functools
 import time
-from typing import Any
+from typing import Any, cast, TypeVar
 
 from oslo_db import api as db_api
 from oslo_db import exception as db_exc
@@ -25,8 +26,6 @@ import sqlalchemy as sa
 from nova_servicegroup.drivers.db import timestamps
 from nova_servicegroup import exceptions
 from nova_servicegroup import services
-
-BACKEND = 'services table'
 
 #: Seconds for which writing is tried again, and reading, which is repeated
 #: soon anyway.
@@ -44,6 +43,9 @@ _EPOCH = datetime.datetime(1970, 1, 1)
 _LEFT_AGE = datetime.timedelta(seconds=services.LEFT)
 _LEFT = _EPOCH + _LEFT_AGE
 
+#: What may work when it is tried again.
+_PASSING = (db_exc.DBDeadlock, db_exc.DBConnectionError)
+
 _SERVICES = sa.table(
     'services',
     sa.column('id'),
@@ -59,10 +61,53 @@ _SERVICES = sa.table(
 )
 
 
-class Store:
-    """Writes and reads heartbeats, and tells the database's time.
+F = TypeVar('F', bound=Callable[..., Any])
 
-    Deadlocks and lost connections are tried again, for a few seconds.
+
+class _Retried:
+    """Has a method try again what may work then, for so many seconds.
+
+    Deadlocks and lost connections are tried again. Any other error becomes a
+    BackendError.
+    """
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+
+    def __call__(self, method: F) -> F:
+        """Return what stands for a method."""
+
+        @functools.wraps(method)
+        def retried(*args: Any) -> Any:
+            try:
+                return self._retry(method)(*args)
+            except exceptions.ServiceGroupError:
+                raise
+            except Exception as error:
+                raise exceptions.BackendError(
+                    services.TABLE, exceptions.first_line(error)
+                ) from error
+
+        return cast(F, retried)
+
+    def _retry(self, method: F) -> F:
+        # oslo.db's own limit would have it log an error each time.
+        end = time.monotonic() + self._patience
+        wrap = db_api.wrap_db_retry(
+            max_retries=1000,
+            retry_interval=0.2,
+            inc_retry_interval=True,
+            max_retry_interval=1,
+            jitter=True,
+            exception_checker=lambda error: (
+                isinstance(error, _PASSING) and time.monotonic() < end
+            ),
+        )
+        return cast(F, wrap(method))
+
+
+class Store:
+    """Writes and reads heartbeats, and the database's time.
 
     :param engine: returns the SQLAlchemy engine of the process
     """
@@ -82,51 +127,11 @@ class Store:
         :raises BackendError: nothing was written
         """
         wanted = sorted(set(ids))
-        written = self._run(self._update, wanted, at)
-        if written == len(wanted):
+        if self._update(wanted, at) == len(wanted):
             return set()
-        existing: set[int] = self._run(self._existing, wanted)
-        return set(wanted) - existing
+        return set(wanted) - self._existing(wanted)
 
-    def leave(self, record: int) -> None:
-        """Write that a service has left; a record that is gone has, too.
-
-        :raises BackendError: nothing was written
-        """
-        self._run(self._leave, record)
-
-    def now(self) -> float:
-        """Return the database's time in seconds since the epoch.
-
-        :raises BackendError: it does not answer
-        """
-        return float(self._run(self._now))
-
-    def read(self, group: str) -> services.Heartbeats:
-        """Return the heartbeats of a group.
-
-        :raises BackendError: the database does not answer
-        """
-        found: services.Heartbeats = self._run(
-            self._read, group, patience=_READ_RETRY_TIME
-        )
-        return found
-
-    def _run(
-        self,
-        call: Callable[..., Any],
-        *args: Any,
-        patience: float = _RETRY_TIME,
-    ) -> Any:
-        try:
-            return _retried(call, patience)(*args)
-        except exceptions.ServiceGroupError:
-            raise
-        except Exception as error:
-            raise exceptions.BackendError(
-                BACKEND, exceptions.first_line(error)
-            ) from error
-
+    @_Retried(_RETRY_TIME)
     def _update(self, ids: list[int], at: float | None) -> int:
         seen: Any = timestamps.utcnow() if at is None else _later(at)
         statement = (
@@ -145,7 +150,12 @@ class Store:
         with self._engine().begin() as connection:
             return int(connection.execute(statement).rowcount)
 
-    def _leave(self, record: int) -> None:
+    @_Retried(_RETRY_TIME)
+    def leave(self, record: int) -> None:
+        """Write that a service has left; a record that is gone has, too.
+
+        :raises BackendError: nothing was written
+        """
         statement = (
             sa.update(_SERVICES)
             .where(_SERVICES.c.id == record, _SERVICES.c.deleted == 0)
@@ -154,6 +164,7 @@ class Store:
         with self._engine().begin() as connection:
             connection.execute(statement)
 
+    @_Retried(_RETRY_TIME)
     def _existing(self, ids: list[int]) -> set[int]:
         query = sa.select(_SERVICES.c.id).where(
             _SERVICES.c.id.in_(ids), _SERVICES.c.deleted == 0
@@ -161,11 +172,21 @@ class Store:
         with self._engine().connect() as connection:
             return {row.id for row in connection.execute(query)}
 
-    def _now(self) -> float:
+    @_Retried(_RETRY_TIME)
+    def now(self) -> float:
+        """Return the database's time in seconds since the epoch.
+
+        :raises BackendError: it does not answer
+        """
         with self._engine().connect() as connection:
             return _read_now(connection)
 
-    def _read(self, group: str) -> services.Heartbeats:
+    @_Retried(_READ_RETRY_TIME)
+    def read(self, group: str) -> services.Heartbeats:
+        """Return the heartbeats of a group.
+
+        :raises BackendError: the database does not answer
+        """
         table = _SERVICES.c
         seen = sa.func.coalesce(
             timestamps.epoch(table.last_seen_up),
@@ -241,23 +262,3 @@ def _later(at: float) -> Any:
     came = _naive(at)
     seen = _SERVICES.c.last_seen_up
     return sa.case((seen.between(came, came + _OVERTAKEN), seen), else_=came)
-
-
-def _retried(call: Callable[..., Any], patience: float) -> Callable[..., Any]:
-    """Try again what may work then, for so many seconds.
-
-    oslo.db's own limit would have it log an error each time.
-    """
-    end = time.monotonic() + patience
-    retried: Callable[..., Any] = db_api.wrap_db_retry(
-        max_retries=1000,
-        retry_interval=0.2,
-        inc_retry_interval=True,
-        max_retry_interval=1,
-        jitter=True,
-        exception_checker=lambda error: (
-            isinstance(error, (db_exc.DBDeadlock, db_exc.DBConnectionError))
-            and time.monotonic() < end
-        ),
-    )(call)
-    return retried

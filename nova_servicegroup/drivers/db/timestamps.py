@@ -20,49 +20,41 @@ from sqlalchemy.ext import compiler
 from sqlalchemy.sql import expression
 
 
+#: What each is in the SQL of a database; of SQLite, in the tests, by None.
+_UTCNOW = {
+    None: 'CURRENT_TIMESTAMP',
+    'mysql': 'UTC_TIMESTAMP()',
+    'postgresql': "(CURRENT_TIMESTAMP AT TIME ZONE 'UTC')",
+}
+_PRECISE_UTCNOW = {
+    None: "strftime('%Y-%m-%d %H:%M:%f000', 'now')",
+    'mysql': 'UTC_TIMESTAMP(6)',
+    'postgresql': _UTCNOW['postgresql'],
+}
+_EPOCH = {
+    None: 'ROUND((julianday({0}) - 2440587.5) * 86400.0, 3)',
+    # Nova's column holds whole seconds.
+    'mysql': "TIMESTAMPDIFF(SECOND, '1970-01-01', {0})",
+    'postgresql': (
+        'CASE WHEN isfinite({0}) THEN '
+        'CAST(EXTRACT(EPOCH FROM {0}) AS DOUBLE PRECISION) END'
+    ),
+}
+
+
 class utcnow(expression.FunctionElement):  # type: ignore[type-arg]
     """The database's own clock, in UTC and without a zone, as Nova writes."""
 
     type = sa.DateTime()
     inherit_cache = True
-
-
-@compiler.compiles(utcnow)
-def _utcnow(element: Any, compiler: Any, **how: Any) -> str:
-    return 'CURRENT_TIMESTAMP'
-
-
-@compiler.compiles(utcnow, 'mysql')
-@compiler.compiles(utcnow, 'mariadb')
-def _utcnow_mysql(element: Any, compiler: Any, **how: Any) -> str:
-    return 'UTC_TIMESTAMP()'
-
-
-@compiler.compiles(utcnow, 'postgresql')
-def _utcnow_postgresql(element: Any, compiler: Any, **how: Any) -> str:
-    return "(CURRENT_TIMESTAMP AT TIME ZONE 'UTC')"
+    sql = _UTCNOW
 
 
 class precise_utcnow(utcnow):
     """The same with fractions of a second, to compare clocks."""
 
     inherit_cache = True
-
-
-@compiler.compiles(precise_utcnow)
-def _precise_utcnow(element: Any, compiler: Any, **how: Any) -> str:
-    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
-
-
-@compiler.compiles(precise_utcnow, 'mysql')
-@compiler.compiles(precise_utcnow, 'mariadb')
-def _precise_utcnow_mysql(element: Any, compiler: Any, **how: Any) -> str:
-    return 'UTC_TIMESTAMP(6)'
-
-
-@compiler.compiles(precise_utcnow, 'postgresql')
-def _precise_postgresql(element: Any, compiler: Any, **how: Any) -> str:
-    return _utcnow_postgresql(element, compiler, **how)
+    sql = _PRECISE_UTCNOW
 
 
 class epoch(expression.FunctionElement):  # type: ignore[type-arg]
@@ -73,24 +65,14 @@ class epoch(expression.FunctionElement):  # type: ignore[type-arg]
     """
 
     inherit_cache = True
+    sql = _EPOCH
 
 
+@compiler.compiles(utcnow)
 @compiler.compiles(epoch)
-def _epoch(element: Any, compiler: Any, **how: Any) -> str:
-    days = f'julianday({compiler.process(element.clauses, **how)})'
-    return f'ROUND(({days} - 2440587.5) * 86400.0, 3)'
-
-
-@compiler.compiles(epoch, 'mysql')
-@compiler.compiles(epoch, 'mariadb')
-def _epoch_mysql(element: Any, compiler: Any, **how: Any) -> str:
-    # Nova's column holds whole seconds.
-    time = compiler.process(element.clauses, **how)
-    return f"TIMESTAMPDIFF(SECOND, '1970-01-01', {time})"
-
-
-@compiler.compiles(epoch, 'postgresql')
-def _epoch_postgresql(element: Any, compiler: Any, **how: Any) -> str:
-    time = compiler.process(element.clauses, **how)
-    seconds = f'CAST(EXTRACT(EPOCH FROM {time}) AS DOUBLE PRECISION)'
-    return f'CASE WHEN isfinite({time}) THEN {seconds} END'
+def _compile(element: Any, compiler: Any, **how: Any) -> str:
+    dialect = compiler.dialect.name
+    if dialect == 'mariadb':
+        dialect = 'mysql'
+    text: str = element.sql.get(dialect) or element.sql[None]
+    return text.format(compiler.process(element.clauses, **how))

@@ -13,17 +13,15 @@
 
 """Writes batches of heartbeats, a few at once, and never waits for a hang."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import dataclasses
-import functools
 import threading
 import time
 from typing import Any
 
 from oslo_log import log as logging
 
-from nova_servicegroup.drivers.db import answering
-from nova_servicegroup.drivers.db import clock as clocks
+from nova_servicegroup.drivers.db import calls
 from nova_servicegroup.drivers.db import messages
 from nova_servicegroup.drivers.db import relay
 from nova_servicegroup.drivers.db import store as store_
@@ -33,67 +31,77 @@ LOG = logging.getLogger(__name__)
 
 #: So many batches are written at once.
 WRITERS = 4
-#: What takes longer hangs, most likely in a connection that is dead (seconds).
-HANG = relay.MAX_AGE / 2
-#: So many threads may hang before nothing is begun any more.
-MOST_HUNG = 16
+#: So many threads more answer each batch, and so many at most.
+_ANSWERING = 4
+MOST_ANSWERING = 16
+#: What takes longer hangs, as where the sender has vanished (seconds). So many
+#: threads may hang besides.
+_ANSWER_HANGS = 3.0
+MOST_UNANSWERED = 64
 
 
-class Running:
-    """The calls that are under way, and which of them hang.
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What answers one message.
 
-    :ivar failed: whether the last one that ended has failed; None: none has
-        ended yet. Neither this nor trouble is about calls that were begun
-        before forgive
+    :ivar until: when nobody waits for it any more, by the monotonic clock
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.failed: bool | None = None
-        self._clock = clock
-        self._changed = threading.Condition()
-        self._begun: dict[object, float] = {}
-        self._since = clock()
+    message: Any
+    content: dict[str, Any]
+    until: float
 
-    def begin(self, most: int) -> object | None:
-        """Return what stands for a call; None: there are enough.
+    def send(self) -> None:
+        """Send it, if anybody waits."""
+        try:
+            self.message.reply(self.content)
+        except Exception as error:
+            LOG.debug('A heartbeat cannot be answered: %r', error)
 
-        :param most: so many may be under way besides those that hang
-        """
-        with self._changed:
-            hung = len(self._hung())
-            if hung >= MOST_HUNG or len(self._begun) - hung >= most:
-                return None
-            call = object()
-            self._begun[call] = self._clock()
-            return call
 
-    def end(self, call: object, failed: bool) -> None:
-        """Take note that a call has ended."""
-        with self._changed:
-            if self._begun.pop(call) >= self._since:
-                self.failed = failed
-            self._changed.notify_all()
+class Answers:
+    """Sends answers in the background.
 
-    def has_trouble(self) -> bool:
-        """Tell whether the last one has failed, or one hangs."""
-        with self._changed:
-            hang = any(each >= self._since for each in self._hung())
-            return hang or bool(self.failed)
+    Where there are too many, the last to come goes first: those that have
+    waited for long would be too late, like all others after them.
+    """
 
-    def forgive(self) -> None:
-        """Forget what was begun so far, except that it is under way."""
-        with self._changed:
-            self.failed, self._since = None, self._clock()
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: list[Answer] = []
+        self._calls = calls.Calls(
+            'servicegroup-collector-answer',
+            MOST_ANSWERING,
+            _ANSWER_HANGS,
+            MOST_UNANSWERED,
+        )
 
-    def wait(self, most: int, timeout: float) -> None:
-        """Wait until no more than so many are under way."""
-        with self._changed:
-            self._changed.wait_for(lambda: len(self._begun) <= most, timeout)
+    def put(self, answers: Sequence[Answer]) -> None:
+        """Have answers sent."""
+        with self._lock:
+            self._waiting += answers
+            for _ in range(min(_ANSWERING, len(answers))):
+                self._calls.start(self._run)
 
-    def _hung(self) -> list[float]:
-        """Return when those were begun that hang."""
-        now = self._clock()
-        return [each for each in self._begun.values() if now - each > HANG]
+    def wait(self, timeout: float) -> None:
+        """Wait until all are sent, for so many seconds at most."""
+        self._calls.wait(0, timeout)
+
+    def _run(self, call: object) -> None:
+        while (answer := self._next(call)) is not None:
+            answer.send()
+
+    def _next(self, call: object) -> Answer | None:
+        """Return the last that somebody waits for, and forget the others."""
+        now = time.monotonic()
+        with self._lock:
+            while self._waiting:
+                answer = self._waiting.pop()
+                if answer.until > now:
+                    self._calls.renew(call)
+                    return answer
+            self._calls.end(call)
+        return None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,26 +117,6 @@ class _Request:
     young: bool
     way: float
 
-    def answer(self, now: float | None, gone: bool, behind: bool) -> None:
-        """Answer, if anybody waits.
-
-        :param behind: the collector has more to do than it can
-        """
-        answer = {
-            'now': now,
-            'taken': self.young,
-            'gone': gone,
-            'behind': behind,
-        }
-        try:
-            self.message.reply(answer)
-        except Exception as error:
-            LOG.debug(
-                'A heartbeat of %d cannot be answered: %r',
-                self.heartbeat.record,
-                error,
-            )
-
 
 def _request(
     message: Any, heartbeat: messages.Heartbeat, now: float | None
@@ -137,7 +125,7 @@ def _request(
     sent, way = heartbeat.sent, 0.0
     if heartbeat.sure and sent is not None and now is not None:
         way = max(0.0, now - sent)
-    return _Request(message, heartbeat, relay.is_young(sent, now), way)
+    return _Request(message, heartbeat, messages.is_young(sent, now), way)
 
 
 class Writer:
@@ -148,20 +136,13 @@ class Writer:
     :ivar dropped: the messages that were no heartbeats
     """
 
-    def __init__(
-        self,
-        store: store_.Store,
-        prompt: float,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.dropped = messages.Dropped(clock=clock)
-        self.running = Running(clock=clock)
+    def __init__(self, store: store_.Store, prompt: float) -> None:
+        self.dropped = messages.Dropped()
+        self.running = calls.Calls('servicegroup-collector-write', WRITERS)
         self._store = store
         self._prompt = prompt
-        self._clock = clock
-        self._database = clocks.Clock(store.now, clock=clock)
-        self._answers = answering.Answers(clock=clock)
+        self._database = relay.Clock(store)
+        self._answers = Answers()
         self._lost = False
 
     def take(self, incoming: Sequence[Any], waited: float) -> bool:
@@ -169,16 +150,8 @@ class Writer:
 
         :param waited: the seconds for which it may have waited
         """
-        call = self.running.begin(WRITERS)
-        if call is None:
-            return False
-        threading.Thread(
-            target=self._write,
-            args=(call, incoming, self._clock() - waited),
-            daemon=True,
-            name='servicegroup-collector-write',
-        ).start()
-        return True
+        since = time.monotonic() - waited
+        return self.running.start(self._write, incoming, since)
 
     def wait(self, timeout: float) -> None:
         """Wait until all is written and answered, for so long at most."""
@@ -204,22 +177,27 @@ class Writer:
 
     def _write_batch(
         self, incoming: Sequence[Any], since: float
-    ) -> list[answering.Answer]:
+    ) -> list[Answer]:
         """Write; return the answer to each call.
 
         :param since: when the first of them may have come
         """
-        came_at, now = self._clock(), self._database.read()
+        came_at, now = time.monotonic(), self._database.read()
         requests = self._requests(incoming, now)
         young = {each.heartbeat.record for each in requests if each.young}
         gone = self._store.beat(young, now) if young else set()
-        behind = self._clock() - since > self._prompt
+        behind = time.monotonic() - since > self._prompt
         now = self._database.read()
         return [
-            answering.Answer(
-                functools.partial(
-                    each.answer, now, each.heartbeat.record in gone, behind
-                ),
+            Answer(
+                each.message,
+                {
+                    'now': now,
+                    'taken': each.young,
+                    'gone': each.heartbeat.record in gone,
+                    # The collector has more to do than it can.
+                    'behind': behind,
+                },
                 came_at + each.heartbeat.wait - each.way,
             )
             for each in requests

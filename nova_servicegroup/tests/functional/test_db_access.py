@@ -22,14 +22,14 @@ from typing import Any
 
 import oslo_messaging as messaging
 
-from nova_servicegroup.drivers.db import relay
+from nova_servicegroup.drivers.db import messages
 from nova_servicegroup.tests.functional import test_db_collector
 
 
 class Impostor:
     """Answers in place of a collector, and writes nothing."""
 
-    target = messaging.Target(version=relay.VERSION)
+    target = messaging.Target(version=messages.VERSION)
 
     def beat(self, context: Any, **message: Any) -> dict[str, Any]:
         """Answer a heartbeat."""
@@ -66,7 +66,7 @@ class QueueTest(test_db_collector.Collected):
     def test_swallows_the_heartbeats_of_a_live_host(self) -> None:
         server = messaging.get_rpc_server(
             self.make_transport(),
-            messaging.Target(topic=relay.TOPIC, server='impostor'),
+            messaging.Target(topic=messages.TOPIC, server='impostor'),
             [Impostor()],
             executor='threading',
         )

@@ -32,6 +32,7 @@ from oslo_serialization import jsonutils
 import sqlalchemy as sa
 
 from nova_servicegroup.drivers.db import collector
+from nova_servicegroup.drivers.db import messages
 from nova_servicegroup.drivers.db import relay
 from nova_servicegroup.drivers.db import store
 from nova_servicegroup import exceptions
@@ -186,7 +187,7 @@ class Collected(contract.FunctionalTestCase):
     def delete_queue(self) -> None:
         """Forget the collectors of the test before."""
         with self._channel() as channel:
-            channel.queue_delete(relay.TOPIC)
+            channel.queue_delete(messages.TOPIC)
 
     def waiting(self) -> int | None:
         """Return how many messages wait in the queue; None: it is not."""
@@ -194,7 +195,7 @@ class Collected(contract.FunctionalTestCase):
             try:
                 return int(
                     channel.queue_declare(
-                        relay.TOPIC, passive=True
+                        messages.TOPIC, passive=True
                     ).message_count
                 )
             except channel.connection.channel_errors:
@@ -254,13 +255,13 @@ class CollectorTest(Collected):
     def _count(self, made: collector.Collector) -> list[int]:
         """Return the list that every batch of a collector is added to."""
         seen: list[int] = []
-        beat = made._store.beat
+        beat = made._writer._store.beat
 
         def note(ids: Collection[int], at: float | None) -> set[int]:
             seen.append(len(ids))
             return beat(ids, at)
 
-        made._store.beat = note  # type: ignore[method-assign]
+        made._writer._store.beat = note  # type: ignore[method-assign]
         return seen
 
     def test_a_gone_record_is_told_and_harms_no_other(self) -> None:
@@ -361,7 +362,7 @@ class CollectorTest(Collected):
         frozen.freeze()
         caster = messaging.get_rpc_client(
             self.make_transport(),
-            messaging.Target(topic=relay.TOPIC, version=relay.VERSION),
+            messaging.Target(topic=messages.TOPIC, version=messages.VERSION),
         )
         most = int(collector.TRANSPORT['rabbit_qos_prefetch_count'])
         for _ in range(most + 100):
@@ -453,7 +454,7 @@ class ForeignTest(Collected):
         self.collector = self.make_collector(gather=0.3)
         self.caster = messaging.get_rpc_client(
             self.make_transport(),
-            messaging.Target(topic=relay.TOPIC, version=relay.VERSION),
+            messaging.Target(topic=messages.TOPIC, version=messages.VERSION),
         )
 
     def test_messages_that_are_no_heartbeats_harm_no_other(self) -> None:
@@ -522,7 +523,7 @@ class ForeignTest(Collected):
         message = {
             'method': 'beat',
             'args': {'record': record, 'wait': 30.0},
-            'version': relay.VERSION,
+            'version': messages.VERSION,
             '_msg_id': unique,
             '_unique_id': unique,
             '_reply_q': f'reply_{unique}',
@@ -534,7 +535,7 @@ class ForeignTest(Collected):
                 'oslo.message': jsonutils.dumps(message),
             },
             exchange=cfg.CONF.control_exchange,
-            routing_key=relay.TOPIC,
+            routing_key=messages.TOPIC,
             serializer='json',
         )
 
@@ -554,8 +555,8 @@ class DeadConnectionTest(Collected):
 
     def _fill_pool(self, made: collector.Collector) -> None:
         """Have a collector's engine hold more connections than hang."""
-        made._store._engine().dispose()
-        several = [made._store._engine().connect() for _ in range(5)]
+        made._writer._store._engine().dispose()
+        several = [made._writer._store._engine().connect() for _ in range(5)]
         for each in several:
             each.close()
 

@@ -24,7 +24,7 @@ import urllib.request
 
 from prometheus_client import parser
 
-from nova_servicegroup.exporter import canary
+from nova_servicegroup.exporter import service
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import test_mc
 from nova_servicegroup.tests.functional import test_zk
@@ -142,11 +142,11 @@ class ExporterContract(Exported):
         self.assertGreater(last, begun)
         self.assertLessEqual(last, time.time())
         host = socket.gethostname()
-        self.wait_up(host, canary.GROUP)
+        self.wait_up(host, service.GROUP)
         self.assertLess(self.end(), ENDS_WITHIN + NOISE)
         record = {
             'host': host,
-            'topic': canary.GROUP,
+            'topic': service.GROUP,
             'binary': 'any',
             'updated_at': None,
         }

@@ -27,7 +27,7 @@ from tooz import utils
 
 import nova_servicegroup
 from nova_servicegroup.monitor import election
-from nova_servicegroup.monitor import ledger
+from nova_servicegroup.monitor import outbox
 from nova_servicegroup.monitor import publication
 from nova_servicegroup.monitor import sender
 from nova_servicegroup import opts
@@ -367,11 +367,11 @@ class ZooKeeperTest(
         self.assertNotIn('back', example.tail())
         self.assertEqual(1, example.tail().count('dead'))
 
-    def _entry(self, host: str, state: str) -> ledger.Entry:
+    def _entry(self, host: str, state: str) -> outbox.Entry:
         change = watcher.Transition(
             time.time(), 'compute', host, None, state, 'because'
         )
-        return ledger.Entry(change, state, 0.0, str(uuid.uuid4()))
+        return outbox.Entry(change, state, 0.0, str(uuid.uuid4()))
 
     if base.LONG:
 

@@ -49,10 +49,10 @@ def main(config_file, *drivers):
 
 def make_api(conf, driver):
     """Return an API that asks by a driver."""
-    from nova_servicegroup.plugin import apis
+    from nova_servicegroup.plugin import driver as nova_driver
 
     choose(conf, driver)
-    return apis.make(conf)
+    return nova_driver.make_api(conf)
 
 
 def choose(conf, driver, further=()):

@@ -28,7 +28,6 @@ from nova_servicegroup import api
 from nova_servicegroup.drivers import base
 from nova_servicegroup.plugin import compat
 from nova_servicegroup.plugin import hook
-from nova_servicegroup.plugin import installation
 from nova_servicegroup.tests.harness import services_table
 
 NAMES = ('db', 'mc', 'zk')
@@ -41,10 +40,8 @@ class NoNova(fixtures.Fixture):
         saved = self._unload()
         self.addCleanup(sys.modules.update, saved)
         self.addCleanup(self._unload)
-        self._replace(
-            'hook.INSTALLATION', installation.Installation(hook._connect)
-        )
-        self._replace('apis._apis', {})
+        self._replace('hook.INSTALLATION', hook.Installation())
+        self._replace('driver._apis', {})
         self.useFixture(
             fixtures.MockPatchObject(
                 api, 'installed_drivers', return_value=list(NAMES)

@@ -36,14 +36,13 @@ class OneAtATimeTest(base.TestCase):
         self.addCleanup(self.release.set)
         self.error: Exception | None = None
         self.waits: list[float] = []
+        self.set_time()
         self.one = self.make()
 
     def make(
         self, max_age: float = 0.0, **options: Any
     ) -> background.OneAtATime[int]:
-        one = background.OneAtATime(
-            'a', self.call, max_age, clock=self.clock, **options
-        )
+        one = background.OneAtATime('a', self.call, max_age, **options)
         wait_for = one._changed.wait_for
 
         def note(predicate: Any, wait: float) -> Any:

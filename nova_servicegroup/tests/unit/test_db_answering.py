@@ -13,10 +13,10 @@
 
 """What becomes of answers when there are more than can be sent."""
 
-import functools
 import threading
+import types
 
-from nova_servicegroup.drivers.db import answering
+from nova_servicegroup.drivers.db import writing
 from nova_servicegroup.tests import base
 
 LONG = 20.0
@@ -27,8 +27,10 @@ class AnswersTest(base.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.answers = answering.Answers(clock=self.clock)
+        self.set_time()
+        self.answers = writing.Answers()
         self.sent: list[int] = []
+        self.message = types.SimpleNamespace(reply=self.send)
         self.started = threading.Semaphore(0)
         self.go = threading.Semaphore(0)
         self.addCleanup(self.go.release, 1000)
@@ -38,19 +40,19 @@ class AnswersTest(base.TestCase):
         until = self.clock() + left
         self.answers.put(
             [
-                answering.Answer(functools.partial(self.send, number), until)
+                writing.Answer(self.message, {'number': number}, until)
                 for number in numbers
             ]
         )
 
-    def send(self, number: int) -> None:
-        self.sent.append(number)
+    def send(self, content: dict[str, int]) -> None:
+        self.sent.append(content['number'])
         self.started.release()
         self.go.acquire(timeout=LONG)
 
     def fill(self) -> None:
         """Have every thread send an answer that takes long."""
-        for _ in range(answering._MOST_THREADS):
+        for _ in range(writing.MOST_ANSWERING):
             self.put(0)
             self.assertTrue(self.started.acquire(timeout=LONG))
         self.sent.clear()
@@ -88,7 +90,7 @@ class AnswersTest(base.TestCase):
         self.assertEqual([1, 2], sorted(self.sent))
 
     def test_but_only_so_many_may_hang(self) -> None:
-        most = answering._MOST_THREADS + answering._MOST_HUNG
+        most = writing.MOST_ANSWERING + writing.MOST_UNANSWERED
         for _ in range(most):
             self.put(0, left=100.0)
             self.assertTrue(self.started.acquire(timeout=LONG))

@@ -19,6 +19,7 @@ from typing import Any
 
 import fixtures
 
+from nova_servicegroup.drivers.db import calls
 from nova_servicegroup.drivers.db import collector
 from nova_servicegroup.drivers.db import listening
 from nova_servicegroup.drivers.db import messages
@@ -146,7 +147,8 @@ class WriterTest(base.TestCase):
         super().setUp()
         self.store = Store()
         self.addCleanup(self.store.release.set)
-        self.writer = writing.Writer(self.store, PROMPT, clock=self.clock)
+        self.set_time()
+        self.writer = writing.Writer(self.store, PROMPT)
 
     def take(self, batch: Sequence[Message], waited: float = GATHER) -> None:
         self.assertTrue(self.writer.take(batch, waited))
@@ -220,8 +222,8 @@ class FakeServer:
 
     error: Exception | None = None
 
-    def __init__(self, take: listening.Take) -> None:
-        self.take = take
+    def __init__(self, receiver: listening.Receiver) -> None:
+        self.take = receiver.take
         self.started = self.stopped = self.abandoned = 0
 
     def start(self) -> None:
@@ -263,16 +265,17 @@ class CollectorTest(base.TestCase):
         self.addCleanup(self._release)
         self.store.now = self._probe  # type: ignore[method-assign]
         self.transport = Transport()
+        self.set_time()
         self.collector = collector.Collector(
-            self.transport, self.store, 'host', 'threading', clock=self.clock
+            self.transport, self.store, 'host', 'threading'
         )
         self.collector.start()
         self.addCleanup(self.collector.stop)
 
     def _make_server(
-        self, transport: Any, host: str, how: str, take: Any, gather: float
+        self, transport: Any, host: str, how: str, to: Any, gather: float
     ) -> FakeServer:
-        self.servers.append(FakeServer(take))
+        self.servers.append(FakeServer(to))
         return self.servers[-1]
 
     def _probe(self) -> float:
@@ -365,7 +368,7 @@ class CollectorTest(base.TestCase):
         for _ in range(writing.WRITERS):
             self.give(heartbeat(8))
         self.pass_time(600)
-        self.assertLessEqual(self.probes, 2 * writing.MOST_HUNG)
+        self.assertLessEqual(self.probes, 2 * calls.MOST_HUNG)
         self._release()
         self.recover()
         self._await_server(2)
@@ -450,7 +453,8 @@ class DrainTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.listener = Listener(self.clock)
-        self.drain = listening.Drain(self.listener, 0.0, clock=self.clock)
+        self.set_time()
+        self.drain = listening.Drain(self.listener, 0.0)
         self.drain._gather = GATHER
 
     def poll(self, *, after: float = GATHER) -> int:

@@ -21,7 +21,7 @@ from typing import Any
 
 import fixtures
 
-from nova_servicegroup.drivers.db import leaving
+from nova_servicegroup.drivers.db import registration
 from nova_servicegroup.drivers.db import routes
 from nova_servicegroup import exceptions
 from nova_servicegroup import services
@@ -35,7 +35,7 @@ LONG = 20.0
 class Worker:
     """A process that joins, and leaves when it is told."""
 
-    def __init__(self, workers: leaving.Workers) -> None:
+    def __init__(self, workers: registration.Workers) -> None:
         self._commands, told = os.pipe()
         answers, self._tell = os.pipe()
         self.pid = os.fork()
@@ -47,7 +47,7 @@ class Worker:
         self._told, self._answers = told, answers
         self._read()
 
-    def _run(self, workers: leaving.Workers) -> None:
+    def _run(self, workers: registration.Workers) -> None:
         workers.enter(*MEMBER)
         os.write(self._tell, b'?')
         os.read(self._commands, 1)
@@ -74,7 +74,7 @@ class WorkersTest(base.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.workers = leaving.Workers()
+        self.workers = registration.Workers()
 
     def fork(self) -> Worker:
         made = Worker(self.workers)
@@ -107,7 +107,7 @@ class WorkersTest(base.TestCase):
 
     def test_nor_one_of_another_service(self) -> None:
         self.fork()
-        other = leaving.Workers()
+        other = registration.Workers()
         other.enter(*MEMBER)
         self.assertTrue(other.leave(*MEMBER))
 
@@ -129,13 +129,13 @@ class DepartureTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.service = RecordedService()
-        self.workers = leaving.Workers()
+        self.workers = registration.Workers()
 
     def make(
-        self, workers: leaving.Workers | None = None
-    ) -> leaving.Departure:
+        self, workers: registration.Workers | None = None
+    ) -> registration.Departure:
         route = routes.choose(self.service, 'Member a', 60.0)
-        made = leaving.Departure(
+        made = registration.Departure(
             'Member a', MEMBER, route, workers or self.workers
         )
         made.enter()
@@ -157,7 +157,7 @@ class DepartureTest(base.TestCase):
         self.make().leave()
 
     def test_nobody_waits_for_long(self) -> None:
-        self.useFixture(fixtures.MockPatchObject(leaving, '_LEAVE', 0.01))
+        self.useFixture(fixtures.MockPatchObject(registration, '_LEAVE', 0.01))
         release = threading.Event()
         self.addCleanup(release.set)
         self.service.leaves = lambda: release.wait(LONG) and None

@@ -13,6 +13,9 @@
 
 """What is read of one group in one cell, and what a verdict makes of it."""
 
+import types
+from typing import Any
+
 import fixtures
 
 from nova_servicegroup.drivers.db import ages
@@ -64,16 +67,16 @@ class ReaderTest(base.TestCase):
         self.reader = self.make()
 
     def make(self) -> reading.TableReader:
+        self.table = types.SimpleNamespace(heartbeats=self._read)
         return reading.TableReader(
-            self.make_conf(),
-            'Group x',
+            types.SimpleNamespace(conf=self.make_conf(), table=self.table),
             None,
-            self._read,
+            'x',
             pace.Patience(2.0),
             clock=self.clock,
         )
 
-    def _read(self) -> services.Heartbeats:
+    def _read(self, cell: str | None, group: str) -> services.Heartbeats:
         self.reads += 1
         if self.error is not None:
             raise self.error
@@ -310,15 +313,15 @@ class TableTest(ReaderTest):
         )
 
     def test_a_read_that_takes_long_is_dated_to_its_middle(self) -> None:
-        read = self.reader._read
+        read = self.table.heartbeats
 
-        def slow() -> services.Heartbeats:
+        def slow(*how: Any) -> services.Heartbeats:
             self.clock.advance(2)
-            found = read()
+            found = read(*how)
             self.clock.advance(2)
             return found
 
-        self.reader._read = slow
+        self.table.heartbeats = slow
         self.beat('a', age=18)
         self.reader.observer.refresh()
         self.assertEqual({'a': 18.0}, self.reader.ages)

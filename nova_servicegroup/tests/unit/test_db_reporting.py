@@ -19,10 +19,8 @@ import fixtures
 
 from nova_servicegroup.drivers.common import backoff
 from nova_servicegroup.drivers.db import collector
-from nova_servicegroup.drivers.db import leaving
 from nova_servicegroup.drivers.db import registration
 from nova_servicegroup.drivers.db import relay
-from nova_servicegroup.drivers.db import routes
 from nova_servicegroup import exceptions
 from nova_servicegroup import reporter
 from nova_servicegroup.tests import base
@@ -86,10 +84,10 @@ class ReportingTest(base.TestCase):
         for module, name in (
             (backoff, 'Rest'),
             (reporter, 'Reporter'),
-            (routes, 'Relay'),
         ):
             timed = functools.partial(getattr(module, name), clock=self.clock)
             self._patch(module, name, timed)
+        self.set_time()
         self.client = FakeClient()
         self.addCleanup(self.client.release.set)
         self._patch(relay, 'Client', self.client)
@@ -561,7 +559,7 @@ class LeavingTest(ReportingTest):
             'compute',
             self.service,
             DOWN,
-            leaving.Workers(),
+            registration.Workers(),
             self.leave_on_stop,
         )
         made.start()

@@ -13,6 +13,7 @@
 
 import io
 import socket
+import subprocess
 import sys
 import threading
 import types
@@ -27,9 +28,6 @@ from nova_servicegroup.cmd import _daemon
 from nova_servicegroup.cmd import exporter as program
 from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup import exceptions
-from nova_servicegroup.exporter import canary
-from nova_servicegroup.exporter import connections
-from nova_servicegroup.exporter import flapping
 from nova_servicegroup.exporter import metrics
 from nova_servicegroup.exporter import server
 from nova_servicegroup.exporter import service
@@ -89,21 +87,12 @@ class ExporterCase(test_watcher.WatchedTest):
         self.driver.tell(a='up', b='up')
         self.api.driver = self.driver
         self.wall = base.Clock(test_watcher.WALL)
+        self.set_time(self.wall)
         self.metrics = metrics.Metrics('zk')
-        self.watch = watch.Watch(
-            self.api,
-            'compute',
-            self.metrics,
-            clock=self.clock,
-            wall=self.wall,
-        )
-        self.metrics.registry.register(
-            metrics.HostMetrics(lambda: [('compute', self.watch.seen)])
-        )
-        self.canary = canary.Canary(self.api, 'here', self)
-        self.metrics.registry.register(
-            metrics.CanaryMetrics(self.canary.counts)
-        )
+        self.watch = watch.GroupWatch(self.api, 'compute', self.metrics)
+        self.metrics.registry.register(watch.HostMetrics([self.watch]))
+        self.canary = service.Canary(self.api, 'here', self)
+        self.metrics.registry.register(self.canary)
 
     def look(self, seconds: float = 1.0) -> None:
         """Let time pass, and look."""
@@ -170,7 +159,7 @@ class WatchTest(ExporterCase):
             seen.append(self.value('flapping_members', group='compute'))
         self.assertEqual([0, 0, 1, 1], seen)
         # The first of the last three was 290 s ago.
-        self.look(flapping.WINDOW - 300)
+        self.look(metrics.WINDOW - 300)
         self.assertEqual(1, self.value('flapping_members'))
         self.look(20)
         self.assertEqual(0, self.value('flapping_members'))
@@ -299,7 +288,7 @@ class CanaryTest(ExporterCase):
 
     def beat(self, error: Exception | None = None) -> None:
         self.driver.beat_error = error
-        self.driver.beats['here', canary.GROUP].run()
+        self.driver.beats['here', service.GROUP].run()
 
     def test_nothing_is_said_without_a_canary(self) -> None:
         self.assertEqual([None] * 4, self.counts())
@@ -319,7 +308,7 @@ class CanaryTest(ExporterCase):
         self.canary.join()
         self.assertEqual(0, self.value(name))
         self.beat()
-        found = self.driver.beats['here', canary.GROUP].counts.last_success
+        found = self.driver.beats['here', service.GROUP].counts.last_success
         self.assertIsNotNone(found)
         self.assertEqual(found, self.value(name))
 
@@ -407,9 +396,8 @@ class ServiceTest(ExporterCase):
 class ConnectionsTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.open = connections.Connections(
-            2, 10.0, wait=0.0, clock=self.clock
-        )
+        self.set_time()
+        self.open = server.Connections(2, 10.0, wait=0.0)
         self.ends = [self.pair() for _ in range(3)]
 
     def pair(self) -> tuple[socket.socket, socket.socket]:
@@ -459,7 +447,7 @@ class ConnectionsTest(base.TestCase):
         self.assertEqual([False] * 3, [self.is_cut(each) for each in range(3)])
 
 
-class Connections(connections.Connections):
+class Connections(server.Connections):
     """Tells when the first has come."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -477,7 +465,7 @@ class ServerTest(ExporterCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.open = Connections(3, 10.0, clock=self.clock)
+        self.open = Connections(3, 10.0)
         self.served = server.Server(
             '127.0.0.1', 0, self.metrics.registry, None, self.open
         )
@@ -530,6 +518,19 @@ class ServerTest(ExporterCase):
 
 
 class ProgramTest(base.TestCase):
+    def test_it_chooses_threads_before_oslo_messaging_asks(self) -> None:
+        script = (
+            'import sys, nova_servicegroup.cmd.exporter as _;'
+            'print(*sys.modules)'
+        )
+        loaded = subprocess.run(
+            [sys.executable, '-c', script],
+            check=True,
+            text=True,
+            stdout=subprocess.PIPE,
+        ).stdout.split()
+        self.assertNotIn('oslo_messaging', loaded)
+
     def check_missing(self, library: str, **modules: Any) -> None:
         shown = io.StringIO()
         with (

@@ -21,19 +21,19 @@ from typing import Any
 from unittest import mock
 import uuid
 
+import fixtures
 from tooz import coordination
 
 import nova_servicegroup
 from nova_servicegroup import api
 from nova_servicegroup.drivers import base as drivers
+from nova_servicegroup.drivers.common import backoff
 from nova_servicegroup.drivers.common import connections
 from nova_servicegroup.drivers.common import peers
 from nova_servicegroup import exceptions
-from nova_servicegroup.monitor import announcer
 from nova_servicegroup.monitor import daemon
 from nova_servicegroup.monitor import election
-from nova_servicegroup.monitor import ledger
-from nova_servicegroup.monitor import payload
+from nova_servicegroup.monitor import outbox
 from nova_servicegroup.monitor import publication
 from nova_servicegroup.monitor import sender
 from nova_servicegroup.tests import base
@@ -47,21 +47,21 @@ SLACK = 5.0
 ROOT = pathlib.Path(nova_servicegroup.__file__).parents[1]
 
 
-def entry(state: str = drivers.DOWN, **how: Any) -> ledger.Entry:
+def entry(state: str = drivers.DOWN, **how: Any) -> outbox.Entry:
     change = watcher.Transition(
         1_800_000_000.5, 'compute', 'a', drivers.UP, state, 'because', **how
     )
     verdict = drivers.DOWN if state == inventory.FORCED_DOWN else state
-    return ledger.Entry(change, verdict, 0.0, 'id')
+    return outbox.Entry(change, verdict, 0.0, 'id')
 
 
 class PayloadTest(base.TestCase):
     def test_down(self) -> None:
-        said = payload.payload(entry(proof_age=1.23456), 'zk')
+        said = sender.payload(entry(proof_age=1.23456), 'zk')
         self.assertEqual(
             {
                 'nova_servicegroup_object.name': 'MemberPayload',
-                'nova_servicegroup_object.version': payload.VERSION,
+                'nova_servicegroup_object.version': sender.VERSION,
                 'nova_servicegroup_object.namespace': 'nova_servicegroup',
                 'nova_servicegroup_object.data': {
                     'host': 'a',
@@ -80,18 +80,18 @@ class PayloadTest(base.TestCase):
     def test_the_example_of_the_documentation_is_of_this_version(self) -> None:
         path = ROOT / 'doc/source/admin/notification.json'
         shown = json.loads(path.read_text())
-        said = payload.payload(entry(), 'zk')
+        said = sender.payload(entry(), 'zk')
         data = 'nova_servicegroup_object.data'
         self.assertEqual(said[data].keys(), shown['payload'].pop(data).keys())
         del said[data]
         self.assertEqual(said, shown['payload'])
         self.assertEqual(
-            payload.event_type('down'),
+            sender.EVENT_TYPES['down'],
             (shown['event_type'], shown['priority']),
         )
 
     def test_forced_down(self) -> None:
-        said = payload.payload(entry(inventory.FORCED_DOWN), 'zk')
+        said = sender.payload(entry(inventory.FORCED_DOWN), 'zk')
         data = said['nova_servicegroup_object.data']
         self.assertEqual(
             ('down', True, None),
@@ -110,7 +110,7 @@ class Lead:
     def leads(self) -> bool:
         return next(self.lease)
 
-    def send(self, entry: ledger.Entry) -> None:
+    def send(self, entry: outbox.Entry) -> None:
         if self.error is not None:
             raise self.error
         self.sent.append(entry.transition.host)
@@ -119,12 +119,16 @@ class Lead:
 class AnnouncerTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.book = ledger.Ledger(clock=self.clock)
+        self.set_time()
+        self.useFixture(
+            fixtures.MockPatchObject(
+                backoff.Rest.__init__, '__kwdefaults__', {'clock': self.clock}
+            )
+        )
+        self.book = outbox.Outbox()
         self.book.begin('compute', {'a': 'up', 'b': 'up'})
         self.lead = Lead()
-        self.announcer = announcer.Announcer(
-            self.book, self.lead, self.lead, clock=self.clock
-        )
+        self.announcer = sender.Announcer(self.book, self.lead, self.lead)
         for host in 'ab':
             self.book.note(
                 [watcher.Transition(0.0, 'compute', host, 'up', 'down', '')]
@@ -261,21 +265,22 @@ class ElectionTest(base.TestCase):
         self.begin()
 
     def begin(self) -> None:
+        self.set_time()
         self.backend = Backend(self.clock)
         self.places = [self.backend.monitor(each) for each in (1, 2, 3)]
         self.books = [self._book() for _ in self.places]
         self.monitors = [
-            election.Election(book, place, SLACK, clock=self.clock)
+            election.Election(book, place, SLACK)
             for book, place in zip(self.books, self.places, strict=True)
         ]
 
-    def _book(self) -> ledger.Ledger:
-        book = ledger.Ledger(clock=self.clock)
+    def _book(self) -> outbox.Outbox:
+        book = outbox.Outbox()
         book.begin('compute', {'a': 'up'})
         return book
 
     def due(self, number: int = 0) -> list[str]:
-        """Return of which hosts a ledger has something to send."""
+        """Return of which hosts a outbox has something to send."""
         return [each.transition.host for each in self.books[number].due()]
 
     def send(self, number: int = 0) -> None:
@@ -579,7 +584,7 @@ class DaemonTest(test_watcher.WatchedTest):
         """Look, and return what there is to announce."""
         (watched,) = self.monitor._watches
         watched.work()
-        book, sent = self.monitor._ledger, []
+        book, sent = self.monitor._outbox, []
         self.monitor._election.work()
         for entry in book.due():
             sent.append((entry.transition.host, entry.state))

@@ -25,7 +25,6 @@ from oslotest import base
 from nova_servicegroup import api
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
-from nova_servicegroup.plugin import apis
 from nova_servicegroup.plugin import compat
 from nova_servicegroup.plugin import driver
 from nova_servicegroup.plugin import hook
@@ -306,7 +305,7 @@ class DriverTestCase(base.BaseTestCase):
 
     def test_what_is_shared_can_be_forgotten(self):
         driver.Driver()
-        apis.forget()
+        driver.forget()
         self.assertTrue(self.drivers[0].closed)
         driver.Driver()
         self.assertEqual([True, False], [each.closed for each in self.drivers])

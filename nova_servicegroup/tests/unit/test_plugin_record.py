@@ -20,7 +20,7 @@ from typing import Any
 import oslo_messaging
 
 from nova_servicegroup import exceptions
-from nova_servicegroup.plugin import record
+from nova_servicegroup.plugin import service
 from nova_servicegroup import services
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.unit import fake_nova
@@ -115,14 +115,16 @@ class RecordTest(base.TestCase):
         self.service = types.SimpleNamespace(
             binary='nova-compute',
             host='a',
+            report_interval=INTERVAL,
+            tg=None,
             service_ref=Record(self.row),
         )
-        self.record = record.Record(self.service)
+        self.record = service.NovaService(self.service)
 
     def save(self) -> bool:
         """Tell whether a save is a heartbeat."""
         before = self.row.last_seen_up
-        self.record.save_heartbeat(INTERVAL)
+        self.record.save_heartbeat()
         return bool(self.row.last_seen_up != before)
 
     def collect(self, written: int) -> None:
@@ -158,10 +160,10 @@ class RecordTest(base.TestCase):
     def test_a_look_at_the_record_changes_nothing(self) -> None:
         self.save()
         for _ in range(2):
-            shown = self.record.read_heartbeat(INTERVAL)
+            shown = self.record.read_heartbeat()
             self.assertEqual(self.row.last_seen_up, shown)
         self.collect(1)
-        self.assertNotEqual(shown, self.record.read_heartbeat(INTERVAL))
+        self.assertNotEqual(shown, self.record.read_heartbeat())
         self.assertEqual(9, self.row.report_count)
         self.assertTrue(self.save())
 
@@ -188,7 +190,7 @@ class RecordTest(base.TestCase):
     def test_a_new_process_does(self) -> None:
         self.record.save_departure()
         self.service.service_ref = Record(self.row)
-        self.record = record.Record(self.service)
+        self.record = service.NovaService(self.service)
         self.assertTrue(self.save())
 
     def test_it_stays_up_where_another_process_reports_for_it(self) -> None:
@@ -204,6 +206,6 @@ class RecordTest(base.TestCase):
         self.row.error = ServiceNotFound()
         for call in (
             self.record.save_departure,
-            lambda: self.record.read_heartbeat(INTERVAL),
+            lambda: self.record.read_heartbeat(),
         ):
             self.assertRaises(exceptions.RecordDeleted, call)

@@ -15,7 +15,6 @@ import queue
 import socket
 import types
 
-from nova_servicegroup.cmd import _progress
 from nova_servicegroup.cmd import simulate
 from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup.drivers import mc
@@ -25,7 +24,8 @@ from nova_servicegroup import exceptions
 from nova_servicegroup.simulation import hollow
 from nova_servicegroup.simulation import limits
 from nova_servicegroup.simulation import plan
-from nova_servicegroup.simulation import tally
+from nova_servicegroup.simulation import results
+from nova_servicegroup.simulation import run
 from nova_servicegroup.simulation import timers
 from nova_servicegroup.tests import base
 from nova_servicegroup.watch import watcher
@@ -181,7 +181,8 @@ class LimitsTestCase(base.TestCase):
 class TimersTestCase(base.TestCase):
     def setUp(self):
         super().setUp()
-        self.timers = timers.Timers(clock=self.clock)
+        self.set_time()
+        self.timers = timers.Timers()
         self.ran = []
 
     def add(self, interval=10.0, delay=5.0, name='a', **how):
@@ -233,137 +234,147 @@ class TimersTestCase(base.TestCase):
         self.assertLess(timers.threads_for(10000), 100)
 
 
-class TallyTestCase(base.TestCase):
+def ranks(summary, name):
+    return [summary[f'{name}_{rank}'] for rank in ('p50', 'p99', 'max')]
+
+
+class ResultsTestCase(base.TestCase):
     def setUp(self):
         super().setUp()
         self.plan = make_plan()
         self.hosts = sorted(self.plan.hosts)
-        self.tally = tally.Tally(self.plan)
+        self.results = results.Results(self.plan)
 
     def change(self, host, state, at, before=None):
-        self.tally.see(
+        self.results.observe(
             [watcher.Transition(at, GROUP, host, before, state, 'why')]
         )
 
     def join_all(self):
         for number, host in enumerate(self.hosts):
-            self.tally.hear(
+            self.results.receive(
                 [hollow.Joining(host, 100.0), hollow.Joined(host, 102.0)]
             )
             self.change(host, drivers.UP, 101.0 + number)
 
     def kill(self):
-        self.tally.kill(200.0)
+        self.results.kill(200.0)
         for number, host in enumerate(sorted(self.plan.killed)):
             self.change(host, drivers.DOWN, 205.0 + number)
 
     def test_all_is_well(self):
-        self.assertFalse(self.tally.all_joined or self.tally.all_up)
+        self.assertFalse(self.results.passed)
         self.join_all()
-        self.assertTrue(self.tally.all_joined and self.tally.all_up)
-        self.tally.kill(200.0)
-        self.assertFalse(self.tally.all_found)
+        self.assertTrue(self.results.passed)
+        self.results.kill(200.0)
+        self.assertFalse(self.results.passed)
         self.kill()
-        self.assertTrue(self.tally.all_found)
-        seen = self.tally.summary(promised=7.0)
-        self.assertTrue(seen.passed)
-        self.assertEqual([], self.tally.failures())
-        self.assertEqual(len(self.hosts) / 2.0, seen.joins_per_second)
-        self.assertEqual(tally.Spread(5.0, 10.0, 10.0), seen.up_after)
-        self.assertEqual(10.0, seen.all_up_after)
-        self.assertEqual(tally.Spread(5.0, 6.0, 6.0), seen.down_after)
+        seen = self.results.summary(promised=7.0)
+        self.assertTrue(self.results.passed)
+        self.assertEqual([], self.results.failures())
+        self.assertEqual(7.0, seen['promised'])
+        self.assertEqual(len(self.hosts) / 2.0, seen['joins_per_second'])
+        self.assertEqual([5.0, 10.0, 10.0], ranks(seen, 'up_after'))
+        self.assertEqual(10.0, seen['all_up_after'])
+        self.assertEqual([5.0, 6.0, 6.0], ranks(seen, 'down_after'))
 
     def test_who_was_never_seen(self):
-        self.tally.hear(
+        self.results.receive(
             [
                 hollow.Joining(self.hosts[0], 100.0),
                 hollow.Joined(self.hosts[0], 101.0, 'no way'),
             ]
         )
-        seen = self.tally.summary(None)
-        self.assertEqual((0, 0), (seen.joined, seen.seen_up))
-        self.assertIsNone(seen.all_up_after)
-        self.assertFalse(seen.passed)
+        seen = self.results.summary(None)
+        self.assertEqual((0, 0), (seen['joined'], seen['seen_up']))
+        self.assertIsNone(seen['all_up_after'])
+        self.assertFalse(self.results.passed)
         self.assertEqual(
             f'could not join: {self.hosts[0]} (no way)',
-            self.tally.failures()[0],
+            self.results.failures()[0],
         )
 
     def test_down_while_alive(self):
         self.join_all()
         self.change(self.hosts[-1], drivers.DOWN, 150.0)
         self.kill()
-        seen = self.tally.summary(None)
-        self.assertEqual(1, seen.false_downs)
-        self.assertFalse(seen.passed)
+        seen = self.results.summary(None)
+        self.assertEqual(1, seen['false_downs'])
+        self.assertFalse(self.results.passed)
         self.assertEqual(
             [f'seen down although alive: {self.hosts[-1]} (why)'],
-            self.tally.failures(),
+            self.results.failures(),
         )
 
     def test_down_before_it_was_killed(self):
         self.join_all()
         self.change(self.hosts[0], drivers.DOWN, 150.0)
-        self.assertEqual(1, self.tally.summary(None).false_downs)
+        self.assertEqual(1, self.results.summary(None)['false_downs'])
 
     def test_killed_but_not_found(self):
         self.join_all()
-        self.tally.kill(200.0)
-        seen = self.tally.summary(None)
-        self.assertEqual((2, 0), (seen.killed, seen.found_down))
-        self.assertFalse(seen.passed)
-        self.assertIn('killed, but not seen down', self.tally.failures()[0])
+        self.results.kill(200.0)
+        seen = self.results.summary(None)
+        self.assertEqual((2, 0), (seen['killed'], seen['found_down']))
+        self.assertFalse(self.results.passed)
+        self.assertIn('killed, but not seen down', self.results.failures()[0])
 
     def test_held_counts_while_alive(self):
         self.join_all()
         self.change(self.hosts[0], drivers.HELD, 150.0)
         self.change(self.hosts[0], drivers.UP, 151.0)
-        self.tally.kill(200.0)
+        self.results.kill(200.0)
         self.change(self.hosts[0], drivers.HELD, 201.0)
-        self.assertEqual(1, self.tally.summary(None).seen_held)
+        self.assertEqual(1, self.results.summary(None)['seen_held'])
 
     def test_others_in_the_group_do_not_count(self):
         self.change('other', drivers.UP, 100.0)
         self.change('other', drivers.DOWN, 101.0)
-        seen = self.tally.summary(None)
-        self.assertEqual((0, 0), (seen.seen_up, seen.false_downs))
+        seen = self.results.summary(None)
+        self.assertEqual((0, 0), (seen['seen_up'], seen['false_downs']))
 
     def test_usage_is_for_each_member(self):
         self.join_all()
         for _ in self.plan.processes:
-            self.assertFalse(self.tally.all_measured)
-            self.tally.hear([hollow.Usage(0.5, 10.0, 51200, 7, 1, 'lost')])
-        self.assertTrue(self.tally.all_measured)
-        seen = self.tally.summary(None)
-        self.assertEqual(2 * 0.5 / 10 / 10 * 1e6, seen.cpu_per_member)
-        self.assertEqual(2 * 50 / 10, seen.memory_per_member)
-        self.assertEqual(10.0, seen.held_for)
-        self.assertEqual((14, 2), (seen.heartbeats, seen.heartbeat_failures))
+            self.results.receive(
+                [hollow.Usage(0.5, 10.0, 51200, 7, 1, 'lost')]
+            )
+        seen = self.results.summary(None)
+        self.assertEqual(2 * 0.5 / 10 / 10 * 1e6, seen['cpu_per_member'])
+        self.assertEqual(2 * 50 / 10, seen['memory_per_member'])
+        self.assertEqual(10.0, seen['held_for'])
         self.assertEqual(
-            ['heartbeats have failed: lost, lost'], self.tally.failures()
+            (14, 2), (seen['heartbeats'], seen['heartbeat_failures'])
+        )
+        self.assertEqual(
+            ['heartbeats have failed: lost, lost'], self.results.failures()
         )
 
     def test_ranks(self):
-        hundred = tally.spread(float(each) for each in range(1, 101))
-        self.assertEqual(tally.Spread(50.0, 99.0, 100.0), hundred)
-        self.assertEqual(tally.Spread(7.0, 7.0, 7.0), tally.spread([7.0]))
-        self.assertEqual(tally.Spread(None, None, None), tally.spread([]))
+        for expected, durations in (
+            ([50.0, 99.0, 100.0], range(1, 101)),
+            ([7.0, 7.0, 7.0], [7]),
+            ([None, None, None], []),
+        ):
+            found = results.spread('x', map(float, durations))
+            self.assertEqual(expected, ranks(found, 'x'))
 
     def test_what_is_promised(self):
-        self.assertIsNone(tally.promise(self.plan, None, 60.0))
-        self.assertEqual(10.0, tally.promise(self.plan, 10.0, 60.0))
+        self.assertIsNone(results.promise(self.plan, None, 60.0))
+        self.assertEqual(10.0, results.promise(self.plan, 10.0, 60.0))
         most = make_plan(percent=60)
         self.assertGreaterEqual(len(most.killed), evidence.MASS_LOSS)
-        self.assertEqual(70.0, tally.promise(most, 10.0, 60.0))
+        self.assertEqual(70.0, results.promise(most, 10.0, 60.0))
 
 
 class ProgressTestCase(base.TestCase):
     def setUp(self):
         super().setUp()
         self.out = io.StringIO()
+        self.set_time()
 
     def show(self, *done, total=10):
-        progress = _progress.Progress(self.out, clock=self.clock)
+        progress = run.Progress(self.out)
         for each in done:
             progress.show('seen up', each, total)
             self.clock.advance(1)
@@ -413,10 +424,3 @@ class CommandTestCase(base.TestCase):
     def test_a_driver_without_servers(self):
         self.driver.servers = []
         self.assert_refused('sees only itself')
-
-    def test_columns_name_each_figure(self):
-        summary = tally.Tally(make_plan()).summary(promised=7.0)
-        seen = dict(zip(*simulate.columns(summary), strict=True))
-        self.assertEqual(7.0, seen['promised'])
-        self.assertIn('down_after_p99', seen)
-        self.assertNotIn('down_after', seen)

@@ -20,7 +20,6 @@ from typing import Any
 import fixtures
 
 from nova_servicegroup.cmd import _events
-from nova_servicegroup.cmd import _screen
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.unit import test_watcher
@@ -42,9 +41,8 @@ class EventsTestCase(test_watcher.WatchedTest):
     def setUp(self) -> None:
         super().setUp()
         self.wall = base.Clock(test_watcher.WALL)
-        self.watch = _events.Watch(
-            self.api, 'compute', clock=self.clock, wall=self.wall
-        )
+        self.set_time(self.wall)
+        self.watch = _events.EventStream(self.api, 'compute')
 
     def look(self) -> list[Any]:
         """Let a second pass, and look."""
@@ -116,9 +114,9 @@ class ScreenTest(EventsTestCase):
         self.useFixture(fixtures.EnvironmentVariable('COLUMNS', '200'))
 
     def written(self, stream: io.StringIO, as_json: bool = False) -> str:
-        screen = _screen.screen(
-            stream, lambda text: text.replace(SECRET, '***'), as_json
-        )
+        conf = self.make_conf()
+        conf.set_override('password', SECRET, 'redis')
+        screen = _events.screen(stream, conf, as_json)
 
         def show() -> None:
             screen.show(self.look(), [self.watch])
@@ -208,10 +206,8 @@ class EscapingTest(EventsTestCase):
 
     def show(self, stream: io.StringIO, as_json: bool) -> list[str]:
         """Show what happens; return the lines, without our own colours."""
-        screen = _screen.screen(stream, lambda text: text, as_json)
-        watch = _events.Watch(
-            self.api, 'compute', clock=self.clock, wall=self.wall
-        )
+        screen = _events.screen(stream, self.make_conf(), as_json)
+        watch = _events.EventStream(self.api, 'compute')
         watch.look()
         self.driver.tell(**{self.NAME: 'up'})
         screen.show(watch.look(), [watch])

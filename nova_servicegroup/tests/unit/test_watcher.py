@@ -129,7 +129,8 @@ class WatchedTest(base.TestCase):
 class RollTest(WatchedTest):
     def setUp(self) -> None:
         super().setUp()
-        self.calls = inventory.Reader(self.api, 'compute', clock=self.clock)
+        self.set_time()
+        self.calls = inventory.Reader(self.api, 'compute')
 
     def states(self) -> dict[str, str]:
         entries = self.calls.call().entries
@@ -272,9 +273,8 @@ class WatcherTest(WatchedTest):
     def setUp(self) -> None:
         super().setUp()
         self.wall = base.Clock(WALL)
-        self.watcher = watcher.Watcher(
-            self.api, 'compute', clock=self.clock, wall=self.wall
-        )
+        self.set_time(self.wall)
+        self.watcher = watcher.Watcher(self.api, 'compute')
 
     def look(self, seconds: float = 1.0) -> list[tuple[str, str | None, str]]:
         """Let time pass, and look."""

@@ -39,7 +39,7 @@ def _isolate() -> None:
     Nova's tests do the same with what Nova keeps for a process.
     """
     try:
-        from nova_servicegroup.plugin import apis
+        from nova_servicegroup.plugin import driver
     except ImportError:
         return
     from nova import test
@@ -49,7 +49,7 @@ def _isolate() -> None:
 
     def isolated(case: Any) -> None:
         set_up(case)
-        case.addCleanup(apis.forget)
+        case.addCleanup(driver.forget)
 
     test.TestCase.setUp = isolated
     # All have the same hosts, in each process that runs tests.

@@ -11,20 +11,20 @@
 # under the License.
 
 
-"""A look at the own record, now and then.
+"""Checks now and then that heartbeats reach the record.
 
 Who reads the queue of the collectors can answer that it has written what it
 has not. So a service without a database asks Nova from time to time whether
 its record shows a heartbeat of late.
 """
 
-from collections.abc import Callable
 import random
 import time
 
 from oslo_log import log as logging
 
 from nova_servicegroup import exceptions
+from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
 
@@ -38,25 +38,17 @@ _SPREAD = 60.0
 _AHEAD = 20.0
 
 
-class Looks:
+class Audit:
     """Compares what collectors have said with the record.
 
-    :param read: returns what changes with each heartbeat in the record.
-        :raises ServiceGroupError: it cannot be read
+    :param service: whose record it is
     :param gap: seconds in which a heartbeat comes for certain
     """
 
-    def __init__(
-        self,
-        read: Callable[[], object],
-        gap: float,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._read = read
+    def __init__(self, service: services.Recorded, gap: float) -> None:
+        self._service = service
         self._gap = max(gap, _AHEAD)
-        self._clock = clock
-        self._due = clock() + _SPREAD * random.uniform(0, 1)
+        self._due = time.monotonic() + _SPREAD * random.uniform(0, 1)
         # What the record showed; None: it is not known since when.
         self._shown: object = None
 
@@ -67,17 +59,17 @@ class Looks:
 
         :raises RecordDeleted: the record is gone
         """
-        if self._clock() < self._due:
+        if time.monotonic() < self._due:
             return True
         last, self._shown = self._shown, self._look()
         if last is None or self._shown is None:
-            self._due = self._clock() + self._gap
+            self._due = time.monotonic() + self._gap
             return True
         written = self._shown != last
         # When collectors are asked again that write nothing, that is soon
         # looked at.
         rest = INTERVAL * random.uniform(0.8, 1.2) if written else 0.0
-        self._shown, self._due = None, self._clock() + rest
+        self._shown, self._due = None, time.monotonic() + rest
         return written
 
     def is_gone(self) -> bool:
@@ -93,7 +85,7 @@ class Looks:
 
     def _look(self) -> object:
         try:
-            return self._read()
+            return self._service.read_heartbeat()
         except exceptions.BackendError as error:
             LOG.debug('The own record cannot be read: %s', error)
             return None

@@ -12,9 +12,9 @@
 
 """What is yet to be sent, by whichever monitor leads. Pure.
 
-Every monitor watches, and enters the transitions that it sees into a ledger
-of its own. The leader sends them, and publishes how many it has sent of each
-member; the others strike out as many. So a monitor that takes over has what
+Every monitor watches, and puts the transitions that it sees into an outbox of
+its own. The leader sends them, and publishes how many it has sent of each
+member; the others remove as many. So a monitor that takes over has what
 was not sent, and what was sent and not published, which is repeated. The id of
 a notification is made of the leader's term, the member, its state and the
 number of the transition: what is repeated has the same id, by which consumers
@@ -24,7 +24,7 @@ Of one member nothing is sent while something is not published. So two
 different transitions never get the same id.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 import dataclasses
 import threading
 import time
@@ -48,7 +48,7 @@ class Entry:
     """A transition to send.
 
     :ivar state: base.UP or base.DOWN
-    :ivar seen: when, by the ledger's clock
+    :ivar seen: when, by the outbox's clock
     :ivar message_id: of the notification; empty: it is not due yet
     """
 
@@ -63,14 +63,13 @@ class Entry:
         return self.transition.group, self.transition.host
 
 
-class Ledger:
+class Outbox:
     """The transitions that one monitor has seen and nobody has sent.
 
     May be used by several threads.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._lock = threading.RLock()
         # What was seen last: UP, DOWN; or HELD, and never another state.
         self._states: dict[publication.Key, str] = {}
@@ -80,7 +79,7 @@ class Ledger:
         self._counts: dict[publication.Key, int] = {}
         self._published: dict[publication.Key, int] = {}
         # Whether any leader has published what consumers know.
-        self._has_heard = False
+        self._has_received = False
 
     def begin(self, group: str, states: Mapping[str, str]) -> None:
         """Take the states of hosts, of inventory.STATES, as they are at first.
@@ -91,13 +90,13 @@ class Ledger:
             for host, seen in states.items():
                 key, state = (group, host), _verdict(seen) or base.HELD
                 self._states[key] = state
-                if self._has_heard:
+                if self._has_received:
                     self._compare(key, state)
                 elif state == base.DOWN:
                     self._count(key, state)
 
     def note(self, changes: Iterable[watcher.Transition]) -> None:
-        """Enter what was just seen."""
+        """Put in what was just seen."""
         with self._lock:
             for each in changes:
                 self._note(each)
@@ -106,7 +105,7 @@ class Ledger:
         key, state = (change.group, change.host), _verdict(change.state)
         before = self._states.get(key)
         self._states[key] = state or before or base.UP
-        presumed = before == base.HELD and not self._has_heard
+        presumed = before == base.HELD and not self._has_received
         if (before is None and state is not None) or (
             presumed and change.state == base.DOWN
         ):
@@ -116,7 +115,7 @@ class Ledger:
             self._add(change, state)
 
     def _add(self, change: watcher.Transition, state: str) -> None:
-        entry = Entry(change, state, self._clock())
+        entry = Entry(change, state, time.monotonic())
         if state == self._last(entry.key):
             return
         entries = self._waiting.setdefault(entry.key, [])
@@ -187,7 +186,7 @@ class Ledger:
     def to_publish(self) -> publication.Publication:
         """Return what a leader has to publish."""
         with self._lock:
-            now = self._clock()
+            now = time.monotonic()
             seen = (entries[0].seen for entries in self._waiting.values())
             return publication.Publication(
                 self._term, now - min(seen, default=now), dict(self._counts)
@@ -198,10 +197,10 @@ class Ledger:
         with self._lock:
             self._published = said.counts
 
-    def hear(self, said: publication.Publication, before: float) -> None:
-        """Strike out what the leader has sent.
+    def receive(self, said: publication.Publication, before: float) -> None:
+        """Remove what the leader has sent.
 
-        :param before: by the ledger's clock; what is older, the leader has
+        :param before: by the outbox's clock; what is older, the leader has
             seen and sent, or has not seen
         """
         with self._lock:
@@ -213,7 +212,7 @@ class Ledger:
                 sent = said.counts.get(key, 0) - self._counts.get(key, 0)
                 left = entries[max(0, sent) :]
                 self._keep(key, [it for it in left if it.seen >= before])
-            self._counts, self._has_heard = {**own, **said.counts}, True
+            self._counts, self._has_received = {**own, **said.counts}, True
 
     def _keep(self, key: publication.Key, entries: list[Entry]) -> None:
         if entries:

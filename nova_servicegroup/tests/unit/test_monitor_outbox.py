@@ -17,7 +17,7 @@ import time
 import uuid
 
 from nova_servicegroup.drivers import base as drivers
-from nova_servicegroup.monitor import ledger
+from nova_servicegroup.monitor import outbox
 from nova_servicegroup.monitor import publication
 from nova_servicegroup.tests import base
 from nova_servicegroup.watch import inventory
@@ -26,11 +26,11 @@ from nova_servicegroup.watch import watcher
 UP, DOWN, HELD = drivers.UP, drivers.DOWN, drivers.HELD
 
 
-class Book(ledger.Ledger):
-    """A ledger in which a test writes in few words."""
+class Book(outbox.Outbox):
+    """A outbox in which a test writes in few words."""
 
     def __init__(self, clock: base.Clock, **states: str) -> None:
-        super().__init__(clock=clock)
+        super().__init__()
         self.clock = clock
         self.ids: list[str] = []
         self.begin('compute', states)
@@ -66,7 +66,7 @@ class Book(ledger.Ledger):
 
     def listen(self, leader: 'Book', before: float = -math.inf) -> None:
         """Hear what a leader publishes, as it arrives."""
-        self.hear(leader.publish(), before)
+        self.receive(leader.publish(), before)
 
 
 class BookTest(base.TestCase):
@@ -74,13 +74,14 @@ class BookTest(base.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
+        self.set_time()
         self.book = self.make()
 
     def make(self, **states: str) -> Book:
         return Book(self.clock, **(states or {'a': UP, 'b': UP, 'c': UP}))
 
 
-class LedgerTest(BookTest):
+class OutboxTest(BookTest):
     def test_down_and_up_are_told_in_order(self) -> None:
         self.book.see('a', DOWN)
         self.book.see('b', DOWN)
@@ -138,7 +139,7 @@ class LedgerTest(BookTest):
             self.book.see('a', DOWN, UP)
         self.book.see('a', DOWN)
         sent = self.book.send()
-        self.assertLessEqual(len(sent), ledger.WAITING)
+        self.assertLessEqual(len(sent), outbox.WAITING)
         states = [state for _, state in sent]
         self.assertEqual([DOWN, UP] * (len(sent) // 2) + [DOWN], states)
 
@@ -163,7 +164,7 @@ class LedgerTest(BookTest):
         self.book.publish()
         self.assertEqual([UP], [each.state for each in self.book.due()])
 
-    def due(self, book: Book) -> list[ledger.Entry]:
+    def due(self, book: Book) -> list[outbox.Entry]:
         book.see('a', UP)
         return book.due()
 
@@ -424,7 +425,7 @@ class World:
         if self.leader is None:
             self.leader = self.monitors[0]
             self.leader.lead()
-        for _ in range(ledger.WAITING):
+        for _ in range(outbox.WAITING):
             self.leader.publish()
             self._send(self.leader, 1.0)
 
@@ -434,7 +435,7 @@ class World:
         if self.said is not None:
             # It stays until the session has expired.
             for book in self.monitors:
-                book.hear(self.said, -math.inf)
+                book.receive(self.said, -math.inf)
 
     def _change(self) -> None:
         host = self.chance.choice(self.HOSTS)
@@ -463,7 +464,7 @@ class World:
                 self._receive(entry)
                 leader.sent(entry)
 
-    def _receive(self, entry: ledger.Entry) -> None:
+    def _receive(self, entry: outbox.Entry) -> None:
         what = entry.transition.host, entry.state
         if entry.message_id not in self.ids:
             self.ids[entry.message_id] = what
@@ -476,7 +477,7 @@ class World:
         self.said = said
         for book in self.monitors:
             if book is not leader and self.chance.random() < 0.8:
-                book.hear(said, before - said.lag)
+                book.receive(said, before - said.lag)
         calm = not any(self.unseen.values()) and leader.is_empty()
         if calm and len(self.monitors) < self.MONITORS:
             self.add()
@@ -484,6 +485,7 @@ class World:
 
 class NothingIsLostTest(base.TestCase):
     def test_consumers_that_drop_what_has_an_id_twice(self) -> None:
+        self.set_time()
         for seed in range(100):
             world = World(self.clock, random.Random(seed))
             for _ in range(world.MONITORS):
@@ -591,7 +593,7 @@ class PublicationTest(base.TestCase):
     def test_a_count_never_leaves_its_bounds(self) -> None:
         counts = f'{{"compute": {{"a": {publication.MOST}}}}}'
         book = Book(self.clock, a=DOWN)
-        book.hear(publication.decode(self.packed(counts=counts)), 0.0)
+        book.receive(publication.decode(self.packed(counts=counts)), 0.0)
         book.lead()
         self.assertEqual([('a', DOWN)], book.send())
         self.assertEqual({('compute', 'a'): 1}, book.publish().counts)

@@ -13,14 +13,14 @@
 
 """When a service looks at its own record, and what it makes of it."""
 
-from nova_servicegroup.drivers.db import looking
+from nova_servicegroup.drivers.db import audit
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
 
 INTERVAL = 10.0
 
 
-class LooksTest(base.TestCase):
+class AuditTest(base.TestCase):
     """A heartbeat every ten seconds that is answered."""
 
     def setUp(self) -> None:
@@ -28,9 +28,10 @@ class LooksTest(base.TestCase):
         self.written = 0
         self.reads = 0
         self.error: Exception | None = None
-        self.looks = looking.Looks(self.read, 3 * INTERVAL, clock=self.clock)
+        self.set_time()
+        self.audit = audit.Audit(self, 3 * INTERVAL)
 
-    def read(self) -> int:
+    def read_heartbeat(self) -> int:
         self.reads += 1
         if self.error is not None:
             raise self.error
@@ -40,7 +41,7 @@ class LooksTest(base.TestCase):
         found = []
         for _ in range(times):
             self.written += writes
-            found.append(self.looks.is_written())
+            found.append(self.audit.is_written())
             self.clock.advance(INTERVAL)
         return found
 
@@ -72,10 +73,10 @@ class LooksTest(base.TestCase):
     def test_nor_does_one_that_nova_wrote_meanwhile(self) -> None:
         self.beat(100)
         for _ in range(100):
-            self.looks.note_saved()
+            self.audit.note_saved()
             self.assertEqual([True], self.beat(1, writes=False))
 
     def test_a_record_that_is_gone_is_told(self) -> None:
         self.error = exceptions.RecordDeleted('nova-compute', 'a')
-        self.clock.advance(looking.INTERVAL)
-        self.assertRaises(exceptions.RecordDeleted, self.looks.is_written)
+        self.clock.advance(audit.INTERVAL)
+        self.assertRaises(exceptions.RecordDeleted, self.audit.is_written)
