@@ -10,15 +10,25 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Lists of server addresses as operators write them."""
+"""The addresses of servers as operators write them, here or for others."""
 
+from collections.abc import Sequence
 import ipaddress
 import re
+import urllib.parse
 
+from oslo_config import cfg
 from oslo_utils import netutils
 
 from nova_servicegroup import exceptions
 
+#: The servers that other services of OpenStack use.
+BACKEND_URL = '[coordination] backend_url'
+
+_ACCEPTED_URL = (
+    'a URL of tooz, with host or host:port of each server; what is special in '
+    'a password is escaped'
+)
 _ACCEPTED = 'host, host:port or [address]:port, each once, separated by commas'
 
 #: What may stand before an address, as clients of memcached take it; the
@@ -73,3 +83,60 @@ def _is_host(host: str) -> bool:
     except ValueError:
         return False
     return '%' not in host or _NAME.fullmatch(scope) is not None
+
+
+def backend_url(conf: cfg.ConfigOpts) -> urllib.parse.SplitResult:
+    """Return the parts of BACKEND_URL; all are empty where it is unset.
+
+    :raises ConfigurationError: it is none. It is not shown: a part may be of
+        the password
+    """
+    try:
+        return urllib.parse.urlsplit(conf.coordination.backend_url or '')
+    except ValueError:
+        raise exceptions.ConfigurationError(
+            BACKEND_URL, None, _ACCEPTED_URL
+        ) from None
+
+
+def of_backend_url(places: Sequence[str], default_port: int) -> list[str]:
+    """Return the servers that BACKEND_URL names, each as host:port.
+
+    :raises ConfigurationError: one is no address
+    """
+    try:
+        return parse(BACKEND_URL, ','.join(places), default_port)
+    except exceptions.ConfigurationError:
+        raise exceptions.ConfigurationError(
+            BACKEND_URL, None, _ACCEPTED_URL
+        ) from None
+
+
+def check_unused(
+    conf: cfg.ConfigOpts, group: str, options: Sequence[str]
+) -> None:
+    """Refuse options that would count only with servers of their own group.
+
+    :raises ConfigurationError: one is set
+    """
+    for name in options:
+        if conf[group][name]:
+            raise exceptions.ConfigurationError(
+                f'[{group}] {name}',
+                conf[group][name],
+                f'nothing while [{group}] address is unset: what '
+                f'{BACKEND_URL} says counts',
+            )
+
+
+def check_credentials(
+    group: str, username: str | None, password: str | None
+) -> None:
+    """Refuse one without the other.
+
+    :raises ConfigurationError: it is so
+    """
+    if bool(username) != bool(password):
+        raise exceptions.ConfigurationError(
+            f'[{group}] username', username, 'username and password, or none'
+        )

@@ -26,7 +26,6 @@ from oslo_log import log as logging
 
 from nova_servicegroup import escaping
 from nova_servicegroup import exceptions
-from nova_servicegroup import process
 
 LOG = logging.getLogger(__name__)
 
@@ -72,14 +71,6 @@ def require(driver: str, library: str, extra: str) -> None:
             importlib.import_module(name)
         except Exception as error:
             raise exceptions.LibraryUnusable(driver, name, error) from error
-
-
-def max_idle(session_timeout: float) -> float:
-    """Return the seconds after which an unused session may have expired.
-
-    Nobody renews it where green threads stand still between requests.
-    """
-    return session_timeout / 2 if process.handler() == 'eventlet' else math.inf
 
 
 @contextlib.contextmanager
@@ -163,7 +154,7 @@ class Request:
     def __init__(
         self, backend: str, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._backend = backend
+        self.backend = backend
         self._clock = clock
         self._asked: tuple[Any, str] = (None, '')
         self.asked_at = -math.inf
@@ -219,7 +210,7 @@ class Request:
         while not self._pending.done():
             if not deadline.left():
                 raise exceptions.BackendTimeout(
-                    self._backend, f'no answer yet: {self._asked[1]}'
+                    self.backend, f'no answer yet: {self._asked[1]}'
                 )
             time.sleep(pause)
             pause = min(pause * 1.5, _POLL)

@@ -14,12 +14,6 @@
 
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple, Protocol
-from nova_servicegroup.drivers.common import requests
-
-memcached = requests.try_import('tooz.drivers.memcached')
-
-#: What is noted of a server: that it was emptied, or has lost a live member.
-_NEW, _LOST = b'1', b'2'
 
 
 class Answer(NamedTuple):

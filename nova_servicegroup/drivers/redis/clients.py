@@ -17,7 +17,9 @@ it is gone.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+from oslo_config import cfg
 
 from nova_servicegroup.drivers.common import decoding
 from nova_servicegroup.drivers.common import requests
@@ -29,23 +31,14 @@ redis_retry = requests.try_import('redis.retry')
 redis_sentinel = requests.try_import('redis.sentinel')
 
 
-class More(NamedTuple):
-    """What tooz does not hand on to redis-py, or only in a URL.
-
-    :ivar server: for the server; None: as it is
-    :ivar sentinel: for Sentinels
-    :ivar tls: for both, with TLS
-    """
-
-    server: Mapping[str, str | None]
-    sentinel: Mapping[str, str | None]
-    tls: Mapping[str, Any]
-
-
-def guard(coordinator: Any, timeout: float, more: More) -> None:
+def guard(
+    coordinator: Any, timeout: float, options: cfg.ConfigOpts.GroupAttr
+) -> None:
     """Have a coordinator decode nothing that nests, and wait for nothing long.
 
     :param timeout: seconds that one attempt takes at most; there is but one
+    :param options: those of [redis]. tooz does not hand all of them on to
+        redis-py, and some only in a URL
     """
     coordinator._loads = decoding.decode_or_none
     make = coordinator._make_client
@@ -53,31 +46,27 @@ def guard(coordinator: Any, timeout: float, more: More) -> None:
     def make_client(*how: Any) -> Any:
         pool = (client := make(*how)).connection_pool
         _fail_once(pool)
-        _bound(pool, timeout, more.server, more.tls)
+        _bound(pool, timeout, options, '')
         manager = getattr(pool, 'sentinel_manager', None)
-        if manager is not None:
-            for each in manager.sentinels:
-                # A few that are mute leave time for the others.
-                _bound(
-                    each.connection_pool,
-                    timeout / 4,
-                    more.sentinel,
-                    more.tls,
-                )
+        for each in manager.sentinels if manager is not None else ():
+            # A few that are mute leave time for the others.
+            _bound(each.connection_pool, timeout / 4, options, 'sentinel_')
         return client
 
     coordinator._make_client = make_client
 
 
 def _bound(
-    pool: Any,
-    timeout: float,
-    who: Mapping[str, str | None],
-    tls: Mapping[str, Any],
+    pool: Any, timeout: float, options: Mapping[str, Any], prefix: str
 ) -> None:
-    """Change with what the connections of a pool are made."""
+    """Change with what the connections of a pool are made.
+
+    :param prefix: of the options that say as whom
+    """
     given = pool.connection_kwargs
-    given.update({name: each for name, each in who.items() if each})
+    for name in ('username', 'password'):
+        if options[prefix + name]:
+            given[name] = options[prefix + name]
     given.update(
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
@@ -85,7 +74,10 @@ def _bound(
         retry=redis_retry.Retry(redis_backoff.NoBackoff(), 0),
     )
     if issubclass(pool.connection_class, redis_connection.SSLConnection):
-        given.update(tls)
+        given.update(
+            ssl_check_hostname=options['check_hostname'],
+            ssl_password=options['key_password'],
+        )
 
 
 def _reason(pool: Any, error: Exception) -> str:

@@ -21,11 +21,12 @@ from typing import Any
 
 from oslo_utils import encodeutils
 
-from nova_servicegroup.drivers.common import connections
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import requests
+from nova_servicegroup.drivers.common import sessions
 from nova_servicegroup.drivers.redis import memory
 
+coordination = requests.try_import('tooz.coordination')
 redis_exceptions = requests.try_import('redis.exceptions')
 tooz_utils = requests.try_import('tooz.utils')
 
@@ -66,14 +67,13 @@ class Group:
     Each method asks in the background and returns tooz's kind of result.
     """
 
-    def __init__(self, connected: connections.Connected, group: bytes) -> None:
-        self._tooz = tooz = connected.coordinator
-        self._id = connected.member_id
-        self._name = group
-        self._key = tooz._encode_group_id(group)
-        self._beat = tooz._encode_beat_id(connected.member_id)
+    def __init__(self, session: sessions.Session) -> None:
+        self._tooz = tooz = session.coordinator
+        self._id = session.member_id
+        self._key = tooz._encode_group_id(session.group)
+        self._beat = tooz._encode_beat_id(session.member_id)
         self._prefix = tooz._encode_beat_id(b'')
-        self._young = tooz.namespace + b'_young:' + group
+        self._young = tooz.namespace + b'_young:' + session.group
 
     def renew(self) -> Any:
         """Renew the member; the result is what it has said of itself."""
@@ -85,7 +85,7 @@ class Group:
 
     def mark(self, seconds: float) -> Any:
         """Mark a group that is not there yet as young, for a while."""
-        return self._submit(lambda: self._mark(int(1000 * seconds)))
+        return self._submit(self._mark, int(1000 * seconds))
 
     def sweep(self) -> Any:
         """Remove the members whose keys have expired."""
@@ -99,8 +99,8 @@ class Group:
         """
         return self._submit(self._confirm)
 
-    def _submit(self, call: Callable[[], Any]) -> Any:
-        return _Result(self._tooz._submit(call))
+    def _submit(self, call: Callable[..., Any], *args: Any) -> Any:
+        return coordination.CoordinatorResult(self._tooz._submit(call, *args))
 
     def _renew(self) -> Any:
         with self._tooz._client.pipeline() as pipe:
@@ -166,25 +166,6 @@ class Group:
             self._prefix,
             self._tooz.GROUP_EXISTS,
         )
-
-
-class _Result:
-    """A result, as tooz's."""
-
-    def __init__(self, future: Any) -> None:
-        self._future = future
-
-    def done(self) -> bool:
-        """Tell whether get can be called."""
-        done: bool = self._future.done()
-        return done
-
-    def get(self) -> Any:
-        """Return what was asked for.
-
-        :raises redis.exceptions.RedisError: the answer
-        """
-        return self._future.result()
 
 
 def _execute(pipe: Any, foreign: int) -> list[Any]:

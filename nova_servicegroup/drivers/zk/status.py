@@ -70,7 +70,7 @@ def addresses(conf: cfg.ConfigOpts) -> list[str]:
 
     :raises ConfigurationError: an option cannot be used
     """
-    return kazoo_client.Settings(conf).hosts
+    return kazoo_client.Settings(conf).addresses
 
 
 def session(conf: cfg.ConfigOpts, address: str, wait: float) -> Session:
@@ -80,8 +80,8 @@ def session(conf: cfg.ConfigOpts, address: str, wait: float) -> Session:
     :raises BackendError: the server grants none, or does not answer
     """
     granted: list[float] = []
-    settings = kazoo_client.Settings(conf, [address], granted.append)
-    connection = settings.connection('reader')
+    settings = kazoo_client.Settings(conf, [address], granted)
+    connection = settings.reader_connection()
     deadline = requests.Deadline(wait)
     try:
         with connection.use(deadline) as connected:

@@ -14,7 +14,6 @@
 """Nova's published wheels, unpacked one at a time."""
 
 import fcntl
-import pathlib
 import subprocess
 import sys
 import zipfile

@@ -32,7 +32,7 @@ from tooz import utils as tooz_utils
 
 from nova_servicegroup.drivers.common import decoding
 from nova_servicegroup.drivers.common import provenance
-from nova_servicegroup.drivers.mc import tooz_server
+from nova_servicegroup.drivers.mc import coordinators
 from nova_servicegroup.drivers.mc import values
 from nova_servicegroup.drivers.zk import kazoo_client
 from nova_servicegroup.tests import base
@@ -218,7 +218,7 @@ class ZooKeeperTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         conf = self.make_conf('[zookeeper]\naddress = 127.0.0.1:1\n')
-        self.coordinator = kazoo_client.Settings(conf).coordinator(b'me')
+        self.coordinator = kazoo_client.Settings(conf).make(b'me')
         self.answer = kazoo_threading.AsyncResult(
             self.coordinator._coord.handler
         )
@@ -273,7 +273,7 @@ class MemcachedTest(base.TestCase):
 
     def test_tooz_decodes_by_what_it_is_given(self) -> None:
         conf = self.make_conf()
-        made = tooz_server.new_coordinator('h:1', conf.memcached, 60, b'me')
+        made = coordinators.new_coordinator('h:1', conf.memcached, 60, b'me')
         client = mock.patch.object(
             tooz_memcached.pymemcache_client, 'PooledClient'
         )

@@ -14,12 +14,14 @@
 from collections.abc import Collection
 import os
 import threading
+import types
 from typing import Any
 
 import msgpack
 
 from nova_servicegroup import api
 from nova_servicegroup.drivers.mc import configuration
+from nova_servicegroup.drivers.mc import coordinators
 from nova_servicegroup.drivers.mc import driver
 from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup.drivers.mc import local_server
@@ -229,7 +231,7 @@ class ListTest(base.TestCase):
         server = tooz_server.ToozServer(
             'h1:1', self.make_conf(), keys, 'x', 60
         )
-        key = tooz_server.memcached.MemcachedDriver.GROUP_PREFIX + b'0'
+        key = coordinators.memcached.MemcachedDriver.GROUP_PREFIX + b'0'
         found = values.deserialize(key, msgpack.packb(members), 2)
         return list(server._hosts('compute', found))
 
@@ -335,13 +337,15 @@ class ReaderTest(base.TestCase):
         self.reader = self.make()
 
     def make(self) -> reading.GroupReader:
+        conf = self.make_conf('[servicegroup]\nrefresh_interval = 1\n')
+        backend = types.SimpleNamespace(
+            settings=types.SimpleNamespace(conf=conf, keys=self.keys, ttl=60),
+            servers=self.servers,
+            patience=pace.Patience(2.0),
+        )
         return reading.GroupReader(
-            self.make_conf('[servicegroup]\nrefresh_interval = 1\n'),
-            self.servers,
-            self.keys,
-            60,
+            backend,
             'compute',
-            pace.Patience(2.0),
             clock=self.clock,
         )
 
