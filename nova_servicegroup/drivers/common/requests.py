@@ -32,19 +32,6 @@ LOG = logging.getLogger(__name__)
 _POLL = 0.005
 
 
-#: What is used of tooz with a client library.
-_MODULES = {
-    'etcd3gw': ('tooz.coordination', 'tooz.drivers.etcd3gw'),
-    'kazoo': ('tooz.coordination', 'tooz.drivers.zookeeper'),
-    'pymemcache': (
-        'tooz.coordination',
-        'tooz.drivers.memcached',
-        'pymemcache.exceptions',
-    ),
-    'redis': ('tooz.coordination', 'tooz.drivers.redis', 'redis.sentinel'),
-}
-
-
 def try_import(name: str) -> Any:
     """Return a module; None: it cannot be imported, as require says.
 
@@ -57,16 +44,17 @@ def try_import(name: str) -> Any:
         return None
 
 
-def require(driver: str, library: str, extra: str) -> None:
+def require(driver: str, library: str, extra: str, *modules: str) -> None:
     """Check that tooz and a client library are there and can be used.
 
+    :param modules: of them that are used
     :raises LibraryMissing: one is not installed
     :raises LibraryUnusable: one is, and cannot be imported
     """
     for name in ('tooz', library):
         if importlib.util.find_spec(name) is None:
             raise exceptions.LibraryMissing(driver, name, extra)
-    for name in _MODULES.get(library, ('tooz.coordination',)):
+    for name in ('tooz.coordination', *modules):
         try:
             importlib.import_module(name)
         except Exception as error:

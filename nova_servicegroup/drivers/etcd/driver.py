@@ -54,7 +54,7 @@ class EtcdDriver(coordinated.CoordinatedDriver):
     _settings: configuration.Settings
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        requests.require('etcd', 'etcd3gw', 'etcd')
+        requests.require('etcd', 'etcd3gw', 'etcd', 'tooz.drivers.etcd3gw')
         super().__init__(conf, configuration.Settings(conf))
 
     def _register(self, host: str, group: str) -> 'Registration':

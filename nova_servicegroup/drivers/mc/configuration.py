@@ -23,7 +23,6 @@ from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.common import tls
 from nova_servicegroup.drivers.mc import coordinators
 from nova_servicegroup.drivers.mc import keyspace
-from nova_servicegroup.drivers.mc import local_server
 from nova_servicegroup.drivers.mc import storage
 from nova_servicegroup.drivers.mc import tooz_server
 from nova_servicegroup import exceptions
@@ -45,7 +44,13 @@ class Settings:
         self.conf = conf
         self.addresses = _addresses(conf)
         if self.addresses:
-            requests.require('mc', 'pymemcache', 'mc')
+            requests.require(
+                'mc',
+                'pymemcache',
+                'mc',
+                'tooz.drivers.memcached',
+                'pymemcache.exceptions',
+            )
             if conf.memcached.use_tls:
                 _check_tls(conf, self.addresses[0])
         self.ttl = opts.memcached_ttl(conf)
@@ -59,7 +64,7 @@ class Settings:
     def servers(self, member_id: str) -> list[storage.Server]:
         """Return the servers, for one member or reader."""
         if not self.addresses:
-            return [local_server.LocalServer(self.ttl)]
+            return [storage.LocalServer(self.ttl)]
         return [
             tooz_server.ToozServer(
                 address, self.conf, self.keys, member_id, self.ttl

@@ -10,7 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Makes tooz's coordinators for memcached, of members, readers and peers."""
+"""Makes tooz's coordinators for memcached, of members, readers and peers.
+
+What is on a server they decode as what anybody may have written.
+"""
 
 from importlib import metadata
 import ssl
@@ -18,14 +21,21 @@ from typing import Any
 
 from oslo_config import cfg
 
+from nova_servicegroup.drivers.common import decoding
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.common import starting
-from nova_servicegroup.drivers.mc import values
 from nova_servicegroup import exceptions
 
 coordination = requests.try_import('tooz.coordination')
 
 memcached = requests.try_import('tooz.drivers.memcached')
+
+#: How tooz marks what it has written: bytes as they are, and msgpack.
+_BYTES, _MSGPACK = 1, 2
+#: Bytes of a value that is stored as it is. Ours have eight, tooz's eleven.
+_LONGEST = 1024
+#: Bytes of a key, which is as many as memcached takes.
+_LONGEST_KEY = 250
 
 
 def new_coordinator(
@@ -55,7 +65,7 @@ def new_coordinator(
     )
     if options.use_tls:
         _check_tls(getattr(made, 'ssl_context', None), options)
-    values.guard(made)
+    made._msgpack_deserializer = deserialize
     return made
 
 
@@ -131,3 +141,53 @@ class MemberFactory(Factory):
         processes of the host may still be renewing.
         """
         coordinator.client.close()
+
+
+def deserialize(key: Any, value: bytes, flags: int) -> Any:
+    """Return a value as pymemcache wants it. Never raises.
+
+    None is what cannot be decoded. tooz writes over a list that is none.
+    """
+    name = key.encode() if isinstance(key, str) else key
+    found = _decoded(value, flags)
+    driver = memcached.MemcachedDriver
+    if name == driver.GROUP_LIST_KEY:
+        return _groups(found)
+    if name.startswith(driver.GROUP_LEADER_PREFIX):
+        return found
+    return _members(found) if name.startswith(driver.GROUP_PREFIX) else found
+
+
+def _decoded(value: bytes, flags: int) -> Any:
+    if flags == _MSGPACK:
+        return decoding.decode_or_none(value)
+    if flags == _BYTES:
+        return value if len(value) <= _LONGEST else b''
+    return None
+
+
+def _groups(found: Any) -> list[bytes | str]:
+    """Return the list of all groups, those of other programs included."""
+    names = found if isinstance(found, list) else []
+    return [each for each in names if isinstance(each, bytes | str)]
+
+
+def _members(found: Any) -> dict[bytes, dict[bytes, Any]]:
+    """Return the entries of a list of members that can be used."""
+    entries = found.items() if isinstance(found, dict) else ()
+    return {
+        member_id: entry
+        for member_id, entry in entries
+        if _is_id(member_id) and _is_entry(entry)
+    }
+
+
+def _is_id(member_id: Any) -> bool:
+    return isinstance(member_id, bytes) and len(member_id) <= _LONGEST_KEY
+
+
+def _is_entry(entry: Any) -> bool:
+    if not isinstance(entry, dict) or b'capabilities' not in entry:
+        return False
+    capabilities = entry[b'capabilities']
+    return capabilities is None or isinstance(capabilities, dict)

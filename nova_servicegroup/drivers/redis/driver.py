@@ -63,7 +63,9 @@ class RedisDriver(coordinated.CoordinatedDriver):
     _settings: configuration.Settings
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        requests.require('redis', 'redis', 'redis')
+        requests.require(
+            'redis', 'redis', 'redis', 'tooz.drivers.redis', 'redis.sentinel'
+        )
         super().__init__(conf, configuration.Settings(conf))
 
     def _register(self, host: str, group: str) -> 'Registration':

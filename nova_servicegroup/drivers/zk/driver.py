@@ -48,7 +48,7 @@ class ZooKeeperDriver(coordinated.CoordinatedDriver):
     _settings: kazoo_client.Settings
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        requests.require('zk', 'kazoo', 'zk')
+        requests.require('zk', 'kazoo', 'zk', 'tooz.drivers.zookeeper')
         super().__init__(conf, kazoo_client.Settings(conf))
 
     def _register(self, host: str, group: str) -> registration.Registration:
