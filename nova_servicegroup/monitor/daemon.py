@@ -21,7 +21,7 @@ from oslo_log import log as logging
 
 from nova_servicegroup import api
 from nova_servicegroup.drivers import base
-from nova_servicegroup.drivers.common import peer_url
+from nova_servicegroup.drivers.common import peers
 from nova_servicegroup import exceptions
 from nova_servicegroup.monitor import announcer
 from nova_servicegroup.monitor import election
@@ -116,7 +116,7 @@ def _election(
 ) -> election.Alone:
     url = conf.servicegroup_monitor.backend_url
     place = (
-        peer_url.peer_group(conf, url, election.GROUP, host)
+        peers.by_url(conf, url, election.GROUP, host)
         if url
         else driver.peer_group(election.GROUP, host)
     )

@@ -58,6 +58,12 @@ def parse(option: str, value: str, default_port: int) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def split(address: str) -> tuple[str, int]:
+    """Return the host and the port of an address that parse has returned."""
+    host, _, port = address.rpartition(':')
+    return host.strip('[]'), int(port)
+
+
 def _address(option: str, value: str, place: str, default_port: int) -> str:
     # An IPv6 address alone needs no brackets.
     bare = ':' in place and _is_host(place)

@@ -20,17 +20,27 @@ has published.
 from __future__ import annotations
 
 import dataclasses
+from importlib import metadata
 import time
 from typing import Any, NoReturn
+import urllib.parse
+
+from oslo_config import cfg
+from oslo_utils import strutils
 
 from nova_servicegroup.drivers.common import connections
+from nova_servicegroup.drivers.common import decoding
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.common import sessions
+from nova_servicegroup.drivers.common import starting
 from nova_servicegroup import exceptions
 
 coordination = requests.try_import('tooz.coordination')
 
+#: What other backends of tooz take, at the least (seconds).
+_URL_TTL = 10
+_URL_LIMITS = connections.Limits(2.5 * _URL_TTL, 5.0)
 #: So many others there may be. Each is asked what it has published.
 _MOST = 100
 
@@ -178,3 +188,61 @@ def _members(session: sessions.Session) -> set[bytes]:
     except coordination.GroupNotCreated:
         return set()
     return {each for each in found if naming.joined(each) is not None}
+
+
+def by_url(conf: cfg.ConfigOpts, url: str, group: str, host: str) -> PeerGroup:
+    """Return this process's part in a group on a backend of tooz.
+
+    :param url: of tooz
+    :param host: where it runs
+    :raises ConfigurationError: tooz knows no such backend
+    :raises LibraryMissing: tooz, or the backend's client, is not installed
+    :raises LibraryUnusable: it is, and cannot be imported
+    """
+    requests.require('monitor', 'tooz', 'zk')
+    connection = connections.Connection(_Url(url), host, _URL_LIMITS)
+    wait = float(conf.servicegroup.read_timeout)
+    return PeerGroup(connection, group, _URL_TTL, wait)
+
+
+class _Url(starting.Factory):
+    """Makes the coordinators of a URL, in a program of our own."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._parts = parts = urllib.parse.urlsplit(url)
+        known = sorted(metadata.entry_points(group='tooz.backends').names)
+        if parts.scheme not in known:
+            raise _refused(
+                f'a URL of tooz that begins with {", ".join(known)}'
+            )
+        place = parts.hostname or parts.path.rpartition('@')[2]
+        self.backend = f'{parts.scheme}://{place}'
+        decoding.guard_tooz()
+
+    def make(self, member_id: bytes) -> Any:
+        """See starting.Factory.
+
+        :raises ConfigurationError: TLS is wanted, and tooz does not do it
+        """
+        made = coordination.get_coordinator(self._url, member_id)
+        if self._parts.scheme.startswith('etcd3+'):
+            # tooz says that a membership needs no heartbeats. Its lease does.
+            made.CHARACTERISTICS = ()
+        said = dict(urllib.parse.parse_qsl(self._parts.query))
+        if (
+            self._parts.scheme == 'memcached'
+            and strutils.bool_from_string(said.get('use_ssl'))
+            and getattr(made, 'ssl_context', None) is None
+        ):
+            raise _refused(
+                'memcached without use_ssl, or tooz 7.0 or later: pip install '
+                'nova-servicegroup[mc-tls]'
+            )
+        return made
+
+
+def _refused(accepted: str) -> exceptions.ConfigurationError:
+    return exceptions.ConfigurationError(
+        '[servicegroup_monitor] backend_url', None, accepted
+    )

@@ -219,9 +219,8 @@ class _Warnings:
 
 def _turns_away(address: str) -> bool:
     """Tell whether a server ends a connection before anything is said."""
-    host, _, port = address.rpartition(':')
     try:
-        with socket.create_connection((host.strip('[]'), int(port)), 1) as end:
+        with socket.create_connection(addresses.split(address), 1) as end:
             end.settimeout(0.5)
             return not end.recv(1)
     except ConnectionResetError:

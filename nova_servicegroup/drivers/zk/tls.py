@@ -27,6 +27,7 @@ from typing import Any
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from nova_servicegroup.drivers.common import addresses
 from nova_servicegroup.drivers.common import tls
 from nova_servicegroup import exceptions
 
@@ -49,7 +50,7 @@ class Tls:
         self, options: cfg.ConfigOpts.GroupAttr, hosts: Sequence[str]
     ) -> None:
         self._options = options
-        self._hosts = [_split(each) for each in hosts]
+        self._hosts = [addresses.split(each) for each in hosts]
         self._told: set[Any] = set()
         self._refused: set[str] = set()
         self.error: ssl.SSLError | None = None
@@ -155,11 +156,6 @@ def context(options: cfg.ConfigOpts.GroupAttr) -> ssl.SSLContext:
     made = tls.context('zookeeper', tls.files(options))
     made.check_hostname = options.check_hostname
     return made
-
-
-def _split(host_port: str) -> tuple[str, int]:
-    host, _, port = host_port.rpartition(':')
-    return host.strip('[]'), int(port)
 
 
 def _addresses(name: str, port: int) -> set[Any]:

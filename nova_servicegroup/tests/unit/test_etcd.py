@@ -22,7 +22,7 @@ import requests as http
 
 from nova_servicegroup import api
 from nova_servicegroup.drivers.common import naming
-from nova_servicegroup.drivers.common import peer_url
+from nova_servicegroup.drivers.common import peers
 from nova_servicegroup.drivers.common import starting
 from nova_servicegroup.drivers.common import tls
 from nova_servicegroup.drivers.etcd import configuration
@@ -589,13 +589,13 @@ class CoordinatorTest(base.TestCase):
         self.settings = configuration.Settings(conf)
 
     def test_peers_beat_though_tooz_says_that_they_need_not(self) -> None:
-        peers = self.settings.peer_group('monitors', 'a')
-        made = peers._connection._factory.make(b'a@1')
+        group = self.settings.peer_group('monitors', 'a')
+        made = group._connection._factory.make(b'a@1')
         self.assertEqual((), made.CHARACTERISTICS)
         self.assertIsInstance(made.client.session, gateway.Gateway)
 
     def test_so_do_those_that_meet_by_a_url(self) -> None:
-        made = peer_url.peer_group(
+        made = peers.by_url(
             self.make_conf(), 'etcd3+http://h1', 'monitors', 'a'
         )
         coordinator = made._connection._factory.make(b'a@1')

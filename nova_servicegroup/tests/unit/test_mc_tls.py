@@ -21,7 +21,7 @@ import fixtures
 import testtools
 from tooz.drivers import memcached as tooz_memcached
 
-from nova_servicegroup.drivers.common import peer_url
+from nova_servicegroup.drivers.common import peers
 from nova_servicegroup.drivers.mc import configuration
 from nova_servicegroup.drivers.mc import coordinators
 from nova_servicegroup import exceptions
@@ -52,7 +52,7 @@ class UrlTest(base.TestCase):
 
     def make(self, url: str) -> Any:
         conf = self.make_conf()
-        gathered = peer_url.peer_group(conf, url, 'monitors', 'host1')
+        gathered = peers.by_url(conf, url, 'monitors', 'host1')
         # What connects makes it so, in the background.
         return gathered._connection._factory.make(b'member')
 
@@ -73,7 +73,7 @@ class UrlTest(base.TestCase):
             self.assertEqual(('h1', 11211), self.make(url).host)
 
     def test_a_url_without_slashes_keeps_its_secret(self) -> None:
-        made = peer_url.peer_group(
+        made = peers.by_url(
             self.make_conf(), 'memcached:u:hush@h1:1', 'monitors', 'host1'
         )
         self.assertEqual('memcached://h1:1', made.backend)
