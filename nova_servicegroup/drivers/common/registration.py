@@ -13,7 +13,9 @@
 """Registers a member through a connection of its own."""
 
 import abc
+from typing import Any
 
+from nova_servicegroup.drivers.common import provenance
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.common import sessions
 from nova_servicegroup.drivers.common import settings as common_settings
@@ -30,11 +32,10 @@ class Registration(abc.ABC):
     def __init__(
         self, settings: common_settings.Settings, host: str, group: str
     ) -> None:
-        self._conf = conf = settings.conf
+        self._settings = settings
         self._connection = settings.member_connection(host)
         self._sessions = sessions.Sessions(self._connection, group)
-        self._wait = float(conf.servicegroup.read_timeout)
-        self._longest = settings.expiry / 3
+        self._wait = float(settings.conf.servicegroup.read_timeout)
         self.reporter = reporter.Reporter(
             f'Member {host} of group {group} ({settings.driver})',
             self._beat,
@@ -43,19 +44,23 @@ class Registration(abc.ABC):
 
     def start(self, service: services.Service) -> None:
         """Join, as far as it is possible at once, and go on beating."""
-        interval = min(float(service.report_interval), self._longest)
+        interval = min(service.report_interval, self._settings.expiry / 3)
         self._wait = min(self._wait, interval / 2)
         self.reporter.run()
         self.reporter.start(
             service,
             interval,
-            self._conf.servicegroup.leave_on_stop,
+            self._settings.conf.servicegroup.leave_on_stop,
             _RETRY_INTERVAL,
         )
 
     def stop(self) -> None:
         """Leave the group."""
         self.reporter.stop()
+
+    def _said(self) -> dict[str, Any]:
+        """Return what the member says of itself."""
+        return provenance.origin(self._settings.conf.servicegroup_driver)
 
     def _leave(self) -> None:
         self._connection.close(wait=1.0)

@@ -19,12 +19,10 @@ from oslo_config import cfg
 
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.common import coordinated
-from nova_servicegroup.drivers.common import provenance
 from nova_servicegroup.drivers.common import registration
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.common import roster_reader
 from nova_servicegroup.drivers.common import sessions
-from nova_servicegroup.drivers.common import settings as common_settings
 from nova_servicegroup.drivers.redis import configuration
 from nova_servicegroup.drivers.redis import internals
 from nova_servicegroup.drivers.redis import memory
@@ -78,28 +76,22 @@ class RedisDriver(coordinated.CoordinatedDriver):
 class Registration(registration.Registration):
     """A key that expires, renewed at each heartbeat."""
 
-    def __init__(
-        self, settings: common_settings.Settings, host: str, group: str
-    ) -> None:
-        super().__init__(settings, host, group)
-        self._settle_time = settings.settle_time
-
     def _keep(self, session: sessions.Session) -> None:
         """See registration.Registration.
 
         Somebody may have removed the member, or everything.
         """
         servers = internals.Group(session)
-        origin = provenance.origin(self._conf.servicegroup_driver)
-        if session.ask('renew', servers.renew) == internals.packed(origin):
+        said = self._said()
+        if session.ask('renew', servers.renew) == internals.packed(said):
             return
         # Others have yet to join: whoever reads must know it before it sees
         # the first of them.
-        session.ask('mark', servers.mark, self._settle_time)
+        session.ask('mark', servers.mark, self._settings.settle_time)
         session.create()
         # It was there, with something else in it, which is replaced.
         with contextlib.suppress(coordination.MemberAlreadyExist):
-            session.join(origin)
+            session.join(said)
         if not random.randrange(_SWEEP):
             session.ask('sweep', servers.sweep)
 

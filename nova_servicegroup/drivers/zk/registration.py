@@ -12,7 +12,6 @@
 
 """Registers a member: an ephemeral node, verified at each heartbeat."""
 
-from nova_servicegroup.drivers.common import provenance
 from nova_servicegroup.drivers.common import registration
 from nova_servicegroup.drivers.common import sessions
 from nova_servicegroup.drivers.common import settings as common_settings
@@ -90,6 +89,5 @@ class Registration(registration.Registration):
         """
         # A coordinator that knows that it has joined cannot be stopped while
         # the servers are away, so tooz does not learn the result.
-        said = provenance.origin(self._conf.servicegroup_driver)
-        internals.check(session.join(said, collect=False))
+        internals.check(session.join(self._said(), collect=False))
         return self._is_joined(session)
