@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 from nova_servicegroup.drivers.common import decoding
 from nova_servicegroup.drivers.common import naming
-from nova_servicegroup.drivers.common import provenance
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.etcd import gateway
 from nova_servicegroup.drivers.etcd import members
@@ -65,9 +64,12 @@ class Coordinator:
         self._gateway.close()
         self._tooz.stop()
 
-    def renew(self, group: bytes) -> Any:
-        """Renew the lease, and the membership where it is gone."""
-        return self._submit(self._renew, group)
+    def renew(self, group: bytes, said: dict[str, Any]) -> Any:
+        """Renew the lease, and the membership where it is gone.
+
+        :param said: what the member says of itself
+        """
+        return self._submit(self._renew, group, said)
 
     def read(self, group: members.Group) -> Any:
         """Read a group; see members.State."""
@@ -81,14 +83,13 @@ class Coordinator:
         """Read what a member says of itself."""
         return self._submit(self._said, group, member)
 
-    def _renew(self, group: bytes) -> None:
+    def _renew(self, group: bytes, said: dict[str, Any]) -> None:
         self._tooz.heartbeat()
         lease = self._tooz._membership_lease.id
         if self._lease not in (None, lease):
             # Who reads must see that it was gone.
             self._member_id = naming.member_id(naming.host_of(self._member_id))
         self._lease = lease
-        said = provenance.origin(self._settings.conf.servicegroup_driver)
         self._tooz.client.transaction(
             members.joining(
                 self._key(group),

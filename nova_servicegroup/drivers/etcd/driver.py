@@ -72,7 +72,8 @@ class Registration(registration.Registration):
 
     def _keep(self, session: sessions.Session) -> None:
         """See registration.Registration."""
-        session.ask('renew', session.coordinator.renew, session.group)
+        renew = session.coordinator.renew
+        session.ask('renew', renew, session.group, self._said())
 
 
 class GroupReader(roster_reader.RosterReader):
