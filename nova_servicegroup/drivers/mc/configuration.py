@@ -115,4 +115,4 @@ def _check_tls(conf: cfg.ConfigOpts, address: str) -> None:
             "the file with this host's certificate, which use_tls needs",
         )
     tls.context('memcached', tls.files(options))
-    coordinators.new_coordinator(address, options, 1, b'check')
+    coordinators.Factory(address, options, 1).make(b'check')

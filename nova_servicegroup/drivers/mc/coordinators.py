@@ -38,37 +38,6 @@ _LONGEST = 1024
 _LONGEST_KEY = 250
 
 
-def new_coordinator(
-    address: str, options: Any, ttl: int, member_id: bytes
-) -> Any:
-    """Return a coordinator that has not been started.
-
-    :param options: those of [memcached]
-    :param ttl: seconds after which a member that is not renewed is gone
-    :raises ConfigurationError: TLS is wanted, and tooz does not do it
-    :raises OSError: a file of TLS cannot be used
-    """
-    made = coordination.get_coordinator(
-        f'memcached://{address}',
-        member_id,
-        timeout=int(options.timeout),
-        membership_timeout=ttl,
-        leader_timeout=ttl,
-        lock_timeout=ttl,
-        use_ssl=options.use_tls,
-        ca_cert=options.ca_file,
-        ssl_cert=options.cert_file,
-        ssl_key=options.key_file,
-        # None would have a locked key ask at the terminal.
-        ssl_key_password=options.key_password or '',
-        ssl_check_hostname=options.check_hostname,
-    )
-    if options.use_tls:
-        _check_tls(getattr(made, 'ssl_context', None), options)
-    made._msgpack_deserializer = deserialize
-    return made
-
-
 def _check_tls(context: ssl.SSLContext | None, options: Any) -> None:
     """Check that tooz has not ignored what it was told of TLS."""
     if (
@@ -107,10 +76,30 @@ class Factory(starting.Factory):
         self._ttl = ttl
 
     def make(self, member_id: bytes) -> Any:
-        """See starting.Factory."""
-        return new_coordinator(
-            self._address, self._options, self._ttl, member_id
+        """See starting.Factory.
+
+        :raises ConfigurationError: TLS is wanted, and tooz does not do it
+        """
+        options = self._options
+        made = coordination.get_coordinator(
+            f'memcached://{self._address}',
+            member_id,
+            timeout=int(options.timeout),
+            membership_timeout=self._ttl,
+            leader_timeout=self._ttl,
+            lock_timeout=self._ttl,
+            use_ssl=options.use_tls,
+            ca_cert=options.ca_file,
+            ssl_cert=options.cert_file,
+            ssl_key=options.key_file,
+            # None would have a locked key ask at the terminal.
+            ssl_key_password=options.key_password or '',
+            ssl_check_hostname=options.check_hostname,
         )
+        if options.use_tls:
+            _check_tls(getattr(made, 'ssl_context', None), options)
+        made._msgpack_deserializer = deserialize
+        return made
 
 
 class MemberFactory(Factory):

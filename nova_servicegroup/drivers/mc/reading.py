@@ -35,10 +35,6 @@ from nova_servicegroup import pace
 
 LOG = logging.getLogger(__name__)
 
-#: The lists are read no more often than this (seconds), and where nobody asks
-#: for a host that is on none, so often.
-_LIST_INTERVAL = 2.0
-
 _NO_LISTS = 'the list of members cannot be read'
 
 
@@ -217,7 +213,7 @@ class GroupReader(coordinated.GroupReader):
                 'list',
                 lambda server: server.listing(self._group),
                 wait,
-                max_age=_LIST_INTERVAL,
+                max_age=wanted.LIST_INTERVAL,
             )
         except exceptions.BackendError as error:
             LOG.debug('The lists cannot be read: %s', error)

@@ -15,6 +15,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 import contextlib
 import math
+import operator
 import random
 import secrets
 from typing import Any, TypeVar
@@ -219,7 +220,7 @@ class ToozServer:
 
     def stats(self) -> dict[str, str]:
         """See storage.Server."""
-        found = self._ask(_stats)
+        found = self._ask(operator.methodcaller('stats'))
         return {_text(name): _text(each) for name, each in found.items()}
 
     def close(self) -> None:
@@ -274,11 +275,6 @@ def _withdraw(client: Any, key: bytes, token: bytes, ttl: int) -> None:
         key, token, version, expire=-1, noreply=False
     ):
         client.touch(key, expire=ttl, noreply=False)
-
-
-def _stats(client: Any) -> dict[Any, Any]:
-    found: dict[Any, Any] = client.stats()
-    return found
 
 
 def _token(value: Any) -> bytes:

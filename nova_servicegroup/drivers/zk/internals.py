@@ -33,19 +33,21 @@ LOG = logging.getLogger(__name__)
 _MOST_DOUBLED = 16
 
 
-class Children:
-    """The result of get_members, also when a foreign child is not ASCII.
-
-    Then tooz tells of no child at all. The same goes for get_groups.
-    """
+class _Result:
+    """A result of tooz."""
 
     def __init__(self, result: Any) -> None:
         self._result = result
 
-    def done(self) -> bool:
-        """Tell whether get can be called."""
-        done: bool = self._result.done()
-        return done
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._result, name)
+
+
+class Children(_Result):
+    """The result of get_members, also when a foreign child is not ASCII.
+
+    Then tooz tells of no child at all. The same goes for get_groups.
+    """
 
     def get(self, timeout: float | None = None) -> set[bytes]:
         """Return the children.
@@ -58,20 +60,12 @@ class Children:
             return {each.encode() for each in raw_children(self._result)}
 
 
-class Capabilities:
+class Capabilities(_Result):
     """The result of get_member_capabilities.
 
     What a member says of itself is decoded here instead of there; it is None
     where that cannot be done.
-
-    :param result: of tooz
     """
-
-    def __init__(self, result: Any) -> None:
-        self._result = result
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._result, name)
 
     def get(self, timeout: float | None = None) -> Any:
         """Return the capabilities.

@@ -119,10 +119,7 @@ class TlsTest(base.TestCase):
         # Nor is it by whoever does not look first.
         self.assertRaises(
             exceptions.ConfigurationError,
-            coordinators.new_coordinator,
-            'h1:11211',
-            settings.conf.memcached,
-            60,
+            coordinators.Factory('h1:11211', settings.conf.memcached, 60).make,
             b'member',
         )
 
