@@ -38,22 +38,6 @@ _LONGEST = 1024
 _LONGEST_KEY = 250
 
 
-def _check_tls(context: ssl.SSLContext | None, options: Any) -> None:
-    """Check that tooz has not ignored what it was told of TLS."""
-    if (
-        context is None
-        or context.verify_mode is not ssl.CERT_REQUIRED
-        or context.check_hostname is not options.check_hostname
-    ):
-        raise exceptions.ConfigurationError(
-            '[memcached] use_tls',
-            True,
-            f'false, with tooz {metadata.version("tooz")}, which connects '
-            'without TLS; true from tooz 7.0 on: '
-            'pip install nova-servicegroup[mc-tls]',
-        )
-
-
 def member_key(member_id: str) -> bytes:
     """Return the key of a member, or a reader."""
     prefix: bytes = memcached.MemcachedDriver.MEMBER_PREFIX
@@ -130,6 +114,22 @@ class MemberFactory(Factory):
         processes of the host may still be renewing.
         """
         coordinator.client.close()
+
+
+def _check_tls(context: ssl.SSLContext | None, options: Any) -> None:
+    """Check that tooz has not ignored what it was told of TLS."""
+    if (
+        context is None
+        or context.verify_mode is not ssl.CERT_REQUIRED
+        or context.check_hostname is not options.check_hostname
+    ):
+        raise exceptions.ConfigurationError(
+            '[memcached] use_tls',
+            True,
+            f'false, with tooz {metadata.version("tooz")}, which connects '
+            'without TLS; true from tooz 7.0 on: '
+            'pip install nova-servicegroup[mc-tls]',
+        )
 
 
 def deserialize(key: Any, value: bytes, flags: int) -> Any:

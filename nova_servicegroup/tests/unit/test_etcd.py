@@ -126,6 +126,14 @@ class SettingsTest(base.TestCase):
             )
             self.assertIn('/none/ca.pem', str(error))
 
+    def test_a_key_without_a_certificate_is_refused(self) -> None:
+        error = self.assertRaises(
+            exceptions.ConfigurationError,
+            self.settings,
+            'address = h1\nuse_tls = true\nkey_file = /none/key.pem',
+        )
+        self.assertIn('[etcd] cert_file', str(error))
+
     def test_the_driver_tells_what_others_need_to_know(self) -> None:
         conf = self.make_conf(
             '[DEFAULT]\nservicegroup_driver = etcd\n'

@@ -241,12 +241,18 @@ class SettingsTest(base.TestCase):
             )
             self.assertIn('[redis] address', str(error), text)
 
-    def test_a_file_that_cannot_be_read_is_named(self) -> None:
-        text = '[redis]\naddress = r1\nuse_tls = true\nca_file = /nowhere\n'
-        error = self.assertRaises(
-            exceptions.ConfigurationError, self.settings, text
-        )
-        self.assertIn('[redis] ca_file', str(error))
+    def test_a_file_that_cannot_be_used_is_named(self) -> None:
+        text = '[redis]\naddress = r1\nuse_tls = true\n'
+        for option, line in (
+            ('ca_file', 'ca_file = /nowhere\n'),
+            ('cert_file', 'cert_file = /nowhere\n'),
+            # Without a certificate, a key is of no use.
+            ('cert_file', 'key_file = /nowhere\n'),
+        ):
+            error = self.assertRaises(
+                exceptions.ConfigurationError, self.settings, text + line
+            )
+            self.assertIn(f'[redis] {option}', str(error))
 
 
 class Later:
