@@ -25,10 +25,6 @@ from nova_servicegroup import exceptions
 #: The servers that other services of OpenStack use.
 BACKEND_URL = '[coordination] backend_url'
 
-_ACCEPTED_URL = (
-    'a URL of tooz, with host or host:port of each server; what is special in '
-    'a password is escaped'
-)
 _ACCEPTED = 'host, host:port or [address]:port, each once, separated by commas'
 
 #: What may stand before an address, as clients of memcached take it; the
@@ -91,18 +87,42 @@ def _is_host(host: str) -> bool:
     return '%' not in host or _NAME.fullmatch(scope) is not None
 
 
-def backend_url(conf: cfg.ConfigOpts) -> urllib.parse.SplitResult:
-    """Return the parts of BACKEND_URL; all are empty where it is unset.
+def backend_url(
+    conf: cfg.ConfigOpts,
+    group: str,
+    schemes: Sequence[str],
+    unused: Sequence[str],
+) -> urllib.parse.SplitResult:
+    """Return the parts of BACKEND_URL, where a group has no address.
 
-    :raises ConfigurationError: it is none. It is not shown: a part may be of
-        the password
+    An error does not show it: a part may be of the password.
+
+    :param schemes: of the backends that will do
+    :param unused: options of the group that count only with its own address
+    :raises ConfigurationError: it is no such URL, or one of them is set
     """
     try:
-        return urllib.parse.urlsplit(conf.coordination.backend_url or '')
+        parts = urllib.parse.urlsplit(conf.coordination.backend_url or '')
     except ValueError:
+        raise _bad_url() from None
+    options = conf[group]
+    wanted = ' or '.join(f'{each}://' for each in schemes)
+    if parts.scheme not in schemes:
         raise exceptions.ConfigurationError(
-            BACKEND_URL, None, _ACCEPTED_URL
-        ) from None
+            f'[{group}] address',
+            options.address,
+            f'host:port, as its help says; where it is unset, {BACKEND_URL} '
+            f'must begin with {wanted}',
+        )
+    for name in unused:
+        if options[name]:
+            raise exceptions.ConfigurationError(
+                f'[{group}] {name}',
+                options[name],
+                f'nothing while [{group}] address is unset: what '
+                f'{BACKEND_URL} says counts',
+            )
+    return parts
 
 
 def of_backend_url(places: Sequence[str], default_port: int) -> list[str]:
@@ -113,26 +133,16 @@ def of_backend_url(places: Sequence[str], default_port: int) -> list[str]:
     try:
         return parse(BACKEND_URL, ','.join(places), default_port)
     except exceptions.ConfigurationError:
-        raise exceptions.ConfigurationError(
-            BACKEND_URL, None, _ACCEPTED_URL
-        ) from None
+        raise _bad_url() from None
 
 
-def check_unused(
-    conf: cfg.ConfigOpts, group: str, options: Sequence[str]
-) -> None:
-    """Refuse options that would count only with servers of their own group.
-
-    :raises ConfigurationError: one is set
-    """
-    for name in options:
-        if conf[group][name]:
-            raise exceptions.ConfigurationError(
-                f'[{group}] {name}',
-                conf[group][name],
-                f'nothing while [{group}] address is unset: what '
-                f'{BACKEND_URL} says counts',
-            )
+def _bad_url() -> exceptions.ConfigurationError:
+    return exceptions.ConfigurationError(
+        BACKEND_URL,
+        None,
+        'a URL of tooz, with host or host:port of each server; what is '
+        'special in a password is escaped',
+    )
 
 
 def check_credentials(

@@ -26,7 +26,6 @@ from nova_servicegroup.drivers.common import settings
 from nova_servicegroup.drivers.common import tls
 from nova_servicegroup.drivers.etcd import coordinator
 from nova_servicegroup.drivers.etcd import gateway
-from nova_servicegroup import exceptions
 
 _PORT = 2379
 _UNUSED = ('use_tls', 'ca_file', 'cert_file', 'key_file')
@@ -103,16 +102,8 @@ def _shared_place(conf: cfg.ConfigOpts) -> gateway.Place:
 
     Its timeouts are for others: 60 s is more than a lease lasts.
     """
-    parts = addresses.backend_url(conf)
-    if parts.scheme not in ('etcd3+http', 'etcd3+https'):
-        raise exceptions.ConfigurationError(
-            '[etcd] address',
-            conf.etcd.address,
-            'host:port of each etcd server, separated by commas; where it is '
-            f'unset, {addresses.BACKEND_URL} must begin with etcd3+http:// '
-            'or etcd3+https://',
-        )
-    addresses.check_unused(conf, 'etcd', _UNUSED)
+    schemes = 'etcd3+http', 'etcd3+https'
+    parts = addresses.backend_url(conf, 'etcd', schemes, _UNUSED)
     user, _, hosts = parts.netloc.rpartition('@')
     name, _, password = map(urllib.parse.unquote, user.partition(':'))
     said: dict[str, Any] = dict(urllib.parse.parse_qsl(parts.query))

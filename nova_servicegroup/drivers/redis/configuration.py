@@ -66,15 +66,7 @@ class Settings(settings.Settings):
 
 def _shared_url(conf: cfg.ConfigOpts) -> str:
     """Return what other services of OpenStack use, if that is redis."""
-    if addresses.backend_url(conf).scheme != 'redis':
-        raise exceptions.ConfigurationError(
-            _ADDRESS,
-            conf.redis.address,
-            'host:port of the server, or sentinel_name and '
-            f'sentinel_addresses, or a {addresses.BACKEND_URL} that begins '
-            'with redis:',
-        )
-    addresses.check_unused(conf, 'redis', _UNUSED)
+    addresses.backend_url(conf, 'redis', ['redis'], _UNUSED)
     found: str = conf.coordination.backend_url
     return found
 
