@@ -31,6 +31,8 @@ class Settings(starting.Factory):
 
     #: The name of the driver, and what its servers are called in errors.
     driver = backend_name = ''
+    #: What the names of groups of peers begin with.
+    peer_prefix = ''
 
     def __init__(
         self, conf: cfg.ConfigOpts, addresses: list[str], expiry: int
@@ -56,11 +58,15 @@ class Settings(starting.Factory):
         """Return a connection for all readers of a process."""
         return connections.Connection(self, 'reader', self.limits)
 
+    def for_peers(self) -> starting.Factory:
+        """Return what makes the coordinators of peers."""
+        return self
+
     def peer_group(self, name: str, host: str) -> peers.PeerGroup:
         """See base.Driver."""
         return peers.PeerGroup(
-            connections.Connection(self, host, self.limits),
-            name,
+            connections.Connection(self.for_peers(), host, self.limits),
+            f'{self.peer_prefix}{name}',
             self.expiry,
             float(self.conf.servicegroup.read_timeout),
         )

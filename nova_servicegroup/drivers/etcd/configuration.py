@@ -20,8 +20,6 @@ import urllib.parse
 from oslo_config import cfg
 
 from nova_servicegroup.drivers.common import addresses
-from nova_servicegroup.drivers.common import connections
-from nova_servicegroup.drivers.common import peers
 from nova_servicegroup.drivers.common import settings
 from nova_servicegroup.drivers.common import tls
 from nova_servicegroup.drivers.etcd import coordinator
@@ -48,6 +46,8 @@ class Settings(settings.Settings):
         addresses.check_credentials('etcd', place.username, place.password)
         if place.secure:
             tls.context('etcd', place.files)
+        # tooz knows no namespaces of etcd's.
+        self.peer_prefix = f'{conf.etcd.namespace}:'
         # Seconds that several questions may take, one after the other.
         self.wait = min(
             float(conf.servicegroup.read_timeout), max(1.0, self.expiry / 6)
@@ -65,14 +65,9 @@ class Settings(settings.Settings):
         """See starting.Factory."""
         return coordinator.Coordinator(self, member_id)
 
-    def peer_group(self, name: str, host: str) -> peers.PeerGroup:
-        """See base.Driver."""
-        return peers.PeerGroup(
-            connections.Connection(_Peers(self.conf), host, self.limits),
-            f'{self.conf.etcd.namespace}:{name}',
-            self.expiry,
-            float(self.conf.servicegroup.read_timeout),
-        )
+    def for_peers(self) -> _Peers:
+        """See settings.Settings."""
+        return _Peers(self.conf)
 
 
 class _Peers(Settings):
