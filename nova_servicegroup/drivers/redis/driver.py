@@ -83,21 +83,17 @@ class Registration(registration.Registration):
         """
         servers = internals.Group(session)
         said = self._said()
-        if session.ask(
-            'renew', servers.submit, servers.renew
-        ) == internals.packed(said):
+        if servers.ask('renew', servers.renew) == internals.packed(said):
             return
         # Others have yet to join: whoever reads must know it before it sees
         # the first of them.
-        session.ask(
-            'mark', servers.submit, servers.mark, self._settings.settle_time
-        )
+        servers.ask('mark', servers.mark, self._settings.settle_time)
         session.create()
         # It was there, with something else in it, which is replaced.
         with contextlib.suppress(coordination.MemberAlreadyExist):
             session.join(said)
         if not random.randrange(_SWEEP):
-            session.ask('sweep', servers.submit, servers.sweep)
+            servers.ask('sweep', servers.sweep)
 
 
 class GroupReader(roster_reader.RosterReader):
@@ -116,15 +112,11 @@ class GroupReader(roster_reader.RosterReader):
     def _read(self, session: sessions.Session) -> evidence.Reading:
         """See RosterReader."""
         servers = internals.Group(session)
-        answer = session.ask(
-            'get members', servers.submit, servers.read, max_age=pace.IDLE
-        )
+        answer = servers.ask('get members', servers.read, max_age=pace.IDLE)
         hosts = self._roster.take(answer.ids or frozenset())
         if self._memory.misses(hosts):
-            beside = session.beside(self._confirmation)
-            if not beside.ask(
-                'confirm', servers.submit, servers.confirm, max_age=pace.IDLE
-            ):
+            beside = internals.Group(session.beside(self._confirmation))
+            if not beside.ask('confirm', beside.confirm, max_age=pace.IDLE):
                 raise exceptions.BackendError(
                     self._confirmation.backend, _UNCONFIRMED
                 )

@@ -16,6 +16,7 @@ Functional tests fail when it is gone.
 """
 
 from collections.abc import Callable, Mapping
+import math
 import time
 from typing import Any
 
@@ -70,10 +71,11 @@ return found
 class Group:
     """One group, as the coordinator of one member or reader sees it.
 
-    All but submit wait for the server.
+    All but ask wait for the server.
     """
 
     def __init__(self, session: sessions.Session) -> None:
+        self._session = session
         self._tooz = tooz = session.coordinator
         self._id = session.member_id
         self._key = tooz._encode_group_id(session.group)
@@ -81,8 +83,19 @@ class Group:
         self._prefix = tooz._encode_beat_id(b'')
         self._young = tooz.namespace + b'_young:' + session.group
 
-    def submit(self, call: Callable[..., Any], *args: Any) -> Any:
-        """Call one of the other methods in the background."""
+    def ask(
+        self,
+        name: str,
+        call: Callable[..., Any],
+        *args: Any,
+        max_age: float = math.inf,
+    ) -> Any:
+        """Call one of the other methods in the background; see sessions."""
+        return self._session.ask(
+            name, self._submit, call, *args, max_age=max_age
+        )
+
+    def _submit(self, call: Callable[..., Any], *args: Any) -> Any:
         return coordination.CoordinatorResult(self._tooz._submit(call, *args))
 
     def renew(self) -> Any:

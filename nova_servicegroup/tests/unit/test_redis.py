@@ -276,10 +276,10 @@ class Servers:
     answer: memory.Answer
 
     def __init__(self, session: Any) -> None:
-        pass
+        self._session = session
 
-    def submit(self, call: Any) -> Later:
-        return Later(call())
+    def ask(self, name: str, call: Any, **how: Any) -> Any:
+        return self._session.ask(name, lambda: Later(call()), **how)
 
     def read(self) -> memory.Answer:
         return self.answer
