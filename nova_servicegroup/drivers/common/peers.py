@@ -214,7 +214,7 @@ class _Url(starting.Factory):
         known = sorted(metadata.entry_points(group='tooz.backends').names)
         if parts.scheme not in known:
             raise _refused(
-                f'a URL of tooz that begins with {", ".join(known)}'
+                f'a URL of tooz that begins with one of {", ".join(known)}'
             )
         place = parts.hostname or parts.path.rpartition('@')[2]
         self.backend = f'{parts.scheme}://{place}'
