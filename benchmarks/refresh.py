@@ -153,7 +153,7 @@ class _Refresh:
 def _zookeeper(stage: nova.Stage, group: str, size: int) -> Callable[[], int]:
     from nova_servicegroup.drivers.zk import kazoo_client as zookeeper
 
-    coordinator = zookeeper.Settings(stage.conf).coordinator(b'benchmark')
+    coordinator = zookeeper.Settings(stage.conf).make(b'benchmark')
     coordinator.start()
     stage.callback(coordinator.stop)
     return lambda: len(coordinator.get_members(group.encode()).get())

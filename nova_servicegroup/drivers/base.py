@@ -165,8 +165,6 @@ class Driver(abc.ABC):
         :raises ConfigurationError: an option cannot be used
         """
         self.conf = conf
-        #: Returns the records of a group; given by who has access to them.
-        #: Raises BackendError.
         #: Nova's services table; given by who has access to it.
         self.table: services.Table = services.NoTable(
             'this process was given no access to it'

@@ -14,11 +14,9 @@
 
 from oslo_config import cfg
 
-from nova_servicegroup.opts import _tls
+from nova_servicegroup.opts import _servers
 
 GROUP = 'etcd'
-
-_NAMESPACE = r'^[A-Za-z0-9._-]+$'
 
 OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
@@ -40,25 +38,11 @@ Related options:
 * ``servicegroup_driver`` must be ``etcd``
 """,
     ),
-    cfg.IntOpt(
-        'ttl',
-        default=10,
-        min=2,
-        max=3600,
-        help="""
-Seconds without a heartbeat after which a lease expires: the time in which a
-dead service is found. A service renews its lease three times in it, or each
-``report_interval`` if that is shorter.
-
-Related options:
-
-* ``service_down_time`` should not be smaller
-""",
-    ),
+    _servers.ttl,
     cfg.StrOpt(
         'namespace',
         default='nova_servicegroup',
-        regex=_NAMESPACE,
+        regex=_servers.NAME,
         help="""
 The beginning of every key, after ``tooz/groups/``. Every service of one Nova
 must use the same; give each Nova its own where several share their servers.
@@ -71,13 +55,7 @@ Letters, digits and ``._-``.
 The user of etcd, where it has users. Needs ``password``.
 """,
     ),
-    cfg.StrOpt(
-        'password',
-        secret=True,
-        help="""
-The password of ``username``.
-""",
-    ),
+    _servers.password,
     cfg.BoolOpt(
         'use_tls',
         default=False,
@@ -93,7 +71,7 @@ File with the certificates of the authorities that sign the servers'. No other
 authority is trusted. Unset: those that come with the library requests.
 """,
     ),
-    _tls.cert_file,
+    _servers.cert_file,
     cfg.StrOpt(
         'key_file',
         help="""

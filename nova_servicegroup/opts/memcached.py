@@ -14,11 +14,9 @@
 
 from oslo_config import cfg
 
-from nova_servicegroup.opts import _tls
+from nova_servicegroup.opts import _servers
 
 GROUP = 'memcached'
-
-_NAME = r'^[A-Za-z0-9._-]+$'
 
 OPTS: list[cfg.Opt] = [
     cfg.IntOpt(
@@ -33,7 +31,7 @@ a while.
     ),
     cfg.StrOpt(
         'key_prefix',
-        regex=_NAME,
+        regex=_servers.NAME,
         default='nova_servicegroup',
         help="""
 The beginning of every key. Every service of one Nova must use the same; give
@@ -55,9 +53,9 @@ File with the certificates of the authorities that sign the servers'. Unset:
 those that the system trusts.
 """,
     ),
-    _tls.cert_file,
-    _tls.key_file,
-    _tls.key_password,
+    _servers.cert_file,
+    _servers.key_file,
+    _servers.key_password,
     cfg.BoolOpt(
         'check_hostname',
         default=True,

@@ -14,11 +14,9 @@
 
 from oslo_config import cfg
 
-from nova_servicegroup.opts import _tls
+from nova_servicegroup.opts import _servers
 
 GROUP = 'redis'
-
-_NAMESPACE = r'^[A-Za-z0-9._-]+$'
 
 OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
@@ -54,21 +52,7 @@ commas. The port is 26379 when left out. Needs ``sentinel_name``.
 What the Sentinels call the server, for example ``mymaster``.
 """,
     ),
-    cfg.IntOpt(
-        'ttl',
-        default=10,
-        min=2,
-        max=3600,
-        help="""
-Seconds without a heartbeat after which the server drops a member: the time in
-which a dead service is found. A service is renewed three times in it, or each
-``report_interval`` if that is shorter.
-
-Related options:
-
-* ``service_down_time`` should not be smaller
-""",
-    ),
+    _servers.ttl,
     cfg.IntOpt(
         'database',
         default=0,
@@ -80,7 +64,7 @@ The number of the database on the server.
     cfg.StrOpt(
         'namespace',
         default='nova_servicegroup',
-        regex=_NAMESPACE,
+        regex=_servers.NAME,
         help="""
 The beginning of every key. Every service of one Nova must use the same; give
 each Nova its own where several share a server. Letters, digits and ``._-``.
@@ -92,13 +76,7 @@ each Nova its own where several share a server. Letters, digits and ``._-``.
 The user on the server. Unset: the server's default user.
 """,
     ),
-    cfg.StrOpt(
-        'password',
-        secret=True,
-        help="""
-The password of ``username``.
-""",
-    ),
+    _servers.password,
     cfg.StrOpt(
         'sentinel_username',
         help="""
@@ -126,14 +104,9 @@ File with the certificates of authorities that sign the servers', besides those
 that the system trusts.
 """,
     ),
-    _tls.cert_file,
-    cfg.StrOpt(
-        'key_file',
-        help="""
-File with the private key of ``cert_file``, unless that file has it, too.
-""",
-    ),
-    _tls.key_password,
+    _servers.cert_file,
+    _servers.key_file,
+    _servers.key_password,
     cfg.BoolOpt(
         'check_hostname',
         default=True,

@@ -14,7 +14,7 @@
 
 from oslo_config import cfg
 
-from nova_servicegroup.opts import _tls
+from nova_servicegroup.opts import _servers
 
 GROUP = 'zookeeper'
 
@@ -71,13 +71,7 @@ The user of the digest scheme. With it, only this user can read and change
 the groups. Needs ``password``.
 """,
     ),
-    cfg.StrOpt(
-        'password',
-        secret=True,
-        help="""
-The password of ``username``.
-""",
-    ),
+    _servers.password,
     cfg.BoolOpt(
         'use_tls',
         default=False,
@@ -92,9 +86,9 @@ File with the certificates of the authorities that sign the servers'. No other
 authority is trusted. Unset: those that the system trusts.
 """,
     ),
-    _tls.cert_file,
-    _tls.key_file,
-    _tls.key_password,
+    _servers.cert_file,
+    _servers.key_file,
+    _servers.key_password,
     cfg.BoolOpt(
         'check_hostname',
         default=True,

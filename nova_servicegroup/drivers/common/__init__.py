@@ -12,5 +12,6 @@
 
 """What the drivers share: registrations, readers, connections, addresses.
 
-It knows none of them. Read coordinated first: a driver on tooz begins there.
+It knows none of them. A driver on tooz is its settings, its registration and
+its reader: read settings, registration and roster_reader first.
 """

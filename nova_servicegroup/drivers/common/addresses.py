@@ -10,14 +10,20 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Lists of server addresses as operators write them."""
+"""The addresses of servers as operators write them, here or for others."""
 
+from collections.abc import Sequence
 import ipaddress
 import re
+import urllib.parse
 
+from oslo_config import cfg
 from oslo_utils import netutils
 
 from nova_servicegroup import exceptions
+
+#: The servers that other services of OpenStack use.
+BACKEND_URL = '[coordination] backend_url'
 
 _ACCEPTED = 'host, host:port or [address]:port, each once, separated by commas'
 
@@ -48,6 +54,12 @@ def parse(option: str, value: str, default_port: int) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def split(address: str) -> tuple[str, int]:
+    """Return the host and the port of an address that parse has returned."""
+    host, _, port = address.rpartition(':')
+    return host.strip('[]'), int(port)
+
+
 def _address(option: str, value: str, place: str, default_port: int) -> str:
     # An IPv6 address alone needs no brackets.
     bare = ':' in place and _is_host(place)
@@ -73,3 +85,74 @@ def _is_host(host: str) -> bool:
     except ValueError:
         return False
     return '%' not in host or _NAME.fullmatch(scope) is not None
+
+
+def backend_url(
+    conf: cfg.ConfigOpts,
+    group: str,
+    schemes: Sequence[str],
+    unused: Sequence[str],
+) -> urllib.parse.SplitResult:
+    """Return the parts of BACKEND_URL, where a group has no address.
+
+    An error does not show it: a part may be of the password.
+
+    :param schemes: of the backends that will do
+    :param unused: options of the group that count only with its own address
+    :raises ConfigurationError: it is no such URL, or one of them is set
+    """
+    try:
+        parts = urllib.parse.urlsplit(conf.coordination.backend_url or '')
+    except ValueError:
+        raise _bad_url() from None
+    options = conf[group]
+    wanted = ' or '.join(f'{each}://' for each in schemes)
+    if parts.scheme not in schemes:
+        raise exceptions.ConfigurationError(
+            f'[{group}] address',
+            options.address,
+            f'host:port, as its help says; where it is unset, {BACKEND_URL} '
+            f'must begin with {wanted}',
+        )
+    for name in unused:
+        if options[name]:
+            raise exceptions.ConfigurationError(
+                f'[{group}] {name}',
+                options[name],
+                f'nothing while [{group}] address is unset: what '
+                f'{BACKEND_URL} says counts',
+            )
+    return parts
+
+
+def of_backend_url(places: Sequence[str], default_port: int) -> list[str]:
+    """Return the servers that BACKEND_URL names, each as host:port.
+
+    :raises ConfigurationError: one is no address
+    """
+    try:
+        return parse(BACKEND_URL, ','.join(places), default_port)
+    except exceptions.ConfigurationError:
+        raise _bad_url() from None
+
+
+def _bad_url() -> exceptions.ConfigurationError:
+    return exceptions.ConfigurationError(
+        BACKEND_URL,
+        None,
+        'a URL of tooz, with host or host:port of each server; what is '
+        'special in a password is escaped',
+    )
+
+
+def check_credentials(
+    group: str, username: str | None, password: str | None
+) -> None:
+    """Refuse one without the other.
+
+    :raises ConfigurationError: it is so
+    """
+    if bool(username) != bool(password):
+        raise exceptions.ConfigurationError(
+            f'[{group}] username', username, 'username and password, or none'
+        )

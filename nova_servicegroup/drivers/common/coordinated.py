@@ -23,6 +23,7 @@ from oslo_config import cfg
 from oslo_log import log as logging
 
 from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers.common import peers
 from nova_servicegroup.drivers.common import registering
 from nova_servicegroup import membership
 from nova_servicegroup import observer
@@ -77,6 +78,22 @@ class Backend(Protocol):
         """See base.Driver."""
 
 
+class Settings(Protocol):
+    """What the options say about the servers of a driver.
+
+    :ivar addresses: of the servers; see base.Driver
+    """
+
+    addresses: list[str]
+
+    @property
+    def found_within(self) -> float:
+        """See base.Driver."""
+
+    def peer_group(self, name: str, host: str) -> peers.PeerGroup | None:
+        """See base.Driver."""
+
+
 class Reading(dict[str, GroupReader]):
     """One process's backend, and its reader of each group, made when asked."""
 
@@ -89,25 +106,28 @@ class Reading(dict[str, GroupReader]):
 
 
 class CoordinatedDriver(registering.RegisteringDriver):
-    """A driver whose members are registered, and whose groups are read.
+    """A driver whose members are registered, and whose groups are read."""
 
-    :param make: makes the registration of a host in a group
-    :param connect: makes the reading side; opens no connection yet
-    """
+    _settings: Settings
 
-    def __init__(
-        self,
-        conf: cfg.ConfigOpts,
-        make: Callable[[str, str], Registration],
-        connect: Callable[[], Backend],
-    ) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, settings: Settings) -> None:
         super().__init__(conf)
-        self._make = make
-        self._reading = process.PerProcess(lambda: Reading(connect()))
+        self._settings = settings
+        self.servers = settings.addresses
+        self.found_within = settings.found_within
+        self._reading = process.PerProcess(lambda: Reading(self._connect()))
         # The observers that were used last, perhaps by a parent process. To
         # ask for this process's own is a system call for each question.
         self._latest: dict[str, observer.Observer] = {}
         self._dates = observer.Dates()
+
+    @abc.abstractmethod
+    def _register(self, host: str, group: str) -> Registration:
+        """Return the registration of a host in a group."""
+
+    @abc.abstractmethod
+    def _connect(self) -> Backend:
+        """Return the reading side; opens no connection yet."""
 
     def join(self, member: str, group: str, service: services.Service) -> None:
         """See base.Driver."""
@@ -119,7 +139,7 @@ class CoordinatedDriver(registering.RegisteringDriver):
             )
             return
         self.leave(member, group)
-        registration = self._make(member, group)
+        registration = self._register(member, group)
         self._registrations.get()[member, group] = registration
         registration.start(service)
 
@@ -161,6 +181,10 @@ class CoordinatedDriver(registering.RegisteringDriver):
     def view(self, group: str, detailed: base.Detailed = False) -> base.View:
         """See base.Driver."""
         return self._reading.get()[group].view(detailed)
+
+    def peer_group(self, name: str, host: str) -> peers.PeerGroup | None:
+        """See base.Driver."""
+        return self._settings.peer_group(name, host)
 
     def check(self) -> str:
         """See base.Driver."""

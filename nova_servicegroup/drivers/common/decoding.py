@@ -78,43 +78,6 @@ def _check_depth(value: Any, levels: int) -> None:
         _check_depth(each, levels - 1)
 
 
-class Capabilities:
-    """The result of the zookeeper driver's get_member_capabilities.
-
-    What a member says of itself is decoded here instead of there; it is None
-    where that cannot be done.
-
-    :param result: of tooz
-    """
-
-    def __init__(self, result: Any) -> None:
-        self._result = result
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._result, name)
-
-    def get(self, timeout: float | None = None) -> Any:
-        """Return the capabilities.
-
-        :raises tooz.ToozError: the answer, or there is none yet
-        """
-        # The result of kazoo, which holds the bytes. Where tooz hides it,
-        # this raises, so that nothing is ever decoded there.
-        answer = self._result._kazoo_async_result
-        answer.wait(timeout)
-        if answer.successful():
-            return decode_or_none(answer.get(block=False)[0])
-        return self._result.get(timeout)
-
-
-def guard_zookeeper(coordinator: Any) -> None:
-    """Have a coordinator decode here what members say of themselves."""
-    ask = coordinator.get_member_capabilities
-    coordinator.get_member_capabilities = lambda group, member: Capabilities(
-        ask(group, member)
-    )
-
-
 def guard_tooz() -> None:
     """Have all of tooz in this process decode nothing that nests.
 

@@ -14,8 +14,10 @@
 """Two machines that believe to be the same host."""
 
 from collections.abc import Callable
+import contextlib
 import dataclasses
 import math
+import threading
 import time
 from typing import Any
 
@@ -24,8 +26,11 @@ from oslo_log import log as logging
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import provenance
+from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.common import roster
+from nova_servicegroup.drivers.common import sessions
 from nova_servicegroup import escaping
+from nova_servicegroup import exceptions
 from nova_servicegroup import membership
 
 LOG = logging.getLogger(__name__)
@@ -34,6 +39,8 @@ LOG = logging.getLogger(__name__)
 _LINES = 10
 _HOUR = 3600.0
 _NAMED = 10
+#: So many members are asked at once where they run.
+_ASKED = 100
 
 
 @dataclasses.dataclass
@@ -176,3 +183,52 @@ class Duplicates:
 def _incarnation(member_id: bytes, found: Any) -> base.Incarnation:
     name = member_id.decode('ascii')
     return provenance.incarnation(name, naming.joined(member_id), found)
+
+
+class Origins:
+    """Asks where members run, beside the reading; one question at a time.
+
+    :param wait: seconds, at most, for each question
+    """
+
+    def __init__(
+        self, doubles: Duplicates, lent: sessions.Sessions, wait: float
+    ) -> None:
+        self.duplicates = doubles
+        self._sessions = lent
+        self._wait = wait
+        self._asking = threading.Lock()
+
+    def learn(self, detailed: base.Detailed) -> None:
+        """Ask about many; of doubled hosts, if none is named."""
+        with self._asking, contextlib.suppress(exceptions.BackendError):
+            unknown = self.duplicates.unknown(detailed)
+            last = len(unknown) if detailed else _ASKED
+            for start in range(0, min(len(unknown), last), _ASKED):
+                deadline = requests.Deadline(self._wait)
+                with self._sessions.lend(deadline) as session:
+                    self._ask(session, unknown[start : start + _ASKED])
+
+    def look(self, session: sessions.Session) -> None:
+        """Ask about one member that is doubled, unless others are asked."""
+        if not session.deadline.left() or not self._asking.acquire(
+            blocking=False
+        ):
+            return
+        try:
+            doubtful = self.duplicates.doubtful()
+            if doubtful:
+                beside = session.beside(self._sessions.request)
+                self._ask(beside, doubtful[:1])
+        except exceptions.BackendTimeout as error:
+            LOG.debug('A member has not said where it runs: %s', error)
+        finally:
+            self._asking.release()
+
+    def _ask(self, session: sessions.Session, ids: list[bytes]) -> None:
+        """Ask about some members at once.
+
+        One that has just left, or whose data is foreign, has no origin.
+        """
+        for member_id, found in session.said(ids).items():
+            self.duplicates.tell(member_id, found)

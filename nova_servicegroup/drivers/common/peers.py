@@ -19,10 +19,7 @@ has published.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-import contextlib
 import dataclasses
-import functools
 from importlib import metadata
 import time
 from typing import Any, NoReturn
@@ -35,13 +32,15 @@ from nova_servicegroup.drivers.common import connections
 from nova_servicegroup.drivers.common import decoding
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import requests
+from nova_servicegroup.drivers.common import sessions
+from nova_servicegroup.drivers.common import starting
 from nova_servicegroup import exceptions
 
 coordination = requests.try_import('tooz.coordination')
 
 #: What other backends of tooz take, at the least (seconds).
-_OTHER_TTL = 10
-MAX_BACKOFF = 5.0
+_URL_TTL = 10
+_URL_LIMITS = connections.Limits(2.5 * _URL_TTL, 5.0)
 #: So many others there may be. Each is asked what it has published.
 _MOST = 100
 
@@ -86,16 +85,12 @@ class PeerGroup:
         group: str,
         expiry: float,
         wait: float,
-        *,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.backend = connection.backend
         self.expiry = expiry
         self._connection = connection
-        self._group = naming.escape(group).encode('ascii')
+        self._sessions = sessions.Sessions(connection, group)
         self._wait = min(wait, expiry / 4)
-        self._clock = clock
-        self._request = requests.Request(connection.backend, clock=clock)
         self._joined: tuple[bytes, float] | None = None
 
     def meet(self) -> Peers:
@@ -103,23 +98,26 @@ class PeerGroup:
 
         :raises BackendError: it is not, or that cannot be told
         """
-        deadline = requests.Deadline(self._wait)
-        with self._connection.use(deadline) as (coordinator, me):
-            session = _Session(
-                coordinator, self._group, self._request, deadline
-            )
+        with self._sessions.lend(requests.Deadline(self._wait)) as session:
+            me = session.member_id
             if not self._has_joined(me):
-                session.join()
-            _beat(coordinator)
-            ids = session.members()
+                session.create()
+                # Not collected: tooz would hang on stopping what has joined.
+                session.join({}, collect=False)
+            _beat(session.coordinator)
+            ids = _members(session)
             if me not in ids:
                 self._forget()
             if not self._has_joined(me):
-                self._joined = me, self._clock()
+                self._joined = me, time.monotonic()
             self._check(len(ids) - 1)
-            others = session.published(ids - {me})
+            others = {
+                each: said.get('published') if isinstance(said, dict) else None
+                for each, said in session.said(ids - {me}).items()
+            }
         assert self._joined is not None  # noqa: S101
-        return Peers(me, self._joined[1], others, self._request.asked_at)
+        asked_at = self._sessions.request.asked_at
+        return Peers(me, self._joined[1], others, asked_at)
 
     def publish(self, value: bytes) -> float:
         """Let the others see a value.
@@ -128,21 +126,22 @@ class PeerGroup:
             ago: when the backend was asked, by the monotonic clock
         :raises BackendError: it is none any more, or that cannot be told
         """
-        deadline = requests.Deadline(self._wait)
-        with self._connection.use(deadline) as (coordinator, me):
-            if not self._has_joined(me):
+        with self._sessions.lend(requests.Deadline(self._wait)) as session:
+            if not self._has_joined(session.member_id):
                 self._forget()
-            session = _Session(
-                coordinator, self._group, self._request, deadline
-            )
             try:
-                session.publish(value)
+                session.ask(
+                    'publish',
+                    session.coordinator.update_capabilities,
+                    session.group,
+                    {'published': value},
+                )
             except (
                 coordination.MemberNotJoined,
                 coordination.GroupNotCreated,
             ):
                 self._forget()
-        return self._request.asked_at
+        return self._sessions.request.asked_at
 
     def close(self, wait: float) -> None:
         """Leave, waiting at most so many seconds."""
@@ -168,76 +167,27 @@ class PeerGroup:
         raise exceptions.BackendError(self.backend, 'the membership is gone')
 
 
-class _Session:
-    """What a coordinator is asked about one group, before a deadline.
+def _beat(coordinator: Any) -> None:
+    """Renew a membership that expires without; ZooKeeper's does not."""
+    steady = coordination.Characteristics.NON_TIMEOUT_BASED
+    if steady not in coordinator.CHARACTERISTICS:
+        coordinator.heartbeat()
 
-    Each method raises BackendTimeout where no answer comes in time, and the
-    errors of tooz.
-    """
 
-    def __init__(
-        self,
-        coordinator: Any,
-        group: bytes,
-        request: requests.Request,
-        deadline: requests.Deadline,
-    ) -> None:
-        self._coordinator = coordinator
-        self._group = group
-        self._request = request
-        self._deadline = deadline
+def _age(member_id: bytes) -> tuple[float, bytes]:
+    """Return what sorts members by the time at which they joined."""
+    return naming.joined(member_id) or 0.0, member_id
 
-    def join(self) -> None:
-        """Join the group, which need not be there."""
-        with contextlib.suppress(coordination.GroupAlreadyExist):
-            self._ask(
-                'create', lambda: self._coordinator.create_group(self._group)
-            )
-        # Not collected: tooz would hang on stopping what has joined.
-        self._ask(
-            'join',
-            lambda: self._coordinator.join_group(self._group, {}),
-            collect=False,
+
+def _members(session: sessions.Session) -> set[bytes]:
+    """Return those whose age can be told; others are none of ours."""
+    try:
+        found = session.ask(
+            'members', session.coordinator.get_members, session.group
         )
-
-    def members(self) -> set[bytes]:
-        """Return those whose age can be told; others are none of ours."""
-        try:
-            found = self._ask(
-                'members', lambda: self._coordinator.get_members(self._group)
-            )
-        except coordination.GroupNotCreated:
-            return set()
-        return {each for each in found if naming.joined(each) is not None}
-
-    def publish(self, value: bytes) -> None:
-        """Let the others see a value."""
-        said = {'published': value}
-        self._ask(
-            'publish',
-            lambda: self._coordinator.update_capabilities(self._group, said),
-        )
-
-    def published(self, ids: set[bytes]) -> dict[bytes, Any]:
-        """Return what others have published; None: nothing."""
-        get = functools.partial(
-            self._coordinator.get_member_capabilities, self._group
-        )
-        found = self._ask(
-            f'what {len(ids)} others have published, {hash(frozenset(ids))}',
-            lambda: requests.Answers({each: get(each) for each in ids}),
-        )
-        return {
-            each: said.get('published') if isinstance(said, dict) else None
-            for each, said in found.items()
-        }
-
-    def _ask(
-        self, name: str, issue: Callable[[], Any], collect: bool = True
-    ) -> Any:
-        return self._request.ask(
-            self._coordinator, name, issue, self._deadline, collect
-        )
+    except coordination.GroupNotCreated:
+        return set()
+    return {each for each in found if naming.joined(each) is not None}
 
 
 def by_url(conf: cfg.ConfigOpts, url: str, group: str, host: str) -> PeerGroup:
@@ -249,64 +199,50 @@ def by_url(conf: cfg.ConfigOpts, url: str, group: str, host: str) -> PeerGroup:
     :raises LibraryMissing: tooz, or the backend's client, is not installed
     :raises LibraryUnusable: it is, and cannot be imported
     """
-    wait = float(conf.servicegroup.read_timeout)
-    return PeerGroup(_by_url(url, host), group, _OTHER_TTL, wait)
-
-
-def _by_url(url: str, host: str) -> connections.Connection:
     requests.require('monitor', 'tooz', 'zk')
-    parts = urllib.parse.urlsplit(url)
-    known = sorted(metadata.entry_points(group='tooz.backends').names)
-    if parts.scheme not in known:
-        raise exceptions.ConfigurationError(
-            '[servicegroup_monitor] backend_url',
-            None,
-            f'a URL of tooz that begins with one of {", ".join(known)}',
-        )
-    place = parts.hostname or parts.path.rpartition('@')[2]
-    # Only the monitor comes here, which is a program of our own.
-    decoding.guard_tooz()
-    return connections.Connection(
-        f'{parts.scheme}://{place}',
-        connections.HostFactory(
-            host, functools.partial(_new_coordinator, url)
-        ),
-        connections.Limits(2.5 * _OTHER_TTL, MAX_BACKOFF),
+    connection = connections.Connection(_Url(url), host, _URL_LIMITS)
+    wait = float(conf.servicegroup.read_timeout)
+    return PeerGroup(connection, group, _URL_TTL, wait)
+
+
+class _Url(starting.Factory):
+    """Makes the coordinators of a URL, in a program of our own."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._parts = parts = urllib.parse.urlsplit(url)
+        known = sorted(metadata.entry_points(group='tooz.backends').names)
+        if parts.scheme not in known:
+            raise _refused(
+                f'a URL of tooz that begins with one of {", ".join(known)}'
+            )
+        place = parts.hostname or parts.path.rpartition('@')[2]
+        self.backend = f'{parts.scheme}://{place}'
+        decoding.guard_tooz()
+
+    def make(self, member_id: bytes) -> Any:
+        """See starting.Factory.
+
+        :raises ConfigurationError: TLS is wanted, and tooz does not do it
+        """
+        made = coordination.get_coordinator(self._url, member_id)
+        if self._parts.scheme.startswith('etcd3+'):
+            # tooz says that a membership needs no heartbeats. Its lease does.
+            made.CHARACTERISTICS = ()
+        said = dict(urllib.parse.parse_qsl(self._parts.query))
+        if (
+            self._parts.scheme == 'memcached'
+            and strutils.bool_from_string(said.get('use_ssl'))
+            and getattr(made, 'ssl_context', None) is None
+        ):
+            raise _refused(
+                'memcached without use_ssl, or tooz 7.0 or later: pip install '
+                'nova-servicegroup[mc-tls]'
+            )
+        return made
+
+
+def _refused(accepted: str) -> exceptions.ConfigurationError:
+    return exceptions.ConfigurationError(
+        '[servicegroup_monitor] backend_url', None, accepted
     )
-
-
-def _new_coordinator(url: str, member_id: bytes) -> Any:
-    """Return a coordinator that has not been started.
-
-    :raises ConfigurationError: TLS is wanted, and tooz does not do it
-    """
-    made = coordination.get_coordinator(url, member_id)
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme.startswith('etcd3+'):
-        # tooz says that a membership needs no heartbeats. Its lease does.
-        made.CHARACTERISTICS = ()
-    wanted = dict(urllib.parse.parse_qsl(parts.query)).get('use_ssl')
-    if (
-        parts.scheme == 'memcached'
-        and strutils.bool_from_string(wanted)
-        and getattr(made, 'ssl_context', None) is None
-    ):
-        raise exceptions.ConfigurationError(
-            '[servicegroup_monitor] backend_url',
-            None,
-            'memcached without use_ssl, or tooz 7.0 or later: pip install '
-            'nova-servicegroup[mc-tls]',
-        )
-    return made
-
-
-def _beat(coordinator: Any) -> None:
-    """Renew a membership that expires without; ZooKeeper's does not."""
-    steady = coordination.Characteristics.NON_TIMEOUT_BASED
-    if steady not in coordinator.CHARACTERISTICS:
-        coordinator.heartbeat()
-
-
-def _age(member_id: bytes) -> tuple[float, bytes]:
-    """Return what sorts members by the time at which they joined."""
-    return naming.joined(member_id) or 0.0, member_id

@@ -13,15 +13,12 @@
 """Registers a member through a connection of its own."""
 
 import abc
-from collections.abc import Callable
-import functools
-from typing import Any, Protocol
+from typing import Any
 
-from oslo_config import cfg
-
-from nova_servicegroup.drivers.common import connections
-from nova_servicegroup.drivers.common import naming
+from nova_servicegroup.drivers.common import provenance
 from nova_servicegroup.drivers.common import requests
+from nova_servicegroup.drivers.common import sessions
+from nova_servicegroup.drivers.common import settings as common_settings
 from nova_servicegroup import reporter
 from nova_servicegroup import services
 
@@ -29,67 +26,51 @@ from nova_servicegroup import services
 _RETRY_INTERVAL = 0.5
 
 
-class Ask(Protocol):
-    """Asks the coordinator, as requests.Request does, until a deadline."""
-
-    def __call__(
-        self, name: str, issue: Callable[[], Any], collect: bool = True
-    ) -> Any:
-        """See requests.Request."""
-
-
 class Registration(abc.ABC):
-    """One member of one group, for as long as its service runs.
-
-    :param driver: its name, for the log
-    :param expiry: a member that is silent for so long may be gone (seconds)
-    """
+    """One member of one group, for as long as its service runs."""
 
     def __init__(
-        self,
-        conf: cfg.ConfigOpts,
-        driver: str,
-        connection: connections.Connection,
-        host: str,
-        group: str,
-        expiry: float,
+        self, settings: common_settings.Settings, host: str, group: str
     ) -> None:
-        self._leave_on_stop = conf.servicegroup.leave_on_stop
-        self._group = naming.escape(group).encode('ascii')
-        self._connection = connection
-        self._request = requests.Request(connection.backend)
-        self._wait = float(conf.servicegroup.read_timeout)
-        self._longest = expiry / 3
-        self._reads = conf.servicegroup_driver
-        name = f'Member {host} of group {group} ({driver})'
-        self.reporter = reporter.Reporter(name, self._beat, self._leave)
+        self._settings = settings
+        self._connection = settings.member_connection(host)
+        self._sessions = sessions.Sessions(self._connection, group)
+        self._wait = float(settings.conf.servicegroup.read_timeout)
+        self.reporter = reporter.Reporter(
+            f'Member {host} of group {group} ({settings.driver})',
+            self._beat,
+            self._leave,
+        )
 
     def start(self, service: services.Service) -> None:
         """Join, as far as it is possible at once, and go on beating."""
-        interval = min(float(service.report_interval), self._longest)
+        interval = min(service.report_interval, self._settings.expiry / 3)
         self._wait = min(self._wait, interval / 2)
         self.reporter.run()
         self.reporter.start(
-            service, interval, self._leave_on_stop, _RETRY_INTERVAL
+            service,
+            interval,
+            self._settings.conf.servicegroup.leave_on_stop,
+            _RETRY_INTERVAL,
         )
 
     def stop(self) -> None:
         """Leave the group."""
         self.reporter.stop()
 
+    def _said(self) -> dict[str, Any]:
+        """Return what the member says of itself."""
+        return provenance.origin(self._settings.conf.servicegroup_driver)
+
     def _leave(self) -> None:
         self._connection.close(wait=1.0)
 
     def _beat(self) -> None:
-        deadline = requests.Deadline(self._wait)
-        with self._connection.use(deadline) as connected:
-            ask = functools.partial(
-                self._request.ask, connected.coordinator, deadline=deadline
-            )
-            self._keep(connected, ask)
+        with self._sessions.lend(requests.Deadline(self._wait)) as session:
+            self._keep(session)
 
     @abc.abstractmethod
-    def _keep(self, connected: connections.Connected, ask: Ask) -> None:
+    def _keep(self, session: sessions.Session) -> None:
         """Verify the membership, and restore it where it is gone.
 
         :raises BackendError: it could not be restored

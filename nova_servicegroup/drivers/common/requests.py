@@ -26,24 +26,10 @@ from oslo_log import log as logging
 
 from nova_servicegroup import escaping
 from nova_servicegroup import exceptions
-from nova_servicegroup import process
 
 LOG = logging.getLogger(__name__)
 
 _POLL = 0.005
-
-
-#: What is used of tooz with a client library.
-_MODULES = {
-    'etcd3gw': ('tooz.coordination', 'tooz.drivers.etcd3gw'),
-    'kazoo': ('tooz.coordination', 'tooz.drivers.zookeeper'),
-    'pymemcache': (
-        'tooz.coordination',
-        'tooz.drivers.memcached',
-        'pymemcache.exceptions',
-    ),
-    'redis': ('tooz.coordination', 'tooz.drivers.redis', 'redis.sentinel'),
-}
 
 
 def try_import(name: str) -> Any:
@@ -58,28 +44,21 @@ def try_import(name: str) -> Any:
         return None
 
 
-def require(driver: str, library: str, extra: str) -> None:
+def require(driver: str, library: str, extra: str, *modules: str) -> None:
     """Check that tooz and a client library are there and can be used.
 
+    :param modules: of them that are used
     :raises LibraryMissing: one is not installed
     :raises LibraryUnusable: one is, and cannot be imported
     """
     for name in ('tooz', library):
         if importlib.util.find_spec(name) is None:
             raise exceptions.LibraryMissing(driver, name, extra)
-    for name in _MODULES.get(library, ('tooz.coordination',)):
+    for name in ('tooz.coordination', *modules):
         try:
             importlib.import_module(name)
         except Exception as error:
             raise exceptions.LibraryUnusable(driver, name, error) from error
-
-
-def max_idle(session_timeout: float) -> float:
-    """Return the seconds after which an unused session may have expired.
-
-    Nobody renews it where green threads stand still between requests.
-    """
-    return session_timeout / 2 if process.handler() == 'eventlet' else math.inf
 
 
 @contextlib.contextmanager
@@ -163,7 +142,7 @@ class Request:
     def __init__(
         self, backend: str, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._backend = backend
+        self.backend = backend
         self._clock = clock
         self._asked: tuple[Any, str] = (None, '')
         self.asked_at = -math.inf
@@ -219,7 +198,7 @@ class Request:
         while not self._pending.done():
             if not deadline.left():
                 raise exceptions.BackendTimeout(
-                    self._backend, f'no answer yet: {self._asked[1]}'
+                    self.backend, f'no answer yet: {self._asked[1]}'
                 )
             time.sleep(pause)
             pause = min(pause * 1.5, _POLL)

@@ -13,77 +13,73 @@
 """Reads groups whose backend tells all member ids at once."""
 
 import abc
+from collections.abc import Set
 import time
 
-from oslo_config import cfg
-
 from nova_servicegroup.drivers import base
-from nova_servicegroup.drivers.common import connections
 from nova_servicegroup.drivers.common import coordinated
 from nova_servicegroup.drivers.common import duplicates
-from nova_servicegroup.drivers.common import naming
-from nova_servicegroup.drivers.common import origins
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.common import roster
+from nova_servicegroup.drivers.common import sessions
+from nova_servicegroup.drivers.common import settings as common_settings
 from nova_servicegroup import evidence
 from nova_servicegroup import exceptions
-from nova_servicegroup import pace
 
 #: Seconds between two questions when the first was answered by an error.
 _RETRY = 0.05
 
 
-class Backend(abc.ABC):
-    """The reading side of one process: one connection, all groups."""
+class Backend:
+    """The reading side of one process: one connection, all groups.
 
-    def __init__(
-        self, conf: cfg.ConfigOpts, connection: connections.Connection
-    ) -> None:
-        self._connection = connection
-        self._patience = base.make_patience(conf)
-
-    @abc.abstractmethod
-    def reader(self, group: str) -> 'RosterReader':
-        """Return a new reader of a group."""
-
-    @abc.abstractmethod
-    def check(self) -> str:
-        """Ask the servers once; see base.Driver."""
-
-    def close(self) -> None:
-        """See base.Driver."""
-        self._connection.close(wait=1.0)
-
-
-class RosterReader(coordinated.GroupReader):
-    """Reads one group through a connection that all groups share.
-
-    :param driver: its name, for the log
-    :param settle_time: see membership.Membership
-    :param patience: see base.observe
+    :param reader: of the driver
     """
 
     def __init__(
         self,
-        conf: cfg.ConfigOpts,
-        driver: str,
-        connection: connections.Connection,
-        group: str,
-        settle_time: float,
-        patience: pace.Patience,
+        settings: common_settings.Settings,
+        reader: type['RosterReader'],
     ) -> None:
-        name = f'Group {group} ({driver})'
-        super().__init__(conf, name, settle_time, patience)
+        self.settings = settings
+        self.connection = settings.reader_connection()
+        self.patience = base.make_patience(settings.conf)
+        self._reader = reader
+
+    def reader(self, group: str) -> 'RosterReader':
+        """Return a new reader of a group."""
+        return self._reader(self, group)
+
+    def check(self) -> str:
+        """Ask the servers once; see base.Driver."""
+        deadline = requests.Deadline(self.settings.expiry + 1.0)
+        lent = sessions.Sessions(self.connection, '')
+        with lent.lend(deadline) as session:
+            groups = session.ask('groups', session.coordinator.get_groups)
+        more = f'; {len(groups)} groups' if groups else ''
+        return f'{self.settings.backend} answers{more}.'
+
+    def close(self) -> None:
+        """See base.Driver."""
+        self.connection.close(wait=1.0)
+
+
+class RosterReader(coordinated.GroupReader):
+    """Reads one group through the connection that all groups share."""
+
+    def __init__(self, backend: Backend, group: str) -> None:
+        settings = backend.settings
+        name = f'Group {group} ({settings.driver})'
+        super().__init__(
+            settings.conf, name, settings.settle_time, backend.patience
+        )
         self._name = group
-        self._group = naming.escape(group).encode('ascii')
-        self._connection = connection
-        self._request = requests.Request(connection.backend)
+        self._sessions = sessions.Sessions(backend.connection, group)
         self._roster = roster.Roster(group)
-        self._origins = origins.Origins(
-            self._group,
-            connection,
-            duplicates.Duplicates(group, self._roster, settle_time),
-            conf.servicegroup.read_timeout,
+        self._origins = duplicates.Origins(
+            duplicates.Duplicates(group, self._roster, settings.settle_time),
+            sessions.Sessions(backend.connection, group),
+            settings.conf.servicegroup.read_timeout,
         )
 
     def name(self, host: str) -> str:
@@ -104,8 +100,8 @@ class RosterReader(coordinated.GroupReader):
         first: exceptions.BackendError | None = None
         while True:
             try:
-                with self._connection.use(deadline) as connected:
-                    return self._read(connected, deadline)
+                with self._sessions.lend(deadline) as session:
+                    return self._read(session)
             except exceptions.BackendTimeout as error:
                 raise first or error from None
             except exceptions.BackendError as error:
@@ -117,10 +113,23 @@ class RosterReader(coordinated.GroupReader):
             time.sleep(_RETRY)
 
     @abc.abstractmethod
-    def _read(
-        self, connected: connections.Connected, deadline: requests.Deadline
-    ) -> evidence.Reading:
+    def _read(self, session: sessions.Session) -> evidence.Reading:
         """Ask for the members once.
 
         :raises tooz.ToozError: the answer
         """
+
+    def _emptied(self, ids: Set[bytes]) -> evidence.Reading:
+        """Return what ids are worth after the group was emptied."""
+        present = self._roster.take(ids)
+        return evidence.Reading(present, evidence.EMPTIED, complete=False)
+
+    def _whole(
+        self, session: sessions.Session, ids: Set[bytes]
+    ) -> evidence.Reading:
+        """Return what the ids of all members are worth."""
+        present = self._roster.take(ids)
+        self._origins.look(session)
+        if self._roster.rejoined:
+            return evidence.Reading(present, evidence.REJOINED, complete=False)
+        return evidence.Reading(present)

@@ -12,127 +12,100 @@
 
 """What the options say about etcd servers."""
 
-import ssl
-from typing import Any, NamedTuple
+from __future__ import annotations
+
+from typing import Any
 import urllib.parse
 
 from oslo_config import cfg
 
 from nova_servicegroup.drivers.common import addresses
-from nova_servicegroup.drivers.common import coordination_url
-from nova_servicegroup import exceptions
+from nova_servicegroup.drivers.common import settings
+from nova_servicegroup.drivers.common import tls
+from nova_servicegroup.drivers.etcd import coordinator
+from nova_servicegroup.drivers.etcd import gateway
 
 _PORT = 2379
 _UNUSED = ('use_tls', 'ca_file', 'cert_file', 'key_file')
 
 
-class Place(NamedTuple):
-    """Where the servers are, and how they are reached. None: not set."""
-
-    servers: list[str]
-    secure: bool
-    ca_file: str | None
-    cert_file: str | None
-    key_file: str | None
-    username: str | None
-    password: str | None
-
-
-class Settings:
+class Settings(settings.Settings):
     """What the options say about servers.
 
-    :ivar servers: each as host:port
-    :ivar wait: seconds that several questions may take, one after the other
+    A coordinator that fails goes on to the next server by itself, and gets a
+    lease when it can, so it need not be replaced.
+
     :raises ConfigurationError: an option cannot be used
     """
 
+    driver = backend_name = 'etcd'
+
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        self.conf = conf
-        self.place = _own_place(conf) or _shared_place(conf)
-        self.servers = self.place.servers
-        self.ttl: int = conf.etcd.ttl
-        self.namespace: str = conf.etcd.namespace
+        self.place = place = _own_place(conf) or _shared_place(conf)
+        super().__init__(conf, place.servers, conf.etcd.ttl)
+        addresses.check_credentials('etcd', place.username, place.password)
+        if place.secure:
+            tls.context('etcd', place.files)
+        # tooz knows no namespaces of etcd's.
+        self.peer_prefix = f'{conf.etcd.namespace}:'
+        # Seconds that several questions may take, one after the other.
         self.wait = min(
-            float(conf.servicegroup.read_timeout), max(1.0, self.ttl / 6)
+            float(conf.servicegroup.read_timeout), max(1.0, self.expiry / 6)
         )
-        _check(self.place)
 
     @property
-    def backend(self) -> str:
-        """What to call the servers in errors."""
-        return f'etcd {",".join(self.servers)}'
+    def found_within(self) -> float:
+        """See base.Driver.
 
-    @property
-    def url(self) -> str:
-        """The URL of tooz; it takes one server, and no credentials."""
-        secure = 's' if self.place.secure else ''
-        return f'etcd3+http{secure}://{self.servers[0]}'
+        etcd looks twice in a second, and a leader may take as long.
+        """
+        return self.expiry + 1.0
+
+    def make(self, member_id: bytes) -> Any:
+        """See starting.Factory."""
+        return coordinator.Coordinator(self, member_id)
+
+    def for_peers(self) -> _Peers:
+        """See settings.Settings."""
+        return _Peers(self.conf)
 
 
-def _own_place(conf: cfg.ConfigOpts) -> Place | None:
+class _Peers(Settings):
+    """Makes tooz's own coordinators."""
+
+    def make(self, member_id: bytes) -> Any:
+        """See starting.Factory."""
+        return coordinator.for_peer(self, member_id)
+
+
+def _own_place(conf: cfg.ConfigOpts) -> gateway.Place | None:
     group = conf.etcd
     servers = addresses.parse('[etcd] address', group.address, _PORT)
-    return (
-        Place(
-            servers,
-            group.use_tls,
-            group.ca_file,
-            group.cert_file,
-            group.key_file,
-            group.username,
-            group.password,
-        )
-        if servers
-        else None
+    if not servers:
+        return None
+    return gateway.Place(
+        servers,
+        group.use_tls,
+        tls.files(group),
+        group.username,
+        group.password,
     )
 
 
-def _shared_place(conf: cfg.ConfigOpts) -> Place:
+def _shared_place(conf: cfg.ConfigOpts) -> gateway.Place:
     """Return what other services of OpenStack use, if that is etcd.
 
     Its timeouts are for others: 60 s is more than a lease lasts.
     """
-    parts = coordination_url.parts(conf)
-    if parts.scheme not in ('etcd3+http', 'etcd3+https'):
-        raise exceptions.ConfigurationError(
-            '[etcd] address',
-            conf.etcd.address,
-            'host:port of each etcd server, separated by commas; where it is '
-            f'unset, {coordination_url.OPTION} must begin with etcd3+http:// '
-            'or etcd3+https://',
-        )
-    coordination_url.check_unused(conf, 'etcd', _UNUSED)
-    user, _, place = parts.netloc.rpartition('@')
+    schemes = 'etcd3+http', 'etcd3+https'
+    parts = addresses.backend_url(conf, 'etcd', schemes, _UNUSED)
+    user, _, hosts = parts.netloc.rpartition('@')
     name, _, password = map(urllib.parse.unquote, user.partition(':'))
     said: dict[str, Any] = dict(urllib.parse.parse_qsl(parts.query))
-    return Place(
-        coordination_url.servers([place or 'localhost'], _PORT),
+    return gateway.Place(
+        addresses.of_backend_url([hosts or 'localhost'], _PORT),
         parts.scheme == 'etcd3+https',
-        said.get('ca_cert'),
-        said.get('cert_cert'),
-        said.get('cert_key'),
+        tls.Files(*map(said.get, ('ca_cert', 'cert_cert', 'cert_key'))),
         conf.etcd.username or name or None,
         conf.etcd.password or password or None,
     )
-
-
-def _check(place: Place) -> None:
-    """Refuse what would trip when a member connects."""
-    if bool(place.username) != bool(place.password):
-        raise exceptions.ConfigurationError(
-            '[etcd] username', place.username, 'username and password, or none'
-        )
-    if not place.secure:
-        return
-    try:
-        context = ssl.create_default_context(cafile=place.ca_file)
-        if place.cert_file:
-            context.load_cert_chain(place.cert_file, place.key_file)
-    except (OSError, ValueError) as error:
-        raise exceptions.ConfigurationError(
-            '[etcd] ca_file, cert_file, key_file',
-            ', '.join(filter(None, place[2:5])),
-            'PEM files that the user of this process may read, and a key '
-            'without a password that belongs to the certificate '
-            f'({exceptions.first_line(error)})',
-        ) from error

@@ -12,21 +12,21 @@
 
 """tooz's coordinator for etcd, and what it lacks."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from concurrent import futures
 import contextlib
-import functools
-import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nova_servicegroup.drivers.common import connections
 from nova_servicegroup.drivers.common import decoding
 from nova_servicegroup.drivers.common import naming
-from nova_servicegroup.drivers.common import provenance
 from nova_servicegroup.drivers.common import requests
-from nova_servicegroup.drivers.etcd import configuration
 from nova_servicegroup.drivers.etcd import gateway
 from nova_servicegroup.drivers.etcd import members
+
+if TYPE_CHECKING:
+    from nova_servicegroup.drivers.etcd import configuration
 
 coordination = requests.try_import('tooz.coordination')
 tooz_utils = requests.try_import('tooz.utils')
@@ -42,8 +42,8 @@ class Coordinator:
         self, settings: configuration.Settings, member_id: bytes
     ) -> None:
         self._settings = settings
-        self._session = gateway.Session(settings)
-        self._tooz = _tooz(settings, self._session, member_id)
+        self._gateway = _gateway(settings)
+        self._tooz = _tooz(settings, self._gateway, member_id)
         self._member_id = member_id
         self._lease: int | None = None
         # That of tooz takes a second to stop.
@@ -61,32 +61,38 @@ class Coordinator:
             with contextlib.suppress(Exception):
                 self._submit(lease.revoke).get()
         self._thread.shutdown(wait=False)
-        self._session.close()
+        self._gateway.close()
         self._tooz.stop()
 
-    def renew(self, group: bytes) -> Any:
-        """Renew the lease, and the membership where it is gone."""
-        return self._submit(functools.partial(self._renew, group))
+    def renew(self, group: bytes, said: dict[str, Any]) -> Any:
+        """Renew the lease, and the membership where it is gone.
+
+        :param said: what the member says of itself
+        """
+        return self._submit(self._renew, group, said)
 
     def read(self, group: members.Group) -> Any:
         """Read a group; see members.State."""
-        return self._submit(functools.partial(group.read, self._tooz.client))
+        return self._submit(group.read, self._tooz.client)
+
+    def get_groups(self) -> Any:
+        """Ask whether etcd answers; the result is empty."""
+        return self._submit(self._tooz.client.get, b'\0')
 
     def get_member_capabilities(self, group: bytes, member: bytes) -> Any:
         """Read what a member says of itself."""
-        return self._submit(functools.partial(self._said, group, member))
+        return self._submit(self._said, group, member)
 
-    def _renew(self, group: bytes) -> None:
+    def _renew(self, group: bytes, said: dict[str, Any]) -> None:
         self._tooz.heartbeat()
         lease = self._tooz._membership_lease.id
         if self._lease not in (None, lease):
             # Who reads must see that it was gone.
             self._member_id = naming.member_id(naming.host_of(self._member_id))
         self._lease = lease
-        said = provenance.origin(self._settings.conf.servicegroup_driver)
         self._tooz.client.transaction(
             members.joining(
-                members.key(self._settings.namespace, group),
+                self._key(group),
                 self._member_id,
                 lease,
                 tooz_utils.dumps(said),
@@ -94,68 +100,49 @@ class Coordinator:
         )
 
     def _said(self, group: bytes, member: bytes) -> Any:
-        key = members.key(self._settings.namespace, group)
-        found = self._tooz.client.get(key + member)
+        found = self._tooz.client.get(self._key(group) + member)
         return decoding.decode_or_none(found[0]) if found else None
 
-    def _submit(self, call: Callable[[], Any]) -> Any:
+    def _key(self, group: bytes) -> bytes:
+        return members.key(self._settings.conf.etcd.namespace, group)
+
+    def _submit(self, call: Callable[..., Any], *args: Any) -> Any:
         deadline = requests.Deadline(self._settings.wait)
 
         def bounded() -> Any:
-            self._session.deadline = deadline
-            return call()
+            self._gateway.deadline = deadline
+            return call(*args)
 
         return coordination.CoordinatorResult(self._thread.submit(bounded))
 
 
-def connection(
-    settings: configuration.Settings, host: str
-) -> connections.Connection:
-    """Return a connection whose coordinators get member ids of a host."""
-    return _connection(settings, host, Coordinator)
+def for_peer(settings: configuration.Settings, member_id: bytes) -> Any:
+    """Return tooz's own, for programs of our own."""
+    decoding.guard_tooz()
+    made = _tooz(settings, _gateway(settings), member_id)
+    # tooz says that a membership needs no heartbeats. Its lease does.
+    made.CHARACTERISTICS = ()
+    return made
 
 
-def peer_connection(
-    settings: configuration.Settings, host: str
-) -> connections.Connection:
-    """Return one of which the coordinators are tooz's own."""
-
-    def make(settings: configuration.Settings, member_id: bytes) -> Any:
-        decoding.guard_tooz()
-        made = _tooz(settings, gateway.Session(settings), member_id)
-        # tooz says that a membership needs no heartbeats. Its lease does.
-        made.CHARACTERISTICS = ()
-        return made
-
-    return _connection(settings, host, make)
-
-
-def _connection(
-    settings: configuration.Settings,
-    host: str,
-    make: Callable[[configuration.Settings, bytes], Any],
-) -> connections.Connection:
-    # One that fails goes on to the next server by itself, and gets a lease
-    # when it can, so it need not be replaced.
-    return connections.Connection(
-        settings.backend,
-        connections.HostFactory(host, functools.partial(make, settings)),
-        connections.Limits(math.inf, settings.ttl / 4),
-    )
+def _gateway(settings: configuration.Settings) -> gateway.Gateway:
+    return gateway.Gateway(settings.place, settings.wait)
 
 
 def _tooz(
     settings: configuration.Settings,
-    session: gateway.Session,
+    posting: gateway.Gateway,
     member_id: bytes,
 ) -> Any:
+    """Return a coordinator; its URL takes one server, and no credentials."""
+    scheme = 'https' if settings.place.secure else 'http'
     made = coordination.get_coordinator(
-        settings.url,
+        f'etcd3+{scheme}://{settings.addresses[0]}',
         member_id,
         api_version='v3',
-        timeout=settings.ttl,
-        membership_timeout=settings.ttl,
-        lock_timeout=settings.ttl,
+        timeout=settings.expiry,
+        membership_timeout=settings.expiry,
+        lock_timeout=settings.expiry,
     )
-    made.client.session = session
+    made.client.session = posting
     return made

@@ -10,20 +10,20 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The etcd driver."""
-
-import functools
+"""The etcd driver, its members, and its readers."""
 
 from oslo_config import cfg
 
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.common import coordinated
-from nova_servicegroup.drivers.common import peers
+from nova_servicegroup.drivers.common import registration
 from nova_servicegroup.drivers.common import requests
+from nova_servicegroup.drivers.common import roster_reader
+from nova_servicegroup.drivers.common import sessions
 from nova_servicegroup.drivers.etcd import configuration
-from nova_servicegroup.drivers.etcd import coordinator
-from nova_servicegroup.drivers.etcd import reading
-from nova_servicegroup.drivers.etcd import registration
+from nova_servicegroup.drivers.etcd import members
+from nova_servicegroup import evidence
+from nova_servicegroup import pace
 
 
 class EtcdDriver(coordinated.CoordinatedDriver):
@@ -51,23 +51,51 @@ class EtcdDriver(coordinated.CoordinatedDriver):
         setting='LimitNOFILE in the unit of etcd',
     )
 
-    def __init__(self, conf: cfg.ConfigOpts) -> None:
-        requests.require('etcd', 'etcd3gw', 'etcd')
-        self._settings = settings = configuration.Settings(conf)
-        super().__init__(
-            conf,
-            functools.partial(registration.Registration, settings),
-            functools.partial(reading.Backend, settings),
-        )
-        self.servers = settings.servers
-        # etcd looks twice in a second, and a leader may take as long.
-        self.found_within = settings.ttl + 1.0
+    _settings: configuration.Settings
 
-    def peer_group(self, name: str, host: str) -> peers.PeerGroup:
-        """See base.Driver."""
-        return peers.PeerGroup(
-            coordinator.peer_connection(self._settings, host),
-            f'{self._settings.namespace}:{name}',
-            self._settings.ttl,
-            float(self.conf.servicegroup.read_timeout),
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        requests.require('etcd', 'etcd3gw', 'etcd', 'tooz.drivers.etcd3gw')
+        super().__init__(conf, configuration.Settings(conf))
+
+    def _register(self, host: str, group: str) -> 'Registration':
+        return Registration(self._settings, host, group)
+
+    def _connect(self) -> roster_reader.Backend:
+        return roster_reader.Backend(self._settings, GroupReader)
+
+
+class Registration(registration.Registration):
+    """A key with a lease, compared at each heartbeat.
+
+    Nothing renews the lease of a service whose timers stand still.
+    """
+
+    def _keep(self, session: sessions.Session) -> None:
+        """See registration.Registration."""
+        renew = session.coordinator.renew
+        session.ask('renew', renew, session.group, self._said())
+
+
+class GroupReader(roster_reader.RosterReader):
+    """Reads one group."""
+
+    def __init__(self, backend: roster_reader.Backend, group: str) -> None:
+        super().__init__(backend, group)
+        namespace = backend.settings.conf.etcd.namespace
+        self._members = members.Group(
+            members.key(namespace, self._sessions.group)
         )
+        self._marker: str | None = None
+
+    def _read(self, session: sessions.Session) -> evidence.Reading:
+        """See RosterReader."""
+        state = session.ask(
+            'read',
+            session.coordinator.read,
+            self._members,
+            max_age=pace.IDLE,
+        )
+        known, self._marker = self._marker, state.marker
+        if state.marker is None or known not in (None, state.marker):
+            return self._emptied(state.ids)
+        return self._whole(session, state.ids)

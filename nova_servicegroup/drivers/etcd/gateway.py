@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import urllib.parse
 
 from nova_servicegroup.drivers.common import requests
-from nova_servicegroup.drivers.etcd import configuration
+from nova_servicegroup.drivers.common import tls
 from nova_servicegroup import escaping
 from nova_servicegroup import exceptions
 
@@ -27,6 +27,20 @@ http = requests.try_import('requests')
 #: Bytes of an answer, at most: a few hundred thousand members.
 _LARGEST = 64 * 1024 * 1024
 _CHUNK = 1024 * 1024
+
+
+class Place(NamedTuple):
+    """Where the servers are, and how they are reached.
+
+    :ivar servers: each as host:port
+    :ivar secure: with TLS
+    """
+
+    servers: list[str]
+    secure: bool
+    files: tls.Files
+    username: str | None
+    password: str | None
 
 
 class Answer(NamedTuple):
@@ -48,28 +62,26 @@ class Answer(NamedTuple):
         return escaping.printable(f'{self.status_code} {text}', 200)
 
 
-class Session:
+class Gateway:
     """Posts to the servers, with a token where there are users.
 
     That of etcd3gw posts to one server, knows no users, takes an answer of
     any size, and proxies and passwords from the environment. A server that
     fails is left for the next one, and this one tried within the deadline.
 
+    :param wait: seconds for all that is posted for one question
     :ivar deadline: for all that is posted from now on; None: each by itself
     """
 
-    def __init__(self, settings: configuration.Settings) -> None:
-        self._settings = settings
-        self._place = place = settings.place
+    def __init__(self, place: Place, wait: float) -> None:
+        self._place = place
+        self._wait = wait
         self._session = http.Session()
         self._session.trust_env = False
-        self._session.verify = place.ca_file or True
-        self._session.cert = (
-            (place.cert_file, place.key_file)
-            if place.key_file
-            else place.cert_file
-        )
-        self._server = random.randrange(len(settings.servers))
+        cert, key = place.files.cert_file, place.files.key_file
+        self._session.verify = place.files.ca_file or True
+        self._session.cert = (cert, key) if key else cert
+        self._server = random.randrange(len(place.servers))
         self._token: str | None = None
         self.deadline: requests.Deadline | None = None
 
@@ -88,15 +100,15 @@ class Session:
         """
         path = urllib.parse.urlsplit(url).path
         body = jsonlib.dumps(json) if data is None else data
-        deadline = self.deadline or requests.Deadline(self._settings.wait)
+        deadline = self.deadline or requests.Deadline(self._wait)
         # One more: a connection of old may have ended meanwhile.
-        tries = len(self._settings.servers) + 1
+        tries = len(self._place.servers) + 1
         while True:
             tries -= 1
             try:
                 return self._post(path, body, deadline, tries)
             except exceptions.BackendUnreachable:
-                self._server = (self._server + 1) % len(self._settings.servers)
+                self._server = (self._server + 1) % len(self._place.servers)
                 if not tries or not deadline.left():
                     raise
             except exceptions.NoAccess:
@@ -133,7 +145,7 @@ class Session:
     def _send(
         self, path: str, body: str, headers: dict[str, str], wait: float
     ) -> Answer:
-        server = self._settings.servers[self._server]
+        server = self._place.servers[self._server]
         name = f'etcd {server}'
         scheme = 'https' if self._place.secure else 'http'
         if wait <= 0:

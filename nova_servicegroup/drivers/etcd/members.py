@@ -135,30 +135,21 @@ def joining(group_key: bytes, member: bytes, lease: int, value: bytes) -> Any:
     :param value: what it says of itself
     """
     group, own = encode(group_key), encode(group_key + member)
+    marker = {'key': group, 'value': encode(uuid.uuid4().hex.encode())}
     no_group = {'key': group, 'target': 'VERSION', 'version': 0}
-    put_group = {'key': group, 'value': encode(uuid.uuid4().hex.encode())}
+    make_group = {
+        'compare': [no_group],
+        'success': [{'request_put': marker}],
+        'failure': [],
+    }
+    join = {'key': own, 'value': encode(value), 'lease': lease}
     return {
         'compare': [
             {'key': own, 'target': 'LEASE', 'lease': lease},
             {**no_group, 'result': 'GREATER'},
         ],
         'success': [],
-        'failure': [
-            {
-                'request_put': {
-                    'key': own,
-                    'value': encode(value),
-                    'lease': lease,
-                }
-            },
-            {
-                'request_txn': {
-                    'compare': [no_group],
-                    'success': [{'request_put': put_group}],
-                    'failure': [],
-                }
-            },
-        ],
+        'failure': [{'request_put': join}, {'request_txn': make_group}],
     }
 
 

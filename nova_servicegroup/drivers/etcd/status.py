@@ -14,7 +14,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 import contextlib
-import copy
 import math
 import time
 from typing import Any, NamedTuple
@@ -75,13 +74,13 @@ def addresses(conf: cfg.ConfigOpts) -> list[str]:
 
     :raises ConfigurationError: an option cannot be used
     """
-    return configuration.Settings(conf).servers
+    return configuration.Settings(conf).addresses
 
 
 def way(conf: cfg.ConfigOpts) -> tuple[str | None, bool, bool]:
     """Return the user, whether there is TLS, and a certificate of ours."""
     place = configuration.Settings(conf).place
-    return place.username, place.secure, bool(place.cert_file)
+    return place.username, place.secure, bool(place.files.cert_file)
 
 
 def words(conf: cfg.ConfigOpts, address: str, wait: float) -> Words:
@@ -91,13 +90,13 @@ def words(conf: cfg.ConfigOpts, address: str, wait: float) -> Words:
     :raises NoAccess: it wants a user, or another password
     :raises BackendError: it does not answer
     """
-    settings = configuration.Settings(conf)
+    place = configuration.Settings(conf).place
     # A token takes the majority.
-    stranger = settings.place._replace(username=None, password=None)
+    stranger = place._replace(username=None, password=None)
     try:
-        return _words(settings, stranger, address, wait)
+        return _words(stranger, address, wait)
     except exceptions.NoAccess:
-        return _words(settings, settings.place, address, wait)
+        return _words(place, address, wait)
 
 
 def serve(conf: cfg.ConfigOpts, address: str, wait: float) -> Served:
@@ -107,9 +106,9 @@ def serve(conf: cfg.ConfigOpts, address: str, wait: float) -> Served:
     :raises NoAccess: it wants a user, or another password
     :raises BackendError: it does not answer, or knows no majority
     """
-    settings = configuration.Settings(conf)
+    place = configuration.Settings(conf).place
     group = {'key': members.encode(_group(conf)), 'count_only': True}
-    with _asking(settings, settings.place, address, wait) as ask:
+    with _asking(place, address, wait) as ask:
         # The first question also connects.
         ask('kv/range', group)
         begun = time.monotonic()
@@ -126,8 +125,8 @@ def join(conf: cfg.ConfigOpts, address: str, wait: float) -> int:
     :returns: the seconds for which a lease lasts
     :raises BackendError: a member cannot join
     """
-    settings = configuration.Settings(conf)
-    with _asking(settings, settings.place, address, wait) as ask:
+    place = configuration.Settings(conf).place
+    with _asking(place, address, wait) as ask:
         granted = ask('lease/grant', {'TTL': conf.etcd.ttl})
         lease = {'ID': granted['ID']}
         try:
@@ -142,22 +141,15 @@ _Ask = Callable[[str, Mapping[str, Any]], Any]
 
 
 @contextlib.contextmanager
-def _asking(
-    settings: configuration.Settings,
-    place: configuration.Place,
-    address: str,
-    wait: float,
-) -> Iterator[_Ask]:
+def _asking(place: gateway.Place, address: str, wait: float) -> Iterator[_Ask]:
     """Lend what asks one server, within some seconds for all questions.
 
     :raises BackendError: whatever the answers lead to
     """
-    alone = copy.copy(settings)
-    alone.place, alone.servers = place, [address]
-    name = f'etcd {address}'
+    alone = gateway.Gateway(place._replace(servers=[address]), wait)
     with (
-        requests.translated(name),
-        contextlib.closing(gateway.Session(alone)) as session,
+        requests.translated(f'etcd {address}'),
+        contextlib.closing(alone) as session,
     ):
         session.deadline = requests.Deadline(wait)
         yield lambda path, question: session.post(
@@ -165,13 +157,8 @@ def _asking(
         ).json()
 
 
-def _words(
-    settings: configuration.Settings,
-    place: configuration.Place,
-    address: str,
-    wait: float,
-) -> Words:
-    with _asking(settings, place, address, wait) as ask:
+def _words(place: gateway.Place, address: str, wait: float) -> Words:
+    with _asking(place, address, wait) as ask:
         said = ask('maintenance/status', {})
         leader = said.get('leader', '0')
         return Words(

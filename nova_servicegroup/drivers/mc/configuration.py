@@ -12,23 +12,30 @@
 
 """What the options say about memcached servers."""
 
+import math
+
 from oslo_config import cfg
 
 from nova_servicegroup.drivers.common import addresses
+from nova_servicegroup.drivers.common import connections
+from nova_servicegroup.drivers.common import peers
 from nova_servicegroup.drivers.common import requests
+from nova_servicegroup.drivers.common import tls
+from nova_servicegroup.drivers.mc import coordinators
 from nova_servicegroup.drivers.mc import keyspace
-from nova_servicegroup.drivers.mc import local_server
 from nova_servicegroup.drivers.mc import storage
 from nova_servicegroup.drivers.mc import tooz_server
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
 
-Server = storage.Server
+#: Seconds after which a peer is gone that memcached hears no more of.
+_PEER_TTL = 10
 
 
 class Settings:
     """What the options say about servers.
 
+    :ivar addresses: each as host:port; empty: it is the memory of each process
     :raises ConfigurationError: an option cannot be used
     :raises LibraryMissing: servers are named and the client is not there
     """
@@ -37,22 +44,48 @@ class Settings:
         self.conf = conf
         self.addresses = _addresses(conf)
         if self.addresses:
-            requests.require('mc', 'pymemcache', 'mc')
+            requests.require(
+                'mc',
+                'pymemcache',
+                'mc',
+                'tooz.drivers.memcached',
+                'pymemcache.exceptions',
+            )
             if conf.memcached.use_tls:
                 _check_tls(conf, self.addresses[0])
         self.ttl = opts.memcached_ttl(conf)
         self.keys = keyspace.Keys(conf.memcached.key_prefix)
 
+    @property
+    def found_within(self) -> float:
+        """See base.Driver."""
+        return self.ttl
+
     def servers(self, member_id: str) -> list[storage.Server]:
         """Return the servers, for one member or reader."""
         if not self.addresses:
-            return [local_server.LocalServer(self.ttl)]
+            return [storage.LocalServer(self.ttl)]
         return [
             tooz_server.ToozServer(
                 address, self.conf, self.keys, member_id, self.ttl
             )
             for address in self.addresses
         ]
+
+    def peer_group(self, name: str, host: str) -> peers.PeerGroup | None:
+        """See base.Driver. It meets on the first server."""
+        if not self.addresses:
+            return None
+        options = self.conf.memcached
+        factory = coordinators.Factory(self.addresses[0], options, _PEER_TTL)
+        return peers.PeerGroup(
+            connections.Connection(
+                factory, host, connections.Limits(math.inf, 5.0)
+            ),
+            f'{options.key_prefix}:{name}',
+            _PEER_TTL,
+            float(self.conf.servicegroup.read_timeout),
+        )
 
 
 def _addresses(conf: cfg.ConfigOpts) -> list[str]:
@@ -81,14 +114,5 @@ def _check_tls(conf: cfg.ConfigOpts, address: str) -> None:
             options.cert_file,
             "the file with this host's certificate, which use_tls needs",
         )
-    try:
-        tooz_server.new_coordinator(address, options, 1, b'check')
-    except (OSError, ValueError) as error:
-        files = options.cert_file, options.key_file, options.ca_file
-        raise exceptions.ConfigurationError(
-            '[memcached] cert_file, key_file, ca_file',
-            ', '.join(filter(None, files)),
-            'PEM files that the user of this process may read, and a key, '
-            'with its key_password, that belongs to the certificate '
-            f'({type(error).__name__}: {error})',
-        ) from error
+    tls.context('memcached', tls.files(options))
+    coordinators.Factory(address, options, 1).make(b'check')

@@ -12,26 +12,16 @@
 
 """The mc driver."""
 
-import functools
-import math
-import secrets
-
 from oslo_config import cfg
 from oslo_log import log as logging
 
 from nova_servicegroup.drivers import base
-from nova_servicegroup.drivers.common import connections
 from nova_servicegroup.drivers.common import coordinated
-from nova_servicegroup.drivers.common import peers
 from nova_servicegroup.drivers.mc import configuration
 from nova_servicegroup.drivers.mc import reading
 from nova_servicegroup.drivers.mc import registration
-from nova_servicegroup.drivers.mc import tooz_server
 
 LOG = logging.getLogger(__name__)
-
-#: Seconds after which a peer is gone that memcached hears no more of.
-_PEER_TTL = 10
 
 
 class MemcachedDriver(coordinated.CoordinatedDriver):
@@ -52,46 +42,19 @@ class MemcachedDriver(coordinated.CoordinatedDriver):
         setting='the option -c of memcached',
     )
 
+    _settings: configuration.Settings
+
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        self._settings = settings = configuration.Settings(conf)
-        super().__init__(
-            conf,
-            functools.partial(registration.Registration, settings),
-            functools.partial(_connect, settings),
-        )
-        self.servers = settings.addresses
-        self.found_within = settings.ttl
+        super().__init__(conf, configuration.Settings(conf))
 
-    def peer_group(self, name: str, host: str) -> peers.PeerGroup | None:
-        """See base.Driver. It meets on the first server."""
-        if not self._settings.addresses:
-            return None
-        options, address = self.conf.memcached, self._settings.addresses[0]
-        make = functools.partial(
-            tooz_server.new_coordinator, address, options, _PEER_TTL
-        )
-        return peers.PeerGroup(
-            connections.Connection(
-                f'memcached {address}',
-                connections.HostFactory(host, make),
-                connections.Limits(math.inf, peers.MAX_BACKOFF),
-            ),
-            f'{options.key_prefix}:{name}',
-            _PEER_TTL,
-            float(self.conf.servicegroup.read_timeout),
-        )
+    def _register(self, host: str, group: str) -> registration.Registration:
+        return registration.Registration(self._settings, host, group)
 
-
-def _connect(settings: configuration.Settings) -> reading.Backend:
-    if not settings.addresses:
-        LOG.warning(
-            'The mc driver has no servers: [DEFAULT] memcached_servers and '
-            '[cache] memcache_servers are unset. Every process sees only '
-            'itself.'
-        )
-    return reading.Backend(
-        settings.conf,
-        settings.servers(f'reader:{secrets.token_hex(8)}'),
-        settings.keys,
-        settings.ttl,
-    )
+    def _connect(self) -> reading.Backend:
+        if not self.servers:
+            LOG.warning(
+                'The mc driver has no servers: [DEFAULT] memcached_servers '
+                'and [cache] memcache_servers are unset. Every process sees '
+                'only itself.'
+            )
+        return reading.Backend(self._settings)

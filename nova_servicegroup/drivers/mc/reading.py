@@ -12,12 +12,11 @@
 
 """Reads the members of a group from all servers."""
 
-from collections.abc import Callable, Mapping, Sequence
-import functools
+from collections.abc import Callable, Mapping
+import secrets
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
-from oslo_config import cfg
 from oslo_log import log as logging
 
 from nova_servicegroup.drivers import base
@@ -25,9 +24,8 @@ from nova_servicegroup.drivers.common import coordinated
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import provenance
 from nova_servicegroup.drivers.common import requests
-from nova_servicegroup.drivers.mc import keyspace
+from nova_servicegroup.drivers.mc import configuration
 from nova_servicegroup.drivers.mc import memory
-from nova_servicegroup.drivers.mc import storage
 from nova_servicegroup.drivers.mc import wanted
 from nova_servicegroup import evidence
 from nova_servicegroup import exceptions
@@ -37,53 +35,32 @@ from nova_servicegroup import pace
 
 LOG = logging.getLogger(__name__)
 
-#: The lists are read no more often than this (seconds), and where nobody asks
-#: for a host that is on none, so often.
-_LIST_INTERVAL = 2.0
-
 _NO_LISTS = 'the list of members cannot be read'
 
 
 class Backend:
-    """The servers of one process, for all groups.
+    """The servers of one process, for all groups."""
 
-    :param ttl: seconds for which a server keeps a member that is not renewed
-    """
-
-    def __init__(
-        self,
-        conf: cfg.ConfigOpts,
-        servers: Sequence[storage.Server],
-        keys: keyspace.Keys,
-        ttl: float,
-    ) -> None:
-        self._servers = servers
-        self._read = functools.partial(GroupReader, conf, servers, keys, ttl)
-        self._patience = base.make_patience(conf)
+    def __init__(self, settings: configuration.Settings) -> None:
+        self.settings = settings
+        self.servers = settings.servers(f'reader:{secrets.token_hex(8)}')
+        self.patience = base.make_patience(settings.conf)
 
     def reader(self, group: str) -> 'GroupReader':
         """Return a new reader of a group."""
-        return self._read(group, self._patience)
+        return GroupReader(self, group)
 
     def close(self) -> None:
         """See base.Driver."""
-        for server in self._servers:
+        for server in self.servers:
             server.close()
 
     def check(self) -> str:
         """Ask the servers once; see base.Driver."""
-        for server in self._servers:
+        for server in self.servers:
             server.read([])
-        names = ', '.join(server.name for server in self._servers)
+        names = ', '.join(server.name for server in self.servers)
         return f'{names}: answered.'
-
-
-class _Questions(NamedTuple):
-    """Those that do not wait for each other."""
-
-    members: fanout.Fanout[storage.Server]
-    lists: fanout.Fanout[storage.Server]
-    origins: fanout.Fanout[storage.Server]
 
 
 class GroupReader(coordinated.GroupReader):
@@ -91,28 +68,29 @@ class GroupReader(coordinated.GroupReader):
 
     def __init__(
         self,
-        conf: cfg.ConfigOpts,
-        servers: Sequence[storage.Server],
-        keys: keyspace.Keys,
-        ttl: float,
+        backend: Backend,
         group: str,
-        patience: pace.Patience,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._settings = settings = backend.settings
         self._clock = clock
-        settle_time = 2.0 * conf.report_interval
+        settle_time = 2.0 * settings.conf.report_interval
         name = f'Group {group} (mc)'
-        super().__init__(conf, name, settle_time, patience, clock)
+        super().__init__(
+            settings.conf, name, settle_time, backend.patience, clock
+        )
         self._group = group
-        self._conf = conf
-        self._keys = keys
-        self._ask = _Questions(*(fanout.Fanout(servers) for _ in range(3)))
-        times = memory.Times(ttl, settle_time)
-        self._memories = {
-            server.name: memory.Memory(times) for server in servers
+        # They do not wait for each other.
+        self._ask = {
+            each: fanout.Fanout(backend.servers)
+            for each in ('members', 'lists', 'origins')
         }
-        self._wanted = wanted.Wanted(group, keys)
+        times = memory.Times(settings.ttl, settle_time)
+        self._memories = {
+            server.name: memory.Memory(times) for server in backend.servers
+        }
+        self._wanted = wanted.Wanted(group, settings.keys)
         # Who last renewed each member, by server.
         self._tokens: dict[str, dict[str, bytes]] = {}
 
@@ -138,16 +116,16 @@ class GroupReader(coordinated.GroupReader):
     def _ask_origins(self, detailed: base.Detailed) -> dict[str, Any]:
         """Return where members run, as far as anybody knows."""
         ids = [
-            self._keys.member(self._group, host)
+            self._settings.keys.member(self._group, host)
             for host in self.observer.members
             if base.is_wanted(detailed, host)
         ]
         found: dict[str, Any] = {}
         try:
-            for _, origins in self._ask.origins.ask(
+            for _, origins in self._ask['origins'].ask(
                 'origins',
                 lambda server: server.origins(ids),
-                self._conf.servicegroup.read_timeout,
+                self._settings.conf.servicegroup.read_timeout,
             ):
                 found.update(origins)
         except exceptions.BackendError as error:
@@ -161,7 +139,7 @@ class GroupReader(coordinated.GroupReader):
 
         Only of the last of all is known where it runs.
         """
-        member_id = self._keys.member(self._group, host)
+        member_id = self._settings.keys.member(self._group, host)
         tokens = {
             token
             for tokens in self._tokens.values()
@@ -179,7 +157,7 @@ class GroupReader(coordinated.GroupReader):
         if self.observer.error is None:
             self._read_lists(wait / 2)
         ids = self._wanted.ids
-        answers = self._ask.members.ask(
+        answers = self._ask['members'].ask(
             len(ids),
             lambda server: server.read(ids),
             deadline.left(),
@@ -221,7 +199,7 @@ class GroupReader(coordinated.GroupReader):
             if each.doubt is not None
         )
         doubt = next(doubts, other)
-        hold_time = float(opts.hold_time(self._conf))
+        hold_time = float(opts.hold_time(self._settings.conf))
         doubted = dict.fromkeys(self._wanted.hosts(lost), hold_time)
         return evidence.Reading(present, doubt, doubted, complete)
 
@@ -231,11 +209,11 @@ class GroupReader(coordinated.GroupReader):
         if not self._wanted.is_list_due(now):
             return
         try:
-            answers = self._ask.lists.ask(
+            answers = self._ask['lists'].ask(
                 'list',
                 lambda server: server.listing(self._group),
                 wait,
-                max_age=_LIST_INTERVAL,
+                max_age=wanted.LIST_INTERVAL,
             )
         except exceptions.BackendError as error:
             LOG.debug('The lists cannot be read: %s', error)

@@ -12,9 +12,11 @@
 
 """Registers a member: a key on every server, renewed at each heartbeat."""
 
+from collections.abc import Mapping, Sequence
 import random
 import time
 
+from oslo_config import cfg
 from oslo_log import log as logging
 
 from nova_servicegroup.drivers.common import naming
@@ -28,8 +30,6 @@ from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
 
-Server = storage.Server
-
 #: Seconds after which a member looks whether it is still on its group's list.
 _LIST_INTERVAL = 60.0
 
@@ -40,20 +40,14 @@ class Registration:
     def __init__(
         self, settings: configuration.Settings, host: str, group: str
     ) -> None:
-        self._host = host
-        self._group = group
+        self._conf = conf = settings.conf
         self._id = settings.keys.member(group, host)
         self._token = naming.token()
-        self._origin = provenance.origin(settings.conf.servicegroup_driver)
-        self._servers = settings.servers(self._id)
-        self._beats = fanout.Fanout(self._servers)
-        self._lists = fanout.Fanout(self._servers)
-        self._wait = 2.0 * settings.conf.memcached.timeout
-        self._survivors_ttl = 2 * int(settings.conf.report_interval)
-        self._listed: dict[str, tuple[bytes | None, float]] = {}
-        self._markers: dict[str, bytes | None] = {}
+        self._servers = servers = settings.servers(self._id)
+        self._beats = fanout.Fanout(servers)
+        self._lists = _Lists(servers, conf, host, group)
+        # Whether another process of the host renews the member, too.
         self._shared = False
-        self._leave_on_stop = settings.conf.servicegroup.leave_on_stop
         self.reporter = reporter.Reporter(
             f'Member {host} of group {group} (mc)', self._beat, self._leave
         )
@@ -62,53 +56,32 @@ class Registration:
         """Join, as far as it is possible at once, and go on beating."""
         self.reporter.run()
         self.reporter.start(
-            service, service.report_interval, self._leave_on_stop
+            service,
+            service.report_interval,
+            self._conf.servicegroup.leave_on_stop,
         )
 
     def stop(self) -> None:
         """Leave the group."""
         self.reporter.stop()
 
+    @property
+    def _wait(self) -> float:
+        """Seconds that the servers may take together."""
+        return 2.0 * float(self._conf.memcached.timeout)
+
     def _beat(self) -> None:
         """Renew the member on every server; one that takes it is enough."""
-        answers = self._beats.ask(
-            'beat',
-            lambda server: server.renew(self._id, self._token),
-            self._wait,
-        )
+        answers = self._beats.ask('beat', self._renew, self._wait)
         tokens = {answer.tokens.get(self._id) for _, answer in answers}
         self._shared = bool(tokens - {None, self._token})
-        for server, answer in answers:
-            self._markers[server.name] = answer.marker
-        self._enlist()
-
-    def _enlist(self) -> None:
-        """See to it that every server has the host on its list.
-
-        Being on it is not being alive, so nobody waits for long.
-        """
-        if not any(self._is_due(server) for server in self._servers):
-            return
-        try:
-            self._lists.ask('list', self._enlist_at, self._wait / 2)
-        except exceptions.BackendError as error:
-            LOG.debug('%s may not be listed yet: %s', self._host, error)
-
-    def _is_due(self, server: storage.Server) -> bool:
-        """Tell whether the host may not be on a server's list any more."""
-        marker, due = self._listed.get(server.name, (None, 0.0))
-        return (
-            marker is None
-            or marker != self._markers.get(server.name)
-            or time.monotonic() >= due
+        self._lists.keep(
+            {server.name: answer.marker for server, answer in answers},
+            self._wait / 2,
         )
 
-    def _enlist_at(self, server: storage.Server) -> None:
-        if self._is_due(server):
-            marker = self._markers.get(server.name)
-            server.enlist(self._group, self._host, self._origin)
-            due = time.monotonic() + random.uniform(0.5, 1) * _LIST_INTERVAL
-            self._listed[server.name] = marker, due
+    def _renew(self, server: storage.Server) -> storage.Answer:
+        return server.renew(self._id, self._token)
 
     def _leave(self) -> None:
         """End the membership.
@@ -117,15 +90,64 @@ class Registration:
         one's last beat, it is left to that one, which renews it in time if it
         goes on.
         """
-        token = b'' if self._shared else self._token
         try:
-            self._beats.ask(
-                'leave',
-                lambda server: server.withdraw(
-                    self._id, token, self._survivors_ttl
-                ),
-                self._wait,
-            )
+            self._beats.ask('leave', self._withdraw, self._wait)
         finally:
             for server in self._servers:
                 server.close()
+
+    def _withdraw(self, server: storage.Server) -> None:
+        token = b'' if self._shared else self._token
+        server.withdraw(self._id, token, 2 * int(self._conf.report_interval))
+
+
+class _Lists:
+    """Sees to it that every server has a host on its list of a group.
+
+    Being on it is not being alive, so nobody waits for long.
+    """
+
+    def __init__(
+        self,
+        servers: Sequence[storage.Server],
+        conf: cfg.ConfigOpts,
+        host: str,
+        group: str,
+    ) -> None:
+        self._servers = servers
+        self._asking = fanout.Fanout(servers)
+        self._host = host
+        self._group = group
+        self._origin = provenance.origin(conf.servicegroup_driver)
+        # What each server's marker was when it was last listed there, and
+        # when to look again.
+        self._listed: dict[str, tuple[bytes | None, float]] = {}
+        self._markers: dict[str, bytes | None] = {}
+
+    def keep(self, markers: Mapping[str, bytes | None], wait: float) -> None:
+        """List the host where it may not be listed any more.
+
+        :param markers: of the servers that have answered, by name
+        """
+        self._markers.update(markers)
+        if not any(map(self._is_due, self._servers)):
+            return
+        try:
+            self._asking.ask('list', self._enlist, wait)
+        except exceptions.BackendError as error:
+            LOG.debug('%s may not be listed yet: %s', self._host, error)
+
+    def _is_due(self, server: storage.Server) -> bool:
+        marker, due = self._listed.get(server.name, (None, 0.0))
+        return (
+            marker is None
+            or marker != self._markers.get(server.name)
+            or time.monotonic() >= due
+        )
+
+    def _enlist(self, server: storage.Server) -> None:
+        if self._is_due(server):
+            marker = self._markers.get(server.name)
+            server.enlist(self._group, self._host, self._origin)
+            due = time.monotonic() + random.uniform(0.5, 1) * _LIST_INTERVAL
+            self._listed[server.name] = marker, due

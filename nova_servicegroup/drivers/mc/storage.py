@@ -10,16 +10,16 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is asked of a server that keeps members."""
+"""What is asked of a server that keeps members, and the one in memory."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+import time
 from typing import Any, NamedTuple, Protocol
-from nova_servicegroup.drivers.common import requests
 
-memcached = requests.try_import('tooz.drivers.memcached')
+from nova_servicegroup import process
 
-#: What is noted of a server: that it was emptied, or has lost a live member.
-_NEW, _LOST = b'1', b'2'
+#: A server in memory forgets nothing.
+_MARKER = b'local'
 
 
 class Answer(NamedTuple):
@@ -84,3 +84,81 @@ class Server(Protocol):
 
     def close(self) -> None:
         """End the connection, without touching what is stored."""
+
+
+class _Stored:
+    """What one process has stored.
+
+    :ivar members: the token of each, and until when it is there
+    :ivar groups: the hosts on the list of each
+    """
+
+    def __init__(self) -> None:
+        self.members: dict[str, tuple[bytes, float]] = {}
+        self.groups: dict[str, set[str]] = {}
+
+
+_stored = process.PerProcess(_Stored)
+
+
+class LocalServer:
+    """What the mc driver does without servers; see Server.
+
+    All of one process share what is stored. A forked child starts anew.
+
+    :param ttl: seconds after which a member that is not renewed is gone
+    """
+
+    name = 'process memory'
+
+    def __init__(
+        self, ttl: int, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._ttl = ttl
+        self._clock = clock
+
+    def read(self, ids: Collection[str]) -> Answer:
+        """See Server."""
+        now, members = self._clock(), _stored.get().members
+        found = {each: members[each] for each in ids if each in members}
+        return Answer(
+            {
+                each: token
+                for each, (token, until) in found.items()
+                if now < until
+            },
+            _MARKER,
+        )
+
+    def renew(self, member_id: str, token: bytes) -> Answer:
+        """See Server."""
+        answer = self.read([member_id])
+        until = self._clock() + self._ttl
+        _stored.get().members[member_id] = token, until
+        return answer
+
+    def withdraw(self, member_id: str, token: bytes, ttl: int) -> None:
+        """See Server."""
+        members = _stored.get().members
+        found, _ = members.pop(member_id, (token, 0.0))
+        if found != token:
+            members[member_id] = found, self._clock() + ttl
+
+    def enlist(self, group: str, host: str, origin: Mapping[str, Any]) -> None:
+        """See Server."""
+        _stored.get().groups.setdefault(group, set()).add(host)
+
+    def origins(self, ids: Collection[str]) -> dict[str, Any]:
+        """See Server. There is only one process."""
+        return {}
+
+    def listing(self, group: str) -> set[str]:
+        """See Server."""
+        return set(_stored.get().groups.get(group, ()))
+
+    def stats(self) -> dict[str, str]:
+        """See Server."""
+        return {}
+
+    def close(self) -> None:
+        """See Server."""

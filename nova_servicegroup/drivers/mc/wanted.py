@@ -19,7 +19,7 @@ from nova_servicegroup import membership
 
 #: The lists are read no more often than this (seconds), and where nobody asks
 #: for a host that is on none, so often.
-_LIST_INTERVAL = 2.0
+LIST_INTERVAL = 2.0
 
 _RELIST_INTERVAL = 60.0
 
@@ -58,7 +58,7 @@ class Wanted:
 
     def want_list(self) -> None:
         """Have the lists read with the next reading."""
-        self._list_due = min(self._list_due, self._listed_at + _LIST_INTERVAL)
+        self._list_due = min(self._list_due, self._listed_at + LIST_INTERVAL)
 
     def is_list_due(self, now: float) -> bool:
         """Tell whether to read the lists."""

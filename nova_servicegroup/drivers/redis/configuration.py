@@ -10,73 +10,114 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the options say about redis servers."""
+"""What the options say about redis servers, and how to connect to them."""
 
-import math
 from typing import Any
+import urllib.parse
 
 from oslo_config import cfg
 
-from nova_servicegroup.drivers.common import connections
+from nova_servicegroup.drivers.common import addresses
 from nova_servicegroup.drivers.common import requests
-from nova_servicegroup.drivers.redis import clients
-from nova_servicegroup.drivers.redis import place
+from nova_servicegroup.drivers.common import settings
+from nova_servicegroup.drivers.common import tls
+from nova_servicegroup.drivers.redis import internals
+from nova_servicegroup import exceptions
 
 coordination = requests.try_import('tooz.coordination')
 
+_ADDRESS = '[redis] address'
+_PORT = 6379
+_UNUSED = ('use_tls', 'ca_file', 'cert_file', 'key_file', 'database')
 
-class Settings:
-    """What the options say about the server, and how to connect to it.
 
-    :ivar servers: the server, or the Sentinels that tell which it is
-    :ivar settle_time: seconds within which every live member is renewed
+class Settings(settings.Settings):
+    """What the options say about the server, or the Sentinels that tell it.
+
+    A client connects anew by itself, so no coordinator is ever replaced.
+
     :ivar timeout: seconds that an answer may take: a server that is mute must
         not use up the time that a member has
     :raises ConfigurationError: an option cannot be used
     """
 
+    driver = backend_name = 'redis'
+
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        self.conf = conf
-        self._url = place.url(conf)
-        self.servers = place.servers(self._url)
-        self.ttl = int(conf.redis.ttl)
-        self.settle_time = 1.5 * self.ttl
-        self.timeout = min(float(conf.servicegroup.read_timeout), self.ttl / 5)
+        group = conf.redis
+        own = group.address or group.sentinel_addresses or group.sentinel_name
+        # With secrets only if that of other services is used.
+        self._url = _own_url(conf) if own else _shared_url(conf)
+        super().__init__(conf, _servers(self._url), group.ttl)
+        read_timeout = float(conf.servicegroup.read_timeout)
+        self.timeout = min(read_timeout, self.expiry / 5)
 
-    def connection(self, host: str) -> connections.Connection:
-        """Return a connection whose coordinators get member ids of a host.
-
-        A client connects anew by itself, so none is ever replaced.
-        """
-        return connections.Connection(
-            f'redis {",".join(self.servers)}',
-            connections.HostFactory(host, self._coordinator),
-            connections.Limits(math.inf, self.ttl / 4),
-        )
-
-    def _coordinator(self, member_id: bytes) -> Any:
-        """Return a coordinator that has not been started."""
-        group = self.conf.redis
+    def make(self, member_id: bytes) -> Any:
+        """See starting.Factory."""
         made = coordination.get_coordinator(
             self._url,
             member_id,
-            membership_timeout=self.ttl,
-            namespace=group.namespace,
+            membership_timeout=self.expiry,
+            namespace=self.conf.redis.namespace,
         )
-        tls = {
-            'ssl_check_hostname': group.check_hostname,
-            'ssl_password': group.key_password,
-        }
-        clients.guard(
-            made,
-            self.timeout,
-            clients.More(
-                {'username': group.username, 'password': group.password},
-                {
-                    'username': group.sentinel_username,
-                    'password': group.sentinel_password,
-                },
-                tls,
-            ),
-        )
+        internals.guard(made, self.timeout, self.conf.redis)
         return made
+
+
+def _shared_url(conf: cfg.ConfigOpts) -> str:
+    """Return what other services of OpenStack use, if that is redis."""
+    addresses.backend_url(conf, 'redis', ['redis'], _UNUSED)
+    found: str = conf.coordination.backend_url
+    return found
+
+
+def _own_url(conf: cfg.ConfigOpts) -> str:
+    group = conf.redis
+    servers = addresses.parse(_ADDRESS, group.address, _PORT)
+    sentinels = addresses.parse(
+        '[redis] sentinel_addresses', group.sentinel_addresses, 26379
+    )
+    watched = bool(group.sentinel_name)
+    alone = len(servers) == 1 and not sentinels and not watched
+    if not alone and (servers or not sentinels or not watched):
+        raise exceptions.ConfigurationError(
+            _ADDRESS,
+            group.address,
+            'one server; or none, and both sentinel_name and '
+            'sentinel_addresses',
+        )
+    query = {'db': [str(group.database)]}
+    if sentinels:
+        query['sentinel'] = [group.sentinel_name]
+        query['sentinel_fallback'] = sentinels[1:]
+    if group.use_tls:
+        query.update(_tls(group, bool(sentinels)))
+    here = (servers or sentinels)[0]
+    return f'redis://{here}?{urllib.parse.urlencode(query, doseq=True)}'
+
+
+def _tls(
+    group: cfg.ConfigOpts.GroupAttr, watched: bool
+) -> dict[str, list[str]]:
+    files = tls.files(group)
+    tls.context('redis', files)
+    names = ('ssl_ca_certs', 'ssl_certfile', 'ssl_keyfile')
+    said = {
+        name: [path] for name, path in zip(names, files, strict=False) if path
+    }
+    said['ssl'] = ['true']
+    # Without Sentinels, tooz hands it on to who does not know it.
+    if watched:
+        said['sentinel_ssl'] = ['true']
+    return said
+
+
+def _servers(url: str) -> list[str]:
+    """Return the server of a URL of tooz, or the Sentinels.
+
+    :raises ConfigurationError: one is no address
+    """
+    parts = urllib.parse.urlsplit(url)
+    here = parts.netloc.rpartition('@')[2]
+    more = urllib.parse.parse_qs(parts.query).get('sentinel_fallback', [])
+    return addresses.of_backend_url([here, *more], _PORT)

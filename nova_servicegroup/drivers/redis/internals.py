@@ -16,17 +16,25 @@ Functional tests fail when it is gone.
 """
 
 from collections.abc import Callable, Mapping
+import math
 import time
 from typing import Any
 
+from oslo_config import cfg
 from oslo_utils import encodeutils
 
-from nova_servicegroup.drivers.common import connections
+from nova_servicegroup.drivers.common import decoding
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import requests
+from nova_servicegroup.drivers.common import sessions
 from nova_servicegroup.drivers.redis import memory
 
+coordination = requests.try_import('tooz.coordination')
+redis_backoff = requests.try_import('redis.backoff')
+redis_connection = requests.try_import('redis.connection')
 redis_exceptions = requests.try_import('redis.exceptions')
+redis_retry = requests.try_import('redis.retry')
+redis_sentinel = requests.try_import('redis.sentinel')
 tooz_utils = requests.try_import('tooz.utils')
 
 #: So many members a group may have; more are somebody else's.
@@ -63,46 +71,35 @@ return found
 class Group:
     """One group, as the coordinator of one member or reader sees it.
 
-    Each method asks in the background and returns tooz's kind of result.
+    All but ask wait for the server.
     """
 
-    def __init__(self, connected: connections.Connected, group: bytes) -> None:
-        self._tooz = tooz = connected.coordinator
-        self._id = connected.member_id
-        self._name = group
-        self._key = tooz._encode_group_id(group)
-        self._beat = tooz._encode_beat_id(connected.member_id)
+    def __init__(self, session: sessions.Session) -> None:
+        self._session = session
+        self._tooz = tooz = session.coordinator
+        self._id = session.member_id
+        self._key = tooz._encode_group_id(session.group)
+        self._beat = tooz._encode_beat_id(session.member_id)
         self._prefix = tooz._encode_beat_id(b'')
-        self._young = tooz.namespace + b'_young:' + group
+        self._young = tooz.namespace + b'_young:' + session.group
+
+    def ask(
+        self,
+        name: str,
+        call: Callable[..., Any],
+        *args: Any,
+        max_age: float = math.inf,
+    ) -> Any:
+        """Call one of the other methods in the background; see sessions."""
+        return self._session.ask(
+            name, self._submit, call, *args, max_age=max_age
+        )
+
+    def _submit(self, call: Callable[..., Any], *args: Any) -> Any:
+        return coordination.CoordinatorResult(self._tooz._submit(call, *args))
 
     def renew(self) -> Any:
-        """Renew the member; the result is what it has said of itself."""
-        return self._submit(self._renew)
-
-    def read(self) -> Any:
-        """Ask who is there; the result is a memory.Answer."""
-        return self._submit(self._read)
-
-    def mark(self, seconds: float) -> Any:
-        """Mark a group that is not there yet as young, for a while."""
-        return self._submit(lambda: self._mark(int(1000 * seconds)))
-
-    def sweep(self) -> Any:
-        """Remove the members whose keys have expired."""
-        return self._submit(self._sweep)
-
-    def confirm(self) -> Any:
-        """Ask most Sentinels, if there are any, whether it is the master.
-
-        One that was cut off from them goes on answering while another one
-        takes its place.
-        """
-        return self._submit(self._confirm)
-
-    def _submit(self, call: Callable[[], Any]) -> Any:
-        return _Result(self._tooz._submit(call))
-
-    def _renew(self) -> Any:
+        """Renew the member; return what it has said of itself, packed."""
         with self._tooz._client.pipeline() as pipe:
             self._put(pipe)
             pipe.hget(self._key, self._id)
@@ -118,7 +115,8 @@ class Group:
         expiry = int(1000 * self._tooz.membership_timeout)
         pipe.psetex(self._beat, expiry, self._tooz.STILL_ALIVE)
 
-    def _read(self) -> memory.Answer:
+    def read(self) -> memory.Answer:
+        """Ask who is there."""
         with self._tooz._client.pipeline() as pipe:
             # A server that takes no writes loses all members.
             self._put(pipe)
@@ -140,7 +138,12 @@ class Group:
             now,
         )
 
-    def _confirm(self) -> bool:
+    def confirm(self) -> bool:
+        """Ask most Sentinels, if there are any, whether it is the master.
+
+        One that was cut off from them goes on answering while another one
+        takes its place.
+        """
         pool = self._tooz._client.connection_pool
         manager = getattr(pool, 'sentinel_manager', None)
         if manager is None:
@@ -153,12 +156,14 @@ class Group:
                 break
         return not needed
 
-    def _mark(self, milliseconds: int) -> None:
+    def mark(self, seconds: float) -> None:
+        """Mark a group that is not there yet as young, for a while."""
         client = self._tooz._client
         if not client.exists(self._key):
-            client.psetex(self._young, milliseconds, naming.token())
+            client.psetex(self._young, int(1000 * seconds), naming.token())
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
+        """Remove the members whose keys have expired."""
         self._tooz._client.eval(
             _MEMBERS,
             1,
@@ -166,25 +171,6 @@ class Group:
             self._prefix,
             self._tooz.GROUP_EXISTS,
         )
-
-
-class _Result:
-    """A result, as tooz's."""
-
-    def __init__(self, future: Any) -> None:
-        self._future = future
-
-    def done(self) -> bool:
-        """Tell whether get can be called."""
-        done: bool = self._future.done()
-        return done
-
-    def get(self) -> Any:
-        """Return what was asked for.
-
-        :raises redis.exceptions.RedisError: the answer
-        """
-        return self._future.result()
 
 
 def _execute(pipe: Any, foreign: int) -> list[Any]:
@@ -214,3 +200,77 @@ def packed(origin: Mapping[str, Any]) -> bytes:
     """Return what tooz stores of what a member says of itself."""
     data: bytes = tooz_utils.dumps(origin)
     return data
+
+
+def guard(
+    coordinator: Any, timeout: float, options: cfg.ConfigOpts.GroupAttr
+) -> None:
+    """Have a coordinator decode nothing that nests, and wait for nothing long.
+
+    :param timeout: seconds that one attempt takes at most; there is but one
+    :param options: those of [redis]. tooz does not hand all of them on to
+        redis-py, and some only in a URL
+    """
+    coordinator._loads = decoding.decode_or_none
+    make = coordinator._make_client
+
+    def make_client(*how: Any) -> Any:
+        pool = (client := make(*how)).connection_pool
+        _fail_once(pool)
+        _bound(pool, timeout, options, '')
+        manager = getattr(pool, 'sentinel_manager', None)
+        for each in manager.sentinels if manager is not None else ():
+            # A few that are mute leave time for the others.
+            _bound(each.connection_pool, timeout / 4, options, 'sentinel_')
+        return client
+
+    coordinator._make_client = make_client
+
+
+def _bound(
+    pool: Any, timeout: float, options: Mapping[str, Any], prefix: str
+) -> None:
+    """Change with what the connections of a pool are made.
+
+    :param prefix: of the options that say as whom
+    """
+    given = pool.connection_kwargs
+    for name in ('username', 'password'):
+        if options[prefix + name]:
+            given[name] = options[prefix + name]
+    given.update(
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        socket_keepalive=True,
+        retry=redis_retry.Retry(redis_backoff.NoBackoff(), 0),
+    )
+    if issubclass(pool.connection_class, redis_connection.SSLConnection):
+        given.update(
+            ssl_check_hostname=options['check_hostname'],
+            ssl_password=options['key_password'],
+        )
+
+
+def _reason(pool: Any, error: Exception) -> str:
+    """Return why there is no connection; some versions tell of passwords."""
+    name = getattr(pool, 'service_name', None)
+    if isinstance(error, redis_sentinel.MasterNotFoundError):
+        return f'no Sentinel that can be asked knows the master {name}'
+    return str(error)
+
+
+def _fail_once(pool: Any) -> None:
+    """Have a connection that cannot be made be one failure.
+
+    tooz tries fifteen times where a connection fails, and Sentinels that name
+    no master are such a failure, too.
+    """
+    connect = pool.get_connection
+
+    def wrapper(*args: Any, **how: Any) -> Any:
+        try:
+            return connect(*args, **how)
+        except redis_exceptions.ConnectionError as error:
+            raise redis_exceptions.RedisError(_reason(pool, error)) from error
+
+    pool.get_connection = wrapper

@@ -70,7 +70,7 @@ def addresses(conf: cfg.ConfigOpts) -> list[str]:
 
     :raises ConfigurationError: an option cannot be used
     """
-    return configuration.Settings(conf).servers
+    return configuration.Settings(conf).addresses
 
 
 def way(conf: cfg.ConfigOpts) -> Way:
@@ -132,7 +132,7 @@ def about(conf: cfg.ConfigOpts, address: str) -> tuple[dict[str, Any], float]:
 
 def _client(conf: cfg.ConfigOpts) -> Any:
     """Return the client that a coordinator would have, not connected."""
-    made = configuration.Settings(conf)._coordinator(b'doctor')
+    made = configuration.Settings(conf).make(b'doctor')
     return made._make_client(made._parsed_url, made._options, made.timeout)
 
 

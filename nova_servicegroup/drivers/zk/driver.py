@@ -10,19 +10,21 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The zk driver."""
-
-import functools
+"""The zk driver, and its readers."""
 
 from oslo_config import cfg
 
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.common import coordinated
-from nova_servicegroup.drivers.common import peers
 from nova_servicegroup.drivers.common import requests
+from nova_servicegroup.drivers.common import roster_reader
+from nova_servicegroup.drivers.common import sessions
 from nova_servicegroup.drivers.zk import kazoo_client
-from nova_servicegroup.drivers.zk import reading
 from nova_servicegroup.drivers.zk import registration
+from nova_servicegroup import evidence
+from nova_servicegroup import pace
+
+coordination = requests.try_import('tooz.coordination')
 
 
 class ZooKeeperDriver(coordinated.CoordinatedDriver):
@@ -43,23 +45,31 @@ class ZooKeeperDriver(coordinated.CoordinatedDriver):
         setting='maxClientCnxns in zoo.cfg (0: no limit)',
     )
 
-    def __init__(self, conf: cfg.ConfigOpts) -> None:
-        requests.require('zk', 'kazoo', 'zk')
-        self._settings = settings = kazoo_client.Settings(conf)
-        super().__init__(
-            conf,
-            functools.partial(registration.Registration, settings),
-            functools.partial(reading.Backend, settings),
-        )
-        self.servers = settings.hosts
-        # The servers look once in a tick, of which a session has at least two.
-        self.found_within = 1.5 * settings.session_timeout
+    _settings: kazoo_client.Settings
 
-    def peer_group(self, name: str, host: str) -> peers.PeerGroup:
-        """See base.Driver."""
-        return peers.PeerGroup(
-            self._settings.connection(host),
-            name,
-            self._settings.session_timeout,
-            float(self.conf.servicegroup.read_timeout),
-        )
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        requests.require('zk', 'kazoo', 'zk', 'tooz.drivers.zookeeper')
+        super().__init__(conf, kazoo_client.Settings(conf))
+
+    def _register(self, host: str, group: str) -> registration.Registration:
+        return registration.Registration(self._settings, host, group)
+
+    def _connect(self) -> roster_reader.Backend:
+        return roster_reader.Backend(self._settings, GroupReader)
+
+
+class GroupReader(roster_reader.RosterReader):
+    """Reads one group."""
+
+    def _read(self, session: sessions.Session) -> evidence.Reading:
+        """See RosterReader."""
+        try:
+            ids = session.ask(
+                'get members',
+                session.coordinator.get_members,
+                session.group,
+                max_age=pace.IDLE,
+            )
+        except coordination.GroupNotCreated:
+            return self._emptied(frozenset())
+        return self._whole(session, ids)

@@ -22,6 +22,7 @@ from typing import Any
 
 from oslo_log import log as logging
 
+from nova_servicegroup.drivers.common import decoding
 from nova_servicegroup.drivers.common import requests
 
 kazoo_exceptions = requests.try_import('kazoo.exceptions')
@@ -32,19 +33,21 @@ LOG = logging.getLogger(__name__)
 _MOST_DOUBLED = 16
 
 
-class Children:
-    """The result of get_members, also when a foreign child is not ASCII.
-
-    Then tooz tells of no child at all. The same goes for get_groups.
-    """
+class _Result:
+    """A result of tooz."""
 
     def __init__(self, result: Any) -> None:
         self._result = result
 
-    def done(self) -> bool:
-        """Tell whether get can be called."""
-        done: bool = self._result.done()
-        return done
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._result, name)
+
+
+class Children(_Result):
+    """The result of get_members, also when a foreign child is not ASCII.
+
+    Then tooz tells of no child at all. The same goes for get_groups.
+    """
 
     def get(self, timeout: float | None = None) -> set[bytes]:
         """Return the children.
@@ -57,11 +60,36 @@ class Children:
             return {each.encode() for each in raw_children(self._result)}
 
 
-def guard_names(coordinator: Any) -> None:
-    """Have a coordinator tell of groups and members that are not ASCII."""
+class Capabilities(_Result):
+    """The result of get_member_capabilities.
+
+    What a member says of itself is decoded here instead of there; it is None
+    where that cannot be done.
+    """
+
+    def get(self, timeout: float | None = None) -> Any:
+        """Return the capabilities.
+
+        :raises tooz.ToozError: the answer, or there is none yet
+        """
+        # The result of kazoo, which holds the bytes. Where tooz hides it,
+        # this raises, so that nothing is ever decoded there.
+        answer = self._result._kazoo_async_result
+        answer.wait(timeout)
+        if answer.successful():
+            return decoding.decode_or_none(answer.get(block=False)[0])
+        return self._result.get(timeout)
+
+
+def guard(coordinator: Any) -> None:
+    """Have a coordinator take what others have written for foreign."""
     groups, members = coordinator.get_groups, coordinator.get_members
+    said = coordinator.get_member_capabilities
     coordinator.get_groups = lambda: Children(groups())
     coordinator.get_members = lambda group: Children(members(group))
+    coordinator.get_member_capabilities = lambda group, member: Capabilities(
+        said(group, member)
+    )
 
 
 def stat(result: Any) -> Any:
@@ -179,3 +207,29 @@ def on_session(coordinator: Any, granted: Callable[[float], None]) -> None:
         return timeouts
 
     connection._connect = wrapper
+
+
+def never_block(coordinator: Any) -> None:
+    """Have kazoo never wait for a byte that is not there, under eventlet.
+
+    Workers that uWSGI forks from a master which has loaded Nova share its
+    epoll object, and eventlet tells each of them of the sockets of the others
+    that have the same number. So kazoo reads the byte by which a request is
+    announced when there is none, and then waits for it for ever, with no time
+    limit anywhere.
+
+    :param coordinator: tooz', not started
+    """
+    try:
+        handler = coordinator._coord.handler
+        make = handler.create_socket_pair
+    except AttributeError:
+        LOG.debug('kazoo does not show what wakes its loop any more.')
+        return
+
+    def create_socket_pair() -> tuple[Any, Any]:
+        reader, writer = make()
+        reader.setblocking(False)
+        return reader, writer
+
+    handler.create_socket_pair = create_socket_pair

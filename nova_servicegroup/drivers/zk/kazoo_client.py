@@ -12,7 +12,7 @@
 
 """Connects to ZooKeeper, as the options say."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import math
 import socket
 from typing import Any
@@ -22,11 +22,10 @@ from oslo_log import log as logging
 
 from nova_servicegroup.drivers.common import addresses
 from nova_servicegroup.drivers.common import connections
-from nova_servicegroup.drivers.common import decoding
 from nova_servicegroup.drivers.common import requests
+from nova_servicegroup.drivers.common import settings
 from nova_servicegroup.drivers.zk import internals
 from nova_servicegroup.drivers.zk import kazoo_log
-from nova_servicegroup.drivers.zk import kazoo_wake
 from nova_servicegroup.drivers.zk import tls
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
@@ -43,55 +42,91 @@ LOG = logging.getLogger(__name__)
 _LONGEST_DELAY = 2.5
 
 
-class Settings:
+class Settings(settings.Settings):
     """What the options say about connections.
 
     :param only: connect to these of the servers
-    :param granted: told the timeout of each session, in seconds, instead of
+    :param granted: takes the timeout of each session, in seconds, instead of
         the log
     :raises ConfigurationError: an option cannot be used
     """
+
+    driver, backend_name = 'zk', 'ZooKeeper'
 
     def __init__(
         self,
         conf: cfg.ConfigOpts,
         only: Sequence[str] = (),
-        granted: Callable[[float], None] | None = None,
+        granted: list[float] | None = None,
     ) -> None:
-        group = conf.zookeeper
-        self.hosts = list(only) or addresses.parse(
-            '[zookeeper] address', group.address, 2181
+        super().__init__(
+            conf, _servers(conf, only), opts.session_timeout(conf)
         )
-        if not self.hosts:
-            raise exceptions.ConfigurationError(
-                '[zookeeper] address',
-                group.address,
-                'host:port of each ZooKeeper server, separated by commas',
-            )
+        group = conf.zookeeper
         _check_credentials(group.username or '', group.password or '')
-        self.session_timeout = opts.session_timeout(conf)
+        self.limits = self._limits(2.5)
         self.namespace = group.namespace.strip('/')
-        self.conf = conf
         self._warnings = _Warnings(
-            self.hosts, self.session_timeout, opts.service_down_time(conf)
+            self.addresses, self.expiry, opts.service_down_time(conf)
+        )
+        self._granted = (
+            self._warnings.granted if granted is None else granted.append
         )
         self._handshakes = internals.Handshakes(
-            len(self.hosts), self.session_timeout
+            len(self.addresses), self.expiry
         )
-        self._granted = granted or self._warnings.granted
-        self._tls = tls.Tls(group, self.hosts) if group.use_tls else None
+        self._tls = tls.Tls(group, self.addresses) if group.use_tls else None
 
-    def coordinator(self, member_id: bytes) -> Any:
-        """Return a coordinator that has not been started."""
+    @property
+    def found_within(self) -> float:
+        """See base.Driver.
+
+        The servers look once in a tick, of which a session has at least two.
+        """
+        return 1.5 * self.expiry
+
+    def _limits(
+        self, patience: float, max_idle: float = math.inf
+    ) -> connections.Limits:
+        """Return when to replace a coordinator.
+
+        :param patience: in session timeouts
+        """
+        return connections.Limits(
+            patience * self.expiry, self.expiry / 2, max_idle
+        )
+
+    def member_connection(self, host: str) -> connections.Connection:
+        """See settings.Settings.
+
+        A server that is mute for longer would end the session: another one is
+        made beside it, in time.
+        """
+        return connections.Connection(self, host, self._limits(1 / 12))
+
+    def reader_connection(self) -> connections.Connection:
+        """See settings.Settings."""
+        # Who is held must not be down before another one is tried.
+        patience = min(2.5, opts.hold_time(self.conf) / self.expiry / 2)
+        # Nobody renews a session where green threads stand still between
+        # requests.
+        green = process.handler() == 'eventlet'
+        idle = self.expiry / 2 if green else math.inf
+        return connections.Connection(
+            self, 'reader', self._limits(patience, idle)
+        )
+
+    def make(self, member_id: bytes) -> Any:
+        """See starting.Factory."""
         kazoo_log.quieten(self.conf)
         handler = process.handler()
         group = self.conf.zookeeper
         coordinator = coordination.get_coordinator(
             self._url(),
             member_id,
-            hosts=','.join(self.hosts[1:]),
+            hosts=','.join(self.addresses[1:]),
             namespace=self.namespace,
-            timeout=self.session_timeout,
+            timeout=self.expiry,
             connection_retry=self._connection_retry(handler),
             handler=handler,
             use_ssl=group.use_tls,
@@ -103,33 +138,14 @@ class Settings:
         if self._tls is not None:
             self._tls.secure(coordinator)
         if handler == 'eventlet':
-            kazoo_wake.never_block(coordinator)
+            internals.never_block(coordinator)
         internals.on_session(coordinator, self._granted)
         self._handshakes.guard(coordinator)
-        decoding.guard_zookeeper(coordinator)
-        internals.guard_names(coordinator)
+        internals.guard(coordinator)
         return coordinator
 
-    def connection(
-        self, host: str, max_idle: float = math.inf, patience: float = 2.5
-    ) -> connections.Connection:
-        """Return a connection whose coordinators get member ids of a host.
-
-        :param max_idle: in seconds
-        :param patience: in session timeouts
-        """
-        return connections.Connection(
-            f'ZooKeeper {",".join(self.hosts)}',
-            _Factory(self, host),
-            connections.Limits(
-                patience * self.session_timeout,
-                self.session_timeout / 2,
-                max_idle,
-            ),
-        )
-
-    def look_for_failure(self) -> None:
-        """Look for the reason why no connection could be made."""
+    def failed(self) -> None:
+        """See starting.Factory."""
         self._warnings.failed()
 
     def _url(self) -> str:
@@ -137,7 +153,7 @@ class Settings:
         user = ''
         if group.username:
             user = f'{group.username}:{group.password}@'
-        return f'zookeeper://{user}{self.hosts[0]}'
+        return f'zookeeper://{user}{self.addresses[0]}'
 
     def _connection_retry(self, handler: str) -> dict[str, Any]:
         # kazoo's own backoff grows until sessions expire in an outage that
@@ -146,21 +162,9 @@ class Settings:
             'max_tries': -1,
             'delay': 0.2,
             'backoff': 2,
-            'max_delay': min(self.session_timeout / 4, _LONGEST_DELAY),
+            'max_delay': min(self.expiry / 4, _LONGEST_DELAY),
             'sleep_func': zookeeper.KazooDriver.HANDLERS[handler].sleep_func,
         }
-
-
-class _Factory(connections.HostFactory):
-    """Makes coordinators, and looks why one could not be started."""
-
-    def __init__(self, settings: Settings, host: str) -> None:
-        super().__init__(host, settings.coordinator)
-        self._settings = settings
-
-    def failed(self) -> None:
-        """See connections.Factory."""
-        self._settings.look_for_failure()
 
 
 class _Warnings:
@@ -215,9 +219,8 @@ class _Warnings:
 
 def _turns_away(address: str) -> bool:
     """Tell whether a server ends a connection before anything is said."""
-    host, _, port = address.rpartition(':')
     try:
-        with socket.create_connection((host.strip('[]'), int(port)), 1) as end:
+        with socket.create_connection(addresses.split(address), 1) as end:
             end.settimeout(0.5)
             return not end.recv(1)
     except ConnectionResetError:
@@ -226,14 +229,21 @@ def _turns_away(address: str) -> bool:
         return False
 
 
+def _servers(conf: cfg.ConfigOpts, only: Sequence[str]) -> list[str]:
+    address = conf.zookeeper.address
+    found = list(only) or addresses.parse('[zookeeper] address', address, 2181)
+    if not found:
+        raise exceptions.ConfigurationError(
+            '[zookeeper] address',
+            address,
+            'host:port of each ZooKeeper server, separated by commas',
+        )
+    return found
+
+
 def _check_credentials(username: str, password: str) -> None:
     """Check what tooz takes in the user's part of an address."""
-    if bool(username) != bool(password):
-        raise exceptions.ConfigurationError(
-            '[zookeeper] username',
-            username,
-            'username and password, or neither',
-        )
+    addresses.check_credentials('zookeeper', username, password)
     if not set(username).isdisjoint('/?#[]:@'):
         raise exceptions.ConfigurationError(
             '[zookeeper] username', username, 'no character of /?#[]:@'

@@ -21,6 +21,7 @@ import time
 
 from oslo_config import cfg
 
+from nova_servicegroup.drivers.common import addresses as common_addresses
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.zk import kazoo_client
 from nova_servicegroup.drivers.zk import tls
@@ -70,7 +71,7 @@ def addresses(conf: cfg.ConfigOpts) -> list[str]:
 
     :raises ConfigurationError: an option cannot be used
     """
-    return kazoo_client.Settings(conf).hosts
+    return kazoo_client.Settings(conf).addresses
 
 
 def session(conf: cfg.ConfigOpts, address: str, wait: float) -> Session:
@@ -80,8 +81,8 @@ def session(conf: cfg.ConfigOpts, address: str, wait: float) -> Session:
     :raises BackendError: the server grants none, or does not answer
     """
     granted: list[float] = []
-    settings = kazoo_client.Settings(conf, [address], granted.append)
-    connection = settings.connection('reader')
+    settings = kazoo_client.Settings(conf, [address], granted)
+    connection = settings.reader_connection()
     deadline = requests.Deadline(wait)
     try:
         with connection.use(deadline) as connected:
@@ -104,12 +105,11 @@ def handshake(conf: cfg.ConfigOpts, address: str, wait: float) -> None:
     :raises Untrusted: that came to nothing
     :raises BackendError: it does not answer
     """
-    host, _, port = address.rpartition(':')
-    name = host.strip('[]')
+    name, port = common_addresses.split(address)
     secured = tls.Tls(conf.zookeeper, [address])
     try:
         secured.connect(
-            socket.create_connection, (name, int(port)), name, wait
+            socket.create_connection, (name, port), name, wait
         ).close()
     except ssl.SSLError as error:
         raise Untrusted(
@@ -185,10 +185,9 @@ def _ask(address: str, word: str, wait: float) -> str:
 
 def _converse(address: str, word: str, deadline: requests.Deadline) -> str:
     """Say a word; return all that is said until the server hangs up."""
-    host, _, port = address.rpartition(':')
     answer = b''
     with socket.create_connection(
-        (host.strip('[]'), int(port)), deadline.left()
+        common_addresses.split(address), deadline.left()
     ) as end:
         end.sendall(word.encode())
         while True:

@@ -24,8 +24,11 @@ import ssl
 import time
 from typing import Any
 
+from oslo_config import cfg
 from oslo_log import log as logging
 
+from nova_servicegroup.drivers.common import addresses
+from nova_servicegroup.drivers.common import tls
 from nova_servicegroup import exceptions
 
 LOG = logging.getLogger(__name__)
@@ -43,9 +46,11 @@ class Tls:
     :raises ConfigurationError: a file cannot be used
     """
 
-    def __init__(self, options: Any, hosts: Sequence[str]) -> None:
+    def __init__(
+        self, options: cfg.ConfigOpts.GroupAttr, hosts: Sequence[str]
+    ) -> None:
         self._options = options
-        self._hosts = [_split(each) for each in hosts]
+        self._hosts = [addresses.split(each) for each in hosts]
         self._told: set[Any] = set()
         self._refused: set[str] = set()
         self.error: ssl.SSLError | None = None
@@ -142,60 +147,15 @@ class Tls:
         return str(host)
 
 
-def context(options: Any) -> ssl.SSLContext:
+def context(options: cfg.ConfigOpts.GroupAttr) -> ssl.SSLContext:
     """Return what tells who is trusted.
 
     :param options: those of [zookeeper]
     :raises ConfigurationError: a file cannot be used
     """
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made = tls.context('zookeeper', tls.files(options))
     made.check_hostname = options.check_hostname
-    try:
-        if options.ca_file:
-            made.load_verify_locations(options.ca_file)
-        else:
-            made.load_default_certs()
-    except OSError as error:
-        raise _unusable('ca_file', options.ca_file, error) from error
-    if options.cert_file or options.key_file:
-        _load_certificate(made, options)
     return made
-
-
-def _load_certificate(made: ssl.SSLContext, options: Any) -> None:
-    if not options.cert_file:
-        raise exceptions.ConfigurationError(
-            '[zookeeper] cert_file',
-            options.cert_file,
-            'the file with the certificate of key_file',
-        )
-    try:
-        made.load_cert_chain(
-            options.cert_file,
-            options.key_file or None,
-            # None would have a locked key ask at the terminal.
-            options.key_password or '',
-        )
-    except (OSError, ValueError) as error:
-        files = ', '.join(filter(None, (options.cert_file, options.key_file)))
-        raise _unusable('cert_file', files, error) from error
-
-
-def _unusable(
-    option: str, path: str, error: Exception
-) -> exceptions.ConfigurationError:
-    return exceptions.ConfigurationError(
-        f'[zookeeper] {option}',
-        path,
-        'PEM files that the user of this process may read, and with '
-        'key_file, and key_password, that belong to cert_file '
-        f'({type(error).__name__}: {error})',
-    )
-
-
-def _split(host_port: str) -> tuple[str, int]:
-    host, _, port = host_port.rpartition(':')
-    return host.strip('[]'), int(port)
 
 
 def _addresses(name: str, port: int) -> set[Any]:

@@ -106,23 +106,23 @@ class ToozTest(etcd_faults.Faults, contract.FunctionalTestCase):
         self.addCleanup(self.made.stop)
 
     def test_its_heartbeat_makes_a_lease_anew_and_not_the_key(self) -> None:
-        self.made.renew(b'compute').get()
+        self.made.renew(b'compute', {}).get()
         (before,) = self.members_now()
         lease = self.made._tooz._membership_lease
         self.servers.one.ask('lease/revoke', {'ID': lease.id})
-        self.made._session.deadline = None
+        self.made._gateway.deadline = None
         self.made._tooz.heartbeat()
         self.assertNotEqual(lease.id, self.made._tooz._membership_lease.id)
         self.assertEqual([], self.members_now())
-        self.made.renew(b'compute').get()
+        self.made.renew(b'compute', {}).get()
         (after,) = self.members_now()
         # With another id, so that readers see that it was gone.
         self.assertNotEqual(before, after)
 
     def test_it_has_its_groups_and_members_where_we_have_them(self) -> None:
-        self.made.renew(b'compute').get()
+        self.made.renew(b'compute', {}).get()
         tooz = self.made._tooz
-        self.made._session.deadline = None
+        self.made._gateway.deadline = None
         group = f'{self.unique}:compute'.encode()
         self.assertIn(group, tooz.get_groups().get())
         self.assertEqual({b'a@1'}, tooz.get_members(group).get())
@@ -131,7 +131,7 @@ class ToozTest(etcd_faults.Faults, contract.FunctionalTestCase):
         """As reading only what has come needs it of etcd."""
         self.hollow('host1', 'host2')
         group = members.Group(self.key)
-        self.made._session.deadline = None
+        self.made._gateway.deadline = None
         client = self.made._tooz.client
         self.assertEqual(2, len(group.read(client).ids))
         self.hollow('host3')

@@ -111,8 +111,8 @@ class UserTest(User, contract.FunctionalTestCase):
         member = self.running()
         self.is_up()
         session = next(
-            iter(self.api.driver._reading.get().backend._connection._sessions)
-        ).start.connected.coordinator._session
+            iter(self.api.driver._reading.get().backend.connection._attempts)
+        ).start.connected.coordinator._gateway
         self.server.kill()
         self.addCleanup(self.restore_backend)
         self.watch(2.0, 'host1')

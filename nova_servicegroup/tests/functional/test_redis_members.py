@@ -17,7 +17,7 @@ import os
 import time
 from unittest import mock
 
-from nova_servicegroup.drivers.redis import registration
+from nova_servicegroup.drivers.redis import driver
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import fault_contract
@@ -83,7 +83,7 @@ class SweepTest(redis_faults.Faults, contract.FunctionalTestCase):
         dead = 'dead@0000000000000000'
         client.hset(self.group, dead, b'')
         # One in fifty does.
-        with mock.patch.object(registration, '_SWEEP', 1):
+        with mock.patch.object(driver, '_SWEEP', 1):
             self.api.join('host1', contract.GROUP, base.FakeService(60))
         self.assertFalse(client.hexists(self.group, dead))
         self.assertTrue(client.hexists(self.group, '__created__'))

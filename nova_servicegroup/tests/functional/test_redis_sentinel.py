@@ -175,7 +175,7 @@ class OldMasterTest(Watched, contract.FunctionalTestCase):
         self.assertTrue(self.is_up('host1'))
         self.assertTrue(self.is_up('host2'))
         old = self.servers.master()
-        reader = self.api.driver._reading.get().backend._connection
+        reader = self.api.driver._reading.get().backend.connection
         with reader.use(requests.Deadline(5.0)) as connected:
             pool = connected.coordinator._client.connection_pool
         # As if it could reach neither the Sentinels nor the other server.

@@ -92,7 +92,7 @@ class ToozTest(zk_faults.Faults, contract.FunctionalTestCase):
     def test_the_children_can_be_read_off_the_result(self) -> None:
         session = self.hollow()
         session.create(f'{self.path}/hörst', makepath=True)
-        coordinator = self.settings.coordinator(b'reader')
+        coordinator = self.settings.make(b'reader')
         coordinator.start()
         self.addCleanup(coordinator.stop)
         result = coordinator.get_members(b'compute')
@@ -102,8 +102,8 @@ class ToozTest(zk_faults.Faults, contract.FunctionalTestCase):
         self.assertEqual({'hörst'.encode()}, result.get())
 
     def test_the_granted_session_timeout_can_be_told(self) -> None:
-        self.settings.session_timeout = 60
-        coordinator = self.settings.coordinator(b'reader')
+        self.settings.expiry = 60
+        coordinator = self.settings.make(b'reader')
         granted: list[float] = []
         internals.on_session(coordinator, granted.append)
         coordinator.start()

@@ -322,7 +322,7 @@ class Backend(world.Backend):
             known.answered(kernel.monotonic())
 
         wait = driver._settings.wait
-        connection = driver._reading.get().backend._connection
+        connection = driver._reading.get().backend.connection
         connection._factory.make = lambda member_id: Coordinator(
             self.cluster, wait, answered
         )

@@ -20,6 +20,7 @@ from typing import Any
 from pymemcache import exceptions as pymemcache_exc
 
 from nova_servicegroup.drivers.common import naming
+from nova_servicegroup.drivers.mc import coordinators
 from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup.drivers.mc import tooz_server
 from nova_servicegroup import exceptions
@@ -197,7 +198,7 @@ class Coordinator:
         pass
 
     def join_group(self, group: bytes, capabilities: Any = None) -> Done:
-        prefix = tooz_server.memcached.MemcachedDriver.GROUP_PREFIX
+        prefix = coordinators.memcached.MemcachedDriver.GROUP_PREFIX
         (members,) = self.client.get_many([prefix + group]).values() or ({},)
         members = {
             **members,
@@ -304,7 +305,7 @@ class Backend(world.Backend):
         """Have a server that has run for long: it has had all members."""
         marker = self.keys.marker.encode()
         server.items[marker] = Item(b'12345678', float('inf'))
-        prefix = tooz_server.memcached.MemcachedDriver.GROUP_PREFIX
+        prefix = coordinators.memcached.MemcachedDriver.GROUP_PREFIX
         for each in self._members:
             key = prefix + self.keys.shard('compute', each.member_id)
             lists = server.items.setdefault(key, Item({}, float('inf')))
@@ -328,7 +329,7 @@ class Backend(world.Backend):
     def prepare(self, driver: Any, asker: Any, known: Any) -> None:
         """See world.Backend."""
         backend = driver._reading.get().backend
-        for place, server in zip(self.places, backend._servers, strict=True):
+        for place, server in zip(self.places, backend.servers, strict=True):
             server._connection._factory.make = lambda member, place=place: (
                 Coordinator(place, member)
             )
@@ -397,7 +398,7 @@ class Backend(world.Backend):
 
     def registered(self) -> set[str]:
         """See world.Backend."""
-        prefix = tooz_server.memcached.MemcachedDriver.MEMBER_PREFIX
+        prefix = coordinators.memcached.MemcachedDriver.MEMBER_PREFIX
         return {
             name
             for name, member in zip(self.names, self._members, strict=True)

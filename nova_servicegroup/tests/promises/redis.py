@@ -27,8 +27,8 @@ from tooz import coordination
 
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.redis import configuration
+from nova_servicegroup.drivers.redis import driver as drivers
 from nova_servicegroup.drivers.redis import internals
-from nova_servicegroup.drivers.redis import registration
 from nova_servicegroup.tests.promises import kernel
 from nova_servicegroup.tests.promises import plan
 from nova_servicegroup.tests.promises import world
@@ -217,7 +217,7 @@ class Future:
     def done(self) -> bool:
         return self._done
 
-    def result(self) -> Any:
+    def result(self, timeout: float | None = None) -> Any:
         if self._error is not None:
             raise self._error
         return self._found
@@ -242,7 +242,7 @@ class Coordinator:
         settings: configuration.Settings,
         answered: Callable[[], None] | None = None,
     ) -> None:
-        self.membership_timeout = settings.ttl
+        self.membership_timeout = settings.expiry
         self._place = place
         self._id = member_id
         self._timeout = settings.timeout
@@ -266,9 +266,9 @@ class Coordinator:
         server.members.pop(self._id, None)
         server.keys.pop(_beat(self._id), None)
 
-    def _submit(self, call: Callable[[], Any]) -> Future:
+    def _submit(self, call: Callable[..., Any], *args: Any) -> Future:
         def noted() -> Any:
-            found = call()
+            found = call(*args)
             self._answered()
             return found
 
@@ -356,9 +356,9 @@ class Backend(world.Backend):
             at = self.chance.uniform(0, self.interval)
             kernel.current().spawn(each.run, at=at)
 
-    def register(self, host: str) -> registration.Registration:
+    def register(self, host: str) -> drivers.Registration:
         """Return a registration of a host."""
-        made = registration.Registration(self._settings, host, GROUP)
+        made = drivers.Registration(self._settings, host, GROUP)
         made._wait = min(made._wait, self.interval / 2)
         made._connection._factory.make = lambda member_id: Coordinator(
             self.place, member_id, self._settings
@@ -368,7 +368,7 @@ class Backend(world.Backend):
     def prepare(self, driver: Any, asker: Any, known: Any) -> None:
         """See world.Backend."""
         backend = driver._reading.get().backend
-        backend._connection._factory.make = lambda member_id: Coordinator(
+        backend.connection._factory.make = lambda member_id: Coordinator(
             self.place,
             member_id,
             self._settings,

@@ -255,7 +255,7 @@ class Backend(world.Backend):
         def answered() -> None:
             known.answered(kernel.monotonic())
 
-        connection = driver._reading.get().backend._connection
+        connection = driver._reading.get().backend.connection
         connection._factory.make = lambda member_id: Coordinator(
             self.ensemble, answered
         )

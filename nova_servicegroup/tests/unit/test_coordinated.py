@@ -15,6 +15,7 @@ from collections.abc import Callable
 import datetime
 import os
 import time
+import types
 from typing import Any
 
 from nova_servicegroup.drivers.common import coordinated
@@ -65,7 +66,12 @@ class Driver(coordinated.CoordinatedDriver):
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.backends: list[FakeBackend] = []
         self._clock = clock
-        super().__init__(None, None, self._connect)
+        super().__init__(
+            None, types.SimpleNamespace(addresses=[], found_within=0.0)
+        )
+
+    def _register(self, host: str, group: str) -> Any:
+        raise NotImplementedError
 
     def _connect(self) -> FakeBackend:
         self.backends.append(FakeBackend(self._clock))

@@ -32,8 +32,7 @@ from tooz import utils as tooz_utils
 
 from nova_servicegroup.drivers.common import decoding
 from nova_servicegroup.drivers.common import provenance
-from nova_servicegroup.drivers.mc import tooz_server
-from nova_servicegroup.drivers.mc import values
+from nova_servicegroup.drivers.mc import coordinators
 from nova_servicegroup.drivers.zk import kazoo_client
 from nova_servicegroup.tests import base
 
@@ -218,7 +217,7 @@ class ZooKeeperTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         conf = self.make_conf('[zookeeper]\naddress = 127.0.0.1:1\n')
-        self.coordinator = kazoo_client.Settings(conf).coordinator(b'me')
+        self.coordinator = kazoo_client.Settings(conf).make(b'me')
         self.answer = kazoo_threading.AsyncResult(
             self.coordinator._coord.handler
         )
@@ -269,42 +268,44 @@ class MemcachedTest(base.TestCase):
 
     def deserialize(self, key: bytes, value: Any) -> Any:
         packed = msgpack.packb(value)
-        return values.deserialize(key, packed, 2)
+        return coordinators.deserialize(key, packed, 2)
 
     def test_tooz_decodes_by_what_it_is_given(self) -> None:
         conf = self.make_conf()
-        made = tooz_server.new_coordinator('h:1', conf.memcached, 60, b'me')
+        made = coordinators.Factory('h:1', conf.memcached, 60).make(b'me')
         client = mock.patch.object(
             tooz_memcached.pymemcache_client, 'PooledClient'
         )
         with client as pooled:
             made.start()
         self.assertIs(
-            values.deserialize,
+            coordinators.deserialize,
             pooled.call_args.kwargs['deserializer'],
         )
 
     def test_values_are_as_tooz_has_packed_them(self) -> None:
         for value in (b'token', {'machine': 'm'}, None):
             packed = DRIVER._msgpack_serializer(b'k', value)
-            self.assertEqual(value, values.deserialize(b'k', *packed))
+            self.assertEqual(value, coordinators.deserialize(b'k', *packed))
 
     def test_what_cannot_be_decoded_is_nothing_and_ends_nobody(self) -> None:
         for data in [nested(200), *raising(), b'', b'\xc1']:
             for flags in (0, 2, 3, 2**32):
                 for key in (b'k', 'k'):
-                    self.assertIsNone(values.deserialize(key, data, flags))
+                    self.assertIsNone(
+                        coordinators.deserialize(key, data, flags)
+                    )
 
     def test_what_is_too_long_for_a_token_is_not_kept(self) -> None:
-        found = values.deserialize(b'k', bytes(1_000_000), 1)
+        found = coordinators.deserialize(b'k', bytes(1_000_000), 1)
         self.assertEqual(b'', found)
 
     def test_a_list_that_cannot_be_decoded_is_written_over(self) -> None:
         for data, flags in ((nested(200), 2), (b'x', 1), (b'[]', 0)):
-            found = values.deserialize(SHARD, data, flags)
+            found = coordinators.deserialize(SHARD, data, flags)
             self.assertEqual({}, found)
             key = DRIVER.GROUP_LIST_KEY
-            found = values.deserialize(key, data, flags)
+            found = coordinators.deserialize(key, data, flags)
             self.assertEqual([], found)
 
     def test_the_groups_of_other_programs_stay_listed(self) -> None:

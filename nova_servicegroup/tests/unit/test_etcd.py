@@ -13,6 +13,7 @@
 import base64
 import contextlib
 import json
+import types
 from typing import Any
 from unittest import mock
 
@@ -20,14 +21,15 @@ import fixtures
 import requests as http
 
 from nova_servicegroup import api
-from nova_servicegroup.drivers.common import connections
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import peers
+from nova_servicegroup.drivers.common import starting
+from nova_servicegroup.drivers.common import tls
 from nova_servicegroup.drivers.etcd import configuration
 from nova_servicegroup.drivers.etcd import coordinator
+from nova_servicegroup.drivers.etcd import driver
 from nova_servicegroup.drivers.etcd import gateway
 from nova_servicegroup.drivers.etcd import members
-from nova_servicegroup.drivers.etcd import reading
 from nova_servicegroup import evidence
 from nova_servicegroup import exceptions
 from nova_servicegroup import pace
@@ -49,15 +51,14 @@ class SettingsTest(base.TestCase):
         settings = self.settings(
             'address = "h1, [::1]:9,h1"', 'etcd3+http://other'
         )
-        self.assertEqual(['h1:2379', '[::1]:9'], settings.servers)
-        self.assertEqual('etcd3+http://h1:2379', settings.url)
-        self.assertEqual(10, settings.ttl)
+        self.assertEqual(['h1:2379', '[::1]:9'], settings.addresses)
+        self.assertEqual(10, settings.expiry)
 
     def test_else_those_of_other_services(self) -> None:
         settings = self.settings(
             '', 'etcd3+http://nova:p%40ss@h1:2379,h2?timeout=60'
         )
-        self.assertEqual(['h1:2379', 'h2:2379'], settings.servers)
+        self.assertEqual(['h1:2379', 'h2:2379'], settings.addresses)
         self.assertEqual(
             ('nova', 'p@ss'), settings.place[-2:], 'as a URL has them'
         )
@@ -65,7 +66,7 @@ class SettingsTest(base.TestCase):
     def test_their_timeouts_are_bounded(self) -> None:
         settings = self.settings('', 'etcd3+http://h1?timeout=60')
         self.assertLessEqual(settings.wait, 2.0)
-        self.assertEqual(10, settings.ttl)
+        self.assertEqual(10, settings.expiry)
         made = coordinator.Coordinator(settings, b'a@1')._tooz
         self.assertEqual(10, made.membership_timeout)
 
@@ -125,6 +126,14 @@ class SettingsTest(base.TestCase):
             )
             self.assertIn('/none/ca.pem', str(error))
 
+    def test_a_key_without_a_certificate_is_refused(self) -> None:
+        error = self.assertRaises(
+            exceptions.ConfigurationError,
+            self.settings,
+            'address = h1\nuse_tls = true\nkey_file = /none/key.pem',
+        )
+        self.assertIn('[etcd] cert_file', str(error))
+
     def test_the_driver_tells_what_others_need_to_know(self) -> None:
         conf = self.make_conf(
             '[DEFAULT]\nservicegroup_driver = etcd\n'
@@ -164,12 +173,15 @@ class SessionTest(base.TestCase):
 
     def session(self, options: str = '', servers: str = SERVERS) -> Any:
         conf = self.make_conf(f'[etcd]\naddress = {servers}\n{options}')
-        made = gateway.Session(configuration.Settings(conf))
+        made = self.gateway(configuration.Settings(conf))
         made._server = 0
         self.useFixture(
             fixtures.MockPatchObject(made._session, 'post', self._post)
         )
         return made
+
+    def gateway(self, settings: configuration.Settings) -> gateway.Gateway:
+        return gateway.Gateway(settings.place, settings.wait)
 
     def _post(self, url: str, **how: Any) -> Any:
         self.asked.append((url, how))
@@ -224,7 +236,7 @@ class SessionTest(base.TestCase):
         self.answers = [Found(200)]
         session.post('http://x/v3/kv')
         (_, how) = self.asked[0]
-        self.assertLessEqual(how['timeout'], session._settings.wait / 2)
+        self.assertLessEqual(how['timeout'], session._wait / 2)
         self.assertFalse(how['allow_redirects'])
 
     def test_an_answer_that_is_too_long_is_not_read(self) -> None:
@@ -288,11 +300,8 @@ class SessionTest(base.TestCase):
     def test_certificates(self) -> None:
         session = self.session()
         self.assertIs(True, session._session.verify)
-        place = session._place._replace(
-            ca_file='ca', cert_file='cert', key_file='key'
-        )
-        settings = mock.Mock(place=place, servers=['a:1'])
-        made = gateway.Session(settings)._session
+        place = session._place._replace(files=tls.Files('ca', 'cert', 'key'))
+        made = gateway.Gateway(place, 1.0)._session
         self.assertEqual(('ca', ('cert', 'key')), (made.verify, made.cert))
 
 
@@ -493,9 +502,12 @@ class GroupReaderTest(base.TestCase):
         conf = self.make_conf('[etcd]\naddress = h1\n')
         self.cluster = fake.Cluster(1e9)
         self.asked = Asked(Client(self.cluster))
-        self.reader = reading.GroupReader(
-            configuration.Settings(conf), self, 'compute', pace.Patience(2.0)
+        backend = types.SimpleNamespace(
+            settings=configuration.Settings(conf),
+            connection=self,
+            patience=pace.Patience(2.0),
         )
+        self.reader = driver.GroupReader(backend, 'compute')
         self.addCleanup(self.reader.observer.close)
         self.leases: dict[str, int] = {}
 
@@ -503,7 +515,7 @@ class GroupReaderTest(base.TestCase):
 
     @contextlib.contextmanager
     def use(self, deadline: Any) -> Any:
-        yield connections.Connected(self.asked, b'reader')
+        yield starting.Connected(self.asked, b'reader')
 
     def join(self, *hosts: str) -> None:
         for host in hosts:
@@ -585,10 +597,10 @@ class CoordinatorTest(base.TestCase):
         self.settings = configuration.Settings(conf)
 
     def test_peers_beat_though_tooz_says_that_they_need_not(self) -> None:
-        connection = coordinator.peer_connection(self.settings, 'a')
-        made = connection._factory.make(b'a@1')
+        group = self.settings.peer_group('monitors', 'a')
+        made = group._connection._factory.make(b'a@1')
         self.assertEqual((), made.CHARACTERISTICS)
-        self.assertIsInstance(made.client.session, gateway.Session)
+        self.assertIsInstance(made.client.session, gateway.Gateway)
 
     def test_so_do_those_that_meet_by_a_url(self) -> None:
         made = peers.by_url(
@@ -600,5 +612,5 @@ class CoordinatorTest(base.TestCase):
     def test_a_question_is_bounded_from_when_it_was_put(self) -> None:
         made = coordinator.Coordinator(self.settings, b'a@1')
         self.addCleanup(made._thread.shutdown)
-        seen = made._submit(lambda: made._session.deadline.left()).get()
+        seen = made._submit(lambda: made._gateway.deadline.left()).get()
         self.assertLessEqual(seen, self.settings.wait)

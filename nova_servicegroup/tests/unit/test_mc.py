@@ -14,20 +14,20 @@
 from collections.abc import Collection
 import os
 import threading
+import types
 from typing import Any
 
 import msgpack
 
 from nova_servicegroup import api
 from nova_servicegroup.drivers.mc import configuration
+from nova_servicegroup.drivers.mc import coordinators
 from nova_servicegroup.drivers.mc import driver
 from nova_servicegroup.drivers.mc import keyspace
-from nova_servicegroup.drivers.mc import local_server
 from nova_servicegroup.drivers.mc import reading
 from nova_servicegroup.drivers.mc import registration
 from nova_servicegroup.drivers.mc import storage
 from nova_servicegroup.drivers.mc import tooz_server
-from nova_servicegroup.drivers.mc import values
 from nova_servicegroup import exceptions
 from nova_servicegroup import pace
 from nova_servicegroup.tests import base
@@ -197,8 +197,8 @@ class LocalTest(base.TestCase):
         self.assertFalse(self.driver.is_up(self.ref))
 
     def test_a_member_that_is_not_renewed_is_gone(self) -> None:
-        one = local_server.LocalServer(60, clock=self.clock)
-        another = local_server.LocalServer(60, clock=self.clock)
+        one = storage.LocalServer(60, clock=self.clock)
+        another = storage.LocalServer(60, clock=self.clock)
         one.renew(self.group, b'token')
         for seconds, found in ((59.9, {self.group: b'token'}), (0.1, {})):
             self.clock.advance(seconds)
@@ -208,7 +208,7 @@ class LocalTest(base.TestCase):
         self.driver.join('a', self.group, base.FakeService())
         child = os.fork()
         if not child:
-            server = local_server.LocalServer(60)
+            server = storage.LocalServer(60)
             os._exit(len(server.listing(self.group)))
         self.assertEqual(0, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
@@ -229,8 +229,8 @@ class ListTest(base.TestCase):
         server = tooz_server.ToozServer(
             'h1:1', self.make_conf(), keys, 'x', 60
         )
-        key = tooz_server.memcached.MemcachedDriver.GROUP_PREFIX + b'0'
-        found = values.deserialize(key, msgpack.packb(members), 2)
+        key = coordinators.memcached.MemcachedDriver.GROUP_PREFIX + b'0'
+        found = coordinators.deserialize(key, msgpack.packb(members), 2)
         return list(server._hosts('compute', found))
 
     def test_hosts_are_read_off_ids_or_out_of_what_is_said(self) -> None:
@@ -335,13 +335,15 @@ class ReaderTest(base.TestCase):
         self.reader = self.make()
 
     def make(self) -> reading.GroupReader:
+        conf = self.make_conf('[servicegroup]\nrefresh_interval = 1\n')
+        backend = types.SimpleNamespace(
+            settings=types.SimpleNamespace(conf=conf, keys=self.keys, ttl=60),
+            servers=self.servers,
+            patience=pace.Patience(2.0),
+        )
         return reading.GroupReader(
-            self.make_conf('[servicegroup]\nrefresh_interval = 1\n'),
-            self.servers,
-            self.keys,
-            60,
+            backend,
             'compute',
-            pace.Patience(2.0),
             clock=self.clock,
         )
 

@@ -28,8 +28,8 @@ import nova_servicegroup
 from nova_servicegroup import api
 from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup.drivers.common import backoff
-from nova_servicegroup.drivers.common import connections
 from nova_servicegroup.drivers.common import peers
+from nova_servicegroup.drivers.common import starting
 from nova_servicegroup import exceptions
 from nova_servicegroup.monitor import daemon
 from nova_servicegroup.monitor import election
@@ -528,7 +528,7 @@ class Coordinator:
 
     @contextlib.contextmanager
     def use(self, deadline: Any) -> Iterator[Any]:
-        yield connections.Connected(self, b'me@0000000500000000')
+        yield starting.Connected(self, b'me@0000000500000000')
 
     def create_group(self, group: bytes) -> test_tooz.Result:
         return test_tooz.Result()

@@ -16,16 +16,15 @@ from unittest import mock
 
 from redis import sentinel
 
-from nova_servicegroup.drivers.common import connections
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import requests
+from nova_servicegroup.drivers.common import roster_reader
 from nova_servicegroup.drivers.redis import configuration
+from nova_servicegroup.drivers.redis import driver
 from nova_servicegroup.drivers.redis import internals
 from nova_servicegroup.drivers.redis import memory
-from nova_servicegroup.drivers.redis import reading
 from nova_servicegroup import evidence
 from nova_servicegroup import exceptions
-from nova_servicegroup import pace
 from nova_servicegroup.tests import base
 
 SETTLE, HOLD = 15.0, 60.0
@@ -135,7 +134,7 @@ class SettingsTest(base.TestCase):
 
     def client(self, text: str) -> Any:
         """Return redis-py's client, which is not connected."""
-        made = self.settings(text)._coordinator(b'member')
+        made = self.settings(text).make(b'member')
         return made._make_client(made._parsed_url, made._options, made.timeout)
 
     def test_one_server(self) -> None:
@@ -143,7 +142,7 @@ class SettingsTest(base.TestCase):
             '[redis]\naddress = "[::1]"\nusername = nova\n'
             'password = a@b/?#:\ndatabase = 2\n'
         )
-        self.assertEqual(['[::1]:6379'], self.settings(text).servers)
+        self.assertEqual(['[::1]:6379'], self.settings(text).addresses)
         given = self.client(text).connection_pool.connection_kwargs
         for name, value in (
             ('host', '::1'),
@@ -159,7 +158,7 @@ class SettingsTest(base.TestCase):
             '[redis]\nsentinel_name = nova\npassword = one\n'
             'sentinel_addresses = s1,s2:5\nsentinel_password = two\n'
         )
-        self.assertEqual(['s1:26379', 's2:5'], self.settings(text).servers)
+        self.assertEqual(['s1:26379', 's2:5'], self.settings(text).addresses)
         pool = self.client(text).connection_pool
         self.assertIsInstance(pool, sentinel.SentinelConnectionPool)
         self.assertEqual('nova', pool.service_name)
@@ -184,19 +183,19 @@ class SettingsTest(base.TestCase):
             '&retry_on_timeout=yes\n'
         )
         self.assertEqual(
-            ['s1:26379', 's2:26379', 's3:26379'], self.settings(text).servers
+            ['s1:26379', 's2:26379', 's3:26379'], self.settings(text).addresses
         )
         pool = self.client(text).connection_pool
         self.assertEqual('hush', pool.connection_kwargs['password'])
         self.assert_bounded(pool.connection_kwargs)
         self.assertEqual(3, len(pool.sentinel_manager.sentinels))
-        self.assertNotIn('hush', self.settings(text).connection('a').backend)
+        self.assertNotIn('hush', self.settings(text).backend)
 
     def test_own_options_win(self) -> None:
         text = (
             '[coordination]\nbackend_url = redis://r1\n[redis]\naddress = r2\n'
         )
-        self.assertEqual(['r2:6379'], self.settings(text).servers)
+        self.assertEqual(['r2:6379'], self.settings(text).addresses)
 
     def test_tls(self) -> None:
         text = '[redis]\naddress = r1\nuse_tls = true\nkey_password = hush\n'
@@ -242,12 +241,18 @@ class SettingsTest(base.TestCase):
             )
             self.assertIn('[redis] address', str(error), text)
 
-    def test_a_file_that_cannot_be_read_is_named(self) -> None:
-        text = '[redis]\naddress = r1\nuse_tls = true\nca_file = /nowhere\n'
-        error = self.assertRaises(
-            exceptions.ConfigurationError, self.settings, text
-        )
-        self.assertIn('[redis] ca_file', str(error))
+    def test_a_file_that_cannot_be_used_is_named(self) -> None:
+        text = '[redis]\naddress = r1\nuse_tls = true\n'
+        for option, line in (
+            ('ca_file', 'ca_file = /nowhere\n'),
+            ('cert_file', 'cert_file = /nowhere\n'),
+            # Without a certificate, a key is of no use.
+            ('cert_file', 'key_file = /nowhere\n'),
+        ):
+            error = self.assertRaises(
+                exceptions.ConfigurationError, self.settings, text + line
+            )
+            self.assertIn(f'[redis] {option}', str(error))
 
 
 class Later:
@@ -270,14 +275,17 @@ class Servers:
 
     answer: memory.Answer
 
-    def __init__(self, connected: Any, group: bytes) -> None:
-        pass
+    def __init__(self, session: Any) -> None:
+        self._session = session
 
-    def read(self) -> Later:
-        return Later(self.answer)
+    def ask(self, name: str, call: Any, **how: Any) -> Any:
+        return self._session.ask(name, lambda: Later(call()), **how)
 
-    def confirm(self) -> Later:
-        return Later(True)
+    def read(self) -> memory.Answer:
+        return self.answer
+
+    def confirm(self) -> bool:
+        return True
 
 
 class ReadingTest(base.TestCase):
@@ -285,17 +293,11 @@ class ReadingTest(base.TestCase):
         super().setUp()
         self.patch(internals, 'Group', Servers)
         conf = self.make_conf('[redis]\naddress = r1\n')
-        self.reader = reading.GroupReader(
-            configuration.Settings(conf),
-            connections.Connection(
-                'redis',
-                connections.HostFactory('reader', lambda _: mock.Mock()),
-                connections.Limits(60.0, 1.0),
-            ),
-            'compute',
-            pace.Patience(2.0),
-        )
-        self.addCleanup(self.reader._connection.close, 1.0)
+        settings = configuration.Settings(conf)
+        settings.make = lambda member_id: mock.Mock()  # type: ignore
+        self.backend = roster_reader.Backend(settings, driver.GroupReader)
+        self.reader = self.backend.reader('compute')
+        self.addCleanup(self.backend.close)
 
     def patch(self, where: Any, name: str, value: Any) -> None:
         patched = mock.patch.object(where, name, value)
@@ -319,7 +321,7 @@ class ReadingTest(base.TestCase):
             return None
 
     def test_two_questions_do_not_put_each_other_off(self) -> None:
-        with self.reader._connection.use(requests.Deadline(10.0)):
+        with self.backend.connection.use(requests.Deadline(10.0)):
             pass
         for hosts in (('a', 'b'), ('a',)):
             found = [self.read(*hosts) for _ in range(6)]

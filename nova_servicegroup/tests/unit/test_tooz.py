@@ -24,6 +24,7 @@ from nova_servicegroup.drivers.common import backoff
 from nova_servicegroup.drivers.common import connections
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import requests
+from nova_servicegroup.drivers.common import starting
 from nova_servicegroup.drivers.mc import tooz_server
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
@@ -178,7 +179,9 @@ class Coordinator:
         self.stopped.set()
 
 
-class ConnectionTest(connections.Factory, base.TestCase):
+class ConnectionTest(starting.Factory, base.TestCase):
+    backend = 'zk'
+
     def setUp(self) -> None:
         super().setUp()
         self.made: list[Coordinator] = []
@@ -189,9 +192,9 @@ class ConnectionTest(connections.Factory, base.TestCase):
         self.connection = self.connect(connections.Limits(25, 5))
 
     def connect(self, limits: connections.Limits) -> connections.Connection:
-        return connections.Connection('zk', self, limits, clock=self.clock)
+        return connections.Connection(self, 'a', limits, clock=self.clock)
 
-    def new_id(self) -> bytes:
+    def new_id(self, host: str) -> bytes:
         return next(self.ids)
 
     def make(self, member_id: bytes) -> Coordinator:

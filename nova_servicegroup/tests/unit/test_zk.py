@@ -15,6 +15,7 @@ import contextlib
 import logging
 import subprocess
 import sys
+import types
 from typing import Any
 
 from kazoo.protocol import serialization
@@ -22,13 +23,13 @@ from kazoo import security
 from oslo_config import cfg
 from tooz import coordination
 
-from nova_servicegroup.drivers.common import connections
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.common import roster
+from nova_servicegroup.drivers.common import starting
+from nova_servicegroup.drivers.zk import driver
 from nova_servicegroup.drivers.zk import kazoo_client
 from nova_servicegroup.drivers.zk import kazoo_log
-from nova_servicegroup.drivers.zk import reading
 from nova_servicegroup import evidence
 from nova_servicegroup import pace
 from nova_servicegroup.tests import base
@@ -158,7 +159,7 @@ class Connection:
 
     @contextlib.contextmanager
     def use(self, deadline: requests.Deadline) -> Iterator[Any]:
-        yield connections.Connected(self, b'reader')
+        yield starting.Connected(self, b'reader')
 
     def get_members(self, group: bytes) -> Result:
         return Result(self.members)
@@ -174,12 +175,12 @@ class GroupReaderTest(base.TestCase):
         super().setUp()
         conf = self.make_conf('[zookeeper]\naddress = h1\n')
         self.connection = Connection()
-        self.reader = reading.GroupReader(
-            kazoo_client.Settings(conf),
-            self.connection,
-            'compute',
-            pace.Patience(2.0),
+        backend = types.SimpleNamespace(
+            settings=kazoo_client.Settings(conf),
+            connection=self.connection,
+            patience=pace.Patience(2.0),
         )
+        self.reader = driver.GroupReader(backend, 'compute')
         self.addCleanup(self.reader.observer.close)
 
     def join(self, *hosts: str) -> None:
@@ -237,11 +238,11 @@ class SettingsTest(base.TestCase):
         )
 
     def test_the_old_timeout_counts_until_the_new_one_is_set(self) -> None:
-        self.assertEqual(10, self.settings('').session_timeout)
+        self.assertEqual(10, self.settings('').expiry)
         old = 'recv_timeout = 4500\n'
-        self.assertEqual(5, self.settings(old).session_timeout)
+        self.assertEqual(5, self.settings(old).expiry)
         both = f'{old}session_timeout = 8\n'
-        self.assertEqual(8, self.settings(both).session_timeout)
+        self.assertEqual(8, self.settings(both).expiry)
 
     def test_kazoo_reconnects_well_within_a_session(self) -> None:
         for timeout, granted in ((2, 2), (10, 10), (60, 10)):
@@ -270,7 +271,7 @@ from nova_servicegroup import opts
 conf = cfg.ConfigOpts()
 opts.register_opts(conf)
 conf(['--config-file', sys.argv[1]], project='nova')
-client = kazoo_client.Settings(conf).coordinator(b'a@1')._coord
+client = kazoo_client.Settings(conf).make(b'a@1')._coord
 loop = client._connection
 loop._read_sock, loop._write_sock = client.handler.create_socket_pair()
 with eventlet.Timeout(5):

@@ -10,9 +10,36 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What TLS takes alike with every backend."""
+"""Options that the groups of several backends have alike."""
 
 from oslo_config import cfg
+
+#: What stands in the names of keys and nodes.
+NAME = r'^[A-Za-z0-9._-]+$'
+
+ttl = cfg.IntOpt(
+    'ttl',
+    default=10,
+    min=2,
+    max=3600,
+    help="""
+Seconds without a heartbeat after which the server drops a member: the time in
+which a dead service is found. A service is renewed three times in it, or each
+``report_interval`` if that is shorter.
+
+Related options:
+
+* ``service_down_time`` should not be smaller
+""",
+)
+
+password = cfg.StrOpt(
+    'password',
+    secret=True,
+    help="""
+The password of ``username``.
+""",
+)
 
 cert_file = cfg.StrOpt(
     'cert_file',

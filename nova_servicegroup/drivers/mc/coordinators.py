@@ -1,0 +1,182 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Makes tooz's coordinators for memcached, of members, readers and peers.
+
+What is on a server they decode as what anybody may have written.
+"""
+
+from importlib import metadata
+import ssl
+from typing import Any
+
+from oslo_config import cfg
+
+from nova_servicegroup.drivers.common import decoding
+from nova_servicegroup.drivers.common import requests
+from nova_servicegroup.drivers.common import starting
+from nova_servicegroup import exceptions
+
+coordination = requests.try_import('tooz.coordination')
+
+memcached = requests.try_import('tooz.drivers.memcached')
+
+#: How tooz marks what it has written: bytes as they are, and msgpack.
+_BYTES, _MSGPACK = 1, 2
+#: Bytes of a value that is stored as it is. Ours have eight, tooz's eleven.
+_LONGEST = 1024
+#: Bytes of a key, which is as many as memcached takes.
+_LONGEST_KEY = 250
+
+
+def member_key(member_id: str) -> bytes:
+    """Return the key of a member, or a reader."""
+    prefix: bytes = memcached.MemcachedDriver.MEMBER_PREFIX
+    return prefix + member_id.encode('ascii')
+
+
+class Factory(starting.Factory):
+    """Makes coordinators on one server.
+
+    :param options: those of [memcached]
+    :param ttl: seconds after which a member that is not renewed is gone
+    """
+
+    def __init__(
+        self, address: str, options: cfg.ConfigOpts.GroupAttr, ttl: int
+    ) -> None:
+        self.backend = f'memcached {address}'
+        self._address = address
+        self._options = options
+        self._ttl = ttl
+
+    def make(self, member_id: bytes) -> Any:
+        """See starting.Factory.
+
+        :raises ConfigurationError: TLS is wanted, and tooz does not do it
+        """
+        options = self._options
+        made = coordination.get_coordinator(
+            f'memcached://{self._address}',
+            member_id,
+            timeout=int(options.timeout),
+            membership_timeout=self._ttl,
+            leader_timeout=self._ttl,
+            lock_timeout=self._ttl,
+            use_ssl=options.use_tls,
+            ca_cert=options.ca_file,
+            ssl_cert=options.cert_file,
+            ssl_key=options.key_file,
+            # None would have a locked key ask at the terminal.
+            ssl_key_password=options.key_password or '',
+            ssl_check_hostname=options.check_hostname,
+        )
+        if options.use_tls:
+            _check_tls(getattr(made, 'ssl_context', None), options)
+        made._msgpack_deserializer = deserialize
+        return made
+
+
+class MemberFactory(Factory):
+    """Makes those of one member, or of a reader, that has one id for ever."""
+
+    def new_id(self, host: str) -> bytes:
+        """See starting.Factory.
+
+        :param host: the member id
+        """
+        return host.encode('ascii')
+
+    def make(self, member_id: bytes) -> Any:
+        """See starting.Factory.
+
+        tooz beats once to connect, and so hides who else renews the member.
+        This one looks instead.
+        """
+        made = super().make(member_id)
+        key = member_key(member_id.decode('ascii'))
+        made.heartbeat = lambda: made.client.get(key)
+        return made
+
+    def stop(self, coordinator: Any) -> None:
+        """See starting.Factory.
+
+        The coordinator's own stop would delete the member, which other
+        processes of the host may still be renewing.
+        """
+        coordinator.client.close()
+
+
+def _check_tls(context: ssl.SSLContext | None, options: Any) -> None:
+    """Check that tooz has not ignored what it was told of TLS."""
+    if (
+        context is None
+        or context.verify_mode is not ssl.CERT_REQUIRED
+        or context.check_hostname is not options.check_hostname
+    ):
+        raise exceptions.ConfigurationError(
+            '[memcached] use_tls',
+            True,
+            f'false, with tooz {metadata.version("tooz")}, which connects '
+            'without TLS; true from tooz 7.0 on: '
+            'pip install nova-servicegroup[mc-tls]',
+        )
+
+
+def deserialize(key: Any, value: bytes, flags: int) -> Any:
+    """Return a value as pymemcache wants it. Never raises.
+
+    None is what cannot be decoded. tooz writes over a list that is none.
+    """
+    name = key.encode() if isinstance(key, str) else key
+    found = _decoded(value, flags)
+    driver = memcached.MemcachedDriver
+    if name == driver.GROUP_LIST_KEY:
+        return _groups(found)
+    if name.startswith(driver.GROUP_LEADER_PREFIX):
+        return found
+    return _members(found) if name.startswith(driver.GROUP_PREFIX) else found
+
+
+def _decoded(value: bytes, flags: int) -> Any:
+    if flags == _MSGPACK:
+        return decoding.decode_or_none(value)
+    if flags == _BYTES:
+        return value if len(value) <= _LONGEST else b''
+    return None
+
+
+def _groups(found: Any) -> list[bytes | str]:
+    """Return the list of all groups, those of other programs included."""
+    names = found if isinstance(found, list) else []
+    return [each for each in names if isinstance(each, bytes | str)]
+
+
+def _members(found: Any) -> dict[bytes, dict[bytes, Any]]:
+    """Return the entries of a list of members that can be used."""
+    entries = found.items() if isinstance(found, dict) else ()
+    return {
+        member_id: entry
+        for member_id, entry in entries
+        if _is_id(member_id) and _is_entry(entry)
+    }
+
+
+def _is_id(member_id: Any) -> bool:
+    return isinstance(member_id, bytes) and len(member_id) <= _LONGEST_KEY
+
+
+def _is_entry(entry: Any) -> bool:
+    if not isinstance(entry, dict) or b'capabilities' not in entry:
+        return False
+    capabilities = entry[b'capabilities']
+    return capabilities is None or isinstance(capabilities, dict)
