@@ -76,8 +76,8 @@ class Coordinator:
         return self._submit(group.read, self._tooz.client)
 
     def get_groups(self) -> Any:
-        """Ask whether etcd answers; the result is empty."""
-        return self._submit(self._tooz.client.get, b'\0')
+        """Ask for a key of the namespace that nobody has."""
+        return self._submit(self._tooz.client.get, self._key(b''))
 
     def get_member_capabilities(self, group: bytes, member: bytes) -> Any:
         """Read what a member says of itself."""

@@ -78,6 +78,9 @@ class UserTest(User, contract.FunctionalTestCase):
         self.watch(2 * self.ttl, 'host1')
         self.wait_up('host1')
 
+    def test_upgrade_checks_need_no_more(self) -> None:
+        self.assertIn('answers', self.api.driver.check())
+
     def test_strangers_can_neither_read_nor_delete(self) -> None:
         self.running()
         key = b'tooz/groups/ours-%s:compute/' % self.unique.encode()
