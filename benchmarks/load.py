@@ -162,12 +162,12 @@ class _Host:
 
     def way(self, way: str) -> _Beat:
         """Return what beats, like a service that has just joined."""
-        from nova_servicegroup.drivers.db import registration
+        from nova_servicegroup.drivers.db import routes
 
         if way == STOCK:
             return self._save
         service = _service(self, self._counts)
-        return registration.way(service, self.host, self._down_time)
+        return routes.choose(service, self.host, self._down_time).beat
 
     def _beat(self, beat: _Beat, due: float) -> float:
         """Send one; return the seconds by which to put off the next one."""
