@@ -14,6 +14,7 @@
 
 from collections.abc import Mapping
 import functools
+import itertools
 
 from nova_servicegroup.doctor import asking
 from nova_servicegroup.doctor import finding
@@ -23,6 +24,10 @@ from nova_servicegroup import escaping
 
 #: Flags of a server with which something is wrong.
 _ILL = frozenset({'s_down', 'o_down', 'disconnected', 'master_down'})
+
+#: So many of the replicas are looked at, each in a thread of its own. Whoever
+#: answers as a Sentinel can name any number.
+_MOST_REPLICAS = 20
 
 _FEW = '; when most do not, the dead are found later.'
 _MOST = (
@@ -61,13 +66,15 @@ def judge(
 
 
 def servers(answers: _Answers) -> list[str]:
-    """Return the master and the replicas that Sentinels name."""
+    """Return the master and the replicas that Sentinels name.
+
+    Of many replicas, the first.
+    """
     known = [each.value for each in answers.values() if each.value is not None]
     masters = {each.master: None for each in known}
-    return list(
-        masters
-        | {replica: None for each in known for replica in each.replicas}
-    )
+    replicas = {replica: None for each in known for replica in each.replicas}
+    some = itertools.islice(replicas, _MOST_REPLICAS)
+    return list(masters | dict.fromkeys(some))
 
 
 def _ok(check: str, address: str, watch: status.Watch) -> finding.Finding:

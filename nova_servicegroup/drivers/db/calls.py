@@ -59,6 +59,7 @@ class Calls:
 
         :param target: called with what stands for the call, and args. It is
             to end the call
+        :raises RuntimeError: there is no thread for it. It has failed
         """
         with self._changed:
             hung = min(len(self._hung()), self._most_hung)
@@ -66,9 +67,13 @@ class Calls:
                 return False
             call = object()
             self._begun[call] = time.monotonic()
-        threading.Thread(
-            target=target, args=(call, *args), daemon=True, name=self._name
-        ).start()
+        try:
+            threading.Thread(
+                target=target, args=(call, *args), daemon=True, name=self._name
+            ).start()
+        except RuntimeError:
+            self.end(call, failed=True)
+            raise
         return True
 
     def renew(self, call: object) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import math
 import socket
 from typing import Any
+import unicodedata
 
 from oslo_config import cfg
 from oslo_log import log as logging
@@ -244,11 +245,21 @@ def _servers(conf: cfg.ConfigOpts, only: Sequence[str]) -> list[str]:
 def _check_credentials(username: str, password: str) -> None:
     """Check what tooz takes in the user's part of an address."""
     addresses.check_credentials('zookeeper', username, password)
-    if not set(username).isdisjoint('/?#[]:@'):
+    if not set(username).isdisjoint('/?#[]:@') or _is_split(username):
         raise exceptions.ConfigurationError(
             '[zookeeper] username', username, 'no character of /?#[]:@'
         )
-    if not set(password).isdisjoint('/?#[]'):
+    plain = password.replace(':', '').replace('@', '')
+    if not set(password).isdisjoint('/?#[]') or _is_split(plain):
         raise exceptions.ConfigurationError(
             '[zookeeper] password', None, 'no character of /?#[]'
         )
+
+
+def _is_split(text: str) -> bool:
+    """Tell whether urllib sees an end in it, as in one sign for a/c.
+
+    It refuses that in an address, and its error shows all of it.
+    """
+    seen = unicodedata.normalize('NFKC', text)
+    return not set(seen).isdisjoint('/?#:@')

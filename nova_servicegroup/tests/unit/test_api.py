@@ -133,7 +133,13 @@ class LoadTest(base.TestCase):
         self.assertIn('[zookeeper] username', str(error))
 
     def test_a_password_is_never_in_an_error(self) -> None:
-        for line in ('password = hush', 'username = a\npassword = hush/'):
+        for line in (
+            'password = hush',
+            'username = a\npassword = hush/',
+            # As urllib sees it there is a / in it, and it shows all of it.
+            'username = a\npassword = hush\N{ACCOUNT OF}',
+            'username = a\npassword = hush\N{FULLWIDTH COMMERCIAL AT}',
+        ):
             conf = self.make_conf(f'{ZK}{line}\n')
             error = self.assertRaises(
                 exceptions.ConfigurationError, api.API, conf

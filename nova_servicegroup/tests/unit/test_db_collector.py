@@ -16,6 +16,7 @@
 from collections.abc import Collection, Sequence
 import threading
 from typing import Any
+from unittest import mock
 
 import fixtures
 
@@ -215,6 +216,20 @@ class WriterTest(base.TestCase):
         self.store.release.set()
         self.writer.wait(LONG)
         self.assertTrue(self.writer.take([heartbeat(8)], GATHER))
+
+
+class CallsTest(base.TestCase):
+    def test_one_that_gets_no_thread_has_failed_and_takes_no_room(
+        self,
+    ) -> None:
+        made = calls.Calls('test', 1)
+        refused = RuntimeError("can't start new thread")
+        with mock.patch('threading.Thread.start', side_effect=refused):
+            self.assertRaises(RuntimeError, made.start, made.end)
+        self.assertTrue(made.has_trouble())
+        self.assertTrue(made.start(made.end))
+        made.wait(0, 5.0)
+        self.assertFalse(made.has_trouble())
 
 
 class FakeServer:

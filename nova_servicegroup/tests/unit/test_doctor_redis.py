@@ -205,6 +205,16 @@ class SentinelsTest(base.TestCase):
             ['m:1', 'm:2', 'r:1'], redis_sentinels.servers(answers)
         )
 
+    def test_a_sentinel_that_names_thousands_costs_few_threads(self):
+        replicas = {f'r:{each}': frozenset() for each in range(1, 5000)}
+        answers = {
+            'a': asking.Answer(watch(replicas=replicas)),
+            'b': asking.Answer(watch(master='m:2')),
+        }
+        found = redis_sentinels.servers(answers)
+        self.assertLessEqual({'m:1', 'm:2'}, set(found))
+        self.assertLess(len(found), 50)
+
 
 WAY = status.Way(None, None, False, False)
 
