@@ -17,13 +17,10 @@ import collections
 from collections.abc import Iterable, MutableMapping
 import importlib
 import operator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from oslo_config import cfg
 from oslo_config import types
-
-if TYPE_CHECKING:
-    from nova_servicegroup.plugin import hook
 
 OPTION = 'servicegroup_driver'
 
@@ -64,6 +61,13 @@ class UnexpectedNova(Exception):
     """Nova's code does not look as this release knows it."""
 
 
+class Installation(Protocol):
+    """What has Nova construct our class; see hook."""
+
+    def connect(self, names: list[str]) -> bool:
+        """Do so for some names; tell whether Nova does."""
+
+
 class Choices(types.String):
     """The type of Nova's option: its own choices and the installed drivers.
 
@@ -76,7 +80,7 @@ class Choices(types.String):
         self,
         stock: types.String,
         names: list[str],
-        installation: 'hook.Installation',
+        installation: Installation,
     ) -> None:
         self._stock = dict(stock.choices or {})
         added = dict.fromkeys(names, 'Driver of nova-servicegroup')

@@ -46,8 +46,9 @@ class Settings(settings.Settings):
         addresses.check_credentials('etcd', place.username, place.password)
         if place.secure:
             tls.context('etcd', place.files)
+        self.namespace: str = conf.etcd.namespace
         # tooz knows no namespaces of etcd's.
-        self.peer_prefix = f'{conf.etcd.namespace}:'
+        self.peer_prefix = f'{self.namespace}:'
         # Seconds that several questions may take, one after the other.
         self.wait = min(
             float(conf.servicegroup.read_timeout), max(1.0, self.expiry / 6)

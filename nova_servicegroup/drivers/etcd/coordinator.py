@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent import futures
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from nova_servicegroup.drivers.common import decoding
 from nova_servicegroup.drivers.common import naming
@@ -25,11 +25,22 @@ from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.etcd import gateway
 from nova_servicegroup.drivers.etcd import members
 
-if TYPE_CHECKING:
-    from nova_servicegroup.drivers.etcd import configuration
-
 coordination = requests.try_import('tooz.coordination')
 tooz_utils = requests.try_import('tooz.utils')
+
+
+class Settings(Protocol):
+    """What a coordinator goes by.
+
+    :ivar wait: seconds that several questions may take, one after the other
+    :ivar expiry: seconds after which a lease ends that is not renewed
+    :ivar namespace: of the groups, among those of others
+    """
+
+    place: gateway.Place
+    wait: float
+    expiry: int
+    namespace: str
 
 
 class Coordinator:
@@ -38,9 +49,7 @@ class Coordinator:
     All that is asked shares one thread, and is bounded from when it was asked.
     """
 
-    def __init__(
-        self, settings: configuration.Settings, member_id: bytes
-    ) -> None:
+    def __init__(self, settings: Settings, member_id: bytes) -> None:
         self._settings = settings
         self._gateway = _gateway(settings)
         self._tooz = _tooz(settings, self._gateway, member_id)
@@ -104,7 +113,7 @@ class Coordinator:
         return decoding.decode_or_none(found[0]) if found else None
 
     def _key(self, group: bytes) -> bytes:
-        return members.key(self._settings.conf.etcd.namespace, group)
+        return members.key(self._settings.namespace, group)
 
     def _submit(self, call: Callable[..., Any], *args: Any) -> Any:
         deadline = requests.Deadline(self._settings.wait)
@@ -116,7 +125,7 @@ class Coordinator:
         return coordination.CoordinatorResult(self._thread.submit(bounded))
 
 
-def for_peer(settings: configuration.Settings, member_id: bytes) -> Any:
+def for_peer(settings: Settings, member_id: bytes) -> Any:
     """Return tooz's own, for programs of our own."""
     decoding.guard_tooz()
     made = _tooz(settings, _gateway(settings), member_id)
@@ -125,19 +134,19 @@ def for_peer(settings: configuration.Settings, member_id: bytes) -> Any:
     return made
 
 
-def _gateway(settings: configuration.Settings) -> gateway.Gateway:
+def _gateway(settings: Settings) -> gateway.Gateway:
     return gateway.Gateway(settings.place, settings.wait)
 
 
 def _tooz(
-    settings: configuration.Settings,
+    settings: Settings,
     posting: gateway.Gateway,
     member_id: bytes,
 ) -> Any:
     """Return a coordinator; its URL takes one server, and no credentials."""
     scheme = 'https' if settings.place.secure else 'http'
     made = coordination.get_coordinator(
-        f'etcd3+{scheme}://{settings.addresses[0]}',
+        f'etcd3+{scheme}://{settings.place.servers[0]}',
         member_id,
         api_version='v3',
         timeout=settings.expiry,
