@@ -108,9 +108,7 @@ class Membership:
             return self.is_up(host, now)
         until = max(self._unknown_until, self.contact.unsettled_until(now))
         if now > until:
-            self.missing[host] = evidence.Missing(
-                -math.inf, evidence.ABSENT, now, None
-            )
+            self._miss(host, -math.inf, evidence.ABSENT, now)
             return False
         self._hold({host: (evidence.UNSETTLED, until)}, now)
         return True
@@ -163,12 +161,7 @@ class Membership:
         doubts = self._doubts(reading, lost - reading.left, now)
         down = lost - doubts.keys()
         for host in down:
-            self._miss(
-                host,
-                evidence.Missing(
-                    -math.inf, evidence.ABSENT, now, self.proof(host)
-                ),
-            )
+            self._miss(host, -math.inf, evidence.ABSENT, now)
         self._held -= down
         self._hold(doubts, now)
         self.present = reading.present
@@ -214,12 +207,7 @@ class Membership:
         if now > until and self.present:
             over |= self.present
             for host in self.present:
-                self._miss(
-                    host,
-                    evidence.Missing(
-                        until, evidence.BLIND, now, self.proof(host)
-                    ),
-                )
+                self._miss(host, until, evidence.BLIND, now)
             self.present = _NOBODY
         return over
 
@@ -275,16 +263,15 @@ class Membership:
             for host, each in self.missing.items()
         )
 
-    def _miss(self, host: str, missing: evidence.Missing) -> None:
+    def _miss(self, host: str, until: float, reason: str, now: float) -> None:
         """Note a host that is missing, after all others."""
+        missing = evidence.Missing(until, reason, now, self.proof(host))
         self.missing.pop(host, None)
         self.missing[host] = missing
 
     def _hold(self, doubts: dict[str, tuple[str, float]], now: float) -> None:
         for host, (reason, until) in doubts.items():
-            self._miss(
-                host, evidence.Missing(until, reason, now, self.proof(host))
-            )
+            self._miss(host, until, reason, now)
         self._held |= doubts.keys()
 
     def _know(self, reading: evidence.Reading, now: float) -> None:
