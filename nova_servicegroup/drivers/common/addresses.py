@@ -128,19 +128,23 @@ def backend_url(
 def of_backend_url(places: Sequence[str], default_port: int) -> list[str]:
     """Return the servers that BACKEND_URL names, each as host:port.
 
-    :raises ConfigurationError: one is no address
+    :raises ConfigurationError: one is no address, or is there twice
     """
     try:
-        return parse(BACKEND_URL, ','.join(places), default_port)
+        found = parse(BACKEND_URL, ','.join(places), default_port)
     except exceptions.ConfigurationError:
         raise _bad_url() from None
+    # Who counts answers would count the same one twice.
+    if len(found) < len(places):
+        raise _bad_url()
+    return found
 
 
 def _bad_url() -> exceptions.ConfigurationError:
     return exceptions.ConfigurationError(
         BACKEND_URL,
         None,
-        'a URL of tooz, with host or host:port of each server; what is '
+        'a URL of tooz, with host or host:port of each server, once; what is '
         'special in a password is escaped',
     )
 

@@ -215,6 +215,18 @@ class SettingsTest(base.TestCase):
             )
             self.assertNotIn('hu', str(error).partition('Accepted')[0], text)
 
+    def test_a_sentinel_counts_once(self) -> None:
+        text = (
+            '[coordination]\nbackend_url = redis://s1:26379'
+            '?sentinel=nova&sentinel_fallback=s2:26379&sentinel_fallback=s1\n'
+        )
+        self.settings(text)
+        self.assertRaises(
+            exceptions.ConfigurationError,
+            self.settings,
+            text.replace('fallback=s1', 'fallback=s1:26379'),
+        )
+
     def test_what_would_count_only_with_own_servers_is_refused(self) -> None:
         for line in ('use_tls = true', 'ca_file = /ca.pem', 'database = 3'):
             error = self.assertRaises(
