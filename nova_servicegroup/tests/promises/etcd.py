@@ -22,11 +22,9 @@ from nova_servicegroup.drivers.etcd import members
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests.promises import kernel
 from nova_servicegroup.tests.promises import plan
-from nova_servicegroup.tests.promises import world
+from nova_servicegroup.tests.promises import renewals
 
 KEY = members.key('nova_servicegroup', b'compute')
-#: Seconds between two attempts of a member that fails.
-_RETRY = 0.5
 #: Seconds between two looks for leases that have expired.
 _TICK = 0.5
 
@@ -177,27 +175,15 @@ class Cluster:
                 self.revoke(lease)
 
 
-class Member:
-    """Renews one member by the rules of the driver.
-
-    :ivar working: whether its process runs
-    """
+class Member(renewals.Member):
+    """See renewals.Member."""
 
     def __init__(self, host: str, cluster: Cluster) -> None:
-        self.working = True
+        self.interval = min(10.0, cluster.ttl / 3)
         self._host = host
         self._cluster = cluster
         self._lease: int | None = None
         self._id = b''
-
-    def run(self) -> None:
-        """Renew the lease, and the key, again and again."""
-        interval = min(10.0, self._cluster.ttl / 3)
-        while True:
-            if self.working:
-                kernel.sleep(interval if self._beat() else _RETRY)
-            else:
-                kernel.sleep(0.1)
 
     def _beat(self) -> bool:
         if self._cluster.away:
@@ -210,14 +196,13 @@ class Member:
         )
         return True
 
-    def stop(self) -> None:
-        """Leave, as a service that is stopped."""
-        self.working = False
+    def _leave(self) -> None:
+        """See renewals.Member."""
         if not self._cluster.away:
             self._cluster.revoke(self._lease)
 
-    def begin(self) -> None:
-        """Start a new process; the old one's key may still be there."""
+    def start(self) -> None:
+        """See renewals.Member."""
         self.working, self._lease = True, None
         kernel.current().spawn(self._beat)
 
@@ -301,7 +286,7 @@ class Coordinator:
         return Result(lambda: None, lambda: None)
 
 
-class Backend(world.Backend):
+class Backend(renewals.Backend):
     """One cluster for all."""
 
     def __init__(self, wanted: plan.Plan, chance: random.Random) -> None:
@@ -312,7 +297,6 @@ class Backend(world.Backend):
         self.cluster = Cluster(ttl)
         self._members = [Member(name, self.cluster) for name in self.names]
         for each in self._members:
-            each.working = False
             kernel.current().spawn(each.run, at=chance.uniform(0, 0.3))
 
     def prepare(self, driver: Any, asker: Any, known: Any) -> None:
@@ -326,21 +310,6 @@ class Backend(world.Backend):
         connection._factory.make = lambda member_id: Coordinator(
             self.cluster, wait, answered
         )
-
-    def start(self, host: int) -> None:
-        """See world.Backend."""
-        self._members[host].begin()
-
-    def go_on(self, host: int) -> None:
-        """See world.Backend."""
-        self._members[host].working = True
-
-    def stop(self, host: int, cleanly: bool) -> None:
-        """See world.Backend."""
-        if cleanly:
-            self._members[host].stop()
-        else:
-            self._members[host].working = False
 
     def fault(self, event: plan.Event) -> None:
         """See world.Backend."""

@@ -26,7 +26,7 @@ from nova_servicegroup.drivers.mc import tooz_server
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests.promises import kernel
 from nova_servicegroup.tests.promises import plan
-from nova_servicegroup.tests.promises import world
+from nova_servicegroup.tests.promises import renewals
 
 #: Seconds after which a client gives up an answer.
 _TIMEOUT = 1.0
@@ -214,11 +214,10 @@ class Coordinator:
         return Done()
 
 
-class Member:
+class Member(renewals.Member):
     """Renews one member on every server by the rules of the driver."""
 
     def __init__(self, host: str, backend: 'Backend') -> None:
-        self.working = False
         self.member_id = backend.keys.member('compute', host)
         self._host = host
         self._backend = backend
@@ -236,13 +235,14 @@ class Member:
         """Renew again and again."""
         while True:
             if self.working:
-                self.beat()
+                self._beat()
             kernel.sleep(self._backend.interval)
 
-    def beat(self) -> None:
+    def _beat(self) -> bool:
         """Renew on all servers, beside each other."""
         for number, server in enumerate(self._servers):
             kernel.current().spawn(self._renew, number, server)
+        return True
 
     def _renew(self, number: int, server: Any) -> None:
         try:
@@ -254,29 +254,26 @@ class Member:
             pass
 
     def start(self) -> None:
-        """Start a new process."""
+        """See renewals.Member."""
         self._begin()
-        self.working = True
-        self.beat()
+        self.go_on()
 
     def go_on(self) -> None:
-        """Go on after having stood still."""
-        self.working = True
-        self.beat()
+        """See renewals.Member."""
+        super().go_on()
+        self._beat()
 
-    def stop(self, cleanly: bool) -> None:
-        """End the process."""
-        self.working = False
-        if cleanly:
-            for server in self._servers:
-                kernel.current().spawn(self._withdraw, server)
+    def _leave(self) -> None:
+        """See renewals.Member."""
+        for server in self._servers:
+            kernel.current().spawn(self._withdraw, server)
 
     def _withdraw(self, server: Any) -> None:
         with contextlib.suppress(exceptions.BackendError):
             server.withdraw(self.member_id, self._token, 20)
 
 
-class Backend(world.Backend):
+class Backend(renewals.Backend):
     """A few servers."""
 
     def __init__(self, wanted: plan.Plan, chance: random.Random) -> None:
@@ -335,18 +332,6 @@ class Backend(world.Backend):
             )
             read = server.read
             server.read = lambda ids, read=read: _noted(read, ids, known)
-
-    def start(self, host: int) -> None:
-        """See world.Backend."""
-        self._members[host].start()
-
-    def go_on(self, host: int) -> None:
-        """See world.Backend."""
-        self._members[host].go_on()
-
-    def stop(self, host: int, cleanly: bool) -> None:
-        """See world.Backend."""
-        self._members[host].stop(cleanly)
 
     def fault(self, event: plan.Event) -> None:
         """See world.Backend."""

@@ -31,11 +31,9 @@ from nova_servicegroup.drivers.redis import driver as drivers
 from nova_servicegroup.drivers.redis import internals
 from nova_servicegroup.tests.promises import kernel
 from nova_servicegroup.tests.promises import plan
-from nova_servicegroup.tests.promises import world
+from nova_servicegroup.tests.promises import renewals
 
 GROUP = 'compute'
-#: Seconds between two attempts of a member that fails.
-_RETRY = 0.5
 
 
 class Server:
@@ -301,41 +299,34 @@ class Coordinator:
         raise redis_exc.ConnectionError('nobody asks')
 
 
-class Member:
+class Member(renewals.Member):
     """Renews one member, by the registration of the driver."""
 
     def __init__(self, host: str, backend: 'Backend') -> None:
-        self.working = False
+        self.interval = backend.interval
         self._host = host
         self._backend = backend
         self._made: Any = None
 
-    def run(self) -> None:
-        """Renew again and again, as the service's timer does."""
-        while True:
-            if self.working:
-                made = self._made
-                failures = made.reporter.counts.failures
-                made.reporter.run()
-                failed = made.reporter.counts.failures > failures
-                kernel.sleep(_RETRY if failed else self._backend.interval)
-            else:
-                kernel.sleep(0.1)
+    def _beat(self) -> bool:
+        """See renewals.Member."""
+        made = self._made
+        failures = made.reporter.counts.failures
+        made.reporter.run()
+        return bool(made.reporter.counts.failures == failures)
 
     def start(self) -> None:
-        """Start a new process."""
+        """See renewals.Member."""
         self._made = self._backend.register(self._host)
         self.working = True
         kernel.current().spawn(self._made.reporter.run)
 
-    def stop(self, cleanly: bool) -> None:
-        """End the process."""
-        self.working = False
-        if cleanly:
-            kernel.current().spawn(self._made.stop)
+    def _leave(self) -> None:
+        """See renewals.Member."""
+        kernel.current().spawn(self._made.stop)
 
 
-class Backend(world.Backend):
+class Backend(renewals.Backend):
     """One address for all."""
 
     def __init__(self, wanted: plan.Plan, chance: random.Random) -> None:
@@ -374,18 +365,6 @@ class Backend(world.Backend):
             self._settings,
             lambda: known.answered(kernel.monotonic()),
         )
-
-    def start(self, host: int) -> None:
-        """See world.Backend."""
-        self._members[host].start()
-
-    def go_on(self, host: int) -> None:
-        """See world.Backend."""
-        self._members[host].working = True
-
-    def stop(self, host: int, cleanly: bool) -> None:
-        """See world.Backend."""
-        self._members[host].stop(cleanly)
 
     def fault(self, event: plan.Event) -> None:
         """See world.Backend."""

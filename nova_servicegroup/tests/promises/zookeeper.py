@@ -23,11 +23,9 @@ from tooz import coordination
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.tests.promises import kernel
 from nova_servicegroup.tests.promises import plan
-from nova_servicegroup.tests.promises import world
+from nova_servicegroup.tests.promises import renewals
 
 GROUP = b'compute'
-#: Seconds between two attempts of a member that fails.
-_RETRY = 0.5
 
 
 @dataclasses.dataclass
@@ -101,32 +99,21 @@ class Ensemble:
                 del self._sessions[member_id]
 
 
-class Member:
-    """Renews one member by the rules of the driver.
+class Member(renewals.Member):
+    """See renewals.Member.
 
-    :ivar working: whether its process runs
     :ivar member_id: of its coordinator; a new one for each
     """
 
     def __init__(
         self, host: str, ensemble: Ensemble, chance: random.Random
     ) -> None:
-        self.working = True
+        self.interval = min(10.0, ensemble.timeout / 3)
         self._host = host
         self._ensemble = ensemble
         self._chance = chance
         self._session: Session | None = None
         self._failed_since: float | None = None
-
-    def run(self) -> None:
-        """Verify the membership again and again."""
-        interval = min(10.0, self._ensemble.timeout / 3)
-        while True:
-            if self.working:
-                failed = not self._beat()
-                kernel.sleep(_RETRY if failed else interval)
-            else:
-                kernel.sleep(0.1)
 
     def _beat(self) -> bool:
         now = kernel.monotonic()
@@ -137,7 +124,7 @@ class Member:
         patience = self._ensemble.timeout / 12
         if since is not None and now - since > patience:
             # Another coordinator was made meanwhile.
-            self._leave()
+            self._close()
         if self._session and self._ensemble.ping(self._session):
             return True
         old, member_id = self._session, self._new_id()
@@ -147,19 +134,18 @@ class Member:
         self._session = self._ensemble.join(member_id)
         return True
 
-    def _leave(self) -> None:
+    def _close(self) -> None:
         if self._session is not None:
             self._ensemble.close(self._session)
             self._session = None
 
-    def stop(self) -> None:
-        """Leave, as a service that is stopped."""
-        self.working = False
+    def _leave(self) -> None:
+        """See renewals.Member."""
         if not self._ensemble.away:
-            self._leave()
+            self._close()
 
-    def begin(self) -> None:
-        """Start a new process; the old one's node may still be there."""
+    def start(self) -> None:
+        """See renewals.Member."""
         self.working, self._session = True, None
         kernel.current().spawn(self._beat)
 
@@ -233,7 +219,7 @@ class Coordinator:
         raise kazoo_exc.ConnectionLoss
 
 
-class Backend(world.Backend):
+class Backend(renewals.Backend):
     """One ensemble for all."""
 
     def __init__(self, wanted: plan.Plan, chance: random.Random) -> None:
@@ -246,7 +232,6 @@ class Backend(world.Backend):
             Member(name, self.ensemble, chance) for name in self.names
         ]
         for each in self._members:
-            each.working = False
             kernel.current().spawn(each.run, at=chance.uniform(0, 0.3))
 
     def prepare(self, driver: Any, asker: Any, known: Any) -> None:
@@ -259,21 +244,6 @@ class Backend(world.Backend):
         connection._factory.make = lambda member_id: Coordinator(
             self.ensemble, answered
         )
-
-    def start(self, host: int) -> None:
-        """See world.Backend."""
-        self._members[host].begin()
-
-    def go_on(self, host: int) -> None:
-        """See world.Backend."""
-        self._members[host].working = True
-
-    def stop(self, host: int, cleanly: bool) -> None:
-        """See world.Backend."""
-        if cleanly:
-            self._members[host].stop()
-        else:
-            self._members[host].working = False
 
     def fault(self, event: plan.Event) -> None:
         """See world.Backend."""
