@@ -12,7 +12,8 @@
 
 """Nova's own tests: as they end without the package, they end with it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+import functools
 import pathlib
 
 import fixtures
@@ -22,7 +23,7 @@ from testtools import content
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.harness import etcd
 from nova_servicegroup.tests.harness import redis
-from nova_servicegroup.tests.harness import server as harness_server
+from nova_servicegroup.tests.harness import server
 from nova_servicegroup.tests.harness import zookeeper
 from nova_servicegroup.tests.nova_own import comparison
 from nova_servicegroup.tests.nova_own import environment
@@ -33,21 +34,25 @@ from nova_servicegroup.tests.nova_own import selection
 load_tests = testscenarios.load_tests_apply_scenarios
 
 _DRIVER = 'default.servicegroup_driver'
-#: The options of drivers with a server of their own, and the shortest time
-#: after which it drops a member, in seconds.
-_SECTIONS = {'zk': 'zookeeper', 'etcd': 'etcd', 'redis': 'redis'}
-_EXPIRY = {
-    'zookeeper.session_timeout': '4',
-    'etcd.ttl': '4',
-    'redis.ttl': '4',
+#: The drivers with a server of their own: the group of their options, the one
+#: after which the server drops a member (in seconds, the shortest), and it.
+_SERVERS: dict[str, tuple[str, str, Callable[..., server.Server]]] = {
+    'zk': (
+        'zookeeper',
+        'session_timeout',
+        functools.partial(zookeeper.ZooKeeper, tick_ms=500),
+    ),
+    'etcd': ('etcd', 'ttl', etcd.Etcd),
+    'redis': ('redis', 'ttl', redis.Redis),
 }
+_EXPIRY = '4'
 _SUITES = {
     'unit': selection.UNIT,
     'functional': selection.FUNCTIONAL,
     'long': selection.LONG,
 }
 _CHOICES = {
-    'functional': ('db', 'mc', *_SECTIONS) if base.LONG else ('db', 'mc'),
+    'functional': ('db', 'mc', *_SERVERS) if base.LONG else ('db', 'mc'),
     'long': ('db', 'mc') if base.LONG else (),
 }
 _WORKERS = 2
@@ -59,10 +64,6 @@ _Outcomes = dict[str, comparison.Outcome]
 
 #: What has been run without the package.
 _STOCK: dict[tuple[str, ...], _Outcomes] = {}
-
-
-def _options(driver: str) -> dict[str, str]:
-    return {_DRIVER: driver, **_EXPIRY}
 
 
 class NovaOwnTestCase(base.TestCase):
@@ -77,7 +78,7 @@ class NovaOwnTestCase(base.TestCase):
         *(
             (
                 f'{suite},{driver}',
-                {'suite': suite, 'options': _options(driver)},
+                {'suite': suite, 'options': {_DRIVER: driver}},
             )
             for suite, drivers in _CHOICES.items()
             for driver in drivers
@@ -91,24 +92,21 @@ class NovaOwnTestCase(base.TestCase):
         self.options = dict(self.options)
         self._environment = environment.Environment()
         self._environment.ensure()
-        server = self._make_server()
-        if server is not None:
-            self.addCleanup(server.stop)
-            server.start()
-            section = _SECTIONS[self.options[_DRIVER]]
-            self.options |= {f'{section}.address': server.address}
+        driver = self.options.get(_DRIVER)
+        if driver in _SERVERS:
+            self.options.update(self._start(*_SERVERS[driver]))
 
-    def _make_server(self) -> harness_server.Server | None:
-        """Return the server of a driver that needs one."""
-        directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        match self.options.get(_DRIVER):
-            case 'zk':
-                return zookeeper.ZooKeeper(directory, tick_ms=500)
-            case 'etcd':
-                return etcd.Etcd(directory)
-            case 'redis':
-                return redis.Redis(directory)
-        return None
+    def _start(
+        self, group: str, expiry: str, make: Callable[..., server.Server]
+    ) -> dict[str, str]:
+        """Start a server; return the options that name it."""
+        made = make(pathlib.Path(self.useFixture(fixtures.TempDir()).path))
+        self.addCleanup(made.stop)
+        made.start()
+        return {
+            f'{group}.address': made.address,
+            f'{group}.{expiry}': _EXPIRY,
+        }
 
     def test_ends_as_without_the_package(self) -> None:
         names = _SUITES[self.suite]
