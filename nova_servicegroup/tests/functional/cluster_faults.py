@@ -20,39 +20,21 @@ import time
 from typing import Any
 
 from nova_servicegroup.tests import base
+from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import faults
 from nova_servicegroup.tests.harness import cluster
 
 HOSTS = [f'host{number}' for number in range(5)]
 
 
-class Faults(faults.Faults):
+class Faults(contract.SeveralServers, faults.Faults):
     """One server, or several. ``expiry`` is that of a member, in seconds."""
 
     size = 1
-    servers: Any
-
-    @classmethod
-    @abc.abstractmethod
-    def make_servers(cls) -> cluster.Cluster[Any]:
-        """Return the servers, none of which runs."""
-
-    @classmethod
-    def start_backend(cls) -> None:
-        cls.servers = cls.make_servers()
-        cls.addClassCleanup(cls.servers.kill)  # type: ignore[attr-defined]
-        cls.servers.start()
 
     @classmethod
     def server_options(cls) -> dict[str, Any]:
         return {}
-
-    def lose_backend(self) -> None:
-        self.servers.kill()
-
-    def restore_backend(self) -> None:
-        self.servers.thaw()
-        self.servers.start()
 
     @property
     def beat(self) -> float:

@@ -221,6 +221,30 @@ class OneServer:
             self.server.start()
 
 
+class SeveralServers:
+    """A backend of several servers of the harness, for a Contract."""
+
+    servers: Any
+
+    @classmethod
+    def make_servers(cls) -> Any:
+        """Return the servers, none of which runs."""
+        raise NotImplementedError
+
+    @classmethod
+    def start_backend(cls) -> None:
+        cls.servers = cls.make_servers()
+        cls.addClassCleanup(cls.servers.kill)  # type: ignore[attr-defined]
+        cls.servers.start()
+
+    def lose_backend(self) -> None:
+        self.servers.kill()
+
+    def restore_backend(self) -> None:
+        self.servers.thaw()
+        self.servers.start()
+
+
 class MemberContract(Contract):
     """Joining, dying and leaving."""
 

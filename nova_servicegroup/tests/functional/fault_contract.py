@@ -87,6 +87,22 @@ class DeathFaults(faults.Faults):
         self.assert_within(down, self.dead_within)
         self.assert_within(back, self.back_within)
 
+    def wedge(self) -> tuple[float, float]:
+        """Let a service's timers stand still until it is seen down, and go on.
+
+        :returns: the seconds until it was down, and then up
+        """
+        wedged = self.running()
+        watcher = self.observe('host1')
+        fault = time.monotonic()
+        wedged.wedge()
+        down = watcher.wait('down', self.dead_within + contract.START) - fault
+        freed = time.monotonic()
+        wedged.unwedge()
+        back = watcher.wait('up', contract.START) - freed
+        self.measured('wedged: down, back', down, back)
+        return down, back
+
     def test_a_whole_group_killed_is_down_after_the_hold_time(self) -> None:
         hosts = [f'host{number}' for number in range(4)]
         members = self.members_of(*hosts)
@@ -193,8 +209,8 @@ class ForkFaults(faults.Faults):
             return 1
 
 
-class ToldApartRestartFaults(RestartFaults):
-    """The same where each process is told apart from the one before it."""
+class DistinctRestartFaults(RestartFaults):
+    """The same where each process is a member of its own."""
 
     def test_killed_and_restarted_at_once_is_never_seen_down(self) -> None:
         super().test_killed_and_restarted_at_once_is_never_seen_down()
@@ -213,8 +229,8 @@ class ToldApartRestartFaults(RestartFaults):
             self.assert_never_down(fault)
 
 
-class ToldApartForkFaults(ForkFaults):
-    """The same where a child's membership is told apart from its parent's."""
+class DistinctForkFaults(ForkFaults):
+    """The same where a child is a member of its own."""
 
     def test_a_forked_child_has_connections_of_its_own(self) -> None:
         super().test_a_forked_child_has_connections_of_its_own()
@@ -223,6 +239,41 @@ class ToldApartForkFaults(ForkFaults):
     def is_apart(self) -> bool:
         seen = {each.host: each for each in self.api.get_all('compute')}
         return len(seen['parent'].incarnations) == 2
+
+
+class DoubleFaults(faults.Faults):
+    """Two machines that believe to be the same host."""
+
+    def test_it_is_up_with_one_warning_and_both_are_shown(self) -> None:
+        machines = [self._machine(name) for name in ('rack1', 'rack2')]
+        watcher = self.observe('host1')
+        fault = time.monotonic()
+        faults.wait_until(lambda: watcher.warnings('rack1'), 20)
+        time.sleep(1)
+        warnings = watcher.warnings('rack')
+        self.assertEqual(1, len(warnings), warnings)
+        for part in ('host1', 'rack1', 'rack2'):
+            self.assertIn(part, warnings[0])
+        shown = self.api.get_all('compute')[0].incarnations
+        self.assertEqual(2, len(shown))
+        for name in ('rack1', 'rack2'):
+            self.assertIn(name, [each.machine for each in shown])
+        machines[0].kill()
+        time.sleep(self.dead_within)
+        self.assert_never_down(fault)
+
+    def test_workers_of_one_machine_are_no_double(self) -> None:
+        both = self.running(workers=2)
+        watcher = self.observe('host1')
+        faults.wait_until(lambda: len(both.workers()) == 2, 20)
+        time.sleep(4 * self.expiry)
+        self.assertEqual([], watcher.warnings('host1'))
+
+    def _machine(self, name: str) -> Any:
+        script = f'hostname {name} && exec "$@"'
+        return self.running(
+            'host1', prefix=['unshare', '--uts', 'sh', '-c', script, 'sh']
+        )
 
 
 class OutageFaults(faults.Faults):

@@ -13,6 +13,7 @@
 
 """What the tests of the drivers under faults share."""
 
+from collections.abc import Callable
 import random
 import time
 from typing import Any
@@ -106,6 +107,24 @@ class Faults(contract.Contract):
                     f'{", ".join(downs)}; it ran for '
                     f'{time.monotonic() - fault:.2f} s'
                 )
+
+    def remove_until_down(
+        self, watcher: observer.Observer, host: str, remove: Callable[[], Any]
+    ) -> float:
+        """Remove a member that lives, until its host is seen down, once.
+
+        :param remove: removes it from the backend, as a stranger may
+        :returns: the seconds for which it is down
+        """
+        fault = time.monotonic()
+        while not watcher.downs(fault):
+            # A heartbeat may be faster than a look.
+            remove()
+            time.sleep(self.back_within)
+        (down, seen), *more = watcher.downs(fault)
+        if (seen, more) != (host, []):
+            raise AssertionError(f'{seen} was seen down, and {more}')
+        return next(at for at, _ in watcher.changes(host) if at > down) - down
 
     def assert_calls_bounded(self, fault: float, bound: float = 2.0) -> None:
         """Check that no verdict took longer than read_timeout."""

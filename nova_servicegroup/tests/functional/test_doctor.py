@@ -145,35 +145,63 @@ class Doctor(contract.Contract):
         self.assert_found(self.examine(), OK, 'compute: 1 up')
 
 
-class ZooKeeperTest(Doctor, contract.FunctionalTestCase):
+class ClusterDoctor(contract.SeveralServers, Doctor):
+    """Three servers that elect a leader.
+
+    :ivar serving: what is said where two of them are left
+    :ivar mute: what is said of an answer that does not come
+    """
+
+    serving: str
+    mute: str
+
+    def test_a_killed_server(self) -> None:
+        killed = self.servers.follower()
+        self.addCleanup(self.restore_backend)
+        killed.kill()
+        self.servers.leader()
+        self.join('host1')
+        status, shown = self.run_command()
+        self.assertEqual(1, status, shown)
+        for part in (
+            f'WARNING  {killed.address} does not answer: ',
+            'refused',
+            self.serving,
+            '1 warning\n',
+        ):
+            self.assertIn(part, ' '.join(shown.split('\n           ')))
+
+    def test_all_servers_frozen(self) -> None:
+        self.addCleanup(self.restore_backend)
+        self.servers.freeze()
+        found = self.examine()
+        self.assert_found(found, ERROR, f'does not answer: {self.mute}')
+        self.assert_found(
+            found, ERROR, 'compute, conductor, scheduler cannot be read'
+        )
+
+
+class ZooKeeperTest(ClusterDoctor, contract.FunctionalTestCase):
     driver = 'zk'
+    serving = '2 of 3 servers serve, 2 are needed: no more may fail.'
+    mute = 'no answer in'
     tick_ms = 500
     session = 5
 
     @classmethod
-    def start_backend(cls) -> None:
-        cls.servers = harness.Ensemble(
+    def make_servers(cls) -> harness.Ensemble:
+        return harness.Ensemble(
             cls.root / 'zookeeper',
             3,
             cls.tick_ms,
             max_client_connections=LIMIT,
         )
-        cls.addClassCleanup(cls.servers.kill)
-        cls.servers.start()
 
     def options(self) -> tuple[str, str]:
         return '', (
             f'[zookeeper]\naddress = {self.servers.address}\n'
             f'session_timeout = {self.session}\nnamespace = {self.unique}\n'
         )
-
-    def restore(self) -> None:
-        self.servers.thaw()
-        self.servers.start()
-
-    def follower(self) -> harness.ZooKeeper:
-        leader = self.servers.leader()
-        return next(each for each in self.servers.servers if each != leader)
 
     def test_healthy(self) -> None:
         self.assert_healthy(
@@ -200,37 +228,12 @@ class ZooKeeperTest(Doctor, contract.FunctionalTestCase):
         for line in shown.splitlines():
             self.assertTrue(line.isprintable(), line)
 
-    def test_a_killed_server(self) -> None:
-        killed = self.follower()
-        self.addCleanup(self.restore)
-        killed.kill()
-        self.servers.leader()
-        self.join('host1')
-        status, shown = self.run_command()
-        self.assertEqual(1, status, shown)
-        for part in (
-            f'WARNING  {killed.address} does not answer: ',
-            'refused',
-            '2 of 3 servers serve, 2 are needed: no more may fail.',
-            '1 warning\n',
-        ):
-            self.assertIn(part, ' '.join(shown.split('\n           ')))
-
     def test_a_frozen_server(self) -> None:
-        frozen = self.follower()
-        self.addCleanup(self.restore)
+        frozen = self.servers.follower()
+        self.addCleanup(self.restore_backend)
         frozen.freeze()
         found = self.examine('zookeeper')
         self.assert_found(found, WARNING, frozen.address, 'no answer in')
-
-    def test_all_servers_frozen(self) -> None:
-        self.addCleanup(self.restore)
-        self.servers.freeze()
-        found = self.examine()
-        self.assert_found(found, ERROR, 'does not answer: no answer in')
-        self.assert_found(
-            found, ERROR, 'compute, conductor, scheduler cannot be read'
-        )
 
     def test_a_clamped_session_timeout(self) -> None:
         granted = 20 * self.tick_ms / 1000
@@ -242,7 +245,7 @@ class ZooKeeperTest(Doctor, contract.FunctionalTestCase):
         self.assert_found(found, ERROR, 'more than service_down_time = 8')
 
     def test_more_sessions_than_is_good(self) -> None:
-        server = self.follower()
+        server = self.servers.follower()
         for _ in range(LIMIT - 4):
             session = client.KazooClient(server.address, timeout=20)
             session.start()

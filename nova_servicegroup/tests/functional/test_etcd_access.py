@@ -50,16 +50,11 @@ class OpenTest(etcd_faults.Faults, contract.FunctionalTestCase):
         self.members_of(*HOSTS)
         watcher = self.observe(*HOSTS)
         key = next(each for each in self.members_now() if b'host1' in each)
-        fault = time.monotonic()
-        while not watcher.downs(fault):
-            # A heartbeat may be faster than a look.
-            self.servers.one.delete(key)
-            time.sleep(self.back_within)
-        (down, host), *more = watcher.downs(fault)
-        self.assertEqual(('host1', []), (host, more))
-        up = next(at for at, _ in watcher.changes(host) if at > down)
-        self.measured('down', up - down)
-        self.assertLess(up - down, self.back_within)
+        down = self.remove_until_down(
+            watcher, 'host1', lambda: self.servers.one.delete(key)
+        )
+        self.measured('down', down)
+        self.assertLess(down, self.back_within)
 
     def test_makes_nobody_look_dead_by_emptying_it(self) -> None:
         self.members_of(*HOSTS)

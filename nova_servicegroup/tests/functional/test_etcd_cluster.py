@@ -57,10 +57,7 @@ class OneServerTest(
 
     def follower(self) -> etcd.Etcd:
         """Return one of two."""
-        leader = self.servers.leader()
-        return next(
-            each for each in self.servers.servers if each is not leader
-        )
+        return self.servers.follower()
 
 
 class AllServersTest(

@@ -19,8 +19,7 @@ from nova_servicegroup.drivers.etcd import coordinator
 from nova_servicegroup.drivers.etcd import members
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import etcd_faults
-from nova_servicegroup.tests.functional import faults
-from nova_servicegroup.tests.harness import member
+from nova_servicegroup.tests.functional import fault_contract
 from nova_servicegroup.tests.unit import test_decoding
 
 FOREIGN = ('hörst', 'h%zz@token', 'no-token', '@', 'lock-0000000001', 'a/b')
@@ -145,39 +144,12 @@ class ToozTest(etcd_faults.Faults, contract.FunctionalTestCase):
         self.assertEqual(('4', 1), (found['count'], len(found['kvs'])))
 
 
-class DoubleTest(etcd_faults.Faults, contract.FunctionalTestCase):
-    """Two machines that believe to be the same host."""
-
-    def test_it_is_up_with_one_warning_and_both_are_shown(self) -> None:
-        machines = [self._machine(name) for name in ('rack1', 'rack2')]
-        watcher = self.observe('host1')
-        fault = time.monotonic()
-        faults.wait_until(lambda: watcher.warnings('rack1'), 20)
-        time.sleep(1)
-        warnings = watcher.warnings('rack')
-        self.assertEqual(1, len(warnings), warnings)
-        for part in ('host1', 'rack1', 'rack2'):
-            self.assertIn(part, warnings[0])
-        shown = self.api.get_all('compute')[0].incarnations
-        self.assertEqual(2, len(shown))
-        for name in ('rack1', 'rack2'):
-            self.assertIn(name, [each.machine for each in shown])
-        machines[0].kill()
-        time.sleep(self.dead_within)
-        self.assert_never_down(fault)
-
-    def test_workers_of_one_machine_are_no_double(self) -> None:
-        both = self.running(workers=2)
-        watcher = self.observe('host1')
-        faults.wait_until(lambda: len(both.workers()) == 2, 20)
-        time.sleep(4 * self.ttl)
-        self.assertEqual([], watcher.warnings('host1'))
-
-    def _machine(self, name: str) -> member.Member:
-        script = f'hostname {name} && exec "$@"'
-        return self.running(
-            'host1', prefix=['unshare', '--uts', 'sh', '-c', script, 'sh']
-        )
+class DoubleTest(
+    etcd_faults.Faults,
+    fault_contract.DoubleFaults,
+    contract.FunctionalTestCase,
+):
+    """etcd tells them apart."""
 
 
 class LogTest(etcd_faults.Faults, contract.FunctionalTestCase):

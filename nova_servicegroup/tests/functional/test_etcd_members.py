@@ -12,8 +12,6 @@
 
 """Members that die, freeze, restart and leave; etcd is well."""
 
-import time
-
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import etcd_faults
 from nova_servicegroup.tests.functional import fault_contract
@@ -25,22 +23,14 @@ class DeathTest(
     """With short leases."""
 
     def test_a_wedged_service_loses_its_lease(self) -> None:
-        wedged = self.running()
-        watcher = self.observe('host1')
-        fault = time.monotonic()
-        wedged.wedge()
-        down = watcher.wait('down', contract.START) - fault
-        wedged.unwedge()
-        freed = time.monotonic()
-        back = watcher.wait('up', contract.START) - freed
-        self.measured('wedged: down, back', down, back)
+        down, back = self.wedge()
         self.assertLess(down, self.dead_within)
         self.assertLess(back, self.back_within)
 
 
 class LifeTest(
     etcd_faults.Faults,
-    fault_contract.ToldApartRestartFaults,
+    fault_contract.DistinctRestartFaults,
     contract.FunctionalTestCase,
 ):
     """What is to be invisible."""
@@ -50,7 +40,7 @@ class LifeTest(
 
 class ForkTest(
     etcd_faults.Faults,
-    fault_contract.ToldApartForkFaults,
+    fault_contract.DistinctForkFaults,
     contract.FunctionalTestCase,
 ):
     """A forked child has a lease of its own."""

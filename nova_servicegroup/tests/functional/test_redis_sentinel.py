@@ -26,30 +26,21 @@ from nova_servicegroup.tests.harness import redis
 HOSTS = [f'host{number}' for number in range(5)]
 
 
-class Watched(redis_faults.Faults):
+class Watched(contract.SeveralServers, redis_faults.Faults):
     """Failing over takes some three seconds here."""
 
     ttl = 6
     servers: redis.Watched
 
     @classmethod
-    def start_backend(cls) -> None:
-        cls.servers = redis.Watched(cls.root / 'redis')
-        cls.addClassCleanup(cls.servers.kill)  # type: ignore[attr-defined]
-        cls.servers.start()
+    def make_servers(cls) -> redis.Watched:
+        return redis.Watched(cls.root / 'redis')
 
     def place(self) -> Mapping[str, object]:
         return {
             'sentinel_name': self.servers.NAME,
             'sentinel_addresses': self.servers.sentinel_addresses,
         }
-
-    def lose_backend(self) -> None:
-        self.servers.kill()
-
-    def restore_backend(self) -> None:
-        self.servers.thaw()
-        self.servers.start()
 
     @property
     def back_within(self) -> float:

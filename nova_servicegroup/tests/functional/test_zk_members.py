@@ -13,8 +13,6 @@
 
 """Members that die, freeze, restart and leave; ZooKeeper is well."""
 
-import time
-
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import fault_contract
 from nova_servicegroup.tests.functional import zk_faults
@@ -26,15 +24,7 @@ class DeathTest(
     """With short sessions."""
 
     def test_a_wedged_service_gives_its_membership_up(self) -> None:
-        wedged = self.running()
-        watcher = self.observe('host1')
-        fault = time.monotonic()
-        wedged.wedge()
-        down = watcher.wait('down', contract.START) - fault
-        wedged.unwedge()
-        freed = time.monotonic()
-        back = watcher.wait('up', contract.START) - freed
-        self.measured('wedged: down, back', down, back)
+        down, back = self.wedge()
         self.assertLess(down, self.down_time + self.session)
         self.assertGreater(down, self.down_time * 0.7)
         self.assertLess(back, self.back_within)
@@ -42,7 +32,7 @@ class DeathTest(
 
 class LifeTest(
     zk_faults.Faults,
-    fault_contract.ToldApartRestartFaults,
+    fault_contract.DistinctRestartFaults,
     contract.FunctionalTestCase,
 ):
     """What is to be invisible."""
@@ -52,7 +42,7 @@ class LifeTest(
 
 class ForkTest(
     zk_faults.Faults,
-    fault_contract.ToldApartForkFaults,
+    fault_contract.DistinctForkFaults,
     contract.FunctionalTestCase,
 ):
     """A forked child has sessions of its own."""

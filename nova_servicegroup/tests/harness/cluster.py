@@ -90,5 +90,10 @@ class Cluster(Generic[S]):
         process.wait_until(self._leaders, 30, what='there is no leader')
         return self._leaders()[0]
 
+    def follower(self) -> S:
+        """Return one that does not lead; leader says what is raised."""
+        leader = self.leader()
+        return next(one for one in self.servers if one is not leader)
+
     def _leaders(self) -> list[S]:
         return [one for one in self.servers if one.is_leader()]
