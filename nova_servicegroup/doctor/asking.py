@@ -13,8 +13,9 @@
 
 """Asks several at once, and waits for none that is mute."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 import dataclasses
+import functools
 import threading
 import time
 from typing import Generic, TypeVar
@@ -65,6 +66,23 @@ def ask_all(
     # What comes late must not change what is returned.
     in_time = answers.copy()
     return {key: in_time.get(key) or _late(str(key), wait) for key in calls}
+
+
+def ask_each(
+    ask: Callable[[K], T], about: Iterable[K], wait: float
+) -> dict[K, Answer[T]]:
+    """Ask the same about several; see ask_all."""
+    return ask_all(
+        {each: functools.partial(ask, each) for each in about}, wait
+    )
+
+
+def ask_one(what: str, call: Callable[[], T], wait: float) -> Answer[T]:
+    """Make one call; see ask_all.
+
+    :param what: what to call it in the error
+    """
+    return ask_all({what: call}, wait)[what]
 
 
 def _answer(

@@ -70,7 +70,7 @@ def _databases(
 
     :raises BackendError: they are not known, or not in time
     """
-    (answer,) = asking.ask_all({'API database': find}, _CELLS_WAIT).values()
+    answer = asking.ask_one('API database', find, _CELLS_WAIT)
     if answer.error is not None:
         raise answer.error
     return answer.value or {}

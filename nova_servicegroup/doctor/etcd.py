@@ -38,8 +38,7 @@ _JOIN_WAIT = 3.0
 _TOGETHER = 'See that most of the servers run and reach each other.'
 _APART = (
     'The servers are not one cluster.',
-    'Members that join by one of them are not seen by the others: live hosts '
-    'are down for some.',
+    finding.APART,
     'Make them one cluster, or name only the servers of one.',
 )
 
@@ -85,11 +84,9 @@ def look(conf: cfg.ConfigOpts) -> list[Server]:
 
     :raises ConfigurationError: an option cannot be used
     """
-    answers = asking.ask_all(
-        {
-            address: functools.partial(_look_at, conf, address)
-            for address in status.addresses(conf)
-        },
+    answers = asking.ask_each(
+        functools.partial(_look_at, conf),
+        status.addresses(conf),
         _WORDS_WAIT + _SERVE_WAIT + 1.0,
     )
     return [
@@ -115,10 +112,11 @@ def _joining(
     well = [each.address for each in servers if each.served is not None]
     if not well:
         return []
-    (answer,) = asking.ask_all(
-        {well[0]: functools.partial(status.join, conf, well[0], _JOIN_WAIT)},
+    answer = asking.ask_one(
+        well[0],
+        functools.partial(status.join, conf, well[0], _JOIN_WAIT),
         _JOIN_WAIT + 0.5,
-    ).values()
+    )
     return [etcd_limits.judge_joining(NAME, conf, answer)]
 
 
@@ -154,10 +152,7 @@ def _judge_latency(server: Server, latency: float) -> finding.Finding:
 
 def _loss(serving: int, all_: int) -> str:
     if not serving:
-        return (
-            'Nobody can report or see who is alive: everybody is held up '
-            'until hold_time is over, and down then.'
-        )
+        return finding.NOBODY
     return (
         f'{serving} of {all_} servers serve. Clients go on to them; when the '
         'majority of the cluster is gone, nobody can report.'
@@ -205,7 +200,11 @@ def judge_cluster(servers: Sequence[Server]) -> list[finding.Finding]:
     ]
     return [
         *_judge_size(len(servers), max(sizes, default=0)),
-        *([_OK(_summary(modes))] if 'leader' in modes else []),
+        *(
+            [_OK(f'They are one cluster: {finding.counted(modes)}.')]
+            if 'leader' in modes
+            else []
+        ),
     ]
 
 
@@ -230,14 +229,6 @@ def _judge_size(named: int, size: int) -> list[finding.Finding]:
             )
         )
     return found
-
-
-def _summary(modes: Sequence[str]) -> str:
-    said = ', '.join(
-        f'{modes.count(mode)} {mode}{"s" if modes.count(mode) > 1 else ""}'
-        for mode in sorted(set(modes), key=lambda each: each != 'leader')
-    )
-    return f'They are one cluster: {said}.'
 
 
 def _way(user: str | None, secure: bool, certified: bool) -> str:

@@ -28,6 +28,17 @@ from nova_servicegroup import exceptions
 #: A server that takes as long to answer (seconds) is slow.
 SLOW = 0.5
 
+#: Why it matters that no server answers.
+NOBODY = (
+    'Nobody can report or see who is alive: everybody is held up until '
+    'hold_time is over, and down then.'
+)
+#: Why it matters that servers do not belong together.
+APART = (
+    'Members that join by one of them are not seen by the others: live hosts '
+    'are down for some.'
+)
+
 #: So many hosts are named in one finding.
 _NAMED = 10
 
@@ -144,3 +155,13 @@ def period(seconds: int) -> str:
         if seconds >= 2 * size:
             return f'{seconds // size} {name}'
     return f'{seconds} s'
+
+
+def counted(modes: Sequence[str]) -> str:
+    """Say how many servers have each mode, the leader first."""
+    return ', '.join(
+        f'{modes.count(mode)} {mode}{"s" if modes.count(mode) > 1 else ""}'
+        for mode in sorted(
+            set(modes), key=lambda each: (each != 'leader', each)
+        )
+    )

@@ -239,8 +239,7 @@ def _away(address: str, error: Exception, others: bool) -> finding.Finding:
     why = (
         'The other servers have all members; who dies is seen by them.'
         if others
-        else 'Nobody can report or see who is alive: everybody is held up '
-        'until hold_time is over, and down then.'
+        else finding.NOBODY
     )
     return finding.Finding(
         finding.Level.WARNING if others else finding.Level.ERROR,

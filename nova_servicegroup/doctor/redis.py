@@ -33,11 +33,6 @@ _SERVERS_WAIT = 3.0
 #: Seconds that reading by the driver may take.
 _READ_WAIT = 3.5
 
-_NOBODY = (
-    'Nobody can report or see who is alive: everybody is held up until '
-    'hold_time is over, and down then.'
-)
-
 _OK = functools.partial(finding.Finding, finding.Level.OK, NAME)
 _ERROR = functools.partial(finding.Finding, finding.Level.ERROR, NAME)
 
@@ -67,24 +62,16 @@ def check(subject: finding.Subject) -> list[finding.Finding]:
 def _servers(
     conf: cfg.ConfigOpts, addresses: Sequence[str]
 ) -> dict[str, asking.Answer[redis_stats.Stats]]:
-    return asking.ask_all(
-        {
-            address: functools.partial(_about, conf, address)
-            for address in addresses
-        },
-        _SERVERS_WAIT,
+    return asking.ask_each(
+        functools.partial(_about, conf), addresses, _SERVERS_WAIT
     )
 
 
 def _sentinels(
     conf: cfg.ConfigOpts, addresses: Sequence[str]
 ) -> dict[str, asking.Answer[status.Watch]]:
-    return asking.ask_all(
-        {
-            address: functools.partial(status.watch, conf, address)
-            for address in addresses
-        },
-        _SENTINELS_WAIT,
+    return asking.ask_each(
+        functools.partial(status.watch, conf), addresses, _SENTINELS_WAIT
     )
 
 
@@ -98,9 +85,9 @@ def _read(subject: finding.Subject) -> Exception | None:
     To do so it writes a key that expires, as a member does.
     """
     view = subject.api(subject.driver).driver.view
-    (answer,) = asking.ask_all(
-        {NAME: functools.partial(view, 'compute')}, _READ_WAIT
-    ).values()
+    answer = asking.ask_one(
+        NAME, functools.partial(view, 'compute'), _READ_WAIT
+    )
     return answer.error if answer.value is None else answer.value.error
 
 
@@ -124,7 +111,7 @@ def _away(
         'If it is the master, nobody can report until Sentinels have '
         'promoted another one; if not, there is one less to promote.'
         if others
-        else _NOBODY
+        else finding.NOBODY
     )
     reason = redis_refusals.reason(error)
     return finding.Finding(
@@ -157,7 +144,7 @@ def judge_joining(
     return [
         _ERROR(
             f'A member could not join by {where}: {reason}.',
-            _NOBODY,
+            finding.NOBODY,
             redis_refusals.advice(reason),
         )
     ]

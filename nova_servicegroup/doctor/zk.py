@@ -87,11 +87,9 @@ def look(conf: cfg.ConfigOpts) -> list[Server]:
 
     :raises ConfigurationError: an option cannot be used
     """
-    answers = asking.ask_all(
-        {
-            address: functools.partial(_look_at, conf, address)
-            for address in status.addresses(conf)
-        },
+    answers = asking.ask_each(
+        functools.partial(_look_at, conf),
+        status.addresses(conf),
         _WORD_WAIT + _SESSION_WAIT + 1.0,
     )
     return [
@@ -167,10 +165,7 @@ def _judge_latency(server: Server, latency: float) -> finding.Finding:
 
 def _loss(serving: int, all_: int) -> str:
     if not serving:
-        return (
-            'Nobody can report or see who is alive: everybody is held up '
-            'until hold_time is over, and down then.'
-        )
+        return finding.NOBODY
     majority = all_ // 2 + 1
     more = max(0, serving - majority)
     return (
@@ -210,15 +205,12 @@ def _trouble(server: Server) -> tuple[str, str]:
 def judge_ensemble(servers: Sequence[Server]) -> list[finding.Finding]:
     """Judge whether the servers are one ensemble."""
     modes = {each.address: each.mode for each in servers if each.mode}
-    counts = {mode: _of(modes, mode) for mode in _sorted(modes)}
+    counts = {mode: _of(modes, mode) for mode in modes.values()}
     strangers = _strangers(servers, counts)
     if strangers:
         return [strangers]
     if 'leader' in counts:
-        said = ', '.join(
-            f'{len(each)} {mode}{"s" if len(each) > 1 else ""}'
-            for mode, each in counts.items()
-        )
+        said = finding.counted(list(modes.values()))
         return [_OK(f'They are one ensemble: {said}.')]
     if len(modes) == len(servers) and 'follower' in counts:
         return [
@@ -234,10 +226,6 @@ def judge_ensemble(servers: Sequence[Server]) -> list[finding.Finding]:
     return []
 
 
-def _sorted(modes: dict[str, str]) -> list[str]:
-    return sorted(set(modes.values()), key=lambda mode: mode != 'leader')
-
-
 def _of(modes: dict[str, str], mode: str) -> list[str]:
     return [address for address, each in modes.items() if each == mode]
 
@@ -248,8 +236,7 @@ def _strangers(
     """Tell whether some servers do not belong to the others."""
     apart = functools.partial(
         _ERROR,
-        why='Members that join by one of them are not seen by the others: '
-        'live hosts are down for some.',
+        why=finding.APART,
         advice='Make them one ensemble, or name only the servers of one.',
     )
     alone, leaders = counts.get('standalone', []), counts.get('leader', [])
