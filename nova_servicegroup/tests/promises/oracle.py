@@ -200,15 +200,33 @@ class Oracle:
     def _joined_after_the_last_read(
         self, process: Process, host: Host, now: float
     ) -> bool:
-        """A join is seen by the next read, or the one after that."""
+        """A join is seen by the next read, or the one after that.
+
+        It is waited for where somebody asks about a host that is new to a
+        process which reads.
+        """
         since = now if host.since is None else host.since
-        fresh = now - since <= self.lag and not self._was_lost(host, now)
+        lag = self.lag
+        if self._is_new(process, host) and self._is_read(process, now):
+            lag = EPSILON
+        fresh = now - since <= lag and not self._was_lost(host, now)
         unread = process.read is None or process.read < since
         return fresh or (
             unread
             and not self._was_lost(host, since)
             and process.read is not None
             and since - process.read <= max(IDLE, 2 * self.refresh) + EPSILON
+        )
+
+    def _is_new(self, process: Process, host: Host) -> bool:
+        """Tell whether it has never been down for a process, nor lost."""
+        return host.name not in process.downs and host.lost == -math.inf
+
+    def _is_read(self, process: Process, now: float) -> bool:
+        """Tell whether the backend is well, and was for a process."""
+        return (
+            process.first is not None
+            and max(process.resumed, self.disturbed) <= now - self.lag
         )
 
     def _was_lost(self, host: Host, now: float) -> bool:
