@@ -31,6 +31,8 @@ from typing import Any
 
 #: Seconds by which the simulation's own samples are coarse.
 EPSILON = 0.6
+#: Seconds that two who do something in one moment are apart, at most.
+INSTANT = 0.1
 #: A process knows what happened for so long after its last question.
 INTEREST = 300.0
 #: Whoever failed tries again after so many seconds, at most.
@@ -183,7 +185,11 @@ class Oracle:
         """Promise 1."""
         if now > host.proof + self.hold:
             return
-        for allowance in (
+        since = now if host.since is None else host.since
+        newcomer = self._is_new(process, host) and self._is_read(process, now)
+        if newcomer and now - since <= INSTANT:
+            return
+        for allowance in () if newcomer else (
             self._joined_after_the_last_read,
             self._was_down_and_not_read_since,
             self._first_look_among_returns,
@@ -200,16 +206,9 @@ class Oracle:
     def _joined_after_the_last_read(
         self, process: Process, host: Host, now: float
     ) -> bool:
-        """A join is seen by the next read, or the one after that.
-
-        It is waited for where somebody asks about a host that is new to a
-        process which reads.
-        """
+        """A join is seen by the next read, or the one after that."""
         since = now if host.since is None else host.since
-        lag = self.lag
-        if self._is_new(process, host) and self._is_read(process, now):
-            lag = EPSILON
-        fresh = now - since <= lag and not self._was_lost(host, now)
+        fresh = now - since <= self.lag and not self._was_lost(host, now)
         unread = process.read is None or process.read < since
         return fresh or (
             unread
@@ -219,7 +218,7 @@ class Oracle:
         )
 
     def _is_new(self, process: Process, host: Host) -> bool:
-        """Tell whether it has never been down for a process, nor lost."""
+        """Tell whether it was never lost, nor asked about before it came."""
         return host.name not in process.downs and host.lost == -math.inf
 
     def _is_read(self, process: Process, now: float) -> bool:
