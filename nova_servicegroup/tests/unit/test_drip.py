@@ -17,6 +17,7 @@ import gzip
 import http.server
 import json
 import random
+import struct
 import threading
 import time
 from typing import Any
@@ -30,6 +31,8 @@ from nova_servicegroup.drivers.etcd import gateway
 from nova_servicegroup.drivers.mc import configuration as mc
 from nova_servicegroup.drivers.redis import configuration as redis
 from nova_servicegroup.drivers.redis import status as redis_status
+from nova_servicegroup.drivers.zk import kazoo_client
+from nova_servicegroup.drivers.zk import status as zk_status
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.harness import drip
@@ -38,6 +41,10 @@ URL = 'http://x/v3/kv'
 HTTP = b'HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n'
 #: What redis and memcached begin a long text with.
 BULK, VALUE = b'$100000\r\n', b'VALUE k 2 100000\r\n'
+#: ZooKeeper says how long an answer is; this one grants a session.
+LENGTH = struct.pack('>i', 100000)
+_GRANTED = struct.pack('>iiqi', 0, 4000, 77, 16) + b'p' * 16 + b'\0'
+GRANTED = struct.pack('>i', len(_GRANTED)) + _GRANTED
 
 
 class TestCase(base.TestCase):
@@ -211,3 +218,31 @@ class MemcachedTest(TestCase):
             self.addCleanup(asked.close)
             self.assert_fails(2.5, asked.read, ['a'])
             self.assert_lets_go(server, 1.0)
+
+
+class ZooKeeperTest(TestCase):
+    """A session is awaited for 2 s, and what follows for 2.7 s."""
+
+    def test_no_session_is_granted(self) -> None:
+        self.assert_ends(self.serve(LENGTH))
+
+    def test_a_session_is_granted_and_nothing_else(self) -> None:
+        self.assert_ends(self.serve(LENGTH, [GRANTED]))
+
+    def assert_ends(self, server: drip.Drip) -> None:
+        """Check that a question fails, and leaves no session."""
+        self.assert_fails(5.0, self.ask, self.settings(server))
+        self.assert_lets_go(server, 1.0)
+
+    def settings(self, server: drip.Drip) -> kazoo_client.Settings:
+        return kazoo_client.Settings(
+            self.make_conf(
+                f'[zookeeper]\naddress = {server.address}\n'
+                'session_timeout = 2\n'
+            )
+        )
+
+    def test_the_doctor(self) -> None:
+        server = self.serve(b'Mode: ')
+        error = self.assert_fails(1.5, zk_status.words, server.address, 1.0)
+        self.assertIsInstance(error, exceptions.BackendTimeout)
