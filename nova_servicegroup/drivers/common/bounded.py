@@ -14,11 +14,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+import contextlib
 import functools
 import io
+import sys
 import time
 from typing import Any
+
+from nova_servicegroup import process
 
 #: Bytes of an answer, at most: a few hundred thousand members.
 LARGEST = 64 * 1024 * 1024
@@ -90,7 +94,8 @@ class Socket:
             raise TimeoutError('timed out')
         self._made.settimeout(left)
         try:
-            return receive(what)
+            with within(left):
+                return receive(what)
         finally:
             self._made.settimeout(timeout)
 
@@ -120,18 +125,39 @@ class _File(io.RawIOBase):
         super().close()
 
 
+@contextlib.contextmanager
+def within(seconds: float | None) -> Iterator[None]:
+    """Bound what a green thread awaits of TLS: a handshake, or a record.
+
+    eventlet awaits each piece of them for the whole timeout of a socket. In
+    native threads it is for all.
+
+    :param seconds: None: any number of them
+    :raises TimeoutError: it takes longer
+    """
+    if process.handler() != 'eventlet':
+        yield
+        return
+    # It is there, and must not be imported where it is not.
+    eventlet = sys.modules['eventlet']
+    with eventlet.Timeout(seconds, TimeoutError('timed out')):
+        yield
+
+
 @functools.cache
-def connecting(base: type, method: str) -> type:
+def connecting(base: type, method: str, timeout: str) -> type:
     """Return a class of a client library, its sockets bounded.
 
     :param base: of connections
     :param method: of base that connects, and returns the socket, or keeps it
         as ``sock``
+    :param timeout: the attribute with the seconds that this may take
     """
     connect = getattr(base, method)
 
     def bounded(self: Any) -> Socket | None:
-        made = connect(self)
+        with within(getattr(self, timeout)):
+            made = connect(self)
         if made is not None:
             return Socket(made)
         self.sock = Socket(self.sock)

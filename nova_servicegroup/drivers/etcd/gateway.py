@@ -202,7 +202,7 @@ def _session() -> Any:
 
 def _pool(kind: Any) -> type:
     """Return a class of pools of urllib3 whose connections are bounded."""
-    connections = bounded.connecting(kind.ConnectionCls, 'connect')
+    connections = bounded.connecting(kind.ConnectionCls, 'connect', 'timeout')
     return type(kind.__name__, (kind,), {'ConnectionCls': connections})
 
 

@@ -129,7 +129,7 @@ def _bounded(made: Any, beat: Callable[[], Any]) -> Callable[[], Any]:
 
     def bounded_beat() -> Any:
         made.client.client_class = bounded.connecting(
-            type(made.client).client_class, '_connect'
+            type(made.client).client_class, '_connect', 'connect_timeout'
         )
         return beat()
 

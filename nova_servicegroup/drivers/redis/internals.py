@@ -228,6 +228,11 @@ def guard(
     coordinator._make_client = make_client
 
 
+def connecting(kind: type) -> type:
+    """Return a class of connections of redis-py, its sockets bounded."""
+    return bounded.connecting(kind, '_connect', 'socket_connect_timeout')
+
+
 def _bound(
     pool: Any, timeout: float, options: Mapping[str, Any], prefix: str
 ) -> None:
@@ -236,9 +241,7 @@ def _bound(
     :param timeout: seconds that the answers to what is sent at once may take
     :param prefix: of the options that say as whom
     """
-    pool.connection_class = bounded.connecting(
-        pool.connection_class, '_connect'
-    )
+    pool.connection_class = connecting(pool.connection_class)
     given = pool.connection_kwargs
     for name in ('username', 'password'):
         if options[prefix + name]:

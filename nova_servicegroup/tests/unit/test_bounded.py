@@ -92,23 +92,27 @@ class ConnectingTest(base.TestCase):
 
     def test_one_that_returns_it(self) -> None:
         class Returns:
+            timeout = 1.0
+
             def connect(self) -> Any:
                 return types.SimpleNamespace()
 
-        made = bounded.connecting(Returns, 'connect')()
+        made = bounded.connecting(Returns, 'connect', 'timeout')()
         self.assertIsInstance(made, Returns)
         self.assertIsInstance(made.connect(), bounded.Socket)
 
     def test_one_that_keeps_it(self) -> None:
         class Keeps:
+            timeout = 1.0
+
             def connect(self) -> None:
                 self.sock = types.SimpleNamespace()
 
-        made = bounded.connecting(Keeps, 'connect')()
+        made = bounded.connecting(Keeps, 'connect', 'timeout')()
         made.connect()
         self.assertIsInstance(made.sock, bounded.Socket)
 
     def test_a_class_is_made_once(self) -> None:
         self.assertIs(
-            *(bounded.connecting(SocketTest, 'setUp') for _ in range(2))
+            *(bounded.connecting(SocketTest, 'setUp', '') for _ in range(2))
         )

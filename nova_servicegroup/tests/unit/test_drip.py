@@ -18,6 +18,8 @@ import http.server
 import json
 import random
 import struct
+import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -45,6 +47,24 @@ BULK, VALUE = b'$100000\r\n', b'VALUE k 2 100000\r\n'
 LENGTH = struct.pack('>i', 100000)
 _GRANTED = struct.pack('>iiqi', 0, 4000, 77, 16) + b'p' * 16 + b'\0'
 GRANTED = struct.pack('>i', len(_GRANTED)) + _GRANTED
+
+#: The beginning of a long greeting of TLS.
+HANDSHAKE = b'\x16\x03\x03\x3f\xff\x02\x00\x3f\xf0'
+#: Asks an etcd, with TLS.
+GREEN = """
+import eventlet
+eventlet.monkey_patch()
+import sys
+from nova_servicegroup.drivers.common import tls
+from nova_servicegroup.drivers.etcd import gateway
+files = tls.Files(None, None, None)
+place = gateway.Place(sys.argv[1:], True, files, None, None)
+with eventlet.Timeout(5):
+    try:
+        gateway.Gateway(place, 1.0).post('http://x/v3/kv')
+    except Exception as error:
+        print(type(error).__name__, end='')
+"""
 
 
 class TestCase(base.TestCase):
@@ -163,6 +183,17 @@ class EtcdTest(TestCase):
         answer = self.within(1.0, posting.post, URL)
         self.assertLessEqual(len(answer.text), len(packed))
         posting.close()
+
+    def test_a_green_thread_that_agrees_on_tls(self) -> None:
+        # eventlet awaits each piece of a handshake for the whole timeout.
+        server = self.serve(HANDSHAKE)
+        ended = subprocess.run(
+            [sys.executable, '-c', GREEN, server.address],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        self.assertEqual('BackendUnreachable', ended.stdout, ended.stderr)
 
 
 class RedisTest(TestCase):
