@@ -12,20 +12,22 @@
 
 """What etcd3gw posts with: HTTP to any of the servers, in bounded time."""
 
+from collections.abc import Iterator
+import contextlib
 import json as jsonlib
 import random
 from typing import Any, NamedTuple
 import urllib.parse
 
+from nova_servicegroup.drivers.common import bounded
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.common import tls
 from nova_servicegroup import escaping
 from nova_servicegroup import exceptions
 
 http = requests.try_import('requests')
+urllib3 = requests.try_import('urllib3')
 
-#: Bytes of an answer, at most: a few hundred thousand members.
-_LARGEST = 64 * 1024 * 1024
 _CHUNK = 1024 * 1024
 
 
@@ -67,7 +69,8 @@ class Gateway:
 
     That of etcd3gw posts to one server, knows no users, takes an answer of
     any size, and proxies and passwords from the environment. A server that
-    fails is left for the next one, and this one tried within the deadline.
+    fails is left for the next one, and this one tried within the deadline: an
+    answer that takes longer than its share of the time is a failure.
 
     :param wait: seconds for all that is posted for one question
     :ivar deadline: for all that is posted from now on; None: each by itself
@@ -76,8 +79,7 @@ class Gateway:
     def __init__(self, place: Place, wait: float) -> None:
         self._place = place
         self._wait = wait
-        self._session = http.Session()
-        self._session.trust_env = False
+        self._session = _session()
         cert, key = place.files.cert_file, place.files.key_file
         self._session.verify = place.files.ca_file or True
         self._session.cert = (cert, key) if key else cert
@@ -125,46 +127,83 @@ class Gateway:
         self, path: str, body: str, deadline: requests.Deadline, tries: int
     ) -> Answer:
         # The others get as much time as this one.
-        share = 2 if tries > 1 else 1
-        wait = deadline.left() / share
+        share = requests.Deadline(deadline.left() / (2 if tries > 1 else 1))
         headers = {'Content-Type': 'application/json'}
         if self._place.username and self._token is None:
-            self._token = self._authenticate(path, wait)
+            self._token = self._authenticate(path, share)
         if self._token is not None:
             headers['Authorization'] = self._token
-        return self._send(path, body, headers, wait)
+        return self._send(path, body, headers, share)
 
-    def _authenticate(self, path: str, wait: float) -> str:
+    def _authenticate(self, path: str, share: requests.Deadline) -> str:
         version = '/'.join(path.split('/')[:2])
         body = {'name': self._place.username, 'password': self._place.password}
         said = self._send(
-            f'{version}/auth/authenticate', jsonlib.dumps(body), {}, wait
+            f'{version}/auth/authenticate', jsonlib.dumps(body), {}, share
         ).json()
         return str(said['token'])
 
     def _send(
-        self, path: str, body: str, headers: dict[str, str], wait: float
+        self,
+        path: str,
+        body: str,
+        headers: dict[str, str],
+        share: requests.Deadline,
     ) -> Answer:
         server = self._place.servers[self._server]
         name = f'etcd {server}'
         scheme = 'https' if self._place.secure else 'http'
-        if wait <= 0:
+        wait = share.left()
+        if not wait:
             raise exceptions.BackendUnreachable(name, 'no answer in time')
-        try:
-            with self._session.post(
+        with (
+            _translated(name),
+            self._session.post(
                 f'{scheme}://{server}{path}',
                 data=body,
                 headers=headers,
-                timeout=wait,
+                timeout=urllib3.Timeout(total=wait),
                 stream=True,
                 allow_redirects=False,
-            ) as found:
-                text = _read(found, name)
-        except http.exceptions.RequestException as error:
-            raise exceptions.BackendUnreachable(
-                name, requests.reason(error)
-            ) from error
-        return _judge(name, Answer(found.status_code, text))
+            ) as found,
+        ):
+            answer = Answer(found.status_code, _read(found, name))
+        return _judge(name, answer)
+
+
+@contextlib.contextmanager
+def _translated(name: str) -> Iterator[None]:
+    """Have another server be asked where there is no whole answer."""
+    try:
+        yield
+    except (
+        http.exceptions.RequestException,
+        urllib3.exceptions.HTTPError,
+    ) as error:
+        raise exceptions.BackendUnreachable(
+            name, requests.reason(error)
+        ) from error
+
+
+def _session() -> Any:
+    """Return a session that heeds nothing of the environment."""
+    made = http.Session()
+    made.trust_env = False
+    # What is packed has no size before it is unpacked.
+    made.headers['Accept-Encoding'] = 'identity'
+    for each in made.adapters.values():
+        manager = each.poolmanager
+        manager.pool_classes_by_scheme = {
+            scheme: _pool(kind)
+            for scheme, kind in manager.pool_classes_by_scheme.items()
+        }
+    return made
+
+
+def _pool(kind: Any) -> type:
+    """Return a class of pools of urllib3 whose connections are bounded."""
+    connections = bounded.connecting(kind.ConnectionCls, 'connect', 'timeout')
+    return type(kind.__name__, (kind,), {'ConnectionCls': connections})
 
 
 def _read(found: Any, name: str) -> str:
@@ -173,9 +212,9 @@ def _read(found: Any, name: str) -> str:
     :raises BackendError: there is too much of it
     """
     text = b''
-    for chunk in found.iter_content(_CHUNK):
+    for chunk in found.raw.stream(_CHUNK, decode_content=False):
         text += chunk
-        if len(text) > _LARGEST:
+        if len(text) > bounded.LARGEST:
             raise exceptions.BackendError(name, 'the answer is too long')
     return text.decode(errors='replace')
 

@@ -15,12 +15,14 @@
 What is on a server they decode as what anybody may have written.
 """
 
+from collections.abc import Callable
 from importlib import metadata
 import ssl
 from typing import Any
 
 from oslo_config import cfg
 
+from nova_servicegroup.drivers.common import bounded
 from nova_servicegroup.drivers.common import decoding
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.common import starting
@@ -83,7 +85,13 @@ class Factory(starting.Factory):
         if options.use_tls:
             _check_tls(getattr(made, 'ssl_context', None), options)
         made._msgpack_deserializer = deserialize
+        made.heartbeat = _bounded(made, self._beat(made))
         return made
+
+    def _beat(self, made: Any) -> Callable[[], Any]:
+        """Return what beats. tooz does so at once to connect."""
+        beat: Callable[[], Any] = made.heartbeat
+        return beat
 
 
 class MemberFactory(Factory):
@@ -96,16 +104,13 @@ class MemberFactory(Factory):
         """
         return host.encode('ascii')
 
-    def make(self, member_id: bytes) -> Any:
-        """See starting.Factory.
+    def _beat(self, made: Any) -> Callable[[], Any]:
+        """See Factory.
 
-        tooz beats once to connect, and so hides who else renews the member.
-        This one looks instead.
+        tooz's own hides who else renews the member. This one looks instead.
         """
-        made = super().make(member_id)
-        key = member_key(member_id.decode('ascii'))
-        made.heartbeat = lambda: made.client.get(key)
-        return made
+        key = member_key(made._member_id.decode('ascii'))
+        return lambda: made.client.get(key)
 
     def stop(self, coordinator: Any) -> None:
         """See starting.Factory.
@@ -114,6 +119,21 @@ class MemberFactory(Factory):
         processes of the host may still be renewing.
         """
         coordinator.client.close()
+
+
+def _bounded(made: Any, beat: Callable[[], Any]) -> Callable[[], Any]:
+    """Return what beats with a client whose timeout is for whole answers.
+
+    The client is made when the coordinator starts, just before it beats.
+    """
+
+    def bounded_beat() -> Any:
+        made.client.client_class = bounded.connecting(
+            type(made.client).client_class, '_connect', 'connect_timeout'
+        )
+        return beat()
+
+    return bounded_beat
 
 
 def _check_tls(context: ssl.SSLContext | None, options: Any) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 from oslo_config import cfg
 from oslo_utils import encodeutils
 
+from nova_servicegroup.drivers.common import bounded
 from nova_servicegroup.drivers.common import decoding
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import requests
@@ -227,13 +228,20 @@ def guard(
     coordinator._make_client = make_client
 
 
+def connecting(kind: type) -> type:
+    """Return a class of connections of redis-py, its sockets bounded."""
+    return bounded.connecting(kind, '_connect', 'socket_connect_timeout')
+
+
 def _bound(
     pool: Any, timeout: float, options: Mapping[str, Any], prefix: str
 ) -> None:
-    """Change with what the connections of a pool are made.
+    """Change how the connections of a pool are made.
 
+    :param timeout: seconds that the answers to what is sent at once may take
     :param prefix: of the options that say as whom
     """
+    pool.connection_class = connecting(pool.connection_class)
     given = pool.connection_kwargs
     for name in ('username', 'password'):
         if options[prefix + name]:

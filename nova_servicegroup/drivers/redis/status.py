@@ -25,6 +25,7 @@ from oslo_config import cfg
 
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.redis import configuration
+from nova_servicegroup.drivers.redis import internals
 
 redis_client = requests.try_import('redis')
 redis_connection = requests.try_import('redis.connection')
@@ -160,11 +161,11 @@ def _direct(pool: Any, address: str) -> Any:
     how = {**pool.connection_kwargs, 'host': host, 'port': int(port)}
     del how['connection_pool']
     secure = redis_connection.SSLConnection
+    kind = redis_connection.Connection
+    if issubclass(pool.connection_class, secure):
+        kind = secure
     return redis_connection.ConnectionPool(
-        connection_class=secure
-        if issubclass(pool.connection_class, secure)
-        else redis_connection.Connection,
-        **how,
+        connection_class=internals.connecting(kind), **how
     )
 
 

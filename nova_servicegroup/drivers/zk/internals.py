@@ -22,6 +22,7 @@ from typing import Any
 
 from oslo_log import log as logging
 
+from nova_servicegroup.drivers.common import bounded
 from nova_servicegroup.drivers.common import decoding
 from nova_servicegroup.drivers.common import requests
 
@@ -187,6 +188,57 @@ class Handshakes:
         """Return the seconds to wait, twice as long each time for each."""
         rounds = min(self._failures // self._servers, _MOST_DOUBLED)
         return max(wait, min(wait * 2.0**rounds, self._longest))
+
+
+class Frames:
+    """Bounds what kazoo reads at once, in time and in size.
+
+    It awaits each piece for the whole time, in the one thread that also sends,
+    stops, and goes on to the next server.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._end: float | None = None
+
+    def guard(self, coordinator: Any) -> None:
+        """Have a coordinator read so."""
+        try:
+            connection = coordinator._coord._connection
+            handler = connection.handler
+            read, select = connection._read, handler.select
+        except AttributeError:
+            LOG.debug('How long kazoo reads cannot be bounded any more.')
+            return
+
+        def bounded_read(length: int, timeout: float) -> Any:
+            if not 0 <= length <= bounded.LARGEST:
+                raise kazoo_exceptions.ConnectionDropped(
+                    'no answer is so long'
+                )
+            self._end = self._clock() + timeout
+            try:
+                return read(length, timeout)
+            finally:
+                self._end = None
+
+        connection._read = bounded_read
+        handler.select = lambda *args: self._select(select, *args)
+
+    def _select(self, select: Callable[..., Any], *args: Any) -> Any:
+        if self._end is None:
+            return select(*args)
+        left = self._end - self._clock()
+        return select(*args[:3], left) if left > 0 else ([], [], [])
+
+
+def stop(coordinator: Any) -> None:
+    """End kazoo's threads and session, unless that was done.
+
+    tooz leaves those of a coordinator that got a session, and no further.
+    """
+    with contextlib.suppress(AttributeError):
+        coordinator._coord.stop()
 
 
 def on_session(coordinator: Any, granted: Callable[[float], None]) -> None:

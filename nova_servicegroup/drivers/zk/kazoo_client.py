@@ -142,8 +142,16 @@ class Settings(settings.Settings):
             internals.never_block(coordinator)
         internals.on_session(coordinator, self._granted)
         self._handshakes.guard(coordinator)
+        internals.Frames().guard(coordinator)
         internals.guard(coordinator)
         return coordinator
+
+    def stop(self, coordinator: Any) -> None:
+        """See starting.Factory."""
+        try:
+            super().stop(coordinator)
+        finally:
+            internals.stop(coordinator)
 
     def failed(self) -> None:
         """See starting.Factory."""

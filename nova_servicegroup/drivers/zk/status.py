@@ -22,6 +22,7 @@ import time
 from oslo_config import cfg
 
 from nova_servicegroup.drivers.common import addresses as common_addresses
+from nova_servicegroup.drivers.common import bounded
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.zk import kazoo_client
 from nova_servicegroup.drivers.zk import tls
@@ -185,15 +186,12 @@ def _ask(address: str, word: str, wait: float) -> str:
 
 def _converse(address: str, word: str, deadline: requests.Deadline) -> str:
     """Say a word; return all that is said until the server hangs up."""
-    answer = b''
     with socket.create_connection(
         common_addresses.split(address), deadline.left()
     ) as end:
-        end.sendall(word.encode())
-        while True:
-            # A timeout of 0 would not wait, and raise something else.
-            end.settimeout(max(0.001, deadline.left()))
-            more = end.recv(65536)
-            if not more:
-                return answer.decode(errors='replace')
-            answer += more
+        # A timeout of 0 would not wait, and raise something else.
+        end.settimeout(max(0.001, deadline.left()))
+        asked = bounded.Socket(end)
+        asked.sendall(word.encode())
+        pieces = iter(lambda: asked.recv(65536), b'')
+        return b''.join(pieces).decode(errors='replace')

@@ -28,6 +28,7 @@ from oslo_config import cfg
 from oslo_log import log as logging
 
 from nova_servicegroup.drivers.common import addresses
+from nova_servicegroup.drivers.common import bounded
 from nova_servicegroup.drivers.common import tls
 from nova_servicegroup import exceptions
 
@@ -86,7 +87,10 @@ class Tls:
         made = plain(address, timeout=timeout)
         try:
             # Files are read each time: what was renewed is used.
-            secure = self._context().wrap_socket(made, server_hostname=name)
+            with bounded.within(timeout):
+                secure = self._context().wrap_socket(
+                    made, server_hostname=name
+                )
         except ssl.SSLError as error:
             made.close()
             self._fail(name, address, error)

@@ -273,6 +273,7 @@ class MemcachedTest(base.TestCase):
     def test_tooz_decodes_by_what_it_is_given(self) -> None:
         conf = self.make_conf()
         made = coordinators.Factory('h:1', conf.memcached, 60).make(b'me')
+        made.heartbeat = mock.Mock()
         client = mock.patch.object(
             tooz_memcached.pymemcache_client, 'PooledClient'
         )

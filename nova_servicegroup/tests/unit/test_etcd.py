@@ -151,6 +151,7 @@ class Found:
     def __init__(self, status: int, said: Any = None, size: int = 0) -> None:
         self.status_code = status
         self._text = b'x' * size or json.dumps(said or {}).encode()
+        self.raw = self
 
     def __enter__(self) -> 'Found':
         return self
@@ -158,7 +159,7 @@ class Found:
     def __exit__(self, *args: object) -> None:
         pass
 
-    def iter_content(self, size: int) -> Any:
+    def stream(self, size: int, decode_content: bool) -> Any:
         for start in range(0, len(self._text), size):
             yield self._text[start : start + size]
 
@@ -236,7 +237,7 @@ class SessionTest(base.TestCase):
         self.answers = [Found(200)]
         session.post('http://x/v3/kv')
         (_, how) = self.asked[0]
-        self.assertLessEqual(how['timeout'], session._wait / 2)
+        self.assertLessEqual(how['timeout'].total, session._wait / 2)
         self.assertFalse(how['allow_redirects'])
 
     def test_an_answer_that_is_too_long_is_not_read(self) -> None:

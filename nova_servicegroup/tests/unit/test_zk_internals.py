@@ -15,8 +15,10 @@
 from types import SimpleNamespace
 from typing import Any
 
+from kazoo import exceptions
 from kazoo.protocol import serialization
 
+from nova_servicegroup.drivers.common import bounded
 from nova_servicegroup.drivers.zk import internals
 from nova_servicegroup.tests import base
 
@@ -86,3 +88,48 @@ class HandshakesTest(base.TestCase):
     def test_a_kazoo_that_has_changed_is_left_alone(self) -> None:
         self.handshakes.guard(SimpleNamespace(_coord=object()))
         self.assertEqual([], self.waits)
+
+
+class FramesTest(base.TestCase):
+    """What kazoo reads is there piece by piece, each after a second."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.handler = SimpleNamespace(select=self.select)
+        self.connection = SimpleNamespace(_read=self.read)
+        self.connection.handler = self.handler
+        internals.Frames(clock=self.clock).guard(
+            SimpleNamespace(
+                _coord=SimpleNamespace(_connection=self.connection)
+            )
+        )
+
+    def select(self, *args: Any) -> Any:
+        self.clock.advance(min(1.0, args[3]))
+        return args[:3] if args[3] >= 1.0 else ([], [], [])
+
+    def read(self, length: int, timeout: float) -> int:
+        for _ in range(length):
+            if not self.handler.select(['socket'], [], [], timeout)[0]:
+                raise TimeoutError
+        return length
+
+    def test_all_of_it_has_one_timeout(self) -> None:
+        begun = self.clock()
+        self.assertEqual(3, self.connection._read(3, 3.0))
+        self.assertRaises(TimeoutError, self.connection._read, 9, 3.5)
+        self.assertEqual(6.5, self.clock() - begun)
+
+    def test_it_waits_for_the_next_one_as_ever(self) -> None:
+        self.connection._read(3, 3.0)
+        waited = self.handler.select(['socket'], [], [], 9.0)
+        self.assertEqual((['socket'], [], []), waited)
+
+    def test_no_length_is_absurd(self) -> None:
+        for length in (-1, bounded.LARGEST + 1):
+            self.assertRaises(
+                exceptions.ConnectionDropped, self.connection._read, length, 1
+            )
+
+    def test_a_kazoo_that_has_changed_is_left_alone(self) -> None:
+        internals.Frames().guard(SimpleNamespace())
