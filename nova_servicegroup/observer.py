@@ -23,6 +23,7 @@ from oslo_log import log as logging
 
 from nova_servicegroup import evidence
 from nova_servicegroup import exceptions
+from nova_servicegroup import fitness
 from nova_servicegroup import journal
 from nova_servicegroup import membership
 from nova_servicegroup import pace
@@ -95,6 +96,7 @@ class Observer:
     :param members: the membership; started now
     :param background: whether to read in the background
     :ivar members: the membership, as it was last read
+    :ivar fitness: which of them are of no use
     """
 
     def __init__(
@@ -111,10 +113,11 @@ class Observer:
         self._source = source
         self._clock = clock
         self.members = members(clock())
+        self.fitness = fitness.Fitness()
         self._pace = pace.Pace(refresh_interval, patience)
         self._journal = journal.Journal(name)
-        # One reads; and one changes the membership, which takes no time.
-        self._reading, self._changing = threading.Lock(), threading.Lock()
+        # Who changes the membership, which takes no time, after having read.
+        self._changing = threading.Lock()
         self._watch = (
             pace.Watch(self._look, self._pause) if background else None
         )
@@ -196,7 +199,7 @@ class Observer:
     def _read(self, wait: float) -> None:
         """Read the group, unless another thread just did."""
         begun = self._clock()
-        if not self._reading.acquire(timeout=wait):
+        if not self._pace.reading.acquire(timeout=wait):
             return
         try:
             left = max(0.0, begun + wait - self._clock())
@@ -205,7 +208,7 @@ class Observer:
                 self._read_once(left)
                 self._rest()
         finally:
-            self._reading.release()
+            self._pace.reading.release()
 
     def _read_once(self, wait: float) -> bool:
         """Read the group; tell whether it could be read."""
@@ -236,6 +239,8 @@ class Observer:
         self._wake(doubt, now)
         blind = None if blind_since is None else now - blind_since
         self._journal.confirmed(reading, changes, blind, now)
+        noted = self.fitness.take(reading, self.members.is_held, now)
+        self._journal.unfit(noted)
 
     def _lost(self, error: exceptions.BackendError, begun: float) -> None:
         now = self._clock()
@@ -278,12 +283,12 @@ class Observer:
         there was an outage is believed: there may have been one, and who is
         missing after it may be alive.
         """
-        if self.is_due() and self._reading.acquire(blocking=False):
+        if self.is_due() and self._pace.reading.acquire(blocking=False):
             try:
                 if self._read_once(self._pace.patience.read_timeout):
                     self._rest()
             finally:
-                self._reading.release()
+                self._pace.reading.release()
 
     def _pause(self) -> float | None:
         now = self._clock()

@@ -79,6 +79,7 @@ class Pace:
     :ivar error: why
     :ivar asked: when somebody last asked
     :ivar hurried: when it was last read before it was due
+    :ivar reading: held by who reads
     """
 
     refresh_interval: float
@@ -88,6 +89,7 @@ class Pace:
     error: exceptions.BackendError | None = None
     asked: float = -math.inf
     hurried: float = -math.inf
+    reading: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
     def hurry(self, now: float) -> None:
         """Read now, unless another one has hurried just before."""

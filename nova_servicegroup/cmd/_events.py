@@ -124,6 +124,8 @@ class EventStream:
 _COLOURS = {
     base.UP: '32',
     base.HELD: '33',
+    base.DEGRADED: '33',
+    base.DRAINING: '33',
     base.DOWN: '31',
     inventory.FORCED_DOWN: '35',
 }

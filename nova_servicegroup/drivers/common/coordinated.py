@@ -150,9 +150,10 @@ class CoordinatedDriver(registering.RegisteringDriver):
             host = service_ref['host']
             seen = self._latest.get(group)
             known = None if seen is None else seen.recall(host)
-            return (
-                self._observer(group).is_up(host) if known is None else known
-            )
+            up = self._observer(group).is_up(host) if known is None else known
+            if self.passes_over_unfit and up:
+                return not self._observer(group).fitness.has(host)
+            return up
         except Exception:
             return base.is_up_all_the_same(service_ref)
 
