@@ -113,7 +113,7 @@ class Member:
     incarnations: tuple[Incarnation, ...] = ()
     reason: str | None = None
     cell: str | None = None
-    condition: condition.Condition | None = None
+    condition: 'condition.Condition | None' = None
 
     @property
     def state(self) -> str:
