@@ -92,7 +92,7 @@ class Fitness:
         first = now if self._has_looked else -math.inf
         self._has_looked = True
         self._said = self._listen(reading, is_held, first)
-        before = self._doubted(now)
+        before = self._shared.keys() | _NOBODY
         self._doubt(len(reading.present), now)
         doubted = self._doubted(now)
         was, self.unfit = (

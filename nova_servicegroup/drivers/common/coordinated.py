@@ -150,10 +150,12 @@ class CoordinatedDriver(registering.RegisteringDriver):
             host = service_ref['host']
             seen = self._latest.get(group)
             known = None if seen is None else seen.recall(host)
-            up = self._observer(group).is_up(host) if known is None else known
-            if self.passes_over_unfit and up:
-                return not self._observer(group).fitness.has(host)
-            return up
+            if seen is None or known is None:
+                seen = self._observer(group)
+                known = seen.is_up(host)
+            if self.passes_over_unfit and seen.fitness.has(host):
+                return False
+            return known
         except Exception:
             return base.is_up_all_the_same(service_ref)
 

@@ -11,7 +11,10 @@
 # under the License.
 
 
+from kazoo import client
+
 from nova_servicegroup.tests.functional import contract
+from nova_servicegroup.tests.functional import unfit_contract
 from nova_servicegroup.tests.harness import zookeeper
 
 TICK = 0.5
@@ -59,3 +62,20 @@ class OutageTest(
     ZooKeeperBackend, contract.OutageContract, contract.FunctionalTestCase
 ):
     pass
+
+
+class UnfitTest(
+    ZooKeeperBackend, unfit_contract.UnfitContract, contract.FunctionalTestCase
+):
+    def plant(self, host: str, mark: bytes) -> None:
+        """See UnfitContract. A name is what is text."""
+        session = client.KazooClient(self.server.address)
+        session.start()
+        self.addCleanup(session.close)
+        self.addCleanup(session.stop)
+        path = f'/{self.unique}/{contract.GROUP}'
+        begin = f'{host}@'
+        for each in session.get_children(path):
+            if each.startswith(begin):
+                name = f'{each}!{mark.decode("latin-1")}'
+                session.create(f'{path}/{name}', ephemeral=True)
