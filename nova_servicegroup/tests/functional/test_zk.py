@@ -11,7 +11,10 @@
 # under the License.
 
 
+import contextlib
+
 from kazoo import client
+from kazoo import exceptions
 
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import unfit_contract
@@ -68,7 +71,7 @@ class UnfitTest(
     ZooKeeperBackend, unfit_contract.UnfitContract, contract.FunctionalTestCase
 ):
     def plant(self, host: str, mark: bytes) -> None:
-        """See UnfitContract. A name is what is text."""
+        """See UnfitContract. The servers refuse control characters."""
         session = client.KazooClient(self.server.address)
         session.start()
         self.addCleanup(session.close)
@@ -76,6 +79,7 @@ class UnfitTest(
         path = f'/{self.unique}/{contract.GROUP}'
         begin = f'{host}@'
         for each in session.get_children(path):
-            if each.startswith(begin):
+            if each.startswith(begin) and '!' not in each:
                 name = f'{each}!{mark.decode("latin-1")}'
-                session.create(f'{path}/{name}', ephemeral=True)
+                with contextlib.suppress(exceptions.BadArgumentsError):
+                    session.create(f'{path}/{name}', ephemeral=True)
