@@ -65,10 +65,14 @@ class Fitness:
     notice late that it is over.
 
     :ivar unfit: the conditions of those that are believed, by host
+    :ivar passes_over: whether who asks passes over them, from the next reading
+    :ivar usable: the members that are there and are not passed over
     """
 
     def __init__(self) -> None:
         self.unfit: Mapping[str, condition.Condition] = {}
+        self.passes_over = False
+        self.usable: Set[str] = _NOBODY
         self._said: dict[str, _Said] = {}
         # The checks that are not believed, and until when.
         self._shared: dict[str, float] = {}
@@ -78,6 +82,10 @@ class Fitness:
     def has(self, host: str) -> bool:
         """Tell whether host is of no use."""
         return bool(self.unfit) and membership.canonical(host) in self.unfit
+
+    def skips(self, host: str) -> bool:
+        """Tell whether host is passed over, up or not."""
+        return self.passes_over and self.has(host)
 
     def take(
         self,
@@ -92,26 +100,29 @@ class Fitness:
         first = now if self._has_looked else -math.inf
         self._has_looked = True
         self._said = self._listen(reading, is_held, first)
-        before = self._shared.keys() | _NOBODY
+        unfit, shared = self.unfit, self._shared
         self._doubt(len(reading.present), now)
-        doubted = self._doubted(now)
-        was, self.unfit = (
-            self.unfit,
-            {
-                host: each.condition
-                for host, each in self._said.items()
-                if not _is_about(each.condition, doubted)
-            },
-        )
+        self.unfit = self._believed()
+        self.usable = reading.present
+        if self.passes_over and self.unfit:
+            self.usable -= self.unfit.keys()
         return Changes(
             unfit={
                 host: each
                 for host, each in self.unfit.items()
-                if host not in was or was[host][:2] != each[:2]
+                if host not in unfit or unfit[host][:2] != each[:2]
             },
-            fit=(was.keys() & reading.present) - self._said.keys(),
-            shared=doubted - before,
+            fit=(unfit.keys() & reading.present) - self._said.keys(),
+            shared=self._shared.keys() - shared.keys(),
         )
+
+    def lose(self, present: Set[str]) -> None:
+        """Take note that a reading has failed.
+
+        :param present: who is up without one; nobody, in a long outage
+        """
+        if not present:
+            self.usable = present
 
     def _listen(
         self,
@@ -136,7 +147,7 @@ class Fitness:
         return said
 
     def _doubt(self, members: int, now: float) -> None:
-        """Note which checks fail by no fault of who fails them."""
+        """Find out which checks fail by no fault of who fails them."""
         shared = evidence.shared(
             [each.condition for each in self._said.values()],
             [
@@ -146,17 +157,17 @@ class Fitness:
             ],
             members,
         )
-        self._shared |= dict.fromkeys(shared, now + _SPREAD)
-
-    def _doubted(self, now: float) -> Set[str]:
-        self._shared = {
-            reason: until
-            for reason, until in self._shared.items()
+        before = {
+            check: until
+            for check, until in self._shared.items()
             if now <= until
         }
-        return self._shared.keys() | _NOBODY
+        self._shared = before | dict.fromkeys(shared, now + _SPREAD)
 
-
-def _is_about(said: condition.Condition, checks: Set[str]) -> bool:
-    """Tell whether what a member says is about one of some checks."""
-    return said.state == condition.DEGRADED and said.reason in checks
+    def _believed(self) -> dict[str, condition.Condition]:
+        return {
+            host: said
+            for host, (said, _) in self._said.items()
+            if said.state == condition.DRAINING
+            or said.reason not in self._shared
+        }

@@ -123,7 +123,7 @@ class Observer:
         )
 
     def recall(self, host: str) -> bool | None:
-        """Tell whether host is up if that is known without reading.
+        """Tell whether host is up, and not passed over, if that is known.
 
         Looks into memory and does nothing else, so a forked child may ask its
         parent's observer: what was read before is as young for both.
@@ -136,9 +136,12 @@ class Observer:
         pace_.asked = now
         members = self.members
         # Nova asks about every host. What is true of most takes one call less.
-        if host in members.present and now <= members.contact.present_until:
+        if (
+            host in self.fitness.usable
+            and now <= members.contact.present_until
+        ):
             return True
-        return members.recall(host, now)
+        return not self.fitness.skips(host) and members.recall(host, now)
 
     def is_up(self, host: str) -> bool:
         """Tell whether host is up. Never raises."""
@@ -236,10 +239,10 @@ class Observer:
         doubt = self.members.is_in_doubt(now)
         with self._changing:
             changes = self.members.confirm(reading, now)
+            noted = self.fitness.take(reading, self.members.is_held, now)
         self._wake(doubt, now)
         blind = None if blind_since is None else now - blind_since
         self._journal.confirmed(reading, changes, blind, now)
-        noted = self.fitness.take(reading, self.members.is_held, now)
         self._journal.unfit(noted)
 
     def _lost(self, error: exceptions.BackendError, begun: float) -> None:
@@ -248,6 +251,7 @@ class Observer:
         contact = self.members.contact
         doubt = self.members.is_in_doubt(now)
         with self._changing:
+            self.fitness.lose(self.members.present)
             changes = self.members.lose(now, begun)
         self._wake(doubt, now)
         held = None if contact.confirmed is None else len(self.members)

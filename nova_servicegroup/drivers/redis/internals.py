@@ -67,12 +67,11 @@ end
 return found
 """
 
-#: Puts a mark beside a member, unless the group is not there: whoever makes
-#: it anew has to say so.
+#: Puts a mark beside a member, unless who makes the group anew has to say so.
 _MARK = """
 if redis.call('exists', KEYS[1]) == 1 then
     redis.call('hset', KEYS[1], ARGV[1], '')
-    redis.call('psetex', KEYS[2], ARGV[2], ARGV[3])
+    redis.call('psetex', KEYS[2], ARGV[2], 'mark')
 end
 """
 
@@ -130,18 +129,15 @@ class Group:
     def put_mark(self, mark: str) -> None:
         """Have a mark beside the member that expires as it does."""
         name = naming.marked(self._id, mark)
-        beat, alive = self._prefix + name, self._tooz.STILL_ALIVE
-        self._tooz._client.eval(
-            _MARK, 2, self._key, beat, name, self._expiry, alive
-        )
+        keys = self._key, self._prefix + name
+        self._tooz._client.eval(_MARK, 2, *keys, name, self._expiry)
 
     def drop_mark(self, mark: str) -> None:
         """Remove a mark."""
         name = naming.marked(self._id, mark)
-        with self._tooz._client.pipeline() as pipe:
-            pipe.delete(self._prefix + name)
-            pipe.hdel(self._key, name)
-            _execute(pipe, foreign=1)
+        client = self._tooz._client
+        client.delete(self._prefix + name)
+        client.hdel(self._key, name)
 
     def read(self) -> memory.Answer:
         """Ask who is there."""

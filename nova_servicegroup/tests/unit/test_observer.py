@@ -125,6 +125,18 @@ class ObserverTest(base.TestCase):
         self.observer.recall('a')
         self.assertEqual(self.clock(), self.observer._pace.asked)
 
+    def test_who_is_down_in_an_outage_stays_so_when_it_begins_anew(
+        self,
+    ) -> None:
+        self.observer.is_up('a')
+        self.backend.answer = LOST
+        while self.observer.is_up('a'):
+            self.clock.advance(2)
+        # Nobody has asked for long.
+        self.clock.advance(600)
+        self.observer.refresh()
+        self.assertIs(False, self.observer.recall('a'))
+
     def test_it_reads_again_when_due(self) -> None:
         self.observer.is_up('a')
         self.clock.advance(0.9)
