@@ -26,6 +26,8 @@ HOST_EVENTS = {
     'revive': 60,
     'stall': 200,
 }
+#: The checks of a host that may fail for so long at most; or rpc, on all.
+AILMENTS = {'rpc': 300, 'storage': 300, 'shared': 300}
 #: What may happen to the backend of each driver.
 FAULTS = {
     'zk': {'away': 90, 'mute': 90, 'wipe': 20, 'slow': 60},
@@ -95,6 +97,7 @@ class Asker:
     :ivar threads: so many ask
     :ivar clock: what its wall clock shows too much
     :ivar knows: whether it has access to the database
+    :ivar chooses: whether it passes over who is of no use
     """
 
     begins: float
@@ -103,6 +106,7 @@ class Asker:
     threads: int = 1
     clock: float = 0.0
     knows: bool = True
+    chooses: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +117,7 @@ class Plan:
     :ivar options: the text of nova.conf
     :ivar settings: of the backend
     :ivar dead: the hosts that have been dead for days
+    :ivar ailments: what makes hosts of no use, see AILMENTS
     """
 
     driver: str
@@ -125,6 +130,7 @@ class Plan:
     hosts_events: tuple[Event, ...]
     faults: tuple[Event, ...]
     askers: tuple[Asker, ...]
+    ailments: tuple[Event, ...] = ()
 
     def conf(self) -> str:
         """Return nova.conf."""
@@ -153,6 +159,7 @@ class Plan:
             *(f'  {each}' for each in self.hosts_events),
             *(f'  {each}' for each in self.faults),
             *(f'  {each}' for each in self.askers),
+            *(f'  {each}' for each in self.ailments),
         ]
         return '\n'.join(lines)
 
@@ -162,7 +169,7 @@ def make(driver: str, seed: int) -> Plan:
     chance = random.Random(seed)
     hosts = chance.choice((1, 2, 3, 4, 6, 10, 20))
     length = chance.choice((200.0, 600.0, 1500.0))
-    return Plan(
+    made = Plan(
         driver,
         seed,
         length,
@@ -176,6 +183,24 @@ def make(driver: str, seed: int) -> Plan:
             _asker(hosts, length, chance)
             for _ in range(chance.choice((1, 1, 2, 3)))
         ),
+    )
+    return made if driver == 'db' else _ailing(made, random.Random(~seed))
+
+
+def _ailing(made: Plan, chance: random.Random) -> Plan:
+    """Return a history in which hosts are of no use now and then, too."""
+    found = [
+        _event(AILMENTS, made.hosts, made.length, chance)
+        for _ in range(chance.choice((0, 0, 1, 2, 4)))
+    ]
+    askers = [
+        dataclasses.replace(each, chooses=chance.random() < 0.5)
+        for each in made.askers
+    ]
+    return dataclasses.replace(
+        made,
+        askers=tuple(askers),
+        ailments=tuple(sorted(found, key=lambda each: each.at)),
     )
 
 
