@@ -20,6 +20,7 @@ from oslo_config import cfg
 import stevedore
 from stevedore import exception as stevedore_exc
 
+from nova_servicegroup import condition
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers import secondary
 from nova_servicegroup import exceptions
@@ -83,6 +84,21 @@ class API:
             self.driver.leave(member, group)
         finally:
             self.secondary.leave(member, group)
+
+    def mark(
+        self, member: str, group: str, said: condition.Condition | None
+    ) -> None:
+        """Have others know that a member of this process is of no use.
+
+        Never raises. Does nothing when this process has not joined.
+
+        :param said: None: it is of use again
+        """
+        secondary.guard(
+            f'Member {member} of group {group}',
+            lambda: self.driver.mark(member, group, said),
+        )
+        self.secondary.mark(member, group, said)
 
     def service_is_up(self, service_ref: services.ServiceRef) -> bool:
         """Tell whether the service is up. Never raises.

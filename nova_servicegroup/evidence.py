@@ -15,10 +15,13 @@
 Pure: every time is in seconds of one monotonic clock and is handed in.
 """
 
-from collections.abc import Mapping, Set
+import collections
+from collections.abc import Iterable, Mapping, Set
 import dataclasses
 import math
 from typing import NamedTuple
+
+from nova_servicegroup import condition
 
 #: Fewer members than this may all be lost at once without it being strange.
 MASS_LOSS = 3
@@ -45,6 +48,7 @@ class Reading:
     :ivar left: the hosts of which it says that they have left, so that their
         absence is evidence in any case
     :ivar complete: whether a host that was never seen would be in it
+    :ivar unfit: what those say who are of no use, by canonical host
     """
 
     present: Set[str]
@@ -52,6 +56,9 @@ class Reading:
     doubted: Mapping[str, float] | None = None
     complete: bool = True
     left: Set[str] = _NOBODY
+    unfit: Mapping[str, condition.Condition] = dataclasses.field(
+        default_factory=dict
+    )
 
 
 class Missing(NamedTuple):
@@ -183,3 +190,34 @@ def doubt(
     if lost >= MASS_LOSS and lost > len(reading.present):
         return MANY_LOST, now + hold_time
     return None
+
+
+def shared(
+    said: Iterable[condition.Condition],
+    young: Iterable[condition.Condition],
+    members: int,
+) -> Set[str]:
+    """Return the checks that fail by no fault of the members that fail them.
+
+    Those are the ones that at least three fail who are more than half of the
+    group, or who have begun to at about the same time: more may follow. A stop
+    is no check. It has no cause but the member, whoever else stops.
+
+    :param said: what the members say
+    :param young: that of those which have begun to not long ago
+    :param members: the number of all
+    """
+    failing, begun = _failing(said), _failing(young)
+    return {
+        check
+        for check, number in failing.items()
+        if number >= MASS_LOSS
+        and (2 * number > members or begun[check] >= MASS_LOSS)
+    }
+
+
+def _failing(said: Iterable[condition.Condition]) -> collections.Counter[str]:
+    """Return how many fail each check."""
+    return collections.Counter(
+        each.reason for each in said if each.state == condition.DEGRADED
+    )

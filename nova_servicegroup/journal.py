@@ -17,9 +17,11 @@ import logging as levels
 
 from oslo_log import log as logging
 
+from nova_servicegroup import condition
 from nova_servicegroup import escaping
 from nova_servicegroup import evidence
 from nova_servicegroup import exceptions
+from nova_servicegroup import fitness
 
 LOG = logging.getLogger(__name__)
 
@@ -69,6 +71,29 @@ class Journal:
         known = reading.doubt is not None
         self._held(changes.held, levels.INFO if known else levels.WARNING)
         self.expired(changes, blind is not None)
+
+    def unfit(self, changes: fitness.Changes) -> None:
+        """Log who is of no use, or is again."""
+        for check in sorted(changes.shared):
+            LOG.warning(
+                '%s: the check %s fails on many members at about the same '
+                'time. It is not their fault, and nobody is passed over for '
+                'it.',
+                self.name,
+                check,
+            )
+        for state, reason in sorted(
+            {each[:2] for each in changes.unfit.values()}
+        ):
+            hosts = [
+                host
+                for host, each in changes.unfit.items()
+                if each[:2] == (state, reason)
+            ]
+            draining = state == condition.DRAINING
+            level = levels.INFO if draining else levels.WARNING
+            self._hosts(level, f'{state}: {reason}', hosts)
+        self._hosts(levels.INFO, 'of use again', changes.fit)
 
     def lost(
         self,

@@ -23,6 +23,7 @@ from oslo_log import log as logging
 
 from nova_servicegroup import evidence
 from nova_servicegroup import exceptions
+from nova_servicegroup import fitness
 from nova_servicegroup import journal
 from nova_servicegroup import membership
 from nova_servicegroup import pace
@@ -95,6 +96,7 @@ class Observer:
     :param members: the membership; started now
     :param background: whether to read in the background
     :ivar members: the membership, as it was last read
+    :ivar fitness: which of them are of no use
     """
 
     def __init__(
@@ -111,16 +113,17 @@ class Observer:
         self._source = source
         self._clock = clock
         self.members = members(clock())
+        self.fitness = fitness.Fitness()
         self._pace = pace.Pace(refresh_interval, patience)
         self._journal = journal.Journal(name)
-        # One reads; and one changes the membership, which takes no time.
-        self._reading, self._changing = threading.Lock(), threading.Lock()
+        # Who changes the membership, which takes no time, after having read.
+        self._changing = threading.Lock()
         self._watch = (
             pace.Watch(self._look, self._pause) if background else None
         )
 
     def recall(self, host: str) -> bool | None:
-        """Tell whether host is up if that is known without reading.
+        """Tell whether host is up, and not passed over, if that is known.
 
         Looks into memory and does nothing else, so a forked child may ask its
         parent's observer: what was read before is as young for both.
@@ -133,9 +136,12 @@ class Observer:
         pace_.asked = now
         members = self.members
         # Nova asks about every host. What is true of most takes one call less.
-        if host in members.present and now <= members.contact.present_until:
+        if (
+            host in self.fitness.usable
+            and now <= members.contact.present_until
+        ):
             return True
-        return members.recall(host, now)
+        return not self.fitness.skips(host) and members.recall(host, now)
 
     def is_up(self, host: str) -> bool:
         """Tell whether host is up. Never raises."""
@@ -198,7 +204,7 @@ class Observer:
     def _read(self, wait: float) -> None:
         """Read the group, unless another thread just did."""
         begun = self._clock()
-        if not self._reading.acquire(timeout=wait):
+        if not self._pace.reading.acquire(timeout=wait):
             return
         try:
             left = max(0.0, begun + wait - self._clock())
@@ -207,7 +213,7 @@ class Observer:
                 self._read_once(left)
                 self._rest()
         finally:
-            self._reading.release()
+            self._pace.reading.release()
 
     def _read_once(self, wait: float) -> bool:
         """Read the group; tell whether it could be read."""
@@ -235,9 +241,11 @@ class Observer:
         doubt = self.members.is_in_doubt(now)
         with self._changing:
             changes = self.members.confirm(reading, now, begun)
+            noted = self.fitness.take(reading, self.members.is_held, now)
         self._wake(doubt, now)
         blind = None if blind_since is None else now - blind_since
         self._journal.confirmed(reading, changes, blind, now)
+        self._journal.unfit(noted)
 
     def _lost(self, error: exceptions.BackendError, begun: float) -> None:
         now = self._clock()
@@ -245,6 +253,7 @@ class Observer:
         contact = self.members.contact
         doubt = self.members.is_in_doubt(now)
         with self._changing:
+            self.fitness.lose(self.members.present)
             changes = self.members.lose(now, begun)
         self._wake(doubt, now)
         held = None if contact.confirmed is None else len(self.members)
@@ -279,12 +288,12 @@ class Observer:
         there was an outage is believed: there may have been one, and who is
         missing after it may be alive.
         """
-        if self.is_due() and self._reading.acquire(blocking=False):
+        if self.is_due() and self._pace.reading.acquire(blocking=False):
             try:
                 if self._read_once(self._pace.patience.read_timeout):
                     self._rest()
             finally:
-                self._reading.release()
+                self._pace.reading.release()
 
     def _pause(self) -> float | None:
         now = self._clock()

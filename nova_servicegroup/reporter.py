@@ -119,14 +119,18 @@ class Reporter:
             self.run()
 
     def run(self) -> None:
-        """Beat once."""
+        """Beat once, on the timer of the service."""
+        self.last_run = self._clock()
+        self.beat_now()
+
+    def beat_now(self) -> None:
+        """Beat once, whoever calls: it is no sign that the timers run."""
         with self._running:
             if not self._stopped:
                 self._run()
 
     def _run(self) -> None:
-        self.last_run = self._clock()
-        self._due = self.last_run + self._interval
+        self._due = self._clock() + self._interval
         self.counts.beats += 1
         try:
             put_off = self._beat()

@@ -161,6 +161,8 @@ def reason(entry: inventory.Entry) -> str:
         )
     if entry.member is None:
         return 'missing from a group that was just confirmed'
+    if entry.member.condition is not None:
+        return str(entry.member.reason)
     return _ago('not seen for {}', age)
 
 

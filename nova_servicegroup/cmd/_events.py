@@ -12,7 +12,7 @@
 
 """What happens in a group and to its backend, and how that is shown."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 import json
 import os
@@ -124,6 +124,8 @@ class EventStream:
 _COLOURS = {
     base.UP: '32',
     base.HELD: '33',
+    base.DEGRADED: '33',
+    base.DRAINING: '33',
     base.DOWN: '31',
     inventory.FORCED_DOWN: '35',
 }
@@ -159,10 +161,7 @@ class Lines:
     def _words(self, event: Event) -> str:
         match event:
             case Begun():
-                return ', '.join(
-                    f'{count} {self._paint(state)}'
-                    for state, count in event.counts.items()
-                )
+                return _counted(event.counts, self._paint)
             case Lost():
                 return f'lost: {escaping.printable(event.reason)}'
             case Recovered():
@@ -224,9 +223,19 @@ def _time(event: Event) -> str | None:
     return _cells.time(event.at, 'milliseconds')
 
 
+def _counted(
+    counts: Mapping[str, int], paint: Callable[[str], str] = str
+) -> str:
+    """Return how many are in each state; of no use, where anybody is."""
+    return ', '.join(
+        f'{count} {paint(state)}'
+        for state, count in counts.items()
+        if count or state not in (base.DEGRADED, base.DRAINING)
+    )
+
+
 def _summary(watch: EventStream) -> str:
-    counts = watch.inventory.count().items()
-    text = ', '.join(f'{count} {state}' for state, count in counts)
+    text = _counted(watch.inventory.count())
     age, blind_for = watch.inventory.view.age, watch.blind_for
     if blind_for is not None:
         text += f'; blind since {blind_for:.0f} s'

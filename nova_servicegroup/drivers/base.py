@@ -23,6 +23,7 @@ from oslo_config import cfg
 from oslo_log import log as logging
 from oslo_utils import timeutils
 
+from nova_servicegroup import condition
 from nova_servicegroup.drivers import record_cache
 from nova_servicegroup import exceptions
 from nova_servicegroup import membership
@@ -41,9 +42,9 @@ LOG = logging.getLogger(__name__)
 #: Seconds that reading the services table may take.
 RECORDS_WAIT = 5.0
 
-#: The states of a member.
+#: The states of a member. DEGRADED and DRAINING are up, and of no use.
 UP, HELD, DOWN = 'up', 'held', 'down'
-
+DEGRADED, DRAINING = condition.DEGRADED, condition.DRAINING
 
 #: The backends of which checks know more; see Driver.
 ZOOKEEPER, MEMCACHED, DATABASE = 'ZooKeeper', 'memcached', 'database'
@@ -98,8 +99,10 @@ class Member:
     :ivar held: up only because absence is not yet evidence
     :ivar proof_age: seconds since the last proof of life; None: never seen
     :ivar incarnations: the processes behind it
-    :ivar reason: why it is held or down; None: it is up, or that is not known
+    :ivar reason: why it is in its state; None: it is up, or that is not known
     :ivar cell: whose database tells; None: no database does
+    :ivar condition: why it is of no use; None: it is of use, or that is not
+        believed or known
     """
 
     host: str
@@ -110,13 +113,16 @@ class Member:
     incarnations: tuple[Incarnation, ...] = ()
     reason: str | None = None
     cell: str | None = None
+    condition: 'condition.Condition | None' = None
 
     @property
     def state(self) -> str:
-        """UP, HELD or DOWN."""
+        """UP, HELD, DEGRADED, DRAINING or DOWN."""
         if not self.up:
             return DOWN
-        return HELD if self.held else UP
+        if self.held:
+            return HELD
+        return UP if self.condition is None else self.condition.state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,6 +164,9 @@ class Driver(abc.ABC):
     #: Seconds in which the backend gives up a member that has died, at the
     #: latest; None: it cannot be told.
     found_within: float | None = None
+    #: Whether is_up is False for who is alive and of no use: where a process
+    #: chooses who runs new servers. To all others these are up.
+    passes_over_unfit = False
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         """Check the options.
@@ -184,6 +193,17 @@ class Driver(abc.ABC):
     @abc.abstractmethod
     def leave(self, member: str, group: str) -> None:
         """End the membership that this process joined; bounded in time."""
+
+    def mark(  # noqa: B027
+        self, member: str, group: str, said: condition.Condition | None
+    ) -> None:
+        """Have others know that a member of this process is of no use.
+
+        Called at each change, once it has joined. Returns in bounded time,
+        never raises, and goes on trying; it ends with the membership.
+
+        :param said: None: it is of use again
+        """
 
     def reporters(self) -> dict[tuple[str, str], reporter.Reporter]:
         """Return what beats in this process, by member and group."""
@@ -336,6 +356,7 @@ def _member(
     incarnations: tuple[Incarnation, ...],
 ) -> Member:
     held = seen.members.is_held(host)
+    said = seen.fitness.unfit.get(host)
     return Member(
         seen.name(host),
         group,
@@ -343,8 +364,18 @@ def _member(
         held,
         seen.proof_age(host),
         incarnations,
-        seen.members.reason(host) if held else None,
+        seen.members.reason(host) if held else _why(said),
+        condition=said,
     )
+
+
+def _why(said: condition.Condition | None) -> str | None:
+    """Return in words why a member is of no use; None: it is of use."""
+    if said is None:
+        return None
+    if said.state == DRAINING:
+        return f'its service takes no more work: {said.reason}'
+    return f'its check fails: {said.reason}'
 
 
 def aware(value: datetime.datetime | str | None) -> datetime.datetime | None:

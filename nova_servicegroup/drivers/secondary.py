@@ -18,6 +18,7 @@ import functools
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from nova_servicegroup import condition
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
@@ -81,19 +82,27 @@ class SecondaryDrivers:
         for each in self._entrances.get().pop((member, group), ()):
             each.leave()
 
+    def mark(
+        self, member: str, group: str, said: condition.Condition | None
+    ) -> None:
+        """Have each tell that a member is of no use; see base.Driver.mark."""
+        for each in self._entrances.get().get((member, group), ()):
+            each.mark(said)
+
     def close(self) -> None:
         """Close each. Raises nothing."""
         for member, group in list(self._entrances.get()):
             self.leave(member, group)
         for name, driver in self.drivers.items():
-            _guard(f'Driver {name}', driver.close)
+            guard(f'Driver {name}', driver.close)
 
 
-def _guard(name: str, call: Callable[[], None]) -> None:
+def guard(name: str, call: Callable[[], None]) -> None:
+    """Call what a driver should not raise anything from."""
     try:
         call()
     except Exception:
-        LOG.exception('%s: unexpected error while leaving', name)
+        LOG.exception('%s: unexpected error of the driver', name)
 
 
 class _Entrance:
@@ -116,6 +125,8 @@ class _Entrance:
         self._leave = functools.partial(driver.leave, member, group)
         self._service = service
         self._joined = False
+        self._mark = functools.partial(driver.mark, member, group)
+        self._said: condition.Condition | None = None
         self._reporter = reporter.Reporter(self._name, self._try)
 
     def join(self) -> None:
@@ -124,10 +135,16 @@ class _Entrance:
         if not self._joined and self._service.report_interval:
             self._reporter.start(self._service, self._service.report_interval)
 
+    def mark(self, said: condition.Condition | None) -> None:
+        """Tell, as soon as it has joined. Raises nothing."""
+        self._said = said
+        if self._joined:
+            guard(self._name, functools.partial(self._mark, said))
+
     def leave(self) -> None:
         """Leave, and try no more. Raises nothing."""
         self._reporter.stop()
-        _guard(self._name, self._leave)
+        guard(self._name, self._leave)
 
     def _try(self) -> None:
         if self._joined:
@@ -140,3 +157,5 @@ class _Entrance:
                 'joining', f'{type(error).__name__}: {error}'
             ) from error
         self._joined = True
+        if self._said is not None:
+            self.mark(self._said)

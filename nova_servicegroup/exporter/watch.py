@@ -30,7 +30,7 @@ from nova_servicegroup.watch import watcher
 #: Seconds after which a look that has not ended sees nothing.
 _PATIENCE = 10.0
 
-_ALIVE = (base.UP, base.HELD)
+_ALIVE = (base.UP, base.HELD, base.DEGRADED, base.DRAINING)
 
 
 class GroupWatch:

@@ -248,4 +248,4 @@ def _verdict(state: str) -> str | None:
     """
     if state in (base.DOWN, inventory.FORCED_DOWN):
         return base.DOWN
-    return base.UP if state == base.UP else None
+    return None if state == base.HELD else base.UP

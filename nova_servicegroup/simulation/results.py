@@ -122,7 +122,7 @@ class Results:
         dead = self._killed_at is not None and seen.host in self._plan.killed
         if seen.state == base.UP:
             self.up.setdefault(seen.host, seen.at)
-        elif seen.state == base.HELD:
+        elif seen.state != base.DOWN:
             self.held += not dead
         elif dead:
             self.found.setdefault(seen.host, seen.at)

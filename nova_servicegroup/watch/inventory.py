@@ -27,7 +27,14 @@ from nova_servicegroup import services
 
 #: The state of a service that an operator has declared down.
 FORCED_DOWN = 'forced down'
-STATES = (base.UP, base.HELD, base.DOWN, FORCED_DOWN)
+STATES = (
+    base.UP,
+    base.HELD,
+    base.DEGRADED,
+    base.DRAINING,
+    base.DOWN,
+    FORCED_DOWN,
+)
 
 #: The records are read no more often than this (seconds), and to read them
 #: takes this share of the time, at most.
@@ -59,8 +66,8 @@ class Entry:
 
     @property
     def is_up(self) -> bool:
-        """Whether it counts as up, held or not."""
-        return self.state in (base.UP, base.HELD)
+        """Whether it counts as up, held or not, of use or not."""
+        return self.state not in (base.DOWN, FORCED_DOWN)
 
     @property
     def since(self) -> float | None:

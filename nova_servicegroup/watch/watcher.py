@@ -26,6 +26,8 @@ _REASONS = {
     (base.UP, base.HELD): 'not seen, but its absence is no evidence',
     (base.DOWN, base.HELD): 'not seen, but its absence is no evidence',
     (base.HELD, base.UP): 'seen again',
+    (base.DEGRADED, base.UP): 'of use again',
+    (base.DRAINING, base.UP): 'of use again',
     (base.DOWN, base.UP): 'joined',
     (None, base.UP): 'joined',
 }

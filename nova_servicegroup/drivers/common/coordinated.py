@@ -150,14 +150,17 @@ class CoordinatedDriver(registering.RegisteringDriver):
             host = service_ref['host']
             seen = self._latest.get(group)
             known = None if seen is None else seen.recall(host)
-            return (
-                self._observer(group).is_up(host) if known is None else known
-            )
+            return self._ask(group, host) if known is None else known
         except Exception:
             return base.is_up_all_the_same(service_ref)
 
+    def _ask(self, group: str, host: str) -> bool:
+        seen = self._observer(group)
+        return seen.is_up(host) and not seen.fitness.skips(host)
+
     def _observer(self, group: str) -> observer.Observer:
         seen = self._latest[group] = self._reading.get()[group].observer
+        seen.fitness.passes_over = self.passes_over_unfit
         return seen
 
     def updated_time(

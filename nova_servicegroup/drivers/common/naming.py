@@ -17,12 +17,16 @@ import secrets
 import time
 import urllib.parse
 
+from nova_servicegroup import condition
+
 #: Separates the escaped host from the token of a member id.
 SEPARATOR = '@'
+#: Separates a member id from its mark, see condition. No escaped name has it.
+MARK = b'!'
 #: Characters of the name of a host: more than Nova's services table takes.
 _LONGEST = 1000
 #: Bytes of a member id: each character may become four times three.
-LONGEST_ID = 12 * _LONGEST + 64
+LONGEST_ID = 12 * _LONGEST + 128
 
 
 def escape(name: str) -> str:
@@ -87,8 +91,26 @@ def host_of(member: bytes) -> str:
     """
     if len(member) > LONGEST_ID:
         raise ValueError('it is too long for a member id')
+    if MARK in member:
+        raise ValueError('it is a mark')
     name, separator, token = member.decode('ascii').rpartition(SEPARATOR)
     host = unescape(name)
     if not (separator and token and is_host(host)):
         raise ValueError(f'{member!r} is not a member id')
     return host
+
+
+def marked(member: bytes, mark: str) -> bytes:
+    """Return the name of the mark of a member, beside its member id."""
+    return member + MARK + mark.encode('ascii')
+
+
+def split(name: bytes) -> tuple[bytes, condition.Condition | None]:
+    """Return whose mark something is, and what it says; None: it is no mark.
+
+    :param name: anything is possible
+    """
+    member, separator, mark = name.rpartition(MARK)
+    if not separator or len(name) > LONGEST_ID:
+        return name, None
+    return member, condition.parse(mark.decode('ascii', 'replace'))

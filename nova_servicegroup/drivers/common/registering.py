@@ -16,10 +16,14 @@
 from typing import Protocol
 
 from oslo_config import cfg
+from oslo_log import log as logging
 
+from nova_servicegroup import condition
 from nova_servicegroup.drivers import base
 from nova_servicegroup import process
 from nova_servicegroup import reporter
+
+LOG = logging.getLogger(__name__)
 
 
 class Registration(Protocol):
@@ -29,6 +33,12 @@ class Registration(Protocol):
 
     def stop(self) -> None:
         """Leave, in bounded time. Raises nothing."""
+
+    def mark(self, mark: str | None) -> None:
+        """Have readers see a mark, see condition; None: none any more.
+
+        Returns in bounded time, and goes on trying with each beat.
+        """
 
 
 class RegisteringDriver(base.Driver):
@@ -45,6 +55,20 @@ class RegisteringDriver(base.Driver):
         registration = self._registrations.get().pop((member, group), None)
         if registration is not None:
             registration.stop()
+
+    def mark(
+        self, member: str, group: str, said: condition.Condition | None
+    ) -> None:
+        """See base.Driver."""
+        registration = self._registrations.get().get((member, group))
+        if registration is None:
+            return
+        try:
+            mark = None if said is None else condition.encode(said)
+        except ValueError as error:
+            LOG.error('%s of group %s: %s', member, group, error)
+        else:
+            registration.mark(mark)
 
     def reporters(self) -> dict[tuple[str, str], reporter.Reporter]:
         """See base.Driver."""

@@ -36,6 +36,9 @@ class Registration(abc.ABC):
         self._connection = settings.member_connection(host)
         self._sessions = sessions.Sessions(self._connection, group)
         self._wait = float(settings.conf.servicegroup.read_timeout)
+        self._mark: str | None = None
+        # The marks that may be there: of more than one if some were refused.
+        self._marks: set[str] = set()
         self.reporter = reporter.Reporter(
             f'Member {host} of group {group} ({settings.driver})',
             self._beat,
@@ -58,6 +61,11 @@ class Registration(abc.ABC):
         """Leave the group."""
         self.reporter.stop()
 
+    def mark(self, mark: str | None) -> None:
+        """See coordinated.Registration."""
+        self._mark = mark
+        self.reporter.beat_now()
+
     def _said(self) -> dict[str, Any]:
         """Return what the member says of itself."""
         return provenance.origin(self._settings.conf.servicegroup_driver)
@@ -66,8 +74,22 @@ class Registration(abc.ABC):
         self._connection.close(wait=1.0)
 
     def _beat(self) -> None:
-        with self._sessions.lend(requests.Deadline(self._wait)) as session:
+        deadline = requests.Deadline(self._wait)
+        with self._sessions.lend(deadline) as session:
             self._keep(session)
+        if self._mark is not None or self._marks:
+            # Without a mark a connection is of use all the same.
+            with self._sessions.lend(deadline) as session:
+                self._keep_mark(session)
+
+    def _keep_mark(self, session: sessions.Session) -> None:
+        """Verify the mark, and take back those before it."""
+        if self._mark is not None:
+            self._marks.add(self._mark)
+            self._put_mark(session, self._mark)
+        for each in self._marks - {self._mark}:
+            self._drop_mark(session, each)
+            self._marks.discard(each)
 
     @abc.abstractmethod
     def _keep(self, session: sessions.Session) -> None:
@@ -76,3 +98,15 @@ class Registration(abc.ABC):
         :raises BackendError: it could not be restored
         :raises tooz.ToozError: the answer
         """
+
+    @abc.abstractmethod
+    def _put_mark(self, session: sessions.Session, mark: str) -> None:
+        """Have a mark beside the member that goes when the member does.
+
+        :raises BackendError: it could not be put there
+        :raises tooz.ToozError: the answer
+        """
+
+    @abc.abstractmethod
+    def _drop_mark(self, session: sessions.Session, mark: str) -> None:
+        """Remove a mark, if it is there; see _put_mark."""

@@ -12,12 +12,14 @@
 
 """The members of a group, as the names of nodes tell them."""
 
-from collections.abc import Callable, Collection, Set
+from collections.abc import Callable, Collection, Mapping, Set
 import math
 import time
 
 from oslo_log import log as logging
 
+from nova_servicegroup import condition
+from nova_servicegroup.drivers.common import marks
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup import escaping
 from nova_servicegroup import evidence
@@ -52,6 +54,7 @@ class Roster:
         self._names: dict[str, str] = {}
         self.doubles: set[str] = set()
         self.rejoined = False
+        self._marks = marks.Marks()
 
     def take(self, ids: Set[bytes]) -> Set[str]:
         """Return the hosts of ids, canonical."""
@@ -70,6 +73,10 @@ class Roster:
     def name(self, host: str) -> str:
         """Return a host's name as it has joined."""
         return self._names.get(host, host)
+
+    def unfit(self) -> Mapping[str, condition.Condition]:
+        """Return what those hosts say who are of no use."""
+        return self._marks.unfit(self._by_host)
 
     def all_ids(self) -> Set[bytes]:
         """Return the ids of all members."""
@@ -98,10 +105,10 @@ class Roster:
         return anew >= evidence.MASS_LOSS and 2 * anew > stayed
 
     def _add(self, member_id: bytes) -> bool:
-        """Take a member id; tell whether it is one."""
+        """Take a member id, or a mark; tell whether it is one."""
         name = _name_of(member_id)
         if name is None:
-            return False
+            return self._marks.add(member_id)
         host = membership.canonical(name)
         if host != name:
             self._names[host] = name
@@ -115,6 +122,7 @@ class Roster:
         """Forget a member id; return its host, None: it is no member's."""
         name = _name_of(member_id)
         if name is None:
+            self._marks.remove(member_id)
             return None
         host = membership.canonical(name)
         ids = self._by_host[host]

@@ -14,6 +14,7 @@
 
 import abc
 from collections.abc import Set
+import dataclasses
 import time
 
 from nova_servicegroup.drivers import base
@@ -101,7 +102,10 @@ class RosterReader(coordinated.GroupReader):
         while True:
             try:
                 with self._sessions.lend(deadline) as session:
-                    return self._read(session)
+                    found = self._read(session)
+                    return dataclasses.replace(
+                        found, unfit=self._roster.unfit()
+                    )
             except exceptions.BackendTimeout as error:
                 raise first or error from None
             except exceptions.BackendError as error:

@@ -162,6 +162,13 @@ class Registration:
                 self.name,
             )
 
+    def mark(self, mark: str | None) -> None:
+        """See registering.Registration.
+
+        Stock's record has no room for it. A heartbeat goes the way of all
+        else that is asked of the service, so without that one it is down.
+        """
+
     def stop(self) -> None:
         """Leave, and beat no more."""
         self.reporter.stop()

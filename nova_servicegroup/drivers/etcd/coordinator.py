@@ -80,6 +80,14 @@ class Coordinator:
         """
         return self._submit(self._renew, group, said)
 
+    def put_mark(self, group: bytes, mark: str) -> Any:
+        """Have a mark beside the member, with its lease."""
+        return self._submit(self._put_mark, group, mark)
+
+    def drop_mark(self, group: bytes, mark: str) -> Any:
+        """Remove a mark."""
+        return self._submit(self._drop_mark, group, mark)
+
     def read(self, group: members.Group) -> Any:
         """Read a group; see members.State."""
         return self._submit(group.read, self._tooz.client)
@@ -107,6 +115,17 @@ class Coordinator:
                 tooz_utils.dumps(said),
             )
         )
+
+    def _put_mark(self, group: bytes, mark: str) -> None:
+        name = naming.marked(self._member_id, mark)
+        lease = self._tooz._membership_lease.id
+        self._tooz.client.transaction(
+            members.joining(self._key(group), name, lease, b'')
+        )
+
+    def _drop_mark(self, group: bytes, mark: str) -> None:
+        name = naming.marked(self._member_id, mark)
+        self._tooz.client.delete(self._key(group) + name)
 
     def _said(self, group: bytes, member: bytes) -> Any:
         found = self._tooz.client.get(self._key(group) + member)

@@ -75,6 +75,16 @@ class Registration(registration.Registration):
         renew = session.coordinator.renew
         session.ask('renew', renew, session.group, self._said())
 
+    def _put_mark(self, session: sessions.Session, mark: str) -> None:
+        """See registration.Registration."""
+        put = session.coordinator.put_mark
+        session.ask(f'mark {mark}', put, session.group, mark)
+
+    def _drop_mark(self, session: sessions.Session, mark: str) -> None:
+        """See registration.Registration."""
+        drop = session.coordinator.drop_mark
+        session.ask(f'drop {mark}', drop, session.group, mark)
+
 
 class GroupReader(roster_reader.RosterReader):
     """Reads one group."""

@@ -14,8 +14,10 @@
 """What the mc driver calls things on a memcached server."""
 
 import hashlib
+from typing import NamedTuple
 import zlib
 
+from nova_servicegroup import condition
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup import membership
 
@@ -24,6 +26,39 @@ _LONGEST = 200
 #: Of the list of a group. A shard of 10,000 members then has 9 KiB, and a
 #: thousand that join at once rarely meet in one.
 SHARDS = 64
+
+#: Bytes of naming.token.
+_TOKEN = 8
+
+
+class Said(NamedTuple):
+    """What the value of a member says.
+
+    :ivar token: of who last renewed it
+    :ivar condition: why it is of no use; None: it is of use
+    """
+
+    token: bytes
+    condition: condition.Condition | None
+
+
+def value(token: bytes, mark: str | None) -> bytes:
+    """Return the value of a member.
+
+    :param mark: see condition; None: there is none
+    """
+    return token if mark is None else token + mark.encode('ascii')
+
+
+def said(value: bytes) -> Said:
+    """Return what a value says; anything is possible."""
+    mark = value[_TOKEN:].decode('ascii', 'replace')
+    return Said(value[:_TOKEN], condition.parse(mark))
+
+
+def has_mark(value: bytes) -> bool:
+    """Tell whether there may be more in a value than a token."""
+    return len(value) > _TOKEN
 
 
 class Keys:

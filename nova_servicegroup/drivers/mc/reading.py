@@ -13,18 +13,22 @@
 """Reads the members of a group from all servers."""
 
 from collections.abc import Callable, Mapping
+import dataclasses
 import secrets
 import time
 from typing import Any
 
 from oslo_log import log as logging
 
+from nova_servicegroup import condition
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.common import coordinated
+from nova_servicegroup.drivers.common import marks
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import provenance
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.mc import configuration
+from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup.drivers.mc import memory
 from nova_servicegroup.drivers.mc import wanted
 from nova_servicegroup import evidence
@@ -91,8 +95,8 @@ class GroupReader(coordinated.GroupReader):
             server.name: memory.Memory(times) for server in backend.servers
         }
         self._wanted = wanted.Wanted(group, settings.keys)
-        # Who last renewed each member, by server.
-        self._tokens: dict[str, dict[str, bytes]] = {}
+        # The values of all members, by server.
+        self._values: dict[str, dict[str, bytes]] = {}
 
     def want(self, host: str) -> bool:
         """See observer.Source. Who is on no list has hardly joined."""
@@ -141,9 +145,9 @@ class GroupReader(coordinated.GroupReader):
         """
         member_id = self._settings.keys.member(self._group, host)
         tokens = {
-            token
-            for tokens in self._tokens.values()
-            if (token := tokens.get(member_id)) is not None
+            keyspace.said(value).token
+            for values in self._values.values()
+            if (value := values.get(member_id)) is not None
         }
         origin = origins.get(member_id) if len(tokens) == 1 else None
         return tuple(
@@ -165,16 +169,40 @@ class GroupReader(coordinated.GroupReader):
         )
         now = self._clock()
         by_name = {server.name: answer for server, answer in answers}
-        self._tokens = {name: each.tokens for name, each in by_name.items()}
+        self._values = {name: each.tokens for name, each in by_name.items()}
         words = {
             name: memory.take(by_name[name], now)
             if name in by_name
             else memory.miss(now)
             for name, memory in self._memories.items()
         }
-        alive: set[str] = set().union(*self._tokens.values())
+        alive: set[str] = set().union(*self._values.values())
         self._wanted.take(ids, alive, now)
-        return self._judge(alive, words)
+        found = self._judge(alive, words)
+        return dataclasses.replace(found, unfit=self._unfit())
+
+    def _unfit(self) -> dict[str, condition.Condition]:
+        """Return what those members say on every server who are of no use."""
+        marked = {
+            member_id
+            for values in self._values.values()
+            for member_id, value in values.items()
+            if keyspace.has_mark(value)
+        }
+        said = {
+            member_id: {
+                keyspace.said(values[member_id]).condition
+                for values in self._values.values()
+                if member_id in values
+            }
+            for member_id in marked
+        }
+        return {
+            host: marks.newest({each for each in found if each is not None})
+            for member_id, found in said.items()
+            if None not in found
+            for host in self._wanted.hosts([member_id])
+        }
 
     def _judge(
         self, alive: set[str], words: Mapping[str, memory.Word]

@@ -22,6 +22,7 @@ from oslo_log import log as logging
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import provenance
 from nova_servicegroup.drivers.mc import configuration
+from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup.drivers.mc import storage
 from nova_servicegroup import exceptions
 from nova_servicegroup import fanout
@@ -43,6 +44,7 @@ class Registration:
         self._conf = conf = settings.conf
         self._id = settings.keys.member(group, host)
         self._token = naming.token()
+        self._mark: str | None = None
         self._servers = servers = settings.servers(self._id)
         self._beats = fanout.Fanout(servers)
         self._lists = _Lists(servers, conf, host, group)
@@ -65,6 +67,11 @@ class Registration:
         """Leave the group."""
         self.reporter.stop()
 
+    def mark(self, mark: str | None) -> None:
+        """See coordinated.Registration."""
+        self._mark = mark
+        self.reporter.beat_now()
+
     @property
     def _wait(self) -> float:
         """Seconds that the servers may take together."""
@@ -73,15 +80,19 @@ class Registration:
     def _beat(self) -> None:
         """Renew the member on every server; one that takes it is enough."""
         answers = self._beats.ask('beat', self._renew, self._wait)
-        tokens = {answer.tokens.get(self._id) for _, answer in answers}
-        self._shared = bool(tokens - {None, self._token})
+        values = [answer.tokens.get(self._id) for _, answer in answers]
+        tokens = {
+            keyspace.said(each).token for each in values if each is not None
+        }
+        self._shared = bool(tokens - {self._token})
         self._lists.keep(
             {server.name: answer.marker for server, answer in answers},
             self._wait / 2,
         )
 
     def _renew(self, server: storage.Server) -> storage.Answer:
-        return server.renew(self._id, self._token)
+        value = keyspace.value(self._token, self._mark)
+        return server.renew(self._id, value)
 
     def _leave(self) -> None:
         """End the membership.

@@ -36,17 +36,21 @@ class Renewals:
         self._clock = clock
         # What the last close look has found, and the beats since.
         self._looked: storage.Answer | None = None
+        self._value = b''
         self._beats = 0
         # Until when the server must still have the member.
         self._kept_until: float | None = None
 
-    def take_look(self) -> storage.Answer | None:
+    def take_look(self, value: bytes) -> storage.Answer | None:
         """Return what the last close look has found; None: it is time for one.
 
         Unless this beat succeeds, the next one looks.
+
+        :param value: of the member from now on
         """
         looked, self._looked = self._looked, None
-        return looked
+        known, self._value = self._value, value
+        return looked if known == value else None
 
     def look(self) -> None:
         """Take note that this beat looks closely."""

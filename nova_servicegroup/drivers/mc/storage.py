@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Mapping
 import time
 from typing import Any, NamedTuple, Protocol
 
+from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup import process
 
 #: A server in memory forgets nothing.
@@ -25,7 +26,8 @@ _MARKER = b'local'
 class Answer(NamedTuple):
     """What a server holds.
 
-    :ivar tokens: who last renewed each member that is alive, by member id
+    :ivar tokens: the values of the members that are alive, by member id: who
+        last renewed each; see keyspace.said
     :ivar marker: changes when the server has forgotten everything; None: it
         has, and nobody has reported since
     :ivar young: it had forgotten everything not long ago: some members may
@@ -53,10 +55,12 @@ class Server(Protocol):
     def read(self, ids: Collection[str]) -> Answer:
         """Return what is known of some members."""
 
-    def renew(self, member_id: str, token: bytes) -> Answer:
+    def renew(self, member_id: str, value: bytes) -> Answer:
         """Renew a member; return what was known of it before.
 
         That may be from the last beats, if the server has not lost it since.
+
+        :param value: that it has from now on; see keyspace.value
         """
 
     def withdraw(self, member_id: str, token: bytes, ttl: int) -> None:
@@ -89,7 +93,7 @@ class Server(Protocol):
 class _Stored:
     """What one process has stored.
 
-    :ivar members: the token of each, and until when it is there
+    :ivar members: the value of each, and until when it is there
     :ivar groups: the hosts on the list of each
     """
 
@@ -130,18 +134,18 @@ class LocalServer:
             _MARKER,
         )
 
-    def renew(self, member_id: str, token: bytes) -> Answer:
+    def renew(self, member_id: str, value: bytes) -> Answer:
         """See Server."""
         answer = self.read([member_id])
         until = self._clock() + self._ttl
-        _stored.get().members[member_id] = token, until
+        _stored.get().members[member_id] = value, until
         return answer
 
     def withdraw(self, member_id: str, token: bytes, ttl: int) -> None:
         """See Server."""
         members = _stored.get().members
         found, _ = members.pop(member_id, (token, 0.0))
-        if found != token:
+        if keyspace.said(found).token != token:
             members[member_id] = found, self._clock() + ttl
 
     def enlist(self, group: str, host: str, origin: Mapping[str, Any]) -> None:

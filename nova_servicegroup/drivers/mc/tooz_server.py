@@ -110,7 +110,7 @@ class ToozServer:
             young == _LOST,
         )
 
-    def renew(self, member_id: str, token: bytes) -> storage.Answer:
+    def renew(self, member_id: str, value: bytes) -> storage.Answer:
         """See storage.Server.
 
         tooz's heartbeat does not await the server's word. This does, so a
@@ -119,9 +119,9 @@ class ToozServer:
         then one looks whether others renew it, too, and whether the server's
         marker is still there; so does the one after any trouble.
         """
-        looked = self._renewals.take_look()
+        looked = self._renewals.take_look(value)
         try:
-            answer = self._ask(self._renew, member_id, token, looked)
+            answer = self._ask(self._renew, member_id, value, looked)
         except exceptions.BackendError:
             self._renewals.fail()
             raise
@@ -132,7 +132,7 @@ class ToozServer:
         self,
         client: Any,
         member_id: str,
-        token: bytes,
+        value: bytes,
         looked: storage.Answer | None,
     ) -> storage.Answer:
         """Renew a member, and return what was known of it before."""
@@ -145,7 +145,7 @@ class ToozServer:
             self._mark(client)
         elif member_id not in answer.tokens and self._renewals.has_lost():
             self._note(client, _LOST)
-        client.set(key, token, expire=self._ttl, noreply=False)
+        client.set(key, value, expire=self._ttl, noreply=False)
         return answer
 
     def _mark(self, client: Any) -> None:
@@ -271,7 +271,8 @@ def _withdraw(client: Any, key: bytes, token: bytes, ttl: int) -> None:
     found, version = client.gets(key)
     # memcached takes a time in the past for a deletion; this one fails if
     # another process renews the member meanwhile.
-    if found != token or not client.cas(
+    renewed_by = keyspace.said(_token(found)).token
+    if renewed_by != token or not client.cas(
         key, token, version, expire=-1, noreply=False
     ):
         client.touch(key, expire=ttl, noreply=False)

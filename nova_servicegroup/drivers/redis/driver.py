@@ -95,6 +95,16 @@ class Registration(registration.Registration):
         if not random.randrange(_SWEEP):
             servers.ask('sweep', servers.sweep)
 
+    def _put_mark(self, session: sessions.Session, mark: str) -> None:
+        """See registration.Registration."""
+        servers = internals.Group(session)
+        servers.ask(f'mark {mark}', servers.put_mark, mark)
+
+    def _drop_mark(self, session: sessions.Session, mark: str) -> None:
+        """See registration.Registration."""
+        servers = internals.Group(session)
+        servers.ask(f'drop {mark}', servers.drop_mark, mark)
+
 
 class GroupReader(roster_reader.RosterReader):
     """Reads one group."""

@@ -68,6 +68,14 @@ end
 return found
 """
 
+#: Puts a mark beside a member, unless who makes the group anew has to say so.
+_MARK = """
+if redis.call('exists', KEYS[1]) == 1 then
+    redis.call('hset', KEYS[1], ARGV[1], '')
+    redis.call('psetex', KEYS[2], ARGV[2], 'mark')
+end
+"""
+
 
 class Group:
     """One group, as the coordinator of one member or reader sees it.
@@ -112,9 +120,25 @@ class Group:
         return said
 
     def _put(self, pipe: Any) -> None:
-        # In whole milliseconds, as tooz's heartbeat does.
-        expiry = int(1000 * self._tooz.membership_timeout)
-        pipe.psetex(self._beat, expiry, self._tooz.STILL_ALIVE)
+        pipe.psetex(self._beat, self._expiry, self._tooz.STILL_ALIVE)
+
+    @property
+    def _expiry(self) -> int:
+        """In whole milliseconds, as tooz's heartbeat has it."""
+        return int(1000 * self._tooz.membership_timeout)
+
+    def put_mark(self, mark: str) -> None:
+        """Have a mark beside the member that expires as it does."""
+        name = naming.marked(self._id, mark)
+        keys = self._key, self._prefix + name
+        self._tooz._client.eval(_MARK, 2, *keys, name, self._expiry)
+
+    def drop_mark(self, mark: str) -> None:
+        """Remove a mark."""
+        name = naming.marked(self._id, mark)
+        client = self._tooz._client
+        client.delete(self._prefix + name)
+        client.hdel(self._key, name)
 
     def read(self) -> memory.Answer:
         """Ask who is there."""

@@ -17,6 +17,7 @@ Functional tests fail when it is gone.
 
 from collections.abc import Callable
 import contextlib
+import copy
 import time
 from typing import Any
 
@@ -116,10 +117,19 @@ def is_own(coordinator: Any, node: Any) -> bool:
     return client_id is not None and node.ephemeralOwner == client_id[0]
 
 
+def beside(coordinator: Any, member_id: bytes) -> Any:
+    """Return a coordinator of the same session that has another member id."""
+    made = copy.copy(coordinator)
+    made._member_id = member_id
+    return made
+
+
 def check(result: Any) -> None:
     """Check that a node was created, or that it or its group is in the way.
 
-    :param result: tooz's finished result of joining
+    Or that it was removed, or was not there.
+
+    :param result: tooz's finished result of joining, or of leaving
     :raises kazoo.exceptions.KazooException: it was refused
     """
     with contextlib.suppress(

@@ -12,6 +12,7 @@
 
 """Registers a member: an ephemeral node, verified at each heartbeat."""
 
+from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import registration
 from nova_servicegroup.drivers.common import sessions
 from nova_servicegroup.drivers.common import settings as common_settings
@@ -80,6 +81,30 @@ class Registration(registration.Registration):
         raise exceptions.BackendError(
             self._connection.backend,
             "the member's node belongs to another session",
+        )
+
+    def _put_mark(self, session: sessions.Session, mark: str) -> None:
+        """See registration.Registration.
+
+        To look whether it is there costs the servers less than to try.
+        """
+        name = naming.marked(session.member_id, mark)
+        ask = session.coordinator.get_member_capabilities
+        found = session.ask(
+            f'verify {mark}', ask, session.group, name, collect=False
+        )
+        if internals.stat(found) is None:
+            join = internals.beside(session.coordinator, name).join_group
+            internals.check(
+                session.ask(f'mark {mark}', join, session.group, collect=False)
+            )
+
+    def _drop_mark(self, session: sessions.Session, mark: str) -> None:
+        """See registration.Registration."""
+        name = naming.marked(session.member_id, mark)
+        leave = internals.beside(session.coordinator, name).leave_group
+        internals.check(
+            session.ask(f'drop {mark}', leave, session.group, collect=False)
         )
 
     def _try_to_join(self, session: sessions.Session) -> bool:

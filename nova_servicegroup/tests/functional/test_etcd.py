@@ -10,7 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from nova_servicegroup.drivers.etcd import members
 from nova_servicegroup.tests.functional import contract
+from nova_servicegroup.tests.functional import unfit_contract
 from nova_servicegroup.tests.harness import etcd
 
 TTL = 4
@@ -55,3 +57,15 @@ class OutageTest(
     EtcdBackend, contract.OutageContract, contract.FunctionalTestCase
 ):
     pass
+
+
+class UnfitTest(
+    EtcdBackend, unfit_contract.UnfitContract, contract.FunctionalTestCase
+):
+    def plant(self, host: str, mark: bytes) -> None:
+        """See UnfitContract."""
+        key = members.key(self.unique, contract.GROUP.encode())
+        begin = key + host.encode() + b'@'
+        for each in self.server.keys(key):
+            if each.startswith(begin) and b'!' not in each:
+                self.server.put(each + b'!' + mark, b'')

@@ -14,7 +14,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pymemcache.client import base as pymemcache
+
+from nova_servicegroup.drivers.mc import coordinators
+from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup.tests.functional import contract
+from nova_servicegroup.tests.functional import unfit_contract
 from nova_servicegroup.tests.harness import memcached
 
 SERVERS = 2
@@ -90,3 +95,16 @@ class OutageTest(
         for server in self.servers:
             server.wipe()
         self.watch(2.0 * contract.SERVICE_DOWN_TIME, 'host1')
+
+
+class UnfitTest(
+    MemcachedBackend, unfit_contract.UnfitContract, contract.FunctionalTestCase
+):
+    def plant(self, host: str, mark: bytes) -> None:
+        """See UnfitContract."""
+        name = keyspace.Keys(self.unique).member(contract.GROUP, host)
+        key = coordinators.member_key(name)
+        for server in self.servers:
+            client = pymemcache.Client(('127.0.0.1', server.port), timeout=5)
+            self.addCleanup(client.close)
+            client.set(key, b'8 bytes!' + mark, expire=60, flags=1)

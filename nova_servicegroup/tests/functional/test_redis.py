@@ -11,7 +11,10 @@
 # under the License.
 
 
+import redis as redis_py
+
 from nova_servicegroup.tests.functional import contract
+from nova_servicegroup.tests.functional import unfit_contract
 from nova_servicegroup.tests.harness import redis
 
 TTL = 4
@@ -60,3 +63,19 @@ class OutageTest(
     RedisBackend, contract.OutageContract, contract.FunctionalTestCase
 ):
     pass
+
+
+class UnfitTest(
+    RedisBackend, unfit_contract.UnfitContract, contract.FunctionalTestCase
+):
+    def plant(self, host: str, mark: bytes) -> None:
+        """See UnfitContract."""
+        client = redis_py.Redis(port=self.server.port)
+        self.addCleanup(client.close)
+        group = f'{self.unique}_group:{contract.GROUP}'
+        begin = f'{host}@'.encode()
+        for each in client.hkeys(group):
+            if each.startswith(begin) and b'!' not in each:
+                name = each + b'!' + mark
+                client.set(f'{self.unique}_beats:'.encode() + name, b'1')
+                client.hset(group, name, b'')

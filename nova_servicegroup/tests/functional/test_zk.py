@@ -11,7 +11,13 @@
 # under the License.
 
 
+import contextlib
+
+from kazoo import client
+from kazoo import exceptions
+
 from nova_servicegroup.tests.functional import contract
+from nova_servicegroup.tests.functional import unfit_contract
 from nova_servicegroup.tests.harness import zookeeper
 
 TICK = 0.5
@@ -59,3 +65,21 @@ class OutageTest(
     ZooKeeperBackend, contract.OutageContract, contract.FunctionalTestCase
 ):
     pass
+
+
+class UnfitTest(
+    ZooKeeperBackend, unfit_contract.UnfitContract, contract.FunctionalTestCase
+):
+    def plant(self, host: str, mark: bytes) -> None:
+        """See UnfitContract. The servers refuse control characters."""
+        session = client.KazooClient(self.server.address)
+        session.start()
+        self.addCleanup(session.close)
+        self.addCleanup(session.stop)
+        path = f'/{self.unique}/{contract.GROUP}'
+        begin = f'{host}@'
+        for each in session.get_children(path):
+            if each.startswith(begin) and '!' not in each:
+                name = f'{each}!{mark.decode("latin-1")}'
+                with contextlib.suppress(exceptions.BadArgumentsError):
+                    session.create(f'{path}/{name}', ephemeral=True)

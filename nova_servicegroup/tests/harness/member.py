@@ -33,6 +33,9 @@ MODES = ('threading', 'eventlet')
 #: The timers of a member stand still while its directory has this file.
 _WEDGE = 'wedge'
 
+#: What a member says of itself, as a mark; none while it is not there.
+_MARK = 'mark'
+
 
 class Member(process.Program):
     """One member process of a host.
@@ -79,6 +82,15 @@ class Member(process.Program):
     def unwedge(self) -> None:
         """Let them go on."""
         (self.directory / _WEDGE).unlink()
+
+    def mark(self, mark: str | None) -> None:
+        """Have it say that it is of no use; None: it is of use again."""
+        path = self.directory / _MARK
+        if mark is None:
+            path.unlink()
+        else:
+            (self.directory / 'new').write_text(mark)
+            (self.directory / 'new').rename(path)
 
     def workers(self) -> list[int]:
         """Return the ids of the processes that have joined."""
@@ -137,6 +149,7 @@ def _make_service(conf: Any, args: argparse.Namespace) -> Any:
     from oslo_service import service
 
     from nova_servicegroup import api
+    from nova_servicegroup import condition
     from nova_servicegroup import services
     from nova_servicegroup.tests.harness import records
 
@@ -157,6 +170,7 @@ def _make_service(conf: Any, args: argparse.Namespace) -> Any:
         def __init__(self) -> None:
             super().__init__()
             self.api = api.API(conf)
+            self.marked = ''
             self.joins = Recorded(
                 args.host, args.group, conf.report_interval, self.tg
             )
@@ -168,14 +182,30 @@ def _make_service(conf: Any, args: argparse.Namespace) -> Any:
         def start(self) -> None:
             super().start()
             self.api.join(args.host, args.group, self.joins)
+            self.tg.add_timer_args(0.05, self._look)
             # All at once: workers share the log.
             os.write(1, f'joined {os.getpid()}\n'.encode())
+
+        def _look(self) -> None:
+            """Say of itself what it is told to."""
+            text = _read(_MARK)
+            if text != self.marked:
+                self.marked = text
+                said = condition.parse(text)
+                self.api.mark(args.host, args.group, said)
 
         def stop(self, graceful: bool = False) -> None:
             super().stop(graceful)
             self.joins.stop()
 
     return MemberService()
+
+
+def _read(name: str) -> str:
+    try:
+        return pathlib.Path(name).read_text()
+    except FileNotFoundError:
+        return ''
 
 
 def _wedgeable(callback: Callable[[], None]) -> Callable[[], None]:

@@ -34,6 +34,7 @@ def main() -> int:
     parser.add_argument('--seconds', type=float, default=3600.0)
     parser.add_argument('--raw', action='store_true', help='do not shorten')
     parser.add_argument('--plain', action='store_true', help='nothing odd')
+    parser.add_argument('--mutate', help='the rule to break, of mutations')
     args = parser.parse_args()
     seed = args.seed
     if seed is None:
@@ -43,8 +44,11 @@ def main() -> int:
 
 
 def _search(args: Any, make: Any, seed: int) -> int:
+    from nova_servicegroup.tests.promises import mutations
     from nova_servicegroup.tests.promises import search
 
+    if args.mutate:
+        mutations.apply(args.mutate)
     search.ODD = not args.plain
     print(f'{args.driver}: seed {seed}', flush=True)
     given, found = search.search(

@@ -95,11 +95,20 @@ class Cluster:
         for each in self._leases:
             self._leases[each] = kernel.monotonic() + self.ttl
 
-    def hosts(self) -> set[str]:
-        """Return the hosts whose keys are there."""
+    def hosts(self, marked: bool = False) -> set[str]:
+        """Return the hosts whose keys are there, or whose marks are."""
         self._expire()
         found = members._ids(self._range({}), len(KEY))
-        return {naming.host_of(each) for each in found}
+        return {
+            naming.host_of(each.partition(naming.MARK)[0])
+            for each in found
+            if marked is (naming.MARK in each)
+        }
+
+    def remove(self, name: bytes) -> None:
+        """Delete a key, if it is there."""
+        key = members.encode(name)
+        self._delete([key] if key in self._keys else [])
 
     def transact(self, txn: Any) -> Any:
         """Answer a transaction."""
@@ -184,6 +193,7 @@ class Member(renewals.Member):
         self._cluster = cluster
         self._lease: int | None = None
         self._id = b''
+        self._marked: set[bytes] = set()
 
     def _beat(self) -> bool:
         if self._cluster.away:
@@ -194,7 +204,21 @@ class Member(renewals.Member):
         self._cluster.transact(
             members.joining(KEY, self._id, self._lease, b'')
         )
+        if self.mark is not None or self._marked:
+            self._keep_mark()
         return True
+
+    def _keep_mark(self) -> None:
+        wanted = set()
+        if self.mark is not None:
+            name = naming.marked(self._id, self.mark)
+            self._cluster.transact(
+                members.joining(KEY, name, self._lease, b'')
+            )
+            wanted.add(name)
+        for each in self._marked - wanted:
+            self._cluster.remove(KEY + each)
+        self._marked = wanted
 
     def _leave(self) -> None:
         """See renewals.Member."""
@@ -329,6 +353,10 @@ class Backend(renewals.Backend):
             # One that was only mute lets leases expire that are overdue.
             if event.what != 'mute':
                 servers.promote()
+
+    def marked(self) -> set[str]:
+        """See world.Backend."""
+        return self.cluster.hosts(marked=True)
 
     def registered(self) -> set[str]:
         """See world.Backend."""

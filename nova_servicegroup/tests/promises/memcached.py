@@ -246,7 +246,8 @@ class Member(renewals.Member):
 
     def _renew(self, number: int, server: Any) -> None:
         try:
-            answer = server.renew(self.member_id, self._token)
+            value = keyspace.value(self._token, self.mark)
+            answer = server.renew(self.member_id, value)
             if self._listed.get(number, b'') != answer.marker:
                 server.enlist('compute', self._host, {})
                 self._listed[number] = answer.marker
@@ -381,16 +382,32 @@ class Backend(renewals.Backend):
         kernel.sleep(seconds)
         place.server = before
 
-    def registered(self) -> set[str]:
+    def marked(self) -> set[str]:
         """See world.Backend."""
-        prefix = coordinators.memcached.MemcachedDriver.MEMBER_PREFIX
         return {
             name
-            for name, member in zip(self.names, self._members, strict=True)
-            if any(
-                place.server.get(prefix + member.member_id.encode())
+            for name, found in self._found().items()
+            if any(keyspace.said(each.value).condition for each in found)
+        }
+
+    def registered(self) -> set[str]:
+        """See world.Backend."""
+        return {name for name, found in self._found().items() if found}
+
+    def _found(self) -> dict[str, list[Item]]:
+        """Return what the servers have of each host."""
+        prefix = coordinators.memcached.MemcachedDriver.MEMBER_PREFIX
+        keys = {
+            name: prefix + each.member_id.encode()
+            for name, each in zip(self.names, self._members, strict=True)
+        }
+        return {
+            name: [
+                found
                 for place in self.places
-            )
+                if (found := place.server.get(key)) is not None
+            ]
+            for name, key in keys.items()
         }
 
     def is_well(self) -> bool:

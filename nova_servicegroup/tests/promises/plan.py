@@ -26,6 +26,8 @@ HOST_EVENTS = {
     'revive': 60,
     'stall': 200,
 }
+#: The checks of a host that may fail for so long at most; or rpc, on all.
+AILMENTS = {'rpc': 300, 'storage': 300, 'shared': 300}
 #: What may happen to the backend of each driver.
 FAULTS = {
     'zk': {'away': 90, 'mute': 90, 'wipe': 20, 'slow': 60},
@@ -95,6 +97,7 @@ class Asker:
     :ivar threads: so many ask
     :ivar clock: what its wall clock shows too much
     :ivar knows: whether it has access to the database
+    :ivar chooses: whether it passes over who is of no use
     """
 
     begins: float
@@ -103,6 +106,7 @@ class Asker:
     threads: int = 1
     clock: float = 0.0
     knows: bool = True
+    chooses: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +118,7 @@ class Plan:
     :ivar settings: of the backend
     :ivar dead: the hosts that have been dead for days
     :ivar begins: when each host first starts, of those that come later
+    :ivar ailments: what makes hosts of no use, see AILMENTS
     """
 
     driver: str
@@ -127,6 +132,7 @@ class Plan:
     faults: tuple[Event, ...]
     askers: tuple[Asker, ...]
     begins: dict[int, float] = dataclasses.field(default_factory=dict)
+    ailments: tuple[Event, ...] = ()
 
     def conf(self) -> str:
         """Return nova.conf."""
@@ -156,6 +162,7 @@ class Plan:
             *(f'  {each}' for each in self.hosts_events),
             *(f'  {each}' for each in self.faults),
             *(f'  {each}' for each in self.askers),
+            *(f'  {each}' for each in self.ailments),
         ]
         return '\n'.join(lines)
 
@@ -166,7 +173,7 @@ def make(driver: str, seed: int) -> Plan:
     hosts = chance.choice((1, 2, 3, 4, 6, 10, 20))
     length = chance.choice((200.0, 600.0, 1500.0))
     dead = _dead(hosts, chance)
-    return Plan(
+    made = Plan(
         driver,
         seed,
         length,
@@ -181,6 +188,24 @@ def make(driver: str, seed: int) -> Plan:
             for _ in range(chance.choice((1, 1, 2, 3)))
         ),
         _begins(hosts, dead, length, chance),
+    )
+    return made if driver == 'db' else _ailing(made, random.Random(~seed))
+
+
+def _ailing(made: Plan, chance: random.Random) -> Plan:
+    """Return a history in which hosts are of no use now and then, too."""
+    found = [
+        _event(AILMENTS, made.hosts, made.length, chance)
+        for _ in range(chance.choice((0, 0, 1, 2, 4)))
+    ]
+    askers = [
+        dataclasses.replace(each, chooses=chance.random() < 0.5)
+        for each in made.askers
+    ]
+    return dataclasses.replace(
+        made,
+        askers=tuple(askers),
+        ailments=tuple(sorted(found, key=lambda each: each.at)),
     )
 
 

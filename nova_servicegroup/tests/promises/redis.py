@@ -147,7 +147,15 @@ class Client:
             )
         )
 
+    def delete(self, key: bytes) -> Any:
+        return self._do(lambda server: server.keys.pop(key, None))
+
+    def hdel(self, key: bytes, name: bytes) -> Any:
+        return self._do(lambda server: server.members.pop(name, None))
+
     def eval(self, script: str, keys: int, *arguments: Any) -> Any:
+        if keys == 2:
+            return self._do(lambda server: _put_mark(server, *arguments))
         return self._do(
             _sweep if len(arguments) > 2 else _living  # the script's
         )
@@ -184,6 +192,14 @@ def _refuse(server: Server) -> None:
 
 def _living(server: Server) -> Any:
     return server.registered() if server.members else None
+
+
+def _put_mark(
+    server: Server, group: bytes, beat: bytes, name: bytes, expiry: int
+) -> None:
+    if server.members:
+        server.members[name] = b''
+        server.keys[beat] = server.now() + expiry / 1000
 
 
 def _sweep(server: Server) -> None:
@@ -311,6 +327,7 @@ class Member(renewals.Member):
     def _beat(self) -> bool:
         """See renewals.Member."""
         made = self._made
+        made._mark = self.mark
         failures = made.reporter.counts.failures
         made.reporter.run()
         return bool(made.reporter.counts.failures == failures)
@@ -319,6 +336,7 @@ class Member(renewals.Member):
         """See renewals.Member."""
         self._made = self._backend.register(self._host)
         self.working = True
+        self._made._mark = self.mark
         kernel.current().spawn(self._made.reporter.run)
 
     def _leave(self) -> None:
@@ -443,10 +461,20 @@ class Backend(renewals.Backend):
         """See world.Backend. Whoever is missed among evictions is doubted."""
         return not self.is_well() or kernel.monotonic() <= self._unsettled
 
+    def marked(self) -> set[str]:
+        """See world.Backend."""
+        return {
+            naming.host_of(each.partition(naming.MARK)[0])
+            for each in self.place.server.registered()
+            if naming.MARK in each
+        }
+
     def registered(self) -> set[str]:
         """See world.Backend."""
         return {
-            naming.host_of(each) for each in self.place.server.registered()
+            naming.host_of(each)
+            for each in self.place.server.registered()
+            if naming.MARK not in each
         }
 
     def is_well(self) -> bool:

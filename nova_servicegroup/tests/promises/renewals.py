@@ -27,10 +27,18 @@ class Member(abc.ABC):
 
     :ivar interval: seconds between two renewals
     :ivar working: whether its process runs
+    :ivar mark: what it says of itself; None: nothing
     """
 
     interval: float
     working = False
+    mark: str | None = None
+
+    def say(self, mark: str | None) -> None:
+        """Say something else of itself, at once if it runs."""
+        self.mark = mark
+        if self.working:
+            kernel.current().spawn(self._beat)
 
     def run(self) -> None:
         """Renew again and again, as the service's timer does."""
@@ -75,6 +83,10 @@ class Backend(world.Backend):
     def go_on(self, host: int) -> None:
         """See world.Backend."""
         self._members[host].go_on()
+
+    def say(self, host: int, mark: str | None) -> None:
+        """See world.Backend."""
+        self._members[host].say(mark)
 
     def stop(self, host: int, cleanly: bool) -> None:
         """See world.Backend."""

@@ -27,6 +27,7 @@ from nova_servicegroup import process as process_
 from nova_servicegroup.tests.promises import kernel
 from nova_servicegroup.tests.promises import oracle
 from nova_servicegroup.tests.promises import plan
+from nova_servicegroup.tests.promises import unfit
 
 #: Seconds between two looks at the truth.
 _SAMPLE = 0.25
@@ -68,6 +69,14 @@ class Backend(abc.ABC):
     @abc.abstractmethod
     def fault(self, event: plan.Event) -> None:
         """Have something happen, until it is over."""
+
+    def say(self, host: int, mark: str | None) -> None:
+        """Have a host have a mark from now on, or none."""
+        raise NotImplementedError
+
+    def marked(self) -> set[str]:
+        """Return the hosts that have a mark now."""
+        return set()
 
     @abc.abstractmethod
     def registered(self) -> set[str]:
@@ -140,6 +149,7 @@ class World:
                 -86400.0 if dead else None,
                 cell=self.backend.cell_of(number),
             )
+        self._ailments = unfit.Ailments(self.backend.names)
         self._conf = _conf(wanted)
         self.backend.begin(self._conf)
 
@@ -159,6 +169,8 @@ class World:
             spawn(self._happen, event, at=event.at)
         for event in self.plan.faults:
             spawn(self._fail, event, at=event.at)
+        for event in self.plan.ailments:
+            spawn(self._ail, event, at=event.at)
         for asker in self.plan.askers:
             spawn(self._ask, asker, at=asker.begins)
         try:
@@ -182,11 +194,31 @@ class World:
             self.oracle.disturb(now)
         for name, host in self.oracle.hosts.items():
             host.sample(name in registered, readable, now)
+        self._ailments.sample(self.backend.marked(), now)
 
     def _fail(self, event: plan.Event) -> None:
         self.oracle.disturb(self._kernel.now)
         self.backend.fault(event)
         self.oracle.disturb(self._kernel.now)
+
+    def _ail(self, event: plan.Event) -> None:
+        """Have a host be of no use for a while, or all."""
+        names = self.backend.names
+        if event.what != 'shared':
+            names = [names[event.where % len(names)]]
+        for name in names:
+            self._kernel.spawn(
+                unfit.fail,
+                self._ailments,
+                event,
+                name,
+                self._say,
+                self._chance,
+            )
+
+    def _say(self, name: str) -> None:
+        mark = self._ailments.hosts[name].mark()
+        self.backend.say(self.backend.names.index(name), mark)
 
     def _happen(self, event: plan.Event) -> None:
         number = event.where % self.plan.hosts
@@ -224,6 +256,7 @@ class World:
         known = oracle.Process(self._kernel.now, self.oracle.lag)
         driver = api.load_driver(self._conf, self.plan.driver)
         self.backend.prepare(driver, asker, known)
+        driver.passes_over_unfit = asker.chooses
         process = self._kernel.new_process('asker')
         process.wall_offset = asker.clock
         for _ in range(asker.threads):
@@ -270,8 +303,12 @@ class World:
         up = self._call(lambda: driver.is_up(record), name)
         if self._kernel.now > self._looked_at:
             self._look()
-        self.oracle.check(known, name, up, self._kernel.now)
         self.verdicts += 1
+        if asker.chooses and self._ailments.check(
+            self.oracle, known, name, up, self._kernel.now
+        ):
+            return
+        self.oracle.check(known, name, up, self._kernel.now)
 
     def _call(self, call: Any, what: str) -> bool:
         return oracle.check_call(

@@ -35,6 +35,7 @@ class Session:
     member_id: bytes
     expires: float
     epoch: int
+    mark: str | None = None
 
 
 class Ensemble:
@@ -54,9 +55,17 @@ class Ensemble:
         self._sessions: dict[bytes, Session] = {}
 
     def members(self) -> set[bytes]:
-        """Return the member ids whose nodes are there."""
+        """Return the member ids whose nodes are there, and the marks."""
         self._expire()
-        return set(self._sessions)
+        return self._sessions.keys() | self.marks()
+
+    def marks(self) -> set[bytes]:
+        """Return the marks whose nodes are there."""
+        return {
+            naming.marked(each.member_id, each.mark)
+            for each in self._sessions.values()
+            if each.mark is not None
+        }
 
     def join(self, member_id: bytes) -> Session:
         """Make a session and a node."""
@@ -126,12 +135,14 @@ class Member(renewals.Member):
             # Another coordinator was made meanwhile.
             self._close()
         if self._session and self._ensemble.ping(self._session):
+            self._session.mark = self.mark
             return True
         old, member_id = self._session, self._new_id()
         if old is not None and old.epoch == self._ensemble.epoch:
             # It was away for too long, by its own fault.
             member_id = old.member_id
         self._session = self._ensemble.join(member_id)
+        self._session.mark = self.mark
         return True
 
     def _close(self) -> None:
@@ -258,6 +269,12 @@ class Backend(renewals.Backend):
         if event.what == 'wipe':
             servers.wipe()
         servers.restore()
+
+    def marked(self) -> set[str]:
+        """See world.Backend."""
+        return {
+            each.decode().partition('@')[0] for each in self.ensemble.marks()
+        }
 
     def registered(self) -> set[str]:
         """See world.Backend."""

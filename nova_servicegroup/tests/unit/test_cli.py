@@ -613,7 +613,14 @@ class WatchTest(CliTest):
         self.assertEqual(0, self.run_cli('watch', '--json', '--for', '0'))
         begun = json.loads(self.out.getvalue())
         self.assertEqual([], self.told)
-        counts = {'up': 2, 'held': 0, 'down': 1, 'forced down': 0}
+        counts = {
+            'up': 2,
+            'held': 0,
+            'degraded': 0,
+            'draining': 0,
+            'down': 1,
+            'forced down': 0,
+        }
         self.assertEqual(
             ('begun', 'compute', counts),
             (begun['event'], begun['group'], begun['counts']),

@@ -18,6 +18,8 @@ import time
 import types
 from typing import Any
 
+from nova_servicegroup import condition
+from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup.drivers.common import coordinated
 from nova_servicegroup import evidence
 from nova_servicegroup import membership
@@ -33,6 +35,7 @@ class FakeReader(observer.Source):
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.read_in: list[int] = []
+        self.unfit: dict[str, condition.Condition] = {}
         self.observer = observer.Observer(
             'Group compute',
             self,
@@ -45,7 +48,7 @@ class FakeReader(observer.Source):
 
     def read(self, wait: float) -> evidence.Reading:
         self.read_in.append(os.getpid())
-        return evidence.Reading({'host1'})
+        return evidence.Reading({'host1'}, unfit=self.unfit)
 
 
 class FakeBackend:
@@ -105,6 +108,53 @@ class IsUpTest(base.TestCase):
         self.assertEqual(2, len(self.driver.backends[0].readers))
         for reader in self.driver.backends[0].readers:
             self.assertEqual(1, len(reader.read_in))
+
+    def say(self, *hosts: str, state: str = condition.DEGRADED) -> None:
+        """Have hosts say that they are of no use, as is read from now on."""
+        self.driver = Driver(self.clock)
+        self.is_up()
+        reader = self.driver.backends[0].readers[0]
+        said = condition.Condition(state, 'rpc', 5.0)
+        reader.unfit = dict.fromkeys(hosts, said)
+        self.clock.advance(REFRESH_INTERVAL)
+
+    def test_who_is_of_no_use_is_up(self) -> None:
+        self.say('host1')
+        self.assertTrue(self.is_up())
+
+    def test_but_not_where_they_are_passed_over(self) -> None:
+        self.say('host1')
+        self.driver.passes_over_unfit = True
+        for host in ('host1', 'HOST1', 'host2'):
+            for _ in range(2):
+                self.assertIs(False, self.is_up(host))
+        self.assertTrue(self.is_up(group='conductor'))
+
+    def test_others_are_not_passed_over(self) -> None:
+        self.say('host2')
+        self.driver.passes_over_unfit = True
+        self.assertTrue(self.is_up())
+
+    def test_the_view_tells_it_everywhere(self) -> None:
+        for state in (condition.DEGRADED, condition.DRAINING):
+            self.say('host1', state=state)
+            self.driver.passes_over_unfit = True
+            seen = self.driver.backends[0].readers[0].observer
+            (member,) = drivers.view_of(seen, 'compute', lambda _: ()).members
+            self.assertTrue(member.up)
+            self.assertEqual(state, member.state)
+            self.assertEqual((state, 'rpc', 5.0), member.condition)
+            self.assertIn('rpc', member.reason)
+
+    def test_who_is_held_or_down_is_that(self) -> None:
+        said = condition.Condition(condition.DEGRADED, 'rpc', 5.0)
+        for up, held, state in (
+            (True, False, 'degraded'),
+            (True, True, 'held'),
+            (False, False, 'down'),
+        ):
+            member = drivers.Member('a', 'b', up, held, condition=said)
+            self.assertEqual(state, member.state)
 
     def test_a_group_of_a_record_without_topic(self) -> None:
         record = {'host': 'host1', 'topic': None, 'binary': 'nova-compute'}
@@ -169,7 +219,7 @@ class IsUpTest(base.TestCase):
     def child_is_well(self) -> bool:
         parents = self.driver.backends[0].readers[0]
         # A lock that a thread of the parent held is held for ever.
-        parents.observer._reading.acquire()
+        parents.observer._pace.reading.acquire()
         parents.observer._changing.acquire()
         remembers = self.is_up() and len(self.driver.backends) == 1
         self.clock.advance(REFRESH_INTERVAL)

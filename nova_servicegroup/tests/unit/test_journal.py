@@ -12,8 +12,10 @@
 
 from typing import Any
 
+from nova_servicegroup import condition
 from nova_servicegroup import evidence
 from nova_servicegroup import exceptions
+from nova_servicegroup import fitness
 from nova_servicegroup import journal
 from nova_servicegroup.tests import base
 
@@ -74,6 +76,27 @@ class JournalTest(base.TestCase):
                 held={'e': 'wiped', 'd': 'mute', 'c': 'mute'},
                 expired={'f'},
             ),
+        )
+
+    def test_who_is_of_no_use_and_why(self) -> None:
+        unfit = {
+            host: condition.Condition(state, reason, 5.0)
+            for host, state, reason in (
+                ('a', condition.DEGRADED, 'rpc'),
+                ('b', condition.DRAINING, condition.STOPPING),
+                ('c', condition.DEGRADED, 'rpc'),
+            )
+        }
+        changes = fitness.Changes(unfit, {'d'}, {'virt'})
+        lines = self.lines(lambda: self.journal.unfit(changes))
+        self.assertIn('WARNING the check virt fails on many', lines.pop(0))
+        self.assertEqual(
+            [
+                'WARNING a, c: degraded: rpc',
+                'INFO b: draining: stopping',
+                'INFO d: of use again',
+            ],
+            lines,
         )
 
     def test_the_end_of_an_outage(self) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import msgpack
 
 from nova_servicegroup import api
+from nova_servicegroup import condition
 from nova_servicegroup.drivers.mc import configuration
 from nova_servicegroup.drivers.mc import coordinators
 from nova_servicegroup.drivers.mc import driver
@@ -179,6 +180,27 @@ class LocalTest(base.TestCase):
         )
         service.stop()
         self.assertFalse(self.make().is_up(self.ref))
+
+    def test_who_is_of_no_use_says_so_at_once(self) -> None:
+        service = base.FakeService()
+        self.driver.join('a', self.group, service)
+        said = condition.Condition(condition.DRAINING, 'stopping', 5.0)
+        for each in (said, None):
+            self.driver.mark('a', self.group, each)
+            (member,) = self.make().view(self.group).members
+            self.assertTrue(member.up)
+            self.assertEqual(each, member.condition)
+            self.assertEqual(1, len(member.incarnations))
+        self.driver.mark('a', self.group, said)
+        service.stop()
+        self.assertFalse(self.make().is_up(self.ref))
+
+    def test_to_say_what_cannot_be_said_is_an_error_in_the_log(self) -> None:
+        self.driver.join('a', self.group, base.FakeService())
+        said = condition.Condition(condition.DEGRADED, 'R P C', 5.0)
+        self.driver.mark('a', self.group, said)
+        self.driver.mark('b', self.group, said)
+        self.assertEqual(1, len(self.log_lines('ERROR')))
 
     def test_close_leaves(self) -> None:
         self.driver.join('a', self.group, base.FakeService())
@@ -521,6 +543,33 @@ class GroupReaderTest(ReaderTest):
     def test_a_stranger_is_down_while_all_is_well(self) -> None:
         self.alive('a')
         self.assertEqual([], self.up('b'))
+
+    def say(self, value: bytes, on: Collection[int] = (0, 1)) -> None:
+        for number in on:
+            key = self.keys.member('compute', 'a')
+            self.servers[number].tokens[key] = value
+
+    def unfit(self) -> dict[str, condition.Condition]:
+        self.clock.advance(1)
+        return dict(self.reader.read(2.0).unfit)
+
+    def test_a_mark_beside_the_token(self) -> None:
+        self.alive('a', 'b')
+        said = condition.Condition(condition.DEGRADED, 'rpc', 5.0)
+        self.say(b'8 bytes!degraded:rpc:5')
+        self.assertEqual({'a': said}, self.unfit())
+        # Whatever one server has not heard yet.
+        self.say(b'8 bytes!', on=[0])
+        self.assertEqual({}, self.unfit())
+        self.servers[0].away = True
+        self.assertEqual({'a': said}, self.unfit())
+
+    def test_a_foreign_mark_costs_itself(self) -> None:
+        self.alive('a', 'b')
+        for value in (b'', b'8 bytes!dead:rpc:5', 1024 * b'\xff'):
+            self.say(value)
+            self.assertEqual({}, self.unfit())
+            self.assertEqual(['a', 'b'], self.up('a', 'b', after=1))
 
     def test_a_server_that_is_away_may_still_have_it(self) -> None:
         self.alive('a')

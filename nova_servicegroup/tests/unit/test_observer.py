@@ -125,6 +125,18 @@ class ObserverTest(base.TestCase):
         self.observer.recall('a')
         self.assertEqual(self.clock(), self.observer._pace.asked)
 
+    def test_who_is_down_in_an_outage_stays_so_when_it_begins_anew(
+        self,
+    ) -> None:
+        self.observer.is_up('a')
+        self.backend.answer = LOST
+        while self.observer.is_up('a'):
+            self.clock.advance(2)
+        # Nobody has asked for long.
+        self.clock.advance(600)
+        self.observer.refresh()
+        self.assertIs(False, self.observer.recall('a'))
+
     def test_it_reads_again_when_due(self) -> None:
         self.observer.is_up('a')
         self.clock.advance(0.9)
@@ -255,7 +267,7 @@ class ObserverTest(base.TestCase):
     def test_who_has_waited_for_another_read_has_less_time_for_its_own(
         self,
     ) -> None:
-        self.observer._reading = Busy(self.clock, 0.5)
+        self.observer._pace.reading = Busy(self.clock, 0.5)
         self.assertTrue(self.observer.is_up('a'))
         self.assertEqual([1.5], self.backend.waits)
 
@@ -263,7 +275,7 @@ class ObserverTest(base.TestCase):
         """A read of a healthy server must not fail for lack of time."""
         self.observer.is_up('a')
         self.clock.advance(1)
-        self.observer._reading = Busy(self.clock, 1.5)
+        self.observer._pace.reading = Busy(self.clock, 1.5)
         self.assertTrue(self.observer.is_up('a'))
         self.assertEqual(1, len(self.backend.waits))
 
@@ -271,7 +283,7 @@ class ObserverTest(base.TestCase):
         self.backend.has('a')
         self.assertEqual(['a'], self.up('a', 'b'))
         self.clock.advance(600)
-        self.observer._reading = Busy(self.clock, 2.0, gets=False)
+        self.observer._pace.reading = Busy(self.clock, 2.0, gets=False)
         # Nobody has looked for long, so a stranger may be there by now.
         self.assertEqual(['a', 'c'], self.up('a', 'b', 'c'))
         self.assertEqual(1, len(self.backend.waits))
@@ -282,7 +294,7 @@ class ObserverTest(base.TestCase):
         for _ in range(70):
             self.observer.is_up('a')
             self.clock.advance(1)
-        self.observer._reading = Busy(self.clock, 2.0, gets=False)
+        self.observer._pace.reading = Busy(self.clock, 2.0, gets=False)
         self.assertEqual([], self.up('a', 'x'))
 
     def test_twelve_threads_that_ask_about_twelve_hosts_read_once(

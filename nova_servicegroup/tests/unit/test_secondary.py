@@ -17,10 +17,12 @@ from typing import Any
 import fixtures
 
 from nova_servicegroup import api
+from nova_servicegroup import condition
 from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
 
+STOPS = condition.Condition(condition.DRAINING, condition.STOPPING, 1.0)
 CONF = """
 [DEFAULT]
 servicegroup_driver = main
@@ -49,6 +51,9 @@ class FakeDriver(drivers.Driver):
 
     def leave(self, member: str, group: str) -> None:
         self._do('leave', member, group)
+
+    def mark(self, member: str, group: str, said: Any) -> None:
+        self._do('mark', member, group, said)
 
     def close(self) -> None:
         self._do('close')
@@ -125,6 +130,44 @@ class FurtherTest(base.TestCase):
             set(self.events),
         )
         self.assertEqual(3, len(self.events))
+
+    def test_each_tells_that_a_member_is_of_no_use(self) -> None:
+        made = self.joined()
+        self.events.clear()
+        self.made['main'].error = self.made['one'].error = KeyError('broken')
+        for said in (STOPS, None):
+            made.mark('a', 'compute', said)
+            self.assertEqual(
+                [
+                    ('mark', name, 'a', 'compute', said)
+                    for name in ('main', 'one', 'two')
+                ],
+                self.events,
+            )
+            self.events.clear()
+        self.made['main'].error = self.made['one'].error = None
+        made.leave('a', 'compute')
+        self.events.clear()
+        made.mark('a', 'compute', STOPS)
+        self.assertEqual(
+            [('mark', 'main', 'a', 'compute', STOPS)], self.events
+        )
+
+    def test_one_that_joins_late_tells_it_then(self) -> None:
+        made = self.api_with('one')
+        self.made['one'].error = KeyError('broken')
+        made.join('a', 'compute', self.service)
+        made.mark('a', 'compute', STOPS)
+        self.made['one'].error = None
+        self.events.clear()
+        self.service.fire()
+        self.assertEqual(
+            [
+                ('join', 'one', 'a', 'compute'),
+                ('mark', 'one', 'a', 'compute', STOPS),
+            ],
+            self.events,
+        )
 
     def test_to_leave_is_to_leave_each_though_one_fails(self) -> None:
         made = self.joined()

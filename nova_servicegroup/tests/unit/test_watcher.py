@@ -258,7 +258,14 @@ class RollTest(WatchedTest):
         self.register('a', 'c')
         self.register('d', forced_down=True)
         self.assertEqual(
-            {'up': 2, 'held': 0, 'down': 1, 'forced down': 1},
+            {
+                'up': 2,
+                'held': 0,
+                'degraded': 0,
+                'draining': 0,
+                'down': 1,
+                'forced down': 1,
+            },
             self.calls.call().count(),
         )
 

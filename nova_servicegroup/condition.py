@@ -1,0 +1,70 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a member that is alive says of itself: that it is of no use.
+
+Its text, the *mark*, goes where others read it: ``degraded:rpc:1760000000``.
+"""
+
+import math
+import re
+from typing import NamedTuple
+
+#: A check of its own fails; or its service has begun to stop.
+DEGRADED, DRAINING = 'degraded', 'draining'
+#: Why a member is draining.
+STOPPING = 'stopping'
+
+_REASON = '[a-z0-9_-]{1,32}'
+_MARK = re.compile(f'({DEGRADED}|{DRAINING}):({_REASON}):([0-9]{{1,12}})')
+
+
+class Condition(NamedTuple):
+    """Why a member is of no use.
+
+    :ivar state: DEGRADED or DRAINING
+    :ivar reason: the name of the check that fails, the first of several, or
+        STOPPING; see is_reason
+    :ivar since: in seconds since the epoch, by the member's own clock
+    """
+
+    state: str
+    reason: str
+    since: float
+
+
+def is_reason(name: str) -> bool:
+    """Tell whether name can be a reason: 1 to 32 of a-z, 0-9, _ and -."""
+    return re.fullmatch(_REASON, name) is not None
+
+
+def encode(condition: Condition) -> str:
+    """Return the mark of a condition, with whole seconds.
+
+    :raises ValueError: the condition cannot be one
+    """
+    state, reason, since = condition
+    # A clock may be anywhere, and a mark takes twelve digits.
+    seconds = min(max(since, 0.0), 1e12 - 1) if math.isfinite(since) else 0.0
+    mark = f'{state}:{reason}:{int(seconds)}'
+    if parse(mark) is None:
+        raise ValueError(f'{condition!r} cannot be said')
+    return mark
+
+
+def parse(mark: str) -> Condition | None:
+    """Return the condition of a mark; None: it is none of ours."""
+    found = _MARK.fullmatch(mark)
+    if found is None:
+        return None
+    state, reason, since = found.groups()
+    return Condition(state, reason, float(since))

@@ -1,0 +1,75 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The marks of a group's members: what those say who are of no use."""
+
+from collections.abc import Mapping, Set
+
+from nova_servicegroup import condition
+from nova_servicegroup.drivers.common import naming
+from nova_servicegroup import membership
+
+
+class Marks:
+    """The marks that nodes are, each beside the member that has made it."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[bytes, set[condition.Condition]] = {}
+
+    def add(self, node: bytes) -> bool:
+        """Take a node; tell whether it is a mark."""
+        member_id, said = _read(node)
+        if said is not None:
+            self._by_id.setdefault(member_id, set()).add(said)
+        return said is not None
+
+    def remove(self, node: bytes) -> None:
+        """Forget a node, if it is a mark."""
+        member_id, said = _read(node)
+        if said is not None:
+            self._by_id[member_id].discard(said)
+            if not self._by_id[member_id]:
+                del self._by_id[member_id]
+
+    def unfit(
+        self, ids: Mapping[str, Set[bytes]]
+    ) -> dict[str, condition.Condition]:
+        """Return the hosts that are of no use: all whose members say so.
+
+        :param ids: the member ids of each host
+        """
+        return {
+            host: newest(
+                {said for each in ids[host] for said in self._by_id[each]}
+            )
+            for host in {_host_of(each) for each in self._by_id}
+            if host in ids and ids[host] <= self._by_id.keys()
+        }
+
+
+def newest(said: Set[condition.Condition]) -> condition.Condition:
+    """Return what was said last; of that, always the same."""
+    return max(said, key=lambda each: (each.since, each))
+
+
+def _host_of(member_id: bytes) -> str:
+    return membership.canonical(naming.host_of(member_id))
+
+
+def _read(node: bytes) -> tuple[bytes, condition.Condition | None]:
+    """Return whose mark a node is, and what it says; None: it is none."""
+    member_id, said = naming.split(node)
+    try:
+        naming.host_of(member_id)
+    except ValueError:
+        return member_id, None
+    return member_id, said

@@ -1,0 +1,53 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Rules on members of no use that are broken on purpose.
+
+The oracle must notice each: a checker that cannot fail checks nothing.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from nova_servicegroup import evidence
+from nova_servicegroup import fitness
+
+#: What is replaced, and what makes of it what replaces it.
+MUTATIONS: dict[str, tuple[object, str, Callable[[Any], Any]]] = {
+    'no_fault_is_shared': (
+        evidence,
+        'shared',
+        lambda _: lambda *how: frozenset(),
+    ),
+    'a_shared_fault_ends_for_all_at_once': (fitness, '_SPREAD', lambda _: 0.0),
+    'nobody_is_believed': (
+        fitness.Fitness,
+        '_believed',
+        lambda _: lambda self: {},
+    ),
+    'nobody_is_forgotten': (
+        fitness.Fitness,
+        '_listen',
+        lambda listen: lambda self, *how: self._said | listen(self, *how),
+    ),
+    'everybody_passes_over_them': (
+        fitness.Fitness,
+        'skips',
+        lambda _: fitness.Fitness.has,
+    ),
+}
+
+
+def apply(name: str) -> None:
+    """Break a rule, in this process."""
+    owner, attribute, make = MUTATIONS[name]
+    setattr(owner, attribute, make(getattr(owner, attribute)))

@@ -1,0 +1,70 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The mark of a member that is of no use, and what others write there."""
+
+import math
+
+from nova_servicegroup import condition
+from nova_servicegroup.tests import base
+
+
+class MarkTest(base.TestCase):
+    """What is said is read, and nothing else is."""
+
+    def test_read_as_written(self) -> None:
+        said = condition.Condition(condition.DEGRADED, 'rpc', 1760000000.9)
+        self.assertEqual('degraded:rpc:1760000000', condition.encode(said))
+        self.assertEqual(
+            said._replace(since=1760000000.0),
+            condition.parse(condition.encode(said)),
+        )
+
+    def test_any_clock(self) -> None:
+        for since in (-5.0, 1e30, math.inf, -math.inf, math.nan):
+            said = condition.Condition(condition.DRAINING, 'stopping', since)
+            read = condition.parse(condition.encode(said))
+            self.assertEqual(condition.DRAINING, read and read.state)
+
+    def test_not_said(self) -> None:
+        for state, reason in (
+            ('up', 'rpc'),
+            (condition.DEGRADED, ''),
+            (condition.DEGRADED, 'RPC'),
+            (condition.DEGRADED, 'a:b'),
+            (condition.DEGRADED, 'rpc\n'),
+            (condition.DEGRADED, 33 * 'x'),
+        ):
+            said = condition.Condition(state, reason, 0.0)
+            self.assertRaises(ValueError, condition.encode, said)
+
+    def test_foreign(self) -> None:
+        for mark in (
+            '',
+            'degraded',
+            'degraded:rpc',
+            'degraded:rpc:',
+            'degraded:rpc:-1',
+            'degraded:rpc:1.5',
+            'degraded:rpc:1\n',
+            'degraded:r\x1bc:1',
+            'degraded:rpc:\u0661',
+            f'degraded:rpc:{13 * "9"}',
+            f'degraded:{33 * "x"}:1',
+            'dead:rpc:1',
+        ):
+            self.assertIsNone(condition.parse(mark), mark)
+
+    def test_names_of_checks(self) -> None:
+        self.assertTrue(condition.is_reason('local-disk_2'))
+        for name in ('', 'Rpc', 'a b', 'a.b', 33 * 'x', 'rpc\n'):
+            self.assertFalse(condition.is_reason(name), name)

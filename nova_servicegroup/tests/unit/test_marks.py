@@ -1,0 +1,107 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The marks that a group has beside its members."""
+
+from nova_servicegroup import condition
+from nova_servicegroup.drivers.common import naming
+from nova_servicegroup.drivers.common import roster
+from nova_servicegroup.tests import base
+
+FAILS = condition.Condition(condition.DEGRADED, 'rpc', 5.0)
+STOPS = condition.Condition(condition.DRAINING, condition.STOPPING, 9.0)
+FOREIGN = (
+    b'!',
+    b'!degraded:rpc:1',
+    b'a!degraded:rpc:1',
+    b'a@1!',
+    b'a@1!dead:rpc:1',
+    b'a@1!degraded:r\x1bc:1',
+    b'a@1!degraded:rpc:1\n',
+    b'a@1!\xff',
+    b'a@1!degraded:rpc:1!degraded:rpc:1',
+    b'h%zz@1!degraded:rpc:1',
+    b'a@1!degraded:rpc:' + 20_000 * b'1',
+)
+
+
+def mark(member_id: bytes, said: condition.Condition = FAILS) -> bytes:
+    return naming.marked(member_id, condition.encode(said))
+
+
+class MarksTest(base.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.roster = roster.Roster('compute')
+        self.a, self.b = naming.member_id('a'), naming.member_id('b')
+
+    def take(self, *ids: bytes) -> dict[str, condition.Condition]:
+        """Take ids; return who is of no use."""
+        self.roster.take(set(ids))
+        return dict(self.roster.unfit())
+
+    def test_it_is_there_beside_its_member(self) -> None:
+        self.assertEqual({}, self.take(self.a, self.b))
+        self.assertEqual({'a': FAILS}, self.take(self.a, self.b, mark(self.a)))
+        self.assertEqual({}, self.take(self.a, self.b))
+
+    def test_it_is_no_member(self) -> None:
+        self.assertEqual({'a'}, self.roster.take({self.a, mark(self.a)}))
+        self.assertEqual([self.a], self.roster.ids('a'))
+        self.assertEqual({self.a}, self.roster.all_ids())
+        self.assertEqual(set(), self.roster.doubles)
+        self.assertEqual(set(), self.roster.take({mark(self.a)}))
+        self.assertEqual({}, self.roster.unfit())
+        self.assertEqual([], self.log_lines('WARNING'))
+
+    def test_any_order(self) -> None:
+        self.assertEqual({}, self.take(mark(self.a)))
+        self.assertEqual({'a': FAILS}, self.take(self.a, mark(self.a)))
+
+    def test_any_name_of_a_host(self) -> None:
+        for host in ('a!b', 'Ö/1', 'x@y!degraded:rpc:1', 1000 * '\U0001f600'):
+            member_id = naming.member_id(host)
+            name = host.lower()
+            self.assertEqual(
+                {name: FAILS}, self.take(member_id, mark(member_id)), host
+            )
+
+    def test_the_last_word_counts(self) -> None:
+        both = {mark(self.a), mark(self.a, STOPS)}
+        self.assertEqual({'a': STOPS}, self.take(self.a, *both))
+        self.assertEqual({'a': FAILS}, self.take(self.a, mark(self.a)))
+
+    def test_a_host_is_of_use_while_one_of_its_processes_is(self) -> None:
+        other = naming.member_id('a')
+        self.assertEqual({}, self.take(self.a, mark(self.a), other))
+        self.assertEqual(
+            {'a': STOPS},
+            self.take(self.a, mark(self.a), other, mark(other, STOPS)),
+        )
+
+    def test_that_of_a_process_that_is_gone_is_nobodys(self) -> None:
+        other = naming.member_id('a')
+        self.assertEqual({}, self.take(mark(self.a), other))
+
+    def test_what_is_foreign_costs_itself(self) -> None:
+        self.assertEqual(
+            {'a': FAILS}, self.take(self.a, mark(self.a), self.b, *FOREIGN)
+        )
+        self.assertEqual({'a', 'b'}, self.roster.take({self.a, self.b}))
+        self.assertEqual(1, len(self.log_lines('WARNING')))
+
+    def test_marks_of_most_are_no_return_of_most(self) -> None:
+        ids = {naming.member_id(host) for host in 'abcde'}
+        self.roster.take(ids)
+        for more in ({mark(each) for each in ids}, set()):
+            self.roster.take(ids | more)
+            self.assertFalse(self.roster.rejoined)
