@@ -104,8 +104,9 @@ class FakeNova(NoNova):
         self.base = self.module(
             'nova.servicegroup.drivers.base', Driver=NovaDriver
         )
-        for name, used in compat.NAMES.items():
-            self._complete(name, used)
+        for names in (compat.NAMES, *compat.CHECK_NAMES.values()):
+            for name, used in names.items():
+                self._complete(name, used)
 
     def _complete(self, name, used):
         """Give a module all that the seam uses of it."""
