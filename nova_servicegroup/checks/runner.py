@@ -106,9 +106,7 @@ class Runner:
         if not failing:
             return None
         first = min(failing, key=lambda each: each.name)
-        return condition.Condition(
-            condition.DEGRADED, first.name, first.since
-        )
+        return condition.Condition(condition.DEGRADED, first.name, first.since)
 
     def _say(self, said: condition.Condition | None) -> None:
         if said != self._said:
@@ -232,7 +230,7 @@ class _Checked:
 
     def _failed(self, now: float, why: str) -> None:
         if self.state == PASSING:
-            LOG.info('The check %s has failed once: %s', self.name, why)
+            LOG.debug('The check %s has failed once: %s', self.name, why)
             self.state, self.since = SUSPECT, self._times.wall()
             self._due = now + REPEAT
             return

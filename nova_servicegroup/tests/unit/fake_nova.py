@@ -238,6 +238,7 @@ class FakeDriver(base.Driver):
     def __init__(self, conf):
         super().__init__(conf)
         self.joined = []
+        self.marks = []
         self.closed = False
 
     def close(self):
@@ -248,6 +249,9 @@ class FakeDriver(base.Driver):
 
     def leave(self, member, group):
         pass
+
+    def mark(self, member, group, said):
+        self.marks.append((member, group, said))
 
     def is_up(self, service_ref):
         return service_ref['host'] == 'alive'
