@@ -167,6 +167,8 @@ class Driver(abc.ABC):
     #: Whether is_up is False for who is alive and of no use: where a process
     #: chooses who runs new servers. To all others these are up.
     passes_over_unfit = False
+    #: Whether others know what mark says. If not, members are not checked.
+    shows_marks = False
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         """Check the options.

@@ -12,14 +12,12 @@
 
 """Which of Nova's services say that they are of no use, and which heed it."""
 
-from collections.abc import Iterable
+import functools
 import logging
 
 from nova_servicegroup import api
 from nova_servicegroup.checks import loading
 from nova_servicegroup.checks import runner
-from nova_servicegroup import condition
-from nova_servicegroup.drivers import base
 from nova_servicegroup.plugin import service as service_
 
 LOG = logging.getLogger(__name__)
@@ -45,35 +43,17 @@ def joined(
 def _check(
     made: api.API, member: str, group: str, service: service_.NovaService
 ) -> None:
-    """Check the service from now on, unless its drivers tell nobody."""
-    drivers = [made.driver, *made.secondary.drivers.values()]
-    marking = [each for each in drivers if _takes_marks(each)]
-    if not marking:
+    """Check the service from now on, unless nobody would know."""
+    drivers = (made.driver, *made.secondary.drivers.values())
+    if not any(each.shows_marks for each in drivers):
         return
     conf = made.driver.conf
     running = runner.Runner(
         loading.load(conf, service),
         conf.servicegroup.check_interval,
-        lambda said: _mark(marking, member, group, said),
+        functools.partial(made.mark, member, group),
     )
     service.before_stop(running.drain)
     service.tg.add_timer_args(
         runner.STEP, running.tick, stop_on_exception=False
     )
-
-
-def _takes_marks(driver: base.Driver) -> bool:
-    return type(driver).mark is not base.Driver.mark
-
-
-def _mark(
-    drivers: Iterable[base.Driver],
-    member: str,
-    group: str,
-    said: condition.Condition | None,
-) -> None:
-    for driver in drivers:
-        try:
-            driver.mark(member, group, said)
-        except Exception:
-            LOG.exception('%s cannot be marked', member)

@@ -235,6 +235,8 @@ class NovaDriver:
 class FakeDriver(base.Driver):
     """A driver that notes what it is asked."""
 
+    shows_marks = True
+
     def __init__(self, conf):
         super().__init__(conf)
         self.joined = []

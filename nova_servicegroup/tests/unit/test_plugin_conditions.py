@@ -40,7 +40,7 @@ NAMES = {
 class Quiet(fake_nova.FakeDriver):
     """A driver of a third party, which knows no marks."""
 
-    mark = base_driver.Driver.mark
+    shows_marks = base_driver.Driver.shows_marks
 
 
 def find(name: str) -> Any:
@@ -166,7 +166,7 @@ class ConditionsTest(base.TestCase):
         self.assertEqual(
             [1, 1], [len(each.marks) for each in self.drivers[1:]]
         )
-        self.assertIn('host cannot be marked', self.log.output)
+        self.assertIn('unexpected error of the driver', self.log.output)
 
     def test_where_nobody_can_be_told_nothing_is_checked(self) -> None:
         self.made = Quiet
