@@ -151,6 +151,8 @@ class Conditions:
         begun = time.monotonic()
         before = len(self.stack.log('api').read_text())
         self.addCleanup(self.stack.start, 'compute2')
+        # On eventlet it takes some time to end after it has left.
+        self.addCleanup(self.stack.stop, 'compute2')
         self.stack.kill('compute2', signal.SIGTERM)
         taken = process.wait_until(
             lambda: (
