@@ -34,6 +34,7 @@ BLIND = 'the backend does not answer'
 MANY_LOST = 'more than half of the group was lost at once'
 REJOINED = 'most members have joined anew since the last look'
 UNSETTLED = 'the backend was away, or had lost members, a moment ago'
+UNREAD = 'the group has not been read since it was first asked about'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +76,11 @@ class Missing(NamedTuple):
     lost_at: float
     proof: float | None
     renewed: int = 0
+
+    def is_stranger(self, moment: float) -> bool:
+        """Tell whether it was held before because it was unknown."""
+        unknown = self.reason in (UNSETTLED, UNREAD)
+        return self.proof is None and unknown and self.lost_at <= moment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,6 +156,19 @@ class Contact:
     def unsettled_until(self, now: float) -> float:
         """Return until when a live host may be unknown."""
         return -math.inf if self.is_settled(now) else self.held_until
+
+
+def recently_lost(
+    reading: Reading, missing: Mapping[str, Missing], since: float
+) -> int:
+    """Return how many were lost not long ago, and are still."""
+    return sum(
+        each.proof is not None
+        and each.lost_at >= since
+        and host not in reading.present
+        and host not in reading.left
+        for host, each in missing.items()
+    )
 
 
 def doubt(

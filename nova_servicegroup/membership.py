@@ -95,23 +95,34 @@ class Membership:
         up = known and self.is_up(host, now)
         return up if up or self._is_dead(host) else None
 
-    def judge(self, host: str, now: float, stale: bool = False) -> bool:
+    def judge(
+        self, host: str, now: float, stale: bool = False, unread: bool = False
+    ) -> bool:
         """Tell whether host is up, and remember who was found absent.
 
         :param stale: there is no reading that is young enough, since one that
             is under way takes too long: only who is dead already is down
+        :param unread: the last reading is no evidence on one that is unknown
         """
         dead = self._is_dead(host)
         if dead or stale:
             return not dead
         if self.knows(host):
             return self.is_up(host, now)
-        until = max(self._unknown_until, self.contact.unsettled_until(now))
-        if now > until:
-            self._miss(host, -math.inf, evidence.ABSENT, now)
+        found = self._doubt_of_unknown(now, unread)
+        if found is None:
+            self._bury({host}, now)
             return False
-        self._hold({host: (evidence.UNSETTLED, until)}, now)
+        self._hold({host: found}, now)
         return True
+
+    def _doubt_of_unknown(
+        self, now: float, unread: bool
+    ) -> tuple[str, float] | None:
+        if unread:
+            return evidence.UNREAD, now + self._hold_time
+        until = max(self._unknown_until, self.contact.unsettled_until(now))
+        return (evidence.UNSETTLED, until) if now <= until else None
 
     def _is_dead(self, host: str) -> bool:
         return host in self.missing and host not in self._held
@@ -147,11 +158,16 @@ class Membership:
         return len(self.present) + len(self._held)
 
     def confirm(
-        self, reading: evidence.Reading, now: float
+        self,
+        reading: evidence.Reading,
+        now: float,
+        begun: float | None = None,
     ) -> evidence.Changes:
         """Take a reading; see doubt for who of those that it misses is held.
 
         Other threads ask meanwhile, so every host is in one place at least.
+
+        :param begun: when it began; default: now
         """
         expired = self.expire(now)
         came = reading.present - self.present
@@ -160,9 +176,7 @@ class Membership:
         self._settle(reading, now)
         doubts = self._doubts(reading, lost - reading.left, now)
         down = lost - doubts.keys()
-        for host in down:
-            self._miss(host, -math.inf, evidence.ABSENT, now)
-        self._held -= down
+        self._bury(down, now)
         self._hold(doubts, now)
         self.present = reading.present
         # Neither those that were held nor those that nobody saw expire.
@@ -170,7 +184,7 @@ class Membership:
         self._held -= came
         for host in came:
             self.missing.pop(host, None)
-        self._know(reading, now)
+        self._know(now, now if begun is None else begun)
         return evidence.Changes(
             up=came - back,
             down=down,
@@ -244,7 +258,9 @@ class Membership:
             if host in lost or not self.knows(host):
                 until = min(now + seconds, latest)
                 doubts[host] = str(reading.doubt), until
-        recent = len(lost) and len(lost) + self._recently_lost(reading, now)
+        recent = len(lost) and len(lost) + evidence.recently_lost(
+            reading, self.missing, now - self._settle_time
+        )
         found = evidence.doubt(
             reading, self.contact, recent, now, self._hold_time
         )
@@ -252,48 +268,32 @@ class Membership:
             doubts |= dict.fromkeys(lost - doubts.keys(), found)
         return doubts
 
-    def _recently_lost(self, reading: evidence.Reading, now: float) -> int:
-        """Return how many were lost not long ago, and are still."""
-        since = now - self._settle_time
-        return sum(
-            each.proof is not None
-            and each.lost_at >= since
-            and host not in reading.present
-            and host not in reading.left
-            for host, each in self.missing.items()
-        )
-
     def _miss(self, host: str, until: float, reason: str, now: float) -> None:
         """Note a host that is missing, after all others."""
         missing = evidence.Missing(until, reason, now, self.proof(host))
         self.missing.pop(host, None)
         self.missing[host] = missing
 
+    def _bury(self, hosts: Set[str], now: float) -> None:
+        for host in hosts:
+            self._miss(host, -math.inf, evidence.ABSENT, now)
+        self._held -= hosts
+
     def _hold(self, doubts: dict[str, tuple[str, float]], now: float) -> None:
         for host, (reason, until) in doubts.items():
             self._miss(host, until, reason, now)
         self._held |= doubts.keys()
 
-    def _know(self, reading: evidence.Reading, now: float) -> None:
+    def _know(self, now: float, begun: float) -> None:
         """Note the contact, and that it is known who is not there."""
         self.contact.confirm(now)
         if self.contact.is_settled(now):
             self._unknown_until = -math.inf
-            self._bury_strangers()
+            held = ((host, self.missing[host]) for host in self._held)
+            self._bury({h for h, each in held if each.is_stranger(begun)}, now)
         # The first of them was lost first.
         while self.missing:
-            host = next(iter(self.missing))
-            if host in self._held or not self._is_old(host, now):
+            host, each = next(iter(self.missing.items()))
+            if host in self._held or each.lost_at >= now - _FORGET:
                 break
             del self.missing[host]
-
-    def _bury_strangers(self) -> None:
-        """Take those for dead who were held because they were unknown."""
-        for host in list(self._held):
-            each = self.missing[host]
-            if each.proof is None and each.reason == evidence.UNSETTLED:
-                self._held.discard(host)
-                self.missing[host] = each._replace(until=-math.inf)
-
-    def _is_old(self, host: str, now: float) -> bool:
-        return self.missing[host].lost_at < now - _FORGET

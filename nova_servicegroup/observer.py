@@ -145,15 +145,17 @@ class Observer:
 
     def is_up(self, host: str) -> bool:
         """Tell whether host is up. Never raises."""
-        name = membership.canonical(host)
-        if self._is_unread(name):
-            self._pace.hurry(self._clock())
+        name, asked = membership.canonical(host), self._clock()
+        if self._is_unread(name, asked):
+            self._pace.hurry(asked)
         self.refresh()
-        return self._judge(name)
+        return self._judge(name, asked)
 
-    def _is_unread(self, host: str) -> bool:
-        """Tell whether no reading can have had a host, alive or not."""
-        return not self.members.knows(host) and self._source.want(host)
+    def _is_unread(self, host: str, asked: float) -> bool:
+        """Tell whether a host that was not there may be since it was read."""
+        if self.members.knows(host):
+            return False
+        return self._source.want(host) or self._pace.is_before(asked)
 
     @property
     def error(self) -> exceptions.BackendError | None:
@@ -226,19 +228,19 @@ class Observer:
             LOG.exception('Unexpected error while reading %s', name)
             self._lost(exceptions.BackendError(name, repr(error)), begun)
             return False
-        self._confirmed(reading)
+        self._confirmed(reading, begun)
         return True
 
     def _rest(self) -> None:
         self._pace.due = self._clock() + self._pace.interval
 
-    def _confirmed(self, reading: evidence.Reading) -> None:
+    def _confirmed(self, reading: evidence.Reading, begun: float) -> None:
         now = self._clock()
-        self._pace.confirmed()
+        self._pace.confirmed(begun)
         blind_since = self.members.contact.blind_since
         doubt = self.members.is_in_doubt(now)
         with self._changing:
-            changes = self.members.confirm(reading, now)
+            changes = self.members.confirm(reading, now, begun)
             noted = self.fitness.take(reading, self.members.is_held, now)
         self._wake(doubt, now)
         blind = None if blind_since is None else now - blind_since
@@ -264,15 +266,14 @@ class Observer:
         if begins and self._watch is not None:
             self._watch.wake()
 
-    def _judge(self, host: str) -> bool:
+    def _judge(self, host: str, asked: float) -> bool:
         now = self._clock()
         age = now - self.members.contact.asked
-        late = age > pace.IDLE + self._pace.refresh_interval
+        stale = age > pace.IDLE + self._pace.refresh_interval
         # The next reading asks for it; one that fails cannot.
-        stale = late or (self.error is None and self._is_unread(host))
+        unread = self.error is None and self._is_unread(host, asked)
         with self._changing:
-            up = self.members.judge(host, now, stale)
-            if up:
+            if self.members.judge(host, now, stale, unread):
                 return True
             over = self.members.expire(now)
         blind = self.members.contact.blind_since is not None

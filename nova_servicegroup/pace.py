@@ -34,6 +34,9 @@ _WATCH = 15.0
 _INTEREST = 300.0
 #: The part of the wait that is brief.
 _BRIEFLY = 8
+#: Nova asks about many hosts in one pass. For so many seconds after a read
+#: began, it is taken for one that begins with the question.
+_AT_ONCE = 0.05
 
 
 @dataclasses.dataclass
@@ -79,6 +82,7 @@ class Pace:
     :ivar error: why
     :ivar asked: when somebody last asked
     :ivar hurried: when it was last read before it was due
+    :ivar begun: when the last read that succeeded began
     :ivar reading: held by who reads
     """
 
@@ -89,6 +93,7 @@ class Pace:
     error: exceptions.BackendError | None = None
     asked: float = -math.inf
     hurried: float = -math.inf
+    begun: float = -math.inf
     reading: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
     def hurry(self, now: float) -> None:
@@ -106,8 +111,16 @@ class Pace:
         """Return the seconds that a question may wait for the backend."""
         return self.patience.wait(self.failed, now)
 
-    def confirmed(self) -> None:
-        """Take note that there was an answer."""
+    def is_before(self, moment: float) -> bool:
+        """Tell whether the last read says nothing of a moment."""
+        return self.begun < moment - _AT_ONCE
+
+    def confirmed(self, begun: float) -> None:
+        """Take note that there was an answer.
+
+        :param begun: when the read began
+        """
+        self.begun = begun
         self.failed = self.error = self.patience.mute = None
 
     def lost(

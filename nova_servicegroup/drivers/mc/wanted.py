@@ -67,9 +67,10 @@ class Wanted:
     def take_list(self, hosts: Collection[str], now: float) -> None:
         """Take the hosts of all lists."""
         self._listed_at, self._list_due = now, now + _RELIST_INTERVAL
+        # Near to each other in memory, as whoever asks about all goes.
         listed = {
             self._keys.member(self._group, host): membership.canonical(host)
-            for host in hosts
+            for host in sorted(hosts)
         }
         self._names = {
             membership.canonical(host): host

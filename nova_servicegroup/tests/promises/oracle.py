@@ -31,6 +31,8 @@ from typing import Any
 
 #: Seconds by which the simulation's own samples are coarse.
 EPSILON = 0.6
+#: Seconds that two who do something in one moment are apart, at most.
+INSTANT = 0.1
 #: A process knows what happened for so long after its last question.
 INTEREST = 300.0
 #: Whoever failed tries again after so many seconds, at most.
@@ -183,7 +185,11 @@ class Oracle:
         """Promise 1."""
         if now > host.proof + self.hold:
             return
-        for allowance in (
+        since = now if host.since is None else host.since
+        newcomer = self._is_new(process, host) and self._is_read(process, now)
+        if newcomer and now - since <= INSTANT:
+            return
+        for allowance in () if newcomer else (
             self._joined_after_the_last_read,
             self._was_down_and_not_read_since,
             self._first_look_among_returns,
@@ -209,6 +215,17 @@ class Oracle:
             and not self._was_lost(host, since)
             and process.read is not None
             and since - process.read <= max(IDLE, 2 * self.refresh) + EPSILON
+        )
+
+    def _is_new(self, process: Process, host: Host) -> bool:
+        """Tell whether it was never lost, nor asked about before it came."""
+        return host.name not in process.downs and host.lost == -math.inf
+
+    def _is_read(self, process: Process, now: float) -> bool:
+        """Tell whether the backend is well, and was for a process."""
+        return (
+            process.first is not None
+            and max(process.resumed, self.disturbed) <= now - self.lag
         )
 
     def _was_lost(self, host: Host, now: float) -> bool:

@@ -113,6 +113,7 @@ class Plan:
     :ivar options: the text of nova.conf
     :ivar settings: of the backend
     :ivar dead: the hosts that have been dead for days
+    :ivar begins: when each host first starts, of those that come later
     """
 
     driver: str
@@ -125,6 +126,7 @@ class Plan:
     hosts_events: tuple[Event, ...]
     faults: tuple[Event, ...]
     askers: tuple[Asker, ...]
+    begins: dict[int, float] = dataclasses.field(default_factory=dict)
 
     def conf(self) -> str:
         """Return nova.conf."""
@@ -150,6 +152,7 @@ class Plan:
             f'{self.driver}, {self.hosts} hosts for {self.length:.0f} s',
             f'  options {self.options}, {self.settings}',
             f'  dead from the start: {sorted(self.dead)}',
+            f'  first started at: {self.begins}',
             *(f'  {each}' for each in self.hosts_events),
             *(f'  {each}' for each in self.faults),
             *(f'  {each}' for each in self.askers),
@@ -162,6 +165,7 @@ def make(driver: str, seed: int) -> Plan:
     chance = random.Random(seed)
     hosts = chance.choice((1, 2, 3, 4, 6, 10, 20))
     length = chance.choice((200.0, 600.0, 1500.0))
+    dead = _dead(hosts, chance)
     return Plan(
         driver,
         seed,
@@ -169,13 +173,14 @@ def make(driver: str, seed: int) -> Plan:
         hosts,
         _options(driver, chance),
         _settings(chance),
-        _dead(hosts, chance),
+        dead,
         _host_events(hosts, length, chance),
         _faults(driver, length, chance),
         tuple(
             _asker(hosts, length, chance)
             for _ in range(chance.choice((1, 1, 2, 3)))
         ),
+        _begins(hosts, dead, length, chance),
     )
 
 
@@ -206,6 +211,17 @@ def _settings(chance: random.Random) -> dict[str, Any]:
 def _dead(hosts: int, chance: random.Random) -> frozenset[int]:
     share = chance.choice((0.0, 0.0, 0.2, 1.0))
     return frozenset(host for host in range(hosts) if chance.random() < share)
+
+
+def _begins(
+    hosts: int, dead: frozenset[int], length: float, chance: random.Random
+) -> dict[int, float]:
+    share = chance.choice((0.0, 0.0, 0.3))
+    return {
+        host: round(chance.uniform(0, length), 1)
+        for host in range(hosts)
+        if host not in dead and chance.random() < share
+    }
 
 
 def _host_events(

@@ -136,7 +136,7 @@ class World:
             dead = number in wanted.dead
             self.oracle.hosts[name] = oracle.Host(
                 name,
-                not dead,
+                not dead and number not in wanted.begins,
                 -86400.0 if dead else None,
                 cell=self.backend.cell_of(number),
             )
@@ -148,10 +148,12 @@ class World:
 
         :raises Violation: a promise was broken
         """
-        for number in range(self.plan.hosts):
-            if number not in self.plan.dead:
-                self.backend.start(number)
         spawn = self._kernel.spawn
+        for number in range(self.plan.hosts):
+            if number in self.plan.begins:
+                spawn(self._begin, number, at=self.plan.begins[number])
+            elif number not in self.plan.dead:
+                self.backend.start(number)
         spawn(self._sample)
         for event in self.plan.hosts_events:
             spawn(self._happen, event, at=event.at)
@@ -163,6 +165,9 @@ class World:
             self._kernel.run(self.plan.length)
         finally:
             self._kernel.end()
+
+    def _begin(self, number: int) -> None:
+        self._revive(number, self.oracle.hosts[self.backend.names[number]])
 
     def _sample(self) -> None:
         while True:
@@ -185,6 +190,8 @@ class World:
 
     def _happen(self, event: plan.Event) -> None:
         number = event.where % self.plan.hosts
+        if not self._has_begun(number):
+            return
         host = self.oracle.hosts[self.backend.names[number]]
         if event.what == 'revive':
             kernel.sleep(event.size)
@@ -199,6 +206,10 @@ class World:
             if event.what in ('restart', 'stall'):
                 kernel.sleep(event.size)
                 self._revive(number, host, event.what == 'stall')
+
+    def _has_begun(self, number: int) -> bool:
+        """Tell whether a host has ever started: Nova knows it since then."""
+        return self._kernel.now > self.plan.begins.get(number, -1.0)
 
     def _revive(
         self, number: int, host: oracle.Host, same: bool = False
@@ -240,7 +251,7 @@ class World:
         for _ in range(_REPEAT):
             begun = self._kernel.now
             known.ask(begun, self.oracle.longest_gap)
-            for host in hosts:
+            for host in filter(self._has_begun, hosts):
                 self._judge(asker, driver, known, host)
             if self._kernel.now > begun:
                 break

@@ -40,18 +40,21 @@ class MixedContract:
 
     driver = 'db'
     stock: tuple[str, ...] = ()
+    overrides: dict[str, str] = {}
 
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()  # type: ignore[misc]
         older = dict.fromkeys(COMPUTES, BEFORE[scope.RELEASE.series])
+        settings = test_migration.settings()
+        settings['overrides'] |= cls.overrides
         cls.stack = test_stack.running(
             cls.driver,
             scope.MODES[0],
             cls.stock,
             anew=True,
             novas=older,
-            **test_migration.settings(),
+            **settings,
         )
 
     def setUp(self) -> None:
@@ -144,6 +147,9 @@ class StockMixedContract(MixedContract):
     """The same with computes that do not have this package."""
 
     stock = COMPUTES
+    # A conductor that stops may have taken the heartbeat of a stock compute,
+    # which then sends no other until its RPC has timed out.
+    overrides = {'DEFAULT.rpc_response_timeout': '3'}
 
     def test_the_computes_are_stock(self) -> None:
         text = self.stack.log('compute1').read_text()

@@ -103,7 +103,7 @@ class AskerOracle:
         asked: frozenset[int] | None = None,
         confirmed: bool = True,
     ) -> None:
-        """One read in a refresh_interval, for all that need it."""
+        """One read in a refresh_interval, for all; one more for strangers."""
         if self.trace:
             print(
                 f'{now:10.3f} {eye.process.name} reads {sorted(hosts)}, '
@@ -112,8 +112,7 @@ class AskerOracle:
         present = eye.union(hosts, source, asked)
         self._protect(eye, present, valid)
         eye.read(issued, valid, now, hosts, present, source, confirmed)
-        rules = self.rules
-        if eye.is_too_frequent(rules.refresh, rules.extra, source):
+        if eye.is_too_frequent(self.rules.refresh, source):
             self.blame('reads', eye, f'too many reads until {now:.3f}')
 
     def _same(

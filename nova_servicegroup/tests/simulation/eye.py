@@ -36,7 +36,6 @@ class Rules:
     :ivar spread: between the first and the last that vanish, of hosts that
         are lost together
     :ivar slack: what a read may take
-    :ivar extra: reads more than one that a refresh may take
     """
 
     hold: float
@@ -44,7 +43,6 @@ class Rules:
     timeout: float
     spread: float
     slack: float
-    extra: int = 0
 
 
 class Eye:
@@ -186,26 +184,28 @@ class Eye:
         """Note a read that failed."""
         self.count += 1
 
-    def is_too_frequent(self, refresh: float, extra: int, source: str) -> bool:
-        """Tell whether there were too many reads in a refresh_interval."""
+    def is_too_frequent(self, refresh: float, source: str) -> bool:
+        """Tell whether there were too many reads in a refresh_interval.
+
+        One more than one there may be, for a host that nobody has ever asked
+        about.
+        """
         late = self._late.get(source, [])
-        return _is_dense(
-            self._times.get(source, []), refresh, extra
-        ) or _is_dense(late, min(refresh, _LATE_REFRESH), extra)
+        return _is_dense(self._times.get(source, []), refresh) or _is_dense(
+            late, min(refresh, _LATE_REFRESH)
+        )
 
 
-def _is_dense(
-    times: list[tuple[float, float]], refresh: float, extra: int
-) -> bool:
-    """Tell whether the last reads are too many for a refresh_interval.
+def _is_dense(times: list[tuple[float, float]], refresh: float) -> bool:
+    """Tell whether the last three reads were within one refresh_interval.
 
     Forgets all but those.
 
     :param times: when they were issued, and when they came
     """
-    if len(times) < 2 + extra:
+    if len(times) < 3:
         return False
-    del times[: -2 - extra]
+    del times[:-3]
     first, last = times[0], times[-1]
     return (
         last[0] - first[0] < 0.9 * refresh

@@ -80,7 +80,6 @@ class McWorld(mc_faults.Faults, world.World):
             timeout,
             self.options['report_interval'] + 1.0,
             0.3 + 0.1 * timeout,
-            extra=1,
         )
 
     def prepare_servers(self) -> None:

@@ -332,6 +332,41 @@ class ObserverTest(base.TestCase):
         self.assertEqual([], self.up('c', 'd', 'e'))
         self.assertEqual(3, len(self.backend.waits))
 
+    def test_for_who_has_just_joined_it_is_read_again(self) -> None:
+        self.observer.is_up('a')
+        self.clock.advance(0.4)
+        self.backend.has('a', 'b', 'c')
+        self.assertTrue(self.observer.is_up('c'))
+        self.assertEqual(2, len(self.backend.waits))
+        # That is done once in a refresh_interval; the next is believed.
+        self.clock.advance(0.4)
+        self.assertEqual(['d', 'e'], self.up('d', 'e'))
+        self.assertEqual(2, len(self.backend.waits))
+        self.assertTrue(self.observer.members.is_held('d'))
+        self.backend.has('a', 'b', 'c', 'd')
+        self.clock.advance(0.6)
+        self.assertEqual(['d'], self.up('d', 'e'))
+        self.assertEqual(3, len(self.backend.waits))
+        self.assertEqual(
+            evidence.ABSENT, self.observer.members.reason('e')
+        )
+
+    def test_a_read_that_began_before_says_nothing_of_who_joined(self) -> None:
+        def ask() -> None:
+            self.clock.advance(0.1)
+            self.observer.members.judge('c', self.clock(), unread=True)
+
+        self.backend.during = ask
+        self.observer.is_up('a')
+        self.assertTrue(self.observer.is_up('c'))
+        self.clock.advance(1.0)
+        self.backend.during = lambda: None
+        self.assertFalse(self.observer.is_up('c'))
+
+    def test_those_that_are_asked_about_at_once_are_read_once(self) -> None:
+        self.assertEqual([], self.up(*'cdefgh'))
+        self.assertEqual(1, len(self.backend.waits))
+
     def test_who_cannot_be_asked_for_is_not_up_for_ever(self) -> None:
         self.observer.is_up('a')
         self.backend.mute = True
