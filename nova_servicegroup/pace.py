@@ -78,8 +78,7 @@ class Pace:
     """When to read. In seconds, or times.
 
     :ivar due: when the membership is too old
-    :ivar failed: when the last read has failed; None: it has not
-    :ivar error: why
+    :ivar failed: when the last read has failed, and why; None: it has not
     :ivar asked: when somebody last asked
     :ivar hurried: when it was last read before it was due
     :ivar begun: when the last read that succeeded began
@@ -89,12 +88,16 @@ class Pace:
     refresh_interval: float
     patience: Patience
     due: float = -math.inf
-    failed: float | None = None
-    error: exceptions.BackendError | None = None
+    failed: tuple[float, exceptions.BackendError] | None = None
     asked: float = -math.inf
     hurried: float = -math.inf
     begun: float = -math.inf
     reading: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+
+    @property
+    def error(self) -> exceptions.BackendError | None:
+        """Why the last read has failed; None: it has not."""
+        return self.failed and self.failed[1]
 
     def hurry(self, now: float) -> None:
         """Read now, unless another one has hurried just before."""
@@ -109,7 +112,7 @@ class Pace:
 
     def wait(self, now: float) -> float:
         """Return the seconds that a question may wait for the backend."""
-        return self.patience.wait(self.failed, now)
+        return self.patience.wait(self.failed and self.failed[0], now)
 
     def is_before(self, moment: float) -> bool:
         """Tell whether the last read says nothing of a moment."""
@@ -121,7 +124,7 @@ class Pace:
         :param begun: when the read began
         """
         self.begun = begun
-        self.failed = self.error = self.patience.mute = None
+        self.failed = self.patience.mute = None
 
     def lost(
         self, error: exceptions.BackendError, waited: float, now: float
@@ -130,7 +133,7 @@ class Pace:
 
         :param waited: the seconds that it was awaited
         """
-        self.failed, self.error = now, error
+        self.failed = now, error
         if waited >= self.patience.read_timeout / 2:
             self.patience.mute = now
 
