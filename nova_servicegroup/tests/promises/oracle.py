@@ -189,12 +189,16 @@ class Oracle:
         newcomer = self._is_new(process, host) and self._is_read(process, now)
         if newcomer and now - since <= INSTANT:
             return
-        for allowance in () if newcomer else (
-            self._joined_after_the_last_read,
-            self._was_down_and_not_read_since,
-            self._first_look_among_returns,
-            self._nothing_known_of_a_gap,
-            self._two_are_no_mass,
+        for allowance in (
+            ()
+            if newcomer
+            else (
+                self._joined_after_the_last_read,
+                self._was_down_and_not_read_since,
+                self._first_look_among_returns,
+                self._nothing_known_of_a_gap,
+                self._two_are_no_mass,
+            )
         ):
             if allowance(process, host, now):
                 return

@@ -347,9 +347,7 @@ class ObserverTest(base.TestCase):
         self.clock.advance(0.6)
         self.assertEqual(['d'], self.up('d', 'e'))
         self.assertEqual(3, len(self.backend.waits))
-        self.assertEqual(
-            evidence.ABSENT, self.observer.members.reason('e')
-        )
+        self.assertEqual(evidence.ABSENT, self.observer.members.reason('e'))
 
     def test_a_read_that_began_before_says_nothing_of_who_joined(self) -> None:
         def ask() -> None:
