@@ -47,7 +47,7 @@ TAKEN_OVER = 'found so when this monitor began to announce'
 class Entry:
     """A transition to send.
 
-    :ivar state: base.UP or base.DOWN
+    :ivar state: base.UP, base.DOWN, base.DEGRADED or base.DRAINING
     :ivar seen: when, by the outbox's clock
     :ivar message_id: of the notification; empty: it is not due yet
     """
@@ -71,7 +71,7 @@ class Outbox:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        # What was seen last: UP, DOWN; or HELD, and never another state.
+        # What was seen last: a verdict; or HELD, and never another state.
         self._states: dict[publication.Key, str] = {}
         self._waiting: dict[publication.Key, list[Entry]] = {}
         # See Publication; and the counts that were published.
@@ -92,7 +92,7 @@ class Outbox:
                 self._states[key] = state
                 if self._has_received:
                     self._compare(key, state)
-                elif state == base.DOWN:
+                elif state != base.HELD:
                     self._count(key, state)
 
     def note(self, changes: Iterable[watcher.Transition]) -> None:
@@ -121,19 +121,23 @@ class Outbox:
         entries = self._waiting.setdefault(entry.key, [])
         entries.append(entry)
         if len(entries) > WAITING:
-            # Up and down again, long ago: the rest shows how it is now.
-            del entries[1:3]
+            # There and back, long ago: the rest shows how it is now.
+            del entries[1]
+            if entries[0].state == entries[1].state:
+                del entries[1]
 
     def _last(self, key: publication.Key) -> str:
         """Return the state that consumers know when all was sent."""
         if key in self._waiting:
             return self._waiting[key][-1].state
-        return base.DOWN if self._counts.get(key, 0) % 2 else base.UP
+        return publication.state_of(self._counts.get(key, 0))
 
     def _count(self, key: publication.Key, state: str) -> None:
         """Count a transition of which consumers know, or need not."""
         count = self._counts.get(key, 0)
-        self._counts[key] = count + ((state == base.DOWN) != count % 2)
+        if publication.state_of(count) != state:
+            count = publication.after(count, state)
+        self._counts[key] = count
 
     def _compare(self, key: publication.Key, state: str) -> None:
         """Enter how a member is, where consumers do not know it so."""
@@ -165,7 +169,7 @@ class Outbox:
 
     def _name(self, entry: Entry) -> None:
         """Give the first entry of a member its id."""
-        number = self._counts.get(entry.key, 0) + 1
+        number = publication.number_of(self._counts.get(entry.key, 0)) + 1
         entry.message_id = entry.message_id or str(
             uuid.uuid5(
                 uuid.UUID(self._term), repr((*entry.key, entry.state, number))
@@ -209,8 +213,11 @@ class Outbox:
             if not own:
                 self._begin_term(said.term)
             for key, entries in list(self._waiting.items()):
-                sent = said.counts.get(key, 0) - self._counts.get(key, 0)
-                left = entries[max(0, sent) :]
+                known, now = (
+                    publication.number_of(counts.get(key, 0))
+                    for counts in (self._counts, said.counts)
+                )
+                left = entries[max(0, now - known) :]
                 self._keep(key, [it for it in left if it.seen >= before])
             self._counts, self._has_received = {**own, **said.counts}, True
 
@@ -236,8 +243,14 @@ class Outbox:
 
     def _begin_term(self, term: str) -> None:
         self._term = term
+        states = {
+            key: publication.state_of(count)
+            for key, count in self._counts.items()
+        }
         self._counts = {
-            key: 1 for key, count in self._counts.items() if count % 2
+            key: publication.after(0, state)
+            for key, state in states.items()
+            if state != base.UP
         }
 
 
@@ -248,4 +261,4 @@ def _verdict(state: str) -> str | None:
     """
     if state in (base.DOWN, inventory.FORCED_DOWN):
         return base.DOWN
-    return None if state == base.HELD else base.UP
+    return None if state == base.HELD else state
