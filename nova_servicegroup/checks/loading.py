@@ -35,7 +35,7 @@ def load(conf: cfg.ConfigOpts, service: Any) -> dict[str, base.Check]:
     checks = {}
     for name in dict.fromkeys(conf.servicegroup.checks):
         try:
-            checks[name] = _find(name)(conf, service)
+            checks[name] = find(name)(conf, service)
         except Exception as error:
             LOG.error(
                 'The check %s stands aside: %s',
@@ -45,7 +45,7 @@ def load(conf: cfg.ConfigOpts, service: Any) -> dict[str, base.Check]:
     return checks
 
 
-def _find(name: str) -> type[base.Check]:
+def find(name: str) -> type[base.Check]:
     """Return the class of a check.
 
     :raises Exception: there is none, or several, or it cannot be imported

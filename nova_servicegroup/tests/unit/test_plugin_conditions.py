@@ -57,7 +57,7 @@ class ConditionsTest(base.TestCase):
         self.useFixture(
             fixtures.MockPatchObject(api, 'load_driver', side_effect=self._new)
         )
-        self.useFixture(fixtures.MockPatchObject(loading, '_find', find))
+        self.useFixture(fixtures.MockPatchObject(loading, 'find', find))
         self.made = fake_nova.FakeDriver
         self.drivers: list[Any] = []
         self.ping = mock.Mock()
