@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Does a nova-compute check whether it is of use, and who says that it is not?"""
+"""Does a nova-compute check whether it is of use, and who is of none?"""
 
 from collections.abc import Iterator
 

@@ -79,9 +79,9 @@ _LABELS = tuple(dict.fromkeys(STATES.values()))
 _OF_GROUP: dict[str, tuple[Any, str, tuple[str, ...]]] = {
     'members': (
         prometheus_client.Gauge,
-        'Services of a group that are in a state: up, of use or not; held: missing, but up '
-        'because the absence is no evidence; down; forced_down by an '
-        'operator.',
+        'Services of a group that are in a state: up, of use or not; held: '
+        'missing, but up because the absence is no evidence; down; '
+        'forced_down by an operator.',
         ('driver', 'state'),
     ),
     'unfit_members': (

@@ -168,7 +168,9 @@ class ListTest(CliTest):
         self.assertEqual(
             ['a', 'up', JOINED, '1.0', '3'], self.out.getvalue().split()[:5]
         )
-        self.assertEqual('c down - - - - -', self.out.getvalue().splitlines()[2])
+        self.assertEqual(
+            'c down - - - - -', self.out.getvalue().splitlines()[2]
+        )
 
     def test_long(self) -> None:
         self.driver.members['a'] = dataclasses.replace(

@@ -169,12 +169,15 @@ class WatchTest(ExporterCase):
     def test_why_and_since_when_a_host_is_of_no_use(self) -> None:
         self.driver.tell(a='degraded')
         self.look()
-        name, labels = 'member_unfit_since_timestamp_seconds', {
-            'group': 'compute',
-            'host': 'a',
-            'state': 'degraded',
-            'reason': 'rpc',
-        }
+        name, labels = (
+            'member_unfit_since_timestamp_seconds',
+            {
+                'group': 'compute',
+                'host': 'a',
+                'state': 'degraded',
+                'reason': 'rpc',
+            },
+        )
         self.assertEqual(test_watcher.SINCE, self.value(name, **labels))
         self.assertEqual(1, self.value('member_up', host='a'))
         self.assertIsNone(self.value(name, host='b'))

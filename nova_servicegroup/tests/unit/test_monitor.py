@@ -104,9 +104,7 @@ class PayloadTest(base.TestCase):
                 (state, 'rpc', '2027-01-15T07:58:30+00:00'),
                 (data['state'], data['condition'], data['condition_since']),
             )
-            self.assertEqual(
-                (event_type, priority), sender.EVENT_TYPES[state]
-            )
+            self.assertEqual((event_type, priority), sender.EVENT_TYPES[state])
 
     def test_forced_down(self) -> None:
         said = sender.payload(entry(inventory.FORCED_DOWN), 'zk')

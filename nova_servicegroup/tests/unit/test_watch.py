@@ -104,7 +104,6 @@ class EventsTest(EventsTestCase):
             [(each.host, each.before, each.state) for each in changes],
         )
 
-
     def test_a_check_that_is_ignored_is_told_and_when_it_is_over(self) -> None:
         self.look()
         for ignored in (('rpc',), ('rpc', 'virt'), ()):

@@ -95,9 +95,7 @@ class Driver(drivers.Driver):
     ) -> drivers.View:
         self.group, self.detailed = group, detailed
         found = sorted(self.members.values(), key=lambda each: each.host)
-        return drivers.View(
-            tuple(found), self.age, self.error, self.ignored
-        )
+        return drivers.View(tuple(found), self.age, self.error, self.ignored)
 
     def is_up(self, service_ref: Any) -> bool:
         return self.presumes or service_ref['host'] in self.members
