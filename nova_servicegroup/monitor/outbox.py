@@ -28,10 +28,12 @@ from collections.abc import Collection, Iterable, Mapping
 import dataclasses
 import threading
 import time
+import types
 import uuid
 
 from oslo_utils import timeutils
 
+from nova_servicegroup import condition
 from nova_servicegroup.drivers import base
 from nova_servicegroup.monitor import publication
 from nova_servicegroup.watch import inventory
@@ -73,6 +75,7 @@ class Outbox:
         self._lock = threading.RLock()
         # What was seen last: a verdict; or HELD, and never another state.
         self._states: dict[publication.Key, str] = {}
+        self._conditions: dict[publication.Key, condition.Condition] = {}
         self._waiting: dict[publication.Key, list[Entry]] = {}
         # See Publication; and the counts that were published.
         self._term = str(uuid.uuid4())
@@ -81,12 +84,22 @@ class Outbox:
         # Whether any leader has published what consumers know.
         self._has_received = False
 
-    def begin(self, group: str, states: Mapping[str, str]) -> None:
+    def begin(
+        self,
+        group: str,
+        states: Mapping[str, str],
+        said: Mapping[str, condition.Condition] = types.MappingProxyType({}),
+    ) -> None:
         """Take the states of hosts, of inventory.STATES, as they are at first.
 
         They are no transitions, unless a leader has published otherwise.
+
+        :param said: by those that are of no use
         """
         with self._lock:
+            self._conditions.update(
+                {(group, host): each for host, each in said.items()}
+            )
             for host, seen in states.items():
                 key, state = (group, host), _verdict(seen) or base.HELD
                 self._states[key] = state
@@ -105,6 +118,7 @@ class Outbox:
         key, state = (change.group, change.host), _verdict(change.state)
         before = self._states.get(key)
         self._states[key] = state or before or base.UP
+        self._keep_condition(key, change.condition)
         presumed = before == base.HELD and not self._has_received
         if (before is None and state is not None) or (
             presumed and change.state == base.DOWN
@@ -113,6 +127,14 @@ class Outbox:
             self._count(key, base.DOWN)
         if state is not None:
             self._add(change, state)
+
+    def _keep_condition(
+        self, key: publication.Key, said: condition.Condition | None
+    ) -> None:
+        if said is None:
+            self._conditions.pop(key, None)
+        else:
+            self._conditions[key] = said
 
     def _add(self, change: watcher.Transition, state: str) -> None:
         entry = Entry(change, state, time.monotonic())
@@ -143,7 +165,10 @@ class Outbox:
         """Enter how a member is, where consumers do not know it so."""
         if state != base.HELD:
             now = timeutils.utcnow_ts(microsecond=True)
-            change = watcher.Transition(now, *key, None, state, TAKEN_OVER)
+            said = self._conditions.get(key)
+            change = watcher.Transition(
+                now, *key, None, state, TAKEN_OVER, condition=said
+            )
             self._add(change, state)
 
     def forget(self, group: str, hosts: Collection[str]) -> None:
@@ -152,6 +177,7 @@ class Outbox:
             for key in list(self._states):
                 if key[0] == group and key[1] not in hosts:
                     del self._states[key]
+                    self._keep_condition(key, None)
                     # The number goes on: no id may come twice.
                     self._count(key, base.UP)
 

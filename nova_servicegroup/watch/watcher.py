@@ -36,6 +36,8 @@ _REASONS = {
     (base.DOWN, base.UP): 'joined',
     (None, base.UP): 'joined',
 }
+#: The states that a condition explains.
+_UNFIT = (base.DEGRADED, base.DRAINING)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Transition:
     :ivar before: the state before, one of inventory.STATES; None: it is new
     :ivar state: the state now
     :ivar proof_age: seconds since its last proof of life; None: unknown
-    :ivar condition: why it is of no use; None: it is of use, or down
+    :ivar condition: why it is of no use; None: it is in another state
     """
 
     at: float
@@ -136,7 +138,7 @@ class Watcher:
             entry.state,
             _reason(was, entry),
             None if proof is None else max(0.0, now - proof),
-            entry.condition,
+            entry.condition if entry.state in _UNFIT else None,
         )
 
     def _note_proofs(self, seen: inventory.Inventory, now: float) -> None:

@@ -16,6 +16,7 @@ import random
 import time
 import uuid
 
+from nova_servicegroup import condition
 from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup.monitor import outbox
 from nova_servicegroup.monitor import publication
@@ -288,6 +289,27 @@ class StandbyTest(BookTest):
         self.book.send(2)
         self.other.listen(self.book)
         self.assertEqual([('a', DOWN)], self.take_over())
+
+    def test_who_takes_over_says_why_one_is_of_no_use(self) -> None:
+        said = condition.Condition(DEGRADED, 'rpc', 7.0)
+        late = Book(self.clock)
+        late.listen(self.book)
+        late.begin('compute', {'a': DEGRADED, 'b': UP}, {'a': said})
+        late.note(
+            [
+                watcher.Transition(
+                    0.0, 'compute', 'b', UP, DRAINING, '', None, said
+                )
+            ]
+        )
+        late.see('b', UP)
+        late.lead()
+        late.publish()
+        told = {it.transition.host: it.transition for it in late.due()}
+        self.assertEqual(said, told['a'].condition)
+        self.assertEqual(outbox.TAKEN_OVER, told['a'].reason)
+        late.forget('compute', ['b'])
+        self.assertEqual({}, late._conditions)
 
     def test_the_same_is_struck_out_once(self) -> None:
         self.both_see('a', DOWN)

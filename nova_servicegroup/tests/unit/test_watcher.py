@@ -388,6 +388,18 @@ class WatcherTest(WatchedTest):
         )
         self.assertEqual('of use again', told[0].reason)
 
+    def test_a_condition_is_told_where_it_is_the_state(self) -> None:
+        self.register('a')
+        self.look()
+        self.driver.tell(a='degraded')
+        self.look()
+        self.register('a', forced_down=True)
+        self.clock.advance(10)
+        (change,) = self.watcher.look()
+        self.assertEqual(
+            ('forced down', None), (change.state, change.condition)
+        )
+
     def test_who_is_new_has_joined(self) -> None:
         self.look()
         self.driver.tell(c='up')
