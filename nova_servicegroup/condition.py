@@ -15,6 +15,7 @@
 Its text, the *mark*, goes where others read it: ``degraded:rpc:1760000000``.
 """
 
+import datetime
 import math
 import re
 from typing import NamedTuple
@@ -23,6 +24,9 @@ from typing import NamedTuple
 DEGRADED, DRAINING = 'degraded', 'draining'
 #: Why a member is draining.
 STOPPING = 'stopping'
+
+#: The last second that has a date.
+_LATEST = 253402300799.0
 
 _REASON = '[a-z0-9_-]{1,32}'
 _MARK = re.compile(f'({DEGRADED}|{DRAINING}):({_REASON}):([0-9]{{1,12}})')
@@ -53,8 +57,8 @@ def encode(condition: Condition) -> str:
     :raises ValueError: the condition cannot be one
     """
     state, reason, since = condition
-    # A clock may be anywhere, and a mark takes twelve digits.
-    seconds = min(max(since, 0.0), 1e12 - 1) if math.isfinite(since) else 0.0
+    # A clock may be anywhere.
+    seconds = min(max(since, 0.0), _LATEST) if math.isfinite(since) else 0.0
     mark = f'{state}:{reason}:{int(seconds)}'
     if parse(mark) is None:
         raise ValueError(f'{condition!r} cannot be said')
@@ -67,4 +71,17 @@ def parse(mark: str) -> Condition | None:
     if found is None:
         return None
     state, reason, since = found.groups()
-    return Condition(state, reason, float(since))
+    return Condition(state, reason, min(float(since), _LATEST))
+
+
+def date(said: Condition) -> str:
+    """Return since when it is so, in ISO 8601 and in UTC."""
+    since = datetime.datetime.fromtimestamp(said.since, datetime.timezone.utc)
+    return since.isoformat(timespec='seconds')
+
+
+def words(said: Condition) -> str:
+    """Return it in words."""
+    fails = said.state == DEGRADED
+    why = 'its check fails' if fails else 'its service takes no more work'
+    return f'{why}: {said.reason}, since {date(said)}'

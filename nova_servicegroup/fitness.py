@@ -79,6 +79,11 @@ class Fitness:
         # What is there at the first look may have been there for long.
         self._has_looked = False
 
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The checks that are not believed, by name."""
+        return tuple(sorted(self._shared))
+
     def has(self, host: str) -> bool:
         """Tell whether host is of no use."""
         return bool(self.unfit) and membership.canonical(host) in self.unfit

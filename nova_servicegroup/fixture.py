@@ -21,6 +21,7 @@ import datetime
 from oslo_config import cfg
 
 from nova_servicegroup import api
+from nova_servicegroup import condition
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
 from nova_servicegroup import services
@@ -80,6 +81,45 @@ class ServiceGroupFixture(fixtures.Fixture):
         :param proof_age: seconds since its last proof of life
         """
         self._driver.keep(base.Member(host, group, True, True, proof_age))
+
+    def set_degraded(
+        self,
+        host: str,
+        group: str = 'compute',
+        reason: str = 'rpc',
+        since: float = 0.0,
+    ) -> None:
+        """Have a member be up and of no use, since a check of its own fails.
+
+        :param reason: the name of the check
+        :param since: in seconds since the epoch
+        """
+        self._set_unfit(host, group, condition.DEGRADED, reason, since)
+
+    def set_draining(
+        self, host: str, group: str = 'compute', since: float = 0.0
+    ) -> None:
+        """Have a member be up and of no use, since its service stops.
+
+        :param since: in seconds since the epoch
+        """
+        reason = condition.STOPPING
+        self._set_unfit(host, group, condition.DRAINING, reason, since)
+
+    def _set_unfit(
+        self, host: str, group: str, state: str, reason: str, since: float
+    ) -> None:
+        said = condition.Condition(state, reason, since)
+        self._driver.keep(
+            base.Member(
+                host,
+                group,
+                True,
+                proof_age=0.0,
+                reason=condition.words(said),
+                condition=said,
+            )
+        )
 
     def set_down(self, host: str, group: str = 'compute') -> None:
         """Have a member be down."""

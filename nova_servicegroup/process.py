@@ -15,7 +15,8 @@
 from collections.abc import Callable
 import os
 import sys
-from typing import Generic, TypeVar
+import threading
+from typing import Any, Generic, TypeVar
 
 T = TypeVar('T')
 
@@ -65,3 +66,18 @@ def blind_wait() -> float:
     connection would never be made again.
     """
     return 0.1 if handler() == 'eventlet' else 0.0
+
+
+def start_thread(
+    call: Callable[[], None], name: str, native: bool = False
+) -> None:
+    """Start a call in a thread that keeps no process from ending.
+
+    :param native: use a thread of the operating system also where threads
+        are green
+    :raises RuntimeError: no more threads can be started
+    """
+    threads: Any = threading
+    if native and handler() == 'eventlet':
+        threads = sys.modules['eventlet.patcher'].original('threading')
+    threads.Thread(target=call, name=name, daemon=True).start()

@@ -19,6 +19,7 @@ from typing import Any
 
 from cliff import columns
 
+from nova_servicegroup import condition
 from nova_servicegroup.drivers import base
 from nova_servicegroup import escaping
 from nova_servicegroup.watch import inventory
@@ -106,6 +107,7 @@ def seconds(value: float | None) -> float | None:
 def facts(entry: inventory.Entry, seen: inventory.Inventory) -> dict[str, Any]:
     """Return what is known of a service; None: it is not known."""
     incarnations = () if entry.member is None else entry.member.incarnations
+    said = entry.condition
     return {
         'Host': entry.host,
         'Group': entry.group,
@@ -119,6 +121,8 @@ def facts(entry: inventory.Entry, seen: inventory.Inventory) -> dict[str, Any]:
         'Reads': _distinct(each.reads for each in incarnations),
         'Registered': _is_registered(entry, seen),
         'Disabled': _recorded(entry, 'disabled'),
+        'Condition': said and said.reason,
+        'Condition since': said and time(said.since),
     }
 
 
@@ -161,8 +165,8 @@ def reason(entry: inventory.Entry) -> str:
         )
     if entry.member is None:
         return 'missing from a group that was just confirmed'
-    if entry.member.condition is not None:
-        return str(entry.member.reason)
+    if entry.condition is not None:
+        return condition.words(entry.condition)
     return _ago('not seen for {}', age)
 
 

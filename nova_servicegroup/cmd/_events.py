@@ -18,13 +18,14 @@ import json
 import os
 import shutil
 import time
-from typing import TextIO
+from typing import Any, TextIO
 
 from oslo_config import cfg
 
 from nova_servicegroup import api
 from nova_servicegroup.cmd import _cells
 from nova_servicegroup.cmd import _startup
+from nova_servicegroup import condition
 from nova_servicegroup.drivers import base
 from nova_servicegroup import escaping
 from nova_servicegroup.watch import inventory
@@ -71,7 +72,20 @@ class Recovered:
     after: float
 
 
-Event = Begun | Lost | Recovered | watcher.Transition
+@dataclasses.dataclass(frozen=True)
+class Ignored:
+    """Checks fail on so many that it is not their fault, or do no more.
+
+    :ivar at: when that was seen, in seconds since the epoch
+    :ivar checks: all for which nobody is degraded, from now on
+    """
+
+    at: float
+    group: str
+    checks: tuple[str, ...]
+
+
+Event = Begun | Lost | Recovered | Ignored | watcher.Transition
 
 
 class EventStream:
@@ -83,11 +97,17 @@ class EventStream:
         #: Whether the group was ever seen.
         self.begun = False
         self._lost_at: float | None = None
+        self._ignored: tuple[str, ...] = ()
 
     def look(self) -> list[Event]:
         """Look once; return what has happened. Never raises."""
         changes = self._watcher.look()
-        return [*self._contact(), *self._begin(), *changes]
+        return [
+            *self._contact(),
+            *self._begin(),
+            *self._ignore(),
+            *changes,
+        ]
 
     @property
     def inventory(self) -> inventory.Inventory:
@@ -119,6 +139,13 @@ class EventStream:
             return []
         self.begun = True
         return [Begun(time.time(), self.group, self.inventory.count())]
+
+    def _ignore(self) -> list[Event]:
+        ignored = self.inventory.view.ignored
+        if ignored == self._ignored:
+            return []
+        self._ignored = ignored
+        return [Ignored(time.time(), self.group, ignored)]
 
 
 _COLOURS = {
@@ -166,6 +193,11 @@ class Lines:
                 return f'lost: {escaping.printable(event.reason)}'
             case Recovered():
                 return f'recovered after {event.after:.1f} s'
+            case Ignored():
+                checks = ', '.join(event.checks)
+                if not checks:
+                    return 'no check is ignored any more'
+                return f'ignored, since they fail on many: {checks}'
             case watcher.Transition():
                 before, after = map(self._paint, (event.before, event.state))
                 host = escaping.printable(event.host)
@@ -181,7 +213,7 @@ class JsonLines(Lines):
 
     def _line(self, event: Event) -> str:
         fields = {
-            name: round(value, 3) if isinstance(value, float) else value
+            name: _plain(value)
             for name, value in dataclasses.asdict(event).items()
         }
         kind = type(event).__name__.lower()
@@ -219,6 +251,13 @@ def screen(stream: TextIO, conf: cfg.ConfigOpts, as_json: bool) -> Lines:
     return (Terminal if stream.isatty() else Lines)(stream, conf)
 
 
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it."""
+    if isinstance(value, condition.Condition):
+        return {**value._asdict(), 'since': condition.date(value)}
+    return round(value, 3) if isinstance(value, float) else value
+
+
 def _time(event: Event) -> str | None:
     return _cells.time(event.at, 'milliseconds')
 
@@ -239,6 +278,8 @@ def _summary(watch: EventStream) -> str:
     age, blind_for = watch.inventory.view.age, watch.blind_for
     if blind_for is not None:
         text += f'; blind since {blind_for:.0f} s'
+    if watch.inventory.view.ignored:
+        text += f'; ignored: {", ".join(watch.inventory.view.ignored)}'
     if age is not None:
         text += f'; seen {age:.1f} s ago'
     return f'{escaping.printable(watch.group)}: {text}'

@@ -37,6 +37,7 @@ _UNLISTED = (
 _UNFORCED = 'Whether it is forced down is not known'
 
 _SHORT = ('Host', 'State', 'Since', 'Proof age', 'Processes')
+_UNFIT = ('Condition', 'Condition since')
 _LONG = ('Incarnations', 'Machines', 'Reads', 'Registered', 'Disabled')
 
 
@@ -87,6 +88,11 @@ class _Asking(_command.Command):
             self.warn(_blind(found))
         elif found.unregistered is not None:
             self.warn(f'{without_table} ({found.unregistered}).')
+        if view.ignored:
+            self.warn(
+                'Checks that fail on so many that it is not their fault, so '
+                f'that nobody is degraded for it: {", ".join(view.ignored)}.'
+            )
 
 
 def _presumed(found: inventory.Inventory) -> int:
@@ -188,7 +194,7 @@ class List(_Asking, lister.Lister):
                 f'{presumed} hosts are presumed up: the backend does not know '
                 'yet who is missing.'
             )
-        names = _SHORT + (_LONG if parsed_args.long else ())
+        names = _SHORT + (_LONG if parsed_args.long else ()) + _UNFIT
         return names, [
             _cells.cells(
                 _cells.facts(each, found), names, parsed_args.formatter

@@ -18,6 +18,7 @@ from nova_servicegroup.doctor import clock
 from nova_servicegroup.doctor import driver
 from nova_servicegroup.doctor import etcd
 from nova_servicegroup.doctor import finding
+from nova_servicegroup.doctor import fitness
 from nova_servicegroup.doctor import heartbeats
 from nova_servicegroup.doctor import hook
 from nova_servicegroup.doctor import mc
@@ -39,6 +40,7 @@ CHECKS: dict[str, finding.Check] = {
     redis.NAME: redis.check,
     clock.NAME: clock.check,
     heartbeats.NAME: heartbeats.check,
+    fitness.NAME: fitness.check,
     members.NAME: members.check,
     migration.NAME: migration.check,
 }

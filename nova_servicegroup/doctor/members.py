@@ -18,6 +18,7 @@ import time
 
 from nova_servicegroup.doctor import backend
 from nova_servicegroup.doctor import finding
+from nova_servicegroup.doctor import fitness
 from nova_servicegroup.doctor import fleet
 from nova_servicegroup.drivers import base
 from nova_servicegroup import services
@@ -56,6 +57,7 @@ def check(subject: finding.Subject) -> list[finding.Finding]:
             if seen.view.error is None
             for each in [
                 *judge_inventory(group, seen, judge),
+                *fitness.judge_group(group, seen),
                 *judge(group, seen),
             ]
         ),

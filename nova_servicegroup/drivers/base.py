@@ -132,11 +132,14 @@ class View:
     :ivar members: sorted by host. Drivers other than db leave out who is down
     :ivar age: seconds since the backend has confirmed it; None: it never has
     :ivar error: why it could not be read just now; None: it could
+    :ivar ignored: the checks that so many members fail that it is not their
+        fault; no member is degraded for them
     """
 
     members: tuple[Member, ...]
     age: float | None
     error: exceptions.BackendError | None = None
+    ignored: tuple[str, ...] = ()
 
 
 #: Whether to also ask where the processes behind members run: of all, or only
@@ -167,6 +170,8 @@ class Driver(abc.ABC):
     #: Whether is_up is False for who is alive and of no use: where a process
     #: chooses who runs new servers. To all others these are up.
     passes_over_unfit = False
+    #: Whether others know what mark says. If not, members are not checked.
+    shows_marks = False
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         """Check the options.
@@ -346,6 +351,7 @@ def view_of(
         ),
         seen.age(),
         seen.error,
+        seen.fitness.ignored,
     )
 
 
@@ -364,18 +370,9 @@ def _member(
         held,
         seen.proof_age(host),
         incarnations,
-        seen.members.reason(host) if held else _why(said),
+        seen.members.reason(host) if held else said and condition.words(said),
         condition=said,
     )
-
-
-def _why(said: condition.Condition | None) -> str | None:
-    """Return in words why a member is of no use; None: it is of use."""
-    if said is None:
-        return None
-    if said.state == DRAINING:
-        return f'its service takes no more work: {said.reason}'
-    return f'its check fails: {said.reason}'
 
 
 def aware(value: datetime.datetime | str | None) -> datetime.datetime | None:

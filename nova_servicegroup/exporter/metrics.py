@@ -25,6 +25,7 @@ from typing import Any
 import prometheus_client
 from prometheus_client import registry
 
+from nova_servicegroup.drivers import base
 from nova_servicegroup.watch import inventory
 
 #: A service flaps when it has gone down so often in so many seconds.
@@ -64,18 +65,37 @@ PREFIX = 'nova_servicegroup'
 #: The state before of a service that was not known before.
 NEW = 'new'
 
-#: States as they are written in labels.
-STATES = {state: state.replace(' ', '_') for state in inventory.STATES}
+#: The states of those that are up and of no use.
+UNFIT = (base.DEGRADED, base.DRAINING)
+#: States as they are written in labels. Who is of no use is up.
+STATES = {
+    state: base.UP if state in UNFIT else state.replace(' ', '_')
+    for state in inventory.STATES
+}
+_LABELS = tuple(dict.fromkeys(STATES.values()))
 
 #: The metrics of a group: what each is, what it says, and its labels besides
 #: the group.
 _OF_GROUP: dict[str, tuple[Any, str, tuple[str, ...]]] = {
     'members': (
         prometheus_client.Gauge,
-        'Services of a group that are in a state: up; held: missing, but up '
-        'because the absence is no evidence; down; forced_down by an '
-        'operator.',
+        'Services of a group that are in a state: up, of use or not; held: '
+        'missing, but up because the absence is no evidence; down; '
+        'forced_down by an operator.',
         ('driver', 'state'),
+    ),
+    'unfit_members': (
+        prometheus_client.Gauge,
+        'Services of a group that are up and of no use: degraded, a check of '
+        'their own fails; draining, they have begun to stop. Nova gives them '
+        'no new servers.',
+        ('state',),
+    ),
+    'ignored_checks': (
+        prometheus_client.Gauge,
+        'Checks that so many services of a group fail that it is not their '
+        'fault. No service is degraded for them.',
+        (),
     ),
     'transitions': (
         prometheus_client.Counter,
@@ -166,13 +186,16 @@ class Metrics:
         """Have the series of a group, before anything happens to it."""
         for name in ('backend_errors', 'refresh_seconds', 'detection_seconds'):
             self.of(group, name)
-        for before, after in itertools.product(
-            (NEW, *STATES.values()), STATES.values()
-        ):
+        for before, after in itertools.product((NEW, *_LABELS), _LABELS):
             if before != after:
                 self.of(group, 'transitions', before, after)
 
     def count(self, group: str, states: dict[str, int]) -> None:
         """Take how many services of a group are in each state."""
+        sums = dict.fromkeys(_LABELS, 0)
         for state, number in states.items():
-            self.of(group, 'members', self._driver, STATES[state]).set(number)
+            sums[STATES[state]] += number
+        for label, number in sums.items():
+            self.of(group, 'members', self._driver, label).set(number)
+        for state in UNFIT:
+            self.of(group, 'unfit_members', state).set(states[state])

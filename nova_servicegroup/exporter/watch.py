@@ -30,7 +30,7 @@ from nova_servicegroup.watch import watcher
 #: Seconds after which a look that has not ended sees nothing.
 _PATIENCE = 10.0
 
-_ALIVE = (base.UP, base.HELD, base.DEGRADED, base.DRAINING)
+_ALIVE = (base.UP, base.HELD, *metrics.UNFIT)
 
 
 class GroupWatch:
@@ -89,12 +89,14 @@ class GroupWatch:
         self._failed = seen.view.error is not None
         self._series('backend_errors').inc(self._failed)
         self._series('services_table_readable').set(seen.unregistered is None)
+        self._series('ignored_checks').set(len(seen.view.ignored))
         self._metrics.count(self.group, seen.count())
 
     def _count(self, change: watcher.Transition) -> None:
         before = metrics.STATES.get(change.before or '', metrics.NEW)
         after = metrics.STATES[change.state]
-        self._series('transitions', before, after).inc()
+        if before != after:
+            self._series('transitions', before, after).inc()
         if change.state != base.DOWN or change.before not in _ALIVE:
             return
         self._flapping.note(change.host)
@@ -103,7 +105,7 @@ class GroupWatch:
 
 
 class HostMetrics(registry.Collector):
-    """One metric for each host that the last looks saw, if that is wanted."""
+    """What is so of each host that the last looks saw, if that is wanted."""
 
     def __init__(self, watches: Sequence[GroupWatch]) -> None:
         self._watches = watches
@@ -112,18 +114,30 @@ class HostMetrics(registry.Collector):
         """See Collector."""
         member = core.GaugeMetricFamily(
             f'{metrics.PREFIX}_member_up',
-            '1 if the service of a host is up or held, 0 if it is down or '
-            'forced down.',
+            '1 if the service of a host is up, of use or not, or held, 0 if '
+            'it is down or forced down.',
             labels=('group', 'host'),
         )
+        unfit = core.GaugeMetricFamily(
+            f'{metrics.PREFIX}_member_unfit_since_timestamp_seconds',
+            'Since when the service of a host is of no use, in seconds since '
+            'the epoch by its own clock. Without a series, it is of use.',
+            labels=('group', 'host', 'state', 'reason'),
+        )
+        for group, host, entry in self._hosts():
+            member.add_metric((group, host), float(entry.is_up))
+            said = entry.condition
+            if said is not None and entry.state in metrics.UNFIT:
+                unfit.add_metric((group, host, *said[:2]), said.since)
+        yield from (member, unfit)
+
+    def _hosts(self) -> Iterator[tuple[str, str, inventory.Entry]]:
+        """Return each host, with its group.
+
+        A name that is escaped may be another's: one of them is shown.
+        """
         for each in self._watches:
-            # A name that is escaped may be another's: one of them is shown.
-            hosts = {
-                escaping.printable(host): entry
-                for host, entry in (
-                    each.seen.entries if each.seen else {}
-                ).items()
-            }
-            for host, entry in hosts.items():
-                member.add_metric((each.group, host), float(entry.is_up))
-        yield member
+            entries = each.seen.entries if each.seen else {}
+            shown = {escaping.printable(it): on for it, on in entries.items()}
+            for host, entry in shown.items():
+                yield each.group, host, entry

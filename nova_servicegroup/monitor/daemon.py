@@ -64,6 +64,11 @@ class WatchLoop(loop.Loop):
             self._outbox.begin(
                 self._group,
                 {host: each.state for host, each in seen.entries.items()},
+                {
+                    host: each.condition
+                    for host, each in seen.entries.items()
+                    if each.condition is not None
+                },
             )
             LOG.info(
                 'Watching group %s: %d services.',

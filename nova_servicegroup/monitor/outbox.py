@@ -28,10 +28,12 @@ from collections.abc import Collection, Iterable, Mapping
 import dataclasses
 import threading
 import time
+import types
 import uuid
 
 from oslo_utils import timeutils
 
+from nova_servicegroup import condition
 from nova_servicegroup.drivers import base
 from nova_servicegroup.monitor import publication
 from nova_servicegroup.watch import inventory
@@ -47,7 +49,7 @@ TAKEN_OVER = 'found so when this monitor began to announce'
 class Entry:
     """A transition to send.
 
-    :ivar state: base.UP or base.DOWN
+    :ivar state: base.UP, base.DOWN, base.DEGRADED or base.DRAINING
     :ivar seen: when, by the outbox's clock
     :ivar message_id: of the notification; empty: it is not due yet
     """
@@ -71,8 +73,9 @@ class Outbox:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        # What was seen last: UP, DOWN; or HELD, and never another state.
+        # What was seen last: a verdict; or HELD, and never another state.
         self._states: dict[publication.Key, str] = {}
+        self._conditions: dict[publication.Key, condition.Condition] = {}
         self._waiting: dict[publication.Key, list[Entry]] = {}
         # See Publication; and the counts that were published.
         self._term = str(uuid.uuid4())
@@ -81,18 +84,28 @@ class Outbox:
         # Whether any leader has published what consumers know.
         self._has_received = False
 
-    def begin(self, group: str, states: Mapping[str, str]) -> None:
+    def begin(
+        self,
+        group: str,
+        states: Mapping[str, str],
+        said: Mapping[str, condition.Condition] = types.MappingProxyType({}),
+    ) -> None:
         """Take the states of hosts, of inventory.STATES, as they are at first.
 
         They are no transitions, unless a leader has published otherwise.
+
+        :param said: by those that are of no use
         """
         with self._lock:
+            self._conditions.update(
+                {(group, host): each for host, each in said.items()}
+            )
             for host, seen in states.items():
                 key, state = (group, host), _verdict(seen) or base.HELD
                 self._states[key] = state
                 if self._has_received:
                     self._compare(key, state)
-                elif state == base.DOWN:
+                elif state != base.HELD:
                     self._count(key, state)
 
     def note(self, changes: Iterable[watcher.Transition]) -> None:
@@ -105,6 +118,7 @@ class Outbox:
         key, state = (change.group, change.host), _verdict(change.state)
         before = self._states.get(key)
         self._states[key] = state or before or base.UP
+        self._keep_condition(key, change.condition)
         presumed = before == base.HELD and not self._has_received
         if (before is None and state is not None) or (
             presumed and change.state == base.DOWN
@@ -114,6 +128,14 @@ class Outbox:
         if state is not None:
             self._add(change, state)
 
+    def _keep_condition(
+        self, key: publication.Key, said: condition.Condition | None
+    ) -> None:
+        if said is None:
+            self._conditions.pop(key, None)
+        else:
+            self._conditions[key] = said
+
     def _add(self, change: watcher.Transition, state: str) -> None:
         entry = Entry(change, state, time.monotonic())
         if state == self._last(entry.key):
@@ -121,25 +143,32 @@ class Outbox:
         entries = self._waiting.setdefault(entry.key, [])
         entries.append(entry)
         if len(entries) > WAITING:
-            # Up and down again, long ago: the rest shows how it is now.
-            del entries[1:3]
+            # There and back, long ago: the rest shows how it is now.
+            del entries[1]
+            if entries[0].state == entries[1].state:
+                del entries[1]
 
     def _last(self, key: publication.Key) -> str:
         """Return the state that consumers know when all was sent."""
         if key in self._waiting:
             return self._waiting[key][-1].state
-        return base.DOWN if self._counts.get(key, 0) % 2 else base.UP
+        return publication.state_of(self._counts.get(key, 0))
 
     def _count(self, key: publication.Key, state: str) -> None:
         """Count a transition of which consumers know, or need not."""
         count = self._counts.get(key, 0)
-        self._counts[key] = count + ((state == base.DOWN) != count % 2)
+        if publication.state_of(count) != state:
+            count = publication.after(count, state)
+        self._counts[key] = count
 
     def _compare(self, key: publication.Key, state: str) -> None:
         """Enter how a member is, where consumers do not know it so."""
         if state != base.HELD:
             now = timeutils.utcnow_ts(microsecond=True)
-            change = watcher.Transition(now, *key, None, state, TAKEN_OVER)
+            said = self._conditions.get(key)
+            change = watcher.Transition(
+                now, *key, None, state, TAKEN_OVER, condition=said
+            )
             self._add(change, state)
 
     def forget(self, group: str, hosts: Collection[str]) -> None:
@@ -148,6 +177,7 @@ class Outbox:
             for key in list(self._states):
                 if key[0] == group and key[1] not in hosts:
                     del self._states[key]
+                    self._keep_condition(key, None)
                     # The number goes on: no id may come twice.
                     self._count(key, base.UP)
 
@@ -165,7 +195,7 @@ class Outbox:
 
     def _name(self, entry: Entry) -> None:
         """Give the first entry of a member its id."""
-        number = self._counts.get(entry.key, 0) + 1
+        number = publication.number_of(self._counts.get(entry.key, 0)) + 1
         entry.message_id = entry.message_id or str(
             uuid.uuid5(
                 uuid.UUID(self._term), repr((*entry.key, entry.state, number))
@@ -209,8 +239,11 @@ class Outbox:
             if not own:
                 self._begin_term(said.term)
             for key, entries in list(self._waiting.items()):
-                sent = said.counts.get(key, 0) - self._counts.get(key, 0)
-                left = entries[max(0, sent) :]
+                known, now = (
+                    publication.number_of(counts.get(key, 0))
+                    for counts in (self._counts, said.counts)
+                )
+                left = entries[max(0, now - known) :]
                 self._keep(key, [it for it in left if it.seen >= before])
             self._counts, self._has_received = {**own, **said.counts}, True
 
@@ -236,8 +269,14 @@ class Outbox:
 
     def _begin_term(self, term: str) -> None:
         self._term = term
+        states = {
+            key: publication.state_of(count)
+            for key, count in self._counts.items()
+        }
         self._counts = {
-            key: 1 for key, count in self._counts.items() if count % 2
+            key: publication.after(0, state)
+            for key, state in states.items()
+            if state != base.UP
         }
 
 
@@ -248,4 +287,4 @@ def _verdict(state: str) -> str | None:
     """
     if state in (base.DOWN, inventory.FORCED_DOWN):
         return base.DOWN
-    return None if state == base.HELD else base.UP
+    return None if state == base.HELD else state

@@ -20,10 +20,15 @@ import zlib
 
 from oslo_utils import uuidutils
 
+from nova_servicegroup.drivers import base
+
 #: A group and a host.
 Key = tuple[str, str]
 
-_FORMAT = 2
+_FORMAT = 3
+
+#: The states that a count has, in order.
+_STATES = base.UP, base.DOWN, base.DEGRADED, base.DRAINING
 
 #: The greatest number that a publication has.
 MOST = 2**53
@@ -39,13 +44,28 @@ class Publication:
 
     :ivar term: a UUID that each leader makes
     :ivar lag: seconds since the oldest transition was seen that is not sent
-    :ivar counts: the transitions of each member of which consumers know; it
-        is down where the number is odd. Where there is none, it is 0
+    :ivar counts: the transitions of each member of which consumers know, and
+        the state after the last; see after. Where there is none, it is 0
     """
 
     term: str
     lag: float
     counts: dict[Key, int]
+
+
+def after(count: int, state: str) -> int:
+    """Return the count of a member after one more transition."""
+    return len(_STATES) * (number_of(count) + 1) + _STATES.index(state)
+
+
+def number_of(count: int) -> int:
+    """Return the number of transitions that a count has."""
+    return count // len(_STATES)
+
+
+def state_of(count: int) -> str:
+    """Return the state after the last of them; UP: there was none."""
+    return _STATES[count % len(_STATES)]
 
 
 def encode(said: Publication | None) -> bytes:

@@ -21,6 +21,7 @@ from oslo_log import log as logging
 import oslo_messaging as messaging
 from oslo_utils import timeutils
 
+from nova_servicegroup import condition
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.common import backoff
 from nova_servicegroup import exceptions
@@ -38,12 +39,14 @@ _LONGEST = 5.0
 
 #: The version of the payload: the first number changes with the meaning of a
 #: field, the second when one is added.
-VERSION = '1.0'
+VERSION = '1.1'
 
 #: The type and the priority of a notification of a state.
 EVENT_TYPES = {
     base.DOWN: ('servicegroup.member.down', 'WARN'),
     base.UP: ('servicegroup.member.up', 'INFO'),
+    base.DEGRADED: ('servicegroup.member.degraded', 'WARN'),
+    base.DRAINING: ('servicegroup.member.draining', 'INFO'),
 }
 
 
@@ -55,7 +58,7 @@ def payload(entry: outbox.Entry, driver: str) -> dict[str, Any]:
     :param driver: the name of the driver that gave the verdict
     """
     change = entry.transition
-    age = change.proof_age
+    age, said = change.proof_age, change.condition
     since = datetime.datetime.fromtimestamp(change.at, datetime.timezone.utc)
     return {
         'nova_servicegroup_object.name': 'MemberPayload',
@@ -70,6 +73,8 @@ def payload(entry: outbox.Entry, driver: str) -> dict[str, Any]:
             'reason': change.reason,
             'proof_age': None if age is None else round(age, 3),
             'forced_down': change.state == inventory.FORCED_DOWN,
+            'condition': said and said.reason,
+            'condition_since': said and condition.date(said),
         },
     }
 

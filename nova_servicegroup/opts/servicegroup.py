@@ -85,4 +85,59 @@ Whether a service that is stopped cleanly is down at once. If not, it is down
 when its membership expires, as if it had been killed.
 """,
     ),
+    cfg.BoolOpt(
+        'pass_over_unfit',
+        default=True,
+        help="""
+Whether nova-scheduler passes over a nova-compute that says of itself that it
+is of no use: a check fails (see ``checks``), or it has begun to stop. It is up
+for everything else, so that none of its servers can be evacuated.
+
+Read by nova-scheduler alone.
+
+Related options:
+
+* ``checks``
+""",
+    ),
+    cfg.ListOpt(
+        'checks',
+        default=['rpc', 'virt', 'storage'],
+        help="""
+Checks that each nova-compute runs of itself. One that has failed twice in a
+row makes it degraded, until it succeeds once. What more than half of the hosts
+fail at once, and at least three, counts for none of them.
+
+Possible values:
+
+* ``rpc``: its own RPC server answers through the message queue. It is asked
+  once in 50 seconds, or in ``check_interval`` if that is longer.
+* ``virt``: the virt driver counts its servers.
+* ``storage``: ``instances_path`` takes a small file.
+* The name of any other that is installed.
+* Empty: none is run. A nova-compute that stops still says so.
+
+With ``servicegroup_driver = db``, nothing is checked: the heartbeats say no
+more than that they arrive.
+
+Related options:
+
+* ``check_interval``
+* ``pass_over_unfit``
+""",
+    ),
+    cfg.FloatOpt(
+        'check_interval',
+        default=30.0,
+        min=5,
+        max=600,
+        help="""
+Seconds between two runs of a check. A fault is known after two of them and 15
+seconds, at the latest. All hosts check at the same times of day.
+
+Related options:
+
+* ``checks``
+""",
+    ),
 ]

@@ -22,6 +22,7 @@ from oslo_config import cfg
 from nova_servicegroup import api
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
+from nova_servicegroup.plugin import conditions
 from nova_servicegroup.plugin import records
 from nova_servicegroup.plugin import service as service_
 from nova_servicegroup import services
@@ -110,7 +111,9 @@ class Driver:
             self._api.driver.conf.servicegroup_driver,
             metadata.version('nova-servicegroup'),
         )
-        self._api.join(member, group, service_.NovaService(service))
+        running = service_.NovaService(service)
+        self._api.join(member, group, running)
+        conditions.joined(self._api, member, group, running)
 
     def is_up(self, service_ref: services.ServiceRef) -> bool:
         """Tell whether the service is up. Never raises.

@@ -60,20 +60,42 @@ class NovaService:
         """See services.Service."""
         return int(self._service.service_ref.id)
 
+    @property
+    def topic(self) -> str:
+        """The topic of its queues."""
+        return str(self._service.topic)
+
+    @property
+    def manager(self) -> Any:
+        """Nova's manager, which does its work."""
+        return self._service.manager
+
+    def before_stop(self, callback: Callable[[], None]) -> None:
+        """Have callback run once, when the service begins to stop.
+
+        It then closes its main queue first, and may work on for minutes.
+        What callback raises is logged.
+        """
+        stop, call = self._service.stop, _once(callback)
+
+        def call_and_stop(*args: Any, **kwargs: Any) -> Any:
+            call()
+            return stop(*args, **kwargs)
+
+        self._service.stop = call_and_stop
+
     def on_stop(self, callback: Callable[[], None]) -> None:
         """Have callback run once, after the service has stopped its work.
 
         Also when its stop() raises. What callback raises is logged.
         """
-        stop = self._service.stop
-        called = threading.Lock()
+        stop, call = self._service.stop, _once(callback)
 
         def stop_and_call(*args: Any, **kwargs: Any) -> Any:
             try:
                 return stop(*args, **kwargs)
             finally:
-                if called.acquire(blocking=False):
-                    _log_errors(callback)
+                call()
 
         self._service.stop = stop_and_call
 
@@ -187,6 +209,17 @@ class NovaService:
             raise exceptions.BackendError(
                 _keeper(), exceptions.first_line(error)
             ) from error
+
+
+def _once(callback: Callable[[], None]) -> Callable[[], None]:
+    """Return what calls callback the first time, and logs its errors."""
+    called = threading.Lock()
+
+    def call() -> None:
+        if called.acquire(blocking=False):
+            _log_errors(callback)
+
+    return call
 
 
 def _log_errors(callback: Callable[[], None]) -> None:

@@ -20,6 +20,7 @@ import math
 import time
 
 from nova_servicegroup import api
+from nova_servicegroup import condition
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
 from nova_servicegroup import membership
@@ -68,6 +69,11 @@ class Entry:
     def is_up(self) -> bool:
         """Whether it counts as up, held or not, of use or not."""
         return self.state not in (base.DOWN, FORCED_DOWN)
+
+    @property
+    def condition(self) -> condition.Condition | None:
+        """Why it is of no use; None: it is of use, or that is not known."""
+        return None if self.member is None else self.member.condition
 
     @property
     def since(self) -> float | None:

@@ -17,13 +17,18 @@ import dataclasses
 import time
 
 from nova_servicegroup import api
+from nova_servicegroup import condition
 from nova_servicegroup.drivers import base
 from nova_servicegroup.watch import inventory
 
 _REASONS = {
     (base.UP, base.DOWN): 'missing from a group that was just confirmed',
+    (base.DEGRADED, base.DOWN): 'missing from a group that was just confirmed',
+    (base.DRAINING, base.DOWN): 'missing from a group that was just confirmed',
     (base.HELD, base.DOWN): 'not seen for the hold time',
     (base.UP, base.HELD): 'not seen, but its absence is no evidence',
+    (base.DEGRADED, base.HELD): 'not seen, but its absence is no evidence',
+    (base.DRAINING, base.HELD): 'not seen, but its absence is no evidence',
     (base.DOWN, base.HELD): 'not seen, but its absence is no evidence',
     (base.HELD, base.UP): 'seen again',
     (base.DEGRADED, base.UP): 'of use again',
@@ -31,6 +36,8 @@ _REASONS = {
     (base.DOWN, base.UP): 'joined',
     (None, base.UP): 'joined',
 }
+#: The states that a condition explains.
+_UNFIT = (base.DEGRADED, base.DRAINING)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +48,7 @@ class Transition:
     :ivar before: the state before, one of inventory.STATES; None: it is new
     :ivar state: the state now
     :ivar proof_age: seconds since its last proof of life; None: unknown
+    :ivar condition: why it is of no use; None: it is in another state
     """
 
     at: float
@@ -50,6 +58,7 @@ class Transition:
     state: str
     reason: str
     proof_age: float | None = None
+    condition: 'condition.Condition | None' = None
 
 
 class Watcher:
@@ -129,6 +138,7 @@ class Watcher:
             entry.state,
             _reason(was, entry),
             None if proof is None else max(0.0, now - proof),
+            entry.condition if entry.state in _UNFIT else None,
         )
 
     def _note_proofs(self, seen: inventory.Inventory, now: float) -> None:

@@ -108,6 +108,7 @@ class Reading(dict[str, GroupReader]):
 class CoordinatedDriver(registering.RegisteringDriver):
     """A driver whose members are registered, and whose groups are read."""
 
+    shows_marks = True
     _settings: Settings
 
     def __init__(self, conf: cfg.ConfigOpts, settings: Settings) -> None:

@@ -105,6 +105,37 @@ class CliContract(contract.Contract):
             watch, lambda: watch.process.send_signal(signal.SIGTERM)
         )
 
+    def test_who_is_of_no_use(self) -> None:
+        member = self.running('host1')
+        watch = self.start_watch()
+        member.mark('degraded:rpc:1700000000')
+        watch.wait(
+            contract.START,
+            'transition',
+            host='host1',
+            state='degraded',
+            condition={
+                'state': 'degraded',
+                'reason': 'rpc',
+                'since': _iso(1700000000),
+            },
+        )
+        shown = self.run_cli('member', 'show', 'host1', '-f', 'json')
+        self.assertEqual(0, shown.returncode, shown.stderr)
+        found = json.loads(shown.stdout)
+        self.assertEqual(
+            ('degraded', 'rpc', _iso(1700000000)),
+            (found['State'], found['Condition'], found['Condition since']),
+        )
+        member.mark(None)
+        watch.wait(
+            contract.START,
+            'transition',
+            host='host1',
+            before='degraded',
+            state='up',
+        )
+
     def test_a_mute_backend(self) -> None:
         self.running('host1')
         watch = self.start_watch()

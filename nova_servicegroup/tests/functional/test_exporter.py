@@ -133,6 +133,25 @@ class ExporterContract(Exported):
         self.assertGreater(took, 0.0)
         self.assertLess(took, self.down_within)
 
+    def test_who_is_of_no_use(self) -> None:
+        member = self.running('host1')
+        self.exporting(per_host=True)
+        member.mark('draining:stopping:1700000000')
+        self.wait(
+            lambda: self.value('unfit_members', state='draining') == 1,
+            contract.START,
+        )
+        self.assertEqual(1, self.value('members', state='up'))
+        self.assertEqual(1, self.value('member_up', host='host1'))
+        name = 'member_unfit_since_timestamp_seconds'
+        since = self.value(name, host='host1', reason='stopping')
+        self.assertEqual(1700000000, since)
+        member.mark(None)
+        self.wait(
+            lambda: self.value('unfit_members', state='draining') == 0,
+            contract.START,
+        )
+
     def test_the_canary_beats_and_leaves(self) -> None:
         begun = time.time()
         self.exporting()

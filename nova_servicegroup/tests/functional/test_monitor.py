@@ -26,6 +26,7 @@ from oslo_config import cfg
 from tooz import utils
 
 import nova_servicegroup
+from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup.monitor import election
 from nova_servicegroup.monitor import outbox
 from nova_servicegroup.monitor import publication
@@ -213,6 +214,27 @@ class ZooKeeperTest(
             self.assert_once('up', ['host'])
         self.assert_well_formed(down)
 
+    def test_who_is_of_no_use(self) -> None:
+        self.join(3)
+        member = self.running('host')
+        self.start_monitors(2)
+        for state, text in (
+            ('degraded', 'degraded:rpc:1700000000'),
+            ('draining', 'draining:stopping:1700000000'),
+        ):
+            member.mark(text)
+            self.wait_for_notifications(state, {'host'}, contract.START)
+            (told,) = self.consumer.received(state)
+            self.assertEqual(f'servicegroup.member.{state}', told.event_type)
+            self.assertEqual(
+                text.split(':')[1],
+                told.data['condition'],
+            )
+        member.mark(None)
+        self.wait_for_notifications('up', {'host'}, contract.START)
+        self.assert_once('down', [])
+        self.assert_once('up', ['host'])
+
     def assert_well_formed(self, down: monitor.Received) -> None:
         self.assertEqual(
             ('servicegroup.member.down', 'WARN', 'zk', 'compute'),
@@ -295,7 +317,10 @@ class ZooKeeperTest(
         said = publication.Publication(
             str(uuid.uuid4()),
             0.0,
-            {('compute', host): 1 for host in self.hosts},
+            {
+                ('compute', host): publication.after(0, drivers.DOWN)
+                for host in self.hosts
+            },
         )
         for number, value in enumerate(
             [

@@ -144,3 +144,15 @@ class UnfitContract(contract.Contract):
                 self.assertIs(chosen, self.is_chosen(host), (host, mark))
         self.assertIsNone(self.seen('host2').condition)
         self.say(None)
+
+    def test_a_mark_that_another_has_written(self) -> None:
+        """Whoever can write there keeps new servers from a live host."""
+        self.start()
+        self.plant('host2', condition.encode(FAILS).encode())
+        process.wait_until(lambda: not self.is_chosen('host2'), 2.0, 0.01)
+        self.assertTrue(self.is_up('host2'))  # type: ignore[attr-defined]
+        self.members[1].stop()
+        self.members[1].start()
+        process.wait_until(
+            lambda: self.is_chosen('host2'), contract.START, 0.01
+        )

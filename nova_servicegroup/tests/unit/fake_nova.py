@@ -104,8 +104,9 @@ class FakeNova(NoNova):
         self.base = self.module(
             'nova.servicegroup.drivers.base', Driver=NovaDriver
         )
-        for name, used in compat.NAMES.items():
-            self._complete(name, used)
+        for names in (compat.NAMES, *compat.CHECK_NAMES.values()):
+            for name, used in names.items():
+                self._complete(name, used)
 
     def _complete(self, name, used):
         """Give a module all that the seam uses of it."""
@@ -234,9 +235,12 @@ class NovaDriver:
 class FakeDriver(base.Driver):
     """A driver that notes what it is asked."""
 
+    shows_marks = True
+
     def __init__(self, conf):
         super().__init__(conf)
         self.joined = []
+        self.marks = []
         self.closed = False
 
     def close(self):
@@ -247,6 +251,9 @@ class FakeDriver(base.Driver):
 
     def leave(self, member, group):
         pass
+
+    def mark(self, member, group, said):
+        self.marks.append((member, group, said))
 
     def is_up(self, service_ref):
         return service_ref['host'] == 'alive'

@@ -49,6 +49,7 @@ username = nova
 password = {SECRET}
 """
 JOINED = '2027-01-15T07:51:40+00:00'
+UNFIT_SINCE = '2027-01-15T07:58:30+00:00'
 
 
 class CliTest(test_watcher.WatchedTest):
@@ -107,10 +108,18 @@ class ListTest(CliTest):
         ]
         self.assertEqual(
             [
-                ['Host', 'State', 'Since', 'Proof age', 'Processes'],
-                ['a', 'up', JOINED, '1.0', '3'],
-                ['b', 'held', JOINED, '1.0', '3'],
-                ['c', 'down', '-', '-', '-'],
+                [
+                    'Host',
+                    'State',
+                    'Since',
+                    'Proof age',
+                    'Processes',
+                    'Condition',
+                    'Condition since',
+                ],
+                ['a', 'up', JOINED, '1.0', '3', '-', '-'],
+                ['b', 'held', JOINED, '1.0', '3', '-', '-'],
+                ['c', 'down', '-', '-', '-', '-', '-'],
             ],
             rows,
         )
@@ -125,6 +134,8 @@ class ListTest(CliTest):
                     'Since': JOINED,
                     'Proof age': 1.0,
                     'Processes': 3,
+                    'Condition': None,
+                    'Condition since': None,
                 },
                 {
                     'Host': 'c',
@@ -132,6 +143,8 @@ class ListTest(CliTest):
                     'Since': None,
                     'Proof age': None,
                     'Processes': None,
+                    'Condition': None,
+                    'Condition since': None,
                 },
             ],
             self.run_json('member', 'list')[::2],
@@ -155,7 +168,9 @@ class ListTest(CliTest):
         self.assertEqual(
             ['a', 'up', JOINED, '1.0', '3'], self.out.getvalue().split()[:5]
         )
-        self.assertEqual('c down - - -', self.out.getvalue().splitlines()[2])
+        self.assertEqual(
+            'c down - - - - -', self.out.getvalue().splitlines()[2]
+        )
 
     def test_long(self) -> None:
         self.driver.members['a'] = dataclasses.replace(
@@ -197,6 +212,36 @@ class ListTest(CliTest):
     def test_only_long_asks_where_members_run(self) -> None:
         self.run_cli('member', 'list')
         self.assertFalse(self.driver.detailed)
+
+    def test_who_is_of_no_use_and_since_when_and_why(self) -> None:
+        self.driver.tell(a='degraded', b='draining')
+        self.assertEqual(
+            [
+                ('degraded', 'rpc', JOINED, UNFIT_SINCE),
+                ('draining', 'rpc', JOINED, UNFIT_SINCE),
+                ('down', None, None, None),
+            ],
+            [
+                (
+                    each['State'],
+                    each['Condition'],
+                    each['Since'],
+                    each['Condition since'],
+                )
+                for each in self.run_json('member', 'list')
+            ],
+        )
+        found = self.run_json('member', 'list', '--state', 'degraded')
+        self.assertEqual(['a'], [each['Host'] for each in found])
+        self.assertEqual(0, self.status)
+
+    def test_a_check_that_fails_for_so_many_that_nobody_is_degraded(
+        self,
+    ) -> None:
+        self.driver.ignored = ('rpc', 'virt')
+        self.assertEqual(0, self.run_cli('member', 'list'))
+        (line,) = self.told
+        self.assertIn('rpc, virt', line)
 
     def test_states_are_chosen(self) -> None:
         self.register('d', forced_down=True)

@@ -35,6 +35,24 @@ class MarkTest(base.TestCase):
             read = condition.parse(condition.encode(said))
             self.assertEqual(condition.DRAINING, read and read.state)
 
+    def test_any_time_has_a_date(self) -> None:
+        said = condition.Condition(condition.DEGRADED, 'rpc', 1800000000.0)
+        self.assertEqual('2027-01-15T08:00:00+00:00', condition.date(said))
+        said = condition.parse(f'degraded:rpc:{12 * "9"}')
+        self.assertEqual('9999-12-31T23:59:59+00:00', condition.date(said))
+
+    def test_in_words(self) -> None:
+        said = condition.Condition(condition.DEGRADED, 'rpc', 1800000000.0)
+        since = 'since 2027-01-15T08:00:00+00:00'
+        self.assertEqual(
+            f'its check fails: rpc, {since}', condition.words(said)
+        )
+        said = said._replace(state=condition.DRAINING, reason='stopping')
+        self.assertEqual(
+            f'its service takes no more work: stopping, {since}',
+            condition.words(said),
+        )
+
     def test_not_said(self) -> None:
         for state, reason in (
             ('up', 'rpc'),

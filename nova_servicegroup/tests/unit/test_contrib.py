@@ -46,6 +46,7 @@ class ContribTest(test_exporter.ExporterCase):
     def setUp(self) -> None:
         super().setUp()
         self.canary.join()
+        self.driver.tell(a='degraded')
         self.look()
         self.labels: dict[str, set[str]] = {}
         for sample in test_exporter.scrape(self.metrics.registry):

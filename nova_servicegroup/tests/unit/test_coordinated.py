@@ -146,6 +146,14 @@ class IsUpTest(base.TestCase):
             self.assertEqual((state, 'rpc', 5.0), member.condition)
             self.assertIn('rpc', member.reason)
 
+    def test_the_view_tells_which_check_is_not_believed(self) -> None:
+        self.say('host1', 'host2', 'host3')
+        self.is_up()
+        seen = self.driver.backends[0].readers[0].observer
+        view = drivers.view_of(seen, 'compute', lambda _: ())
+        self.assertEqual(('rpc',), view.ignored)
+        self.assertEqual({'up'}, {each.state for each in view.members})
+
     def test_who_is_held_or_down_is_that(self) -> None:
         said = condition.Condition(condition.DEGRADED, 'rpc', 5.0)
         for up, held, state in (

@@ -124,6 +124,67 @@ class WatchTest(ExporterCase):
         self.look()
         self.assertEqual([1, 1, 1, 1], self.states())
 
+    def unfit(self) -> list[float | None]:
+        return [
+            self.value('unfit_members', group='compute', state=state)
+            for state in ('degraded', 'draining')
+        ]
+
+    def test_who_is_of_no_use_is_up_and_counted_apart(self) -> None:
+        self.look()
+        self.assertEqual([0, 0], self.unfit())
+        self.driver.tell(a='degraded', b='draining')
+        self.look()
+        self.assertEqual([2, 0, 0, 0], self.states())
+        self.assertEqual([1, 1], self.unfit())
+        for state in ('degraded', 'draining'):
+            self.assertIsNone(self.value('members', state=state))
+        self.driver.tell(b='down')
+        self.look()
+        self.assertEqual([1, 0, 1, 0], self.states())
+        self.assertEqual([1, 0], self.unfit())
+
+    def test_to_be_of_no_use_is_no_transition(self) -> None:
+        self.look()
+        self.driver.tell(a='degraded')
+        self.look()
+        self.driver.tell(a='down')
+        self.look(4)
+        found = {
+            (sample.labels['from'], sample.labels['to']): sample.value
+            for sample in scrape(self.metrics.registry)
+            if sample.name == 'nova_servicegroup_transitions_total'
+        }
+        self.assertEqual(1, found.pop(('up', 'down')))
+        self.assertEqual({0}, set(found.values()))
+        self.assertEqual(1, self.value('detection_seconds_count'))
+
+    def test_checks_that_nobody_is_degraded_for(self) -> None:
+        self.look()
+        self.assertEqual(0, self.value('ignored_checks', group='compute'))
+        self.driver.ignored = ('rpc', 'virt')
+        self.look()
+        self.assertEqual(2, self.value('ignored_checks', group='compute'))
+
+    def test_why_and_since_when_a_host_is_of_no_use(self) -> None:
+        self.driver.tell(a='degraded')
+        self.look()
+        name, labels = (
+            'member_unfit_since_timestamp_seconds',
+            {
+                'group': 'compute',
+                'host': 'a',
+                'state': 'degraded',
+                'reason': 'rpc',
+            },
+        )
+        self.assertEqual(test_watcher.SINCE, self.value(name, **labels))
+        self.assertEqual(1, self.value('member_up', host='a'))
+        self.assertIsNone(self.value(name, host='b'))
+        self.driver.tell(a='up')
+        self.look()
+        self.assertIsNone(self.value(name))
+
     def test_nothing_is_counted_before_the_first_look(self) -> None:
         self.assertEqual([None] * 4, self.states())
         self.assertEqual(1, self.value('blind', group='compute'))

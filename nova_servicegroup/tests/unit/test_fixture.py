@@ -49,6 +49,18 @@ class ServiceGroupFixtureTestCase(base.TestCase):
         self.assertFalse(self.is_up())
         self.assertEqual({}, self.states())
 
+    def test_who_is_of_no_use(self):
+        self.group.set_degraded('a', reason='virt', since=1800000000.0)
+        self.group.set_draining('b')
+        self.assertEqual({'a': 'degraded', 'b': 'draining'}, self.states())
+        self.assertEqual([True, True], [self.is_up(host) for host in 'ab'])
+        a, b = self.api.get_all('compute')
+        self.assertEqual(('degraded', 'virt', 1800000000.0), a.condition)
+        self.assertIn('its check fails: virt', a.reason)
+        self.assertEqual('stopping', b.condition.reason)
+        self.group.set_up('a')
+        self.assertEqual('up', self.states()['a'])
+
     def test_states(self):
         self.group.set_up('a')
         self.group.set_held('b')

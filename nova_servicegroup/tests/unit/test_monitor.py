@@ -72,6 +72,8 @@ class PayloadTest(base.TestCase):
                     'reason': 'because',
                     'proof_age': 1.235,
                     'forced_down': False,
+                    'condition': None,
+                    'condition_since': None,
                 },
             },
             json.loads(json.dumps(said)),
@@ -89,6 +91,20 @@ class PayloadTest(base.TestCase):
             sender.EVENT_TYPES['down'],
             (shown['event_type'], shown['priority']),
         )
+
+    def test_of_no_use(self) -> None:
+        for state, event_type, priority in (
+            ('degraded', 'servicegroup.member.degraded', 'WARN'),
+            ('draining', 'servicegroup.member.draining', 'INFO'),
+        ):
+            said = test_watcher.unfit(state)
+            shown = sender.payload(entry(state, condition=said), 'zk')
+            data = shown['nova_servicegroup_object.data']
+            self.assertEqual(
+                (state, 'rpc', '2027-01-15T07:58:30+00:00'),
+                (data['state'], data['condition'], data['condition_since']),
+            )
+            self.assertEqual((event_type, priority), sender.EVENT_TYPES[state])
 
     def test_forced_down(self) -> None:
         said = sender.payload(entry(inventory.FORCED_DOWN), 'zk')

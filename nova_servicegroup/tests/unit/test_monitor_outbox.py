@@ -16,6 +16,7 @@ import random
 import time
 import uuid
 
+from nova_servicegroup import condition
 from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup.monitor import outbox
 from nova_servicegroup.monitor import publication
@@ -24,6 +25,7 @@ from nova_servicegroup.watch import inventory
 from nova_servicegroup.watch import watcher
 
 UP, DOWN, HELD = drivers.UP, drivers.DOWN, drivers.HELD
+DEGRADED, DRAINING = drivers.DEGRADED, drivers.DRAINING
 
 
 class Book(outbox.Outbox):
@@ -97,6 +99,44 @@ class OutboxTest(BookTest):
         self.book.see('a', HELD, DOWN)
         self.book.see('a', HELD, UP)
         self.assertEqual([('a', DOWN), ('a', UP)], self.book.send())
+
+    def test_who_is_of_no_use_and_is_again(self) -> None:
+        self.book.see('a', DEGRADED, UP)
+        self.book.see('b', DRAINING, DOWN)
+        self.book.see('c', DEGRADED, HELD, DEGRADED, DRAINING, DEGRADED)
+        sent = self.book.send()
+        for host, states in (
+            ('a', [DEGRADED, UP]),
+            ('b', [DRAINING, DOWN]),
+            ('c', [DEGRADED, DRAINING, DEGRADED]),
+        ):
+            self.assertEqual(
+                states, [state for name, state in sent if name == host]
+            )
+        self.assertEqual(len(sent), len(set(self.book.ids)))
+
+    def test_who_was_of_no_use_at_first_is_no_news(self) -> None:
+        book = self.make(a=DEGRADED, b=DRAINING)
+        book.lead()
+        self.assertEqual([], book.send())
+        book.see('a', DEGRADED, UP)
+        book.see('b', DOWN)
+        self.assertEqual([('a', UP), ('b', DOWN)], book.send())
+
+    def test_who_is_new_and_of_no_use_is_told_as_that(self) -> None:
+        self.book.see('d', DEGRADED)
+        self.assertEqual([('d', DEGRADED)], self.book.send())
+
+    def test_a_member_that_changes_for_hours_is_bounded(self) -> None:
+        states = UP, DOWN, DEGRADED, DRAINING
+        for number in range(300):
+            self.book.see('a', states[number * number % 7 % 4])
+        self.book.see('a', DOWN, DEGRADED)
+        sent = [state for _, state in self.book.send()]
+        self.assertLessEqual(len(sent), outbox.WAITING)
+        self.assertEqual([DOWN, DEGRADED], sent[-2:])
+        for before, after in zip([UP, *sent], sent, strict=False):
+            self.assertNotEqual(before, after)
 
     def test_forced_down_is_down(self) -> None:
         self.book.see('a', inventory.FORCED_DOWN)
@@ -243,6 +283,34 @@ class StandbyTest(BookTest):
         self.other.listen(self.book)
         self.assertEqual([], self.take_over())
 
+    def test_also_of_who_is_of_no_use(self) -> None:
+        self.both_see('a', DEGRADED, DOWN)
+        self.both_see('b', DRAINING)
+        self.book.send(2)
+        self.other.listen(self.book)
+        self.assertEqual([('a', DOWN)], self.take_over())
+
+    def test_who_takes_over_says_why_one_is_of_no_use(self) -> None:
+        said = condition.Condition(DEGRADED, 'rpc', 7.0)
+        late = Book(self.clock)
+        late.listen(self.book)
+        late.begin('compute', {'a': DEGRADED, 'b': UP}, {'a': said})
+        late.note(
+            [
+                watcher.Transition(
+                    0.0, 'compute', 'b', UP, DRAINING, '', None, said
+                )
+            ]
+        )
+        late.see('b', UP)
+        late.lead()
+        late.publish()
+        told = {it.transition.host: it.transition for it in late.due()}
+        self.assertEqual(said, told['a'].condition)
+        self.assertEqual(outbox.TAKEN_OVER, told['a'].reason)
+        late.forget('compute', ['b'])
+        self.assertEqual({}, late._conditions)
+
     def test_the_same_is_struck_out_once(self) -> None:
         self.both_see('a', DOWN)
         self.book.send()
@@ -342,7 +410,9 @@ class StandbyTest(BookTest):
             each.forget('compute', ['b', 'c'])
         self.assertEqual([], self.take_over())
         counts = self.other.to_publish().counts.values()
-        self.assertEqual([], [count for count in counts if count % 2])
+        self.assertEqual(
+            [], [it for it in counts if publication.state_of(it) != UP]
+        )
 
     def test_ten_thousand_at_once_are_struck_out(self) -> None:
         hosts = [f'compute{number:05}' for number in range(10000)]
@@ -443,7 +513,8 @@ class World:
             # Nobody has seen it before everybody has.
             return
         self.changed[host] = self.clock()
-        state = DOWN if self.states[host] == UP else UP
+        states = {UP, DOWN, DEGRADED, DRAINING} - {self.states[host]}
+        state = self.chance.choice(sorted(states))
         self.states[host] = state
         self.happened[host].append(state)
         for book in self.monitors:
@@ -511,7 +582,7 @@ class PublicationTest(base.TestCase):
     def packed(self, **fields: str) -> bytes:
         """Return a publication of which some fields are given as JSON."""
         known = {
-            'form': '2',
+            'form': '3',
             'number': '1',
             'term': f'"{self.TERM}"',
             'lag': '0.5',
@@ -526,7 +597,7 @@ class PublicationTest(base.TestCase):
             b'',
             b'x',
             {'a': 1},
-            publication.zlib.compress(b'[2]'),
+            publication.zlib.compress(b'[3]'),
             publication.zlib.compress(b'{}'),
             publication.encode(None),
             self.packed()[:-1],
@@ -596,7 +667,8 @@ class PublicationTest(base.TestCase):
         book.receive(publication.decode(self.packed(counts=counts)), 0.0)
         book.lead()
         self.assertEqual([('a', DOWN)], book.send())
-        self.assertEqual({('compute', 'a'): 1}, book.publish().counts)
+        (count,) = book.publish().counts.values()
+        self.assertEqual(publication.after(0, DOWN), count)
 
     def test_a_hundred_thousand_that_are_down_have_room(self) -> None:
         hosts = [
@@ -604,6 +676,14 @@ class PublicationTest(base.TestCase):
         ]
         book = Book(self.clock, **dict.fromkeys(hosts, DOWN))
         self.assertEqual(100_000, len(book.publish().counts))
+
+    def test_a_count_has_the_state(self) -> None:
+        count = 0
+        self.assertEqual(UP, publication.state_of(count))
+        for number, state in enumerate((DOWN, DEGRADED, DRAINING, UP, DOWN)):
+            count = publication.after(count, state)
+            self.assertEqual(state, publication.state_of(count))
+            self.assertEqual(number + 1, publication.number_of(count))
 
     def test_there_and_back(self) -> None:
         said = publication.Publication(

@@ -468,6 +468,21 @@ class NovaServiceTestCase(base.BaseTestCase):
             calls.mock_calls,
         )
 
+    def test_it_is_told_before_it_stops(self):
+        calls = mock.Mock()
+        self.running.stop = calls.stop
+        self.service.on_stop(calls.left)
+        self.service.before_stop(calls.begun)
+        self.service.on_stop(calls.left_too)
+        for _ in range(2):
+            self.running.stop()
+        names = [each[0] for each in calls.mock_calls]
+        self.assertEqual(['begun', 'stop', 'left', 'left_too', 'stop'], names)
+
+    def test_it_stops_though_it_cannot_be_told(self):
+        self.service.before_stop(mock.Mock(side_effect=KeyError))
+        self.assertEqual('stopped', self.running.stop())
+
     def test_stop_returns_what_it_returned(self):
         self.service.on_stop(mock.Mock())
         self.assertEqual('stopped', self.running.stop())

@@ -104,6 +104,74 @@ class EventsTest(EventsTestCase):
             [(each.host, each.before, each.state) for each in changes],
         )
 
+    def test_a_check_that_is_ignored_is_told_and_when_it_is_over(self) -> None:
+        self.look()
+        for ignored in (('rpc',), ('rpc', 'virt'), ()):
+            self.driver.ignored = ignored
+            (told,) = self.look()
+            self.assertEqual(ignored, told.checks)
+            self.assertEqual([], self.look())
+
+
+class UnfitTest(EventsTestCase):
+    """Those that are of no use."""
+
+    SINCE = 'since 2027-01-15T07:58:30+00:00'
+
+    def lines(self, stream: io.StringIO, as_json: bool = False) -> list[str]:
+        screen = _events.screen(stream, self.make_conf(), as_json)
+        self.look()
+        self.driver.ignored = ('virt',)
+        self.driver.tell(a='degraded', b='draining')
+        screen.show(self.look(), [self.watch])
+        self.driver.ignored = ()
+        self.driver.tell(a='up', b='down')
+        screen.show(self.look(), [self.watch])
+        return stream.getvalue().splitlines()
+
+    def test_lines(self) -> None:
+        lines = [
+            each.partition('+00:00 compute ')[2]
+            for each in self.lines(io.StringIO())
+        ]
+        self.assertEqual(
+            [
+                'ignored, since they fail on many: virt',
+                f'a: up -> degraded (its check fails: rpc, {self.SINCE})',
+                'b: up -> draining (its service takes no more work: rpc, '
+                f'{self.SINCE})',
+                'no check is ignored any more',
+                'a: degraded -> up (of use again)',
+                'b: draining -> down (missing from a group that was just '
+                'confirmed)',
+            ],
+            lines,
+        )
+
+    def test_json(self) -> None:
+        lines = self.lines(io.StringIO(), as_json=True)
+        ignored, degraded, _, _, up, _ = map(json.loads, lines)
+        self.assertEqual(
+            ('ignored', ['virt']), (ignored['event'], ignored['checks'])
+        )
+        self.assertEqual(
+            {
+                'state': 'degraded',
+                'reason': 'rpc',
+                'since': self.SINCE.partition(' ')[2],
+            },
+            degraded['condition'],
+        )
+        self.assertEqual(('up', None), (up['state'], up['condition']))
+
+    def test_the_last_line_of_a_terminal(self) -> None:
+        os.environ['COLUMNS'] = '200'
+        os.environ['NO_COLOR'] = '1'
+        lines = self.lines(Terminal())
+        shown = 'compute: 0 up, 0 held, 1 degraded, 1 draining, 0 down, '
+        shown += '0 forced down; ignored: virt; seen 0.0 s ago'
+        self.assertTrue(any(each.startswith(shown) for each in lines), lines)
+
 
 class ScreenTest(EventsTestCase):
     """What is written in a short life of a group."""
@@ -159,6 +227,7 @@ class ScreenTest(EventsTestCase):
                 'state': 'down',
                 'reason': 'missing from a group that was just confirmed',
                 'proof_age': 2.0,
+                'condition': None,
             },
             down,
         )

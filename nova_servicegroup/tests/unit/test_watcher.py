@@ -15,6 +15,7 @@ import datetime
 import types
 from typing import Any
 
+from nova_servicegroup import condition
 from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
@@ -23,6 +24,15 @@ from nova_servicegroup.watch import watcher
 
 WALL = 1_800_000_000.0
 JOINED = WALL - 500
+#: Since when somebody is of no use.
+SINCE = WALL - 90
+
+
+def unfit(state: str, reason: str = 'rpc') -> condition.Condition | None:
+    """Return the condition of a state; None: it has none."""
+    if state not in (condition.DEGRADED, condition.DRAINING):
+        return None
+    return condition.Condition(state, reason, SINCE)
 
 
 class Record(dict[str, Any]):
@@ -42,6 +52,7 @@ class Driver(drivers.Driver):
         self.error: exceptions.BackendError | None = None
         self.age: float | None = 0.0
         self.presumes = False
+        self.ignored: tuple[str, ...] = ()
         self.group = ''
         self.detailed: drivers.Detailed = False
 
@@ -62,6 +73,7 @@ class Driver(drivers.Driver):
         """Let hosts be in a state; who is down is on no list any more."""
         for host, state in states.items():
             self.members.pop(host, None)
+            said = unfit(state)
             if state != drivers.DOWN:
                 self.members[host] = drivers.Member(
                     host,
@@ -74,6 +86,8 @@ class Driver(drivers.Driver):
                         drivers.Incarnation('new', JOINED + 100),
                         drivers.Incarnation('unknown'),
                     ),
+                    said and condition.words(said),
+                    condition=said,
                 )
 
     def view(
@@ -81,7 +95,7 @@ class Driver(drivers.Driver):
     ) -> drivers.View:
         self.group, self.detailed = group, detailed
         found = sorted(self.members.values(), key=lambda each: each.host)
-        return drivers.View(tuple(found), self.age, self.error)
+        return drivers.View(tuple(found), self.age, self.error, self.ignored)
 
     def is_up(self, service_ref: Any) -> bool:
         return self.presumes or service_ref['host'] in self.members
@@ -352,6 +366,38 @@ class WatcherTest(WatchedTest):
         self.driver.tell(a='up', b='down')
         self.assertEqual(
             [('a', 'held', 'up'), ('b', 'held', 'down')], self.look()
+        )
+
+    def test_who_is_of_no_use_and_is_again(self) -> None:
+        self.look()
+        self.driver.tell(a='degraded', b='draining')
+        told = self.watcher.look()
+        self.assertEqual(
+            [
+                ('up', 'degraded', unfit('degraded')),
+                ('up', 'draining', unfit('draining')),
+            ],
+            [(each.before, each.state, each.condition) for each in told],
+        )
+        self.assertIn('rpc', told[0].reason)
+        self.driver.tell(a='up', b='down')
+        told = self.watcher.look()
+        self.assertEqual(
+            [('degraded', 'up', None), ('draining', 'down', None)],
+            [(each.before, each.state, each.condition) for each in told],
+        )
+        self.assertEqual('of use again', told[0].reason)
+
+    def test_a_condition_is_told_where_it_is_the_state(self) -> None:
+        self.register('a')
+        self.look()
+        self.driver.tell(a='degraded')
+        self.look()
+        self.register('a', forced_down=True)
+        self.clock.advance(10)
+        (change,) = self.watcher.look()
+        self.assertEqual(
+            ('forced down', None), (change.state, change.condition)
         )
 
     def test_who_is_new_has_joined(self) -> None:
