@@ -134,14 +134,10 @@ class Observer:
             return None
         # As long as somebody asks, it is read in the background.
         pace_.asked = now
-        members = self.members
         # Nova asks about every host. What is true of most takes one call less.
-        if (
-            host in self.fitness.usable
-            and now <= members.contact.present_until
-        ):
+        if host in self.fitness.usable:
             return True
-        return not self.fitness.skips(host) and members.recall(host, now)
+        return not self.fitness.skips(host) and self.members.recall(host, now)
 
     def is_up(self, host: str) -> bool:
         """Tell whether host is up. Never raises."""
@@ -232,7 +228,7 @@ class Observer:
         return True
 
     def _rest(self) -> None:
-        self._pace.due = self._clock() + self._pace.interval
+        self._pace.rest(self._clock(), self.members.contact.present_until)
 
     def _confirmed(self, reading: evidence.Reading, begun: float) -> None:
         now = self._clock()

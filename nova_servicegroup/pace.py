@@ -104,11 +104,17 @@ class Pace:
         if now < self.due and now - self.hurried >= self.refresh_interval:
             self.hurried = self.due = now
 
-    @property
-    def interval(self) -> float:
-        """The seconds until the next read. What has failed is tried sooner."""
+    def rest(self, now: float, until: float) -> None:
+        """Read no more for a while. What has failed is tried sooner.
+
+        :param until: when members are up without evidence no more; in the
+            past: nobody is
+        """
         interval = self.refresh_interval
-        return interval if self.failed is None else min(interval, _PROBE)
+        if self.failed is not None:
+            interval = min(interval, _PROBE)
+        due = now + interval
+        self.due = until if now < until < due else due
 
     def wait(self, now: float) -> float:
         """Return the seconds that a question may wait for the backend."""
