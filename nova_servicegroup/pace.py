@@ -89,7 +89,9 @@ class Pace:
     error: exceptions.BackendError | None = None
     asked: float = -math.inf
     hurried: float = -math.inf
-    reading: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+    reading: threading.Lock = dataclasses.field(
+        default_factory=lambda: threading.Lock()
+    )
 
     def hurry(self, now: float) -> None:
         """Read now, unless another one has hurried just before."""
