@@ -61,8 +61,8 @@ class Fitness:
     """Which members of one group are of no use.
 
     Where many fail the same check, the fault is not theirs: nobody is passed
-    over for it, until _SPREAD after it was last so. So neither are those who
-    notice late that it is over.
+    over for it, until _SPREAD after a reading in which they are fewer. So
+    neither are those who notice late that it is over.
 
     :ivar unfit: the conditions of those that are believed, by host
     :ivar passes_over: whether who asks passes over them, from the next reading
@@ -163,11 +163,11 @@ class Fitness:
             members,
         )
         before = {
-            check: until
+            check: min(until, now + _SPREAD)
             for check, until in self._shared.items()
             if now <= until
         }
-        self._shared = before | dict.fromkeys(shared, now + _SPREAD)
+        self._shared = before | dict.fromkeys(shared, math.inf)
 
     def _believed(self) -> dict[str, condition.Condition]:
         return {

@@ -92,7 +92,9 @@ class Pace:
     asked: float = -math.inf
     hurried: float = -math.inf
     begun: float = -math.inf
-    reading: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+    reading: threading.Lock = dataclasses.field(
+        default_factory=lambda: threading.Lock()
+    )
 
     @property
     def error(self) -> exceptions.BackendError | None:

@@ -77,17 +77,24 @@ class Registration(abc.ABC):
         deadline = requests.Deadline(self._wait)
         with self._sessions.lend(deadline) as session:
             self._keep(session)
+        # Without a mark a connection is of use all the same.
+        self._tend_mark(deadline)
+
+    def _tend_mark(self, deadline: requests.Deadline) -> None:
+        """Have the mark be there that is wanted, and no other.
+
+        :raises BackendError: it could not be done
+        """
         if self._mark is not None or self._marks:
-            # Without a mark a connection is of use all the same.
             with self._sessions.lend(deadline) as session:
                 self._keep_mark(session)
 
     def _keep_mark(self, session: sessions.Session) -> None:
-        """Verify the mark, and take back those before it."""
-        if self._mark is not None:
-            self._marks.add(self._mark)
-            self._put_mark(session, self._mark)
-        for each in self._marks - {self._mark}:
+        mark = self._mark
+        if mark is not None:
+            self._marks.add(mark)
+            self._put_mark(session, mark)
+        for each in self._marks - {mark}:
             self._drop_mark(session, each)
             self._marks.discard(each)
 
@@ -99,14 +106,16 @@ class Registration(abc.ABC):
         :raises tooz.ToozError: the answer
         """
 
-    @abc.abstractmethod
-    def _put_mark(self, session: sessions.Session, mark: str) -> None:
+    def _put_mark(  # noqa: B027
+        self, session: sessions.Session, mark: str
+    ) -> None:
         """Have a mark beside the member that goes when the member does.
 
         :raises BackendError: it could not be put there
         :raises tooz.ToozError: the answer
         """
 
-    @abc.abstractmethod
-    def _drop_mark(self, session: sessions.Session, mark: str) -> None:
+    def _drop_mark(  # noqa: B027
+        self, session: sessions.Session, mark: str
+    ) -> None:
         """Remove a mark, if it is there; see _put_mark."""

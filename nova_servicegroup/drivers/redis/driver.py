@@ -35,6 +35,8 @@ coordination = requests.try_import('tooz.coordination')
 
 #: One in so many joins removes those that have died.
 _SWEEP = 50
+#: Seconds that it may take to remove a mark.
+_LEAVE = 0.5
 _UNCONFIRMED = 'most Sentinels do not say that this is the server'
 
 
@@ -94,6 +96,17 @@ class Registration(registration.Registration):
             session.join(said)
         if not random.randrange(_SWEEP):
             servers.ask('sweep', servers.sweep)
+
+    def _leave(self) -> None:
+        """See registration.Registration.
+
+        A mark would expire by itself. Until then, older releases take it for
+        the member's.
+        """
+        self._mark = None
+        with contextlib.suppress(exceptions.BackendError):
+            self._tend_mark(requests.Deadline(min(self._wait, _LEAVE)))
+        super()._leave()
 
     def _put_mark(self, session: sessions.Session, mark: str) -> None:
         """See registration.Registration."""

@@ -68,6 +68,17 @@ class OutageTest(
 class UnfitTest(
     RedisBackend, unfit_contract.UnfitContract, contract.FunctionalTestCase
 ):
+    def test_one_that_stops_leaves_no_mark(self) -> None:
+        self.start()
+        self.say(unfit_contract.STOPS)
+        client = redis_py.Redis(port=self.server.port)
+        self.addCleanup(client.close)
+        pattern = f'{self.unique}_beats:host1@*'
+        self.assertEqual(2, len(client.keys(pattern)))
+        self.members[0].stop()
+        self.wait_down('host1', self.leaves_within)
+        self.assertEqual([], client.keys(pattern))
+
     def plant(self, host: str, mark: bytes) -> None:
         """See UnfitContract."""
         client = redis_py.Redis(port=self.server.port)

@@ -41,8 +41,8 @@ MUTATIONS: dict[str, tuple[object, str, Callable[[Any], Any]]] = {
     ),
     'everybody_passes_over_them': (
         fitness.Fitness,
-        'skips',
-        lambda _: fitness.Fitness.has,
+        'passes_over',
+        lambda _: property(lambda self: True, lambda self, value: None),
     ),
 }
 
@@ -50,4 +50,4 @@ MUTATIONS: dict[str, tuple[object, str, Callable[[Any], Any]]] = {
 def apply(name: str) -> None:
     """Break a rule, in this process."""
     owner, attribute, make = MUTATIONS[name]
-    setattr(owner, attribute, make(getattr(owner, attribute)))
+    setattr(owner, attribute, make(getattr(owner, attribute, None)))

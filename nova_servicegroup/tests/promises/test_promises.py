@@ -57,6 +57,49 @@ class PromisesTest(base.TestCase):
         self.assertEqual(0, done.returncode, done.stdout)
 
 
+class MutationTest(base.TestCase):
+    """The oracle notices when a rule on members of no use is broken."""
+
+    def run_history(self, seed: int, *more: str) -> int:
+        """Run one history; return whether it refutes a promise."""
+        done = subprocess.run(
+            [
+                sys.executable,
+                '-m',
+                'nova_servicegroup.tests.promises',
+                '--driver=zk',
+                f'--seed={seed}',
+                '--raw',
+                *more,
+            ],
+            env={**os.environ, 'PYTHONHASHSEED': '0'},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.addDetail('output', content.text_content(done.stdout))
+        return done.returncode
+
+    def check(self, name: str, seed: int) -> None:
+        self.assertEqual(0, self.run_history(seed))
+        self.assertEqual(1, self.run_history(seed, f'--mutate={name}'))
+
+    def test_no_fault_is_shared(self) -> None:
+        self.check('no_fault_is_shared', 5624)
+
+    def test_a_shared_fault_ends_for_all_at_once(self) -> None:
+        self.check('a_shared_fault_ends_for_all_at_once', 15153)
+
+    def test_nobody_is_believed(self) -> None:
+        self.check('nobody_is_believed', 1591)
+
+    def test_nobody_is_forgotten(self) -> None:
+        self.check('nobody_is_forgotten', 1591)
+
+    def test_everybody_passes_over_them(self) -> None:
+        self.check('everybody_passes_over_them', 1226)
+
+
 class ZooKeeperTest(PromisesTest):
     def test_no_history_refutes_a_promise(self) -> None:
         self.search('zk')

@@ -105,17 +105,26 @@ class Ailments:
         unread = read <= each.said + oracle.EPSILON
         if not (unread or now - each.said <= rules.lag):
             return False
-        self._check_passed(rules, each, name, now)
+        self._check_passed(rules, process, name, now)
         return True
 
     def _check_passed(
-        self, rules: oracle.Oracle, each: Ailment, name: str, now: float
+        self,
+        rules: oracle.Oracle,
+        process: oracle.Process,
+        name: str,
+        now: float,
     ) -> None:
-        """It has a mark, or had a moment ago: by whose fault?"""
+        """It has a mark, or had a moment ago: by whose fault?
+
+        Where the servers are not well, those of others may yet have to come.
+        """
+        each = self.hosts[name]
         if each.own or each.since is None or not each.shared:
             return
         alive = sum(host.alive for host in rules.hosts.values())
-        late = now - each.since > rules.hold + rules.lag
+        since = max(each.since, process.resumed, rules.disturbed)
+        late = now - since > rules.hold + rules.lag
         if late and alive > 2 and now - each.strange < rules.lag:
             raise oracle.Violation(
                 f'{now:.1f} s: {name} is passed over for a fault that all '

@@ -123,6 +123,11 @@ class FitnessTest(base.TestCase):
         self.assertEqual(fitness.Changes(), self.take('a', after=10.0))
         self.assertEqual('', self.unfit())
 
+    def test_not_even_where_it_is_read_seldom(self) -> None:
+        self.take('abcde')
+        self.assertEqual(fitness.Changes(), self.take('ab', after=600.0))
+        self.assertEqual('', self.unfit())
+
     def test_who_fails_it_for_long_after_that_is_of_no_use(self) -> None:
         self.take('abcde')
         self.take('a', after=1.0)
@@ -138,8 +143,9 @@ class FitnessTest(base.TestCase):
 
     def test_if_they_are_not_they_are_of_no_use(self) -> None:
         self.take('abc')
-        self.take('abc', after=40.0)
-        self.assertEqual('', self.unfit())
+        for _ in range(3):
+            self.take('abc', after=30.0)
+            self.assertEqual('', self.unfit())
         self.take('abc', after=LATER)
         self.assertEqual('abc', self.unfit())
 

@@ -12,9 +12,18 @@
 
 """The marks that a group has beside its members."""
 
+from collections.abc import Iterator
+import contextlib
+import types
+from typing import Any
+
 from nova_servicegroup import condition
 from nova_servicegroup.drivers.common import naming
+from nova_servicegroup.drivers.common import registration
+from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.common import roster
+from nova_servicegroup.drivers.common import starting
+from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
 
 FAILS = condition.Condition(condition.DEGRADED, 'rpc', 5.0)
@@ -105,3 +114,124 @@ class MarksTest(base.TestCase):
         for more in ({mark(each) for each in ids}, set()):
             self.roster.take(ids | more)
             self.assertFalse(self.roster.rejoined)
+
+
+class Connection:
+    """Lends nothing, and counts how often it was of use."""
+
+    backend = 'fake'
+
+    def __init__(self) -> None:
+        self.used = 0
+
+    @contextlib.contextmanager
+    def use(self, deadline: requests.Deadline) -> Iterator[Any]:
+        with requests.translated(self.backend):
+            yield starting.Connected(None, b'a@1')
+        self.used += 1
+
+    def close(self, wait: float) -> None:
+        pass
+
+
+class Registration(registration.Registration):
+    """A member whose marks are a set.
+
+    :ivar error: why the servers refuse a mark; None: they do not
+    """
+
+    def __init__(self, settings: Any, host: str, group: str) -> None:
+        super().__init__(settings, host, group)
+        self.there: set[str] = set()
+        self.asked: list[str] = []
+        self.error: Exception | None = None
+
+    def _keep(self, session: Any) -> None:
+        pass
+
+    def _put_mark(self, session: Any, mark: str) -> None:
+        self.asked.append(mark)
+        if self.error is not None:
+            raise self.error
+        self.there.add(mark)
+
+    def _drop_mark(self, session: Any, mark: str) -> None:
+        self.asked.append(f'-{mark}')
+        if self.error is not None:
+            raise self.error
+        self.there.discard(mark)
+
+
+class RegistrationTest(base.TestCase):
+    """A member keeps its mark as it keeps itself."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.connection = Connection()
+        self.made = Registration(
+            types.SimpleNamespace(
+                conf=self.make_conf(),
+                driver='fake',
+                member_connection=lambda host: self.connection,
+            ),
+            'a',
+            'compute',
+        )
+
+    def beats(self) -> bool:
+        """Beat once; tell whether all that was wanted was done."""
+        failures = self.made.reporter.counts.failures
+        self.made.reporter.run()
+        return self.made.reporter.counts.failures == failures
+
+    def test_nothing_is_asked_without_a_mark(self) -> None:
+        self.assertTrue(self.beats())
+        self.assertEqual([], self.made.asked)
+        self.assertEqual(1, self.connection.used)
+
+    def test_it_is_there_at_once_and_verified_with_each_beat(self) -> None:
+        self.made.mark('x')
+        self.assertEqual({'x'}, self.made.there)
+        self.made.there.clear()
+        self.assertTrue(self.beats())
+        self.assertEqual({'x'}, self.made.there)
+
+    def test_another_one_comes_before_the_old_one_goes(self) -> None:
+        self.made.mark('x')
+        self.made.mark('y')
+        self.assertEqual(['x', 'y', '-x'], self.made.asked)
+        self.made.mark(None)
+        self.assertEqual(set(), self.made.there)
+        self.assertTrue(self.beats())
+        self.assertEqual('-y', self.made.asked[-1])
+
+    def test_one_that_is_refused_is_tried_again_and_harms_nobody(self) -> None:
+        self.made.error = exceptions.BackendError('fake', 'refused')
+        self.made.mark('x')
+        self.assertFalse(self.beats())
+        # The membership was renewed all the same.
+        self.assertEqual(2, self.connection.used)
+        self.made.error = None
+        self.assertTrue(self.beats())
+        self.assertEqual({'x'}, self.made.there)
+
+    def test_one_that_may_be_there_after_all_is_taken_back(self) -> None:
+        self.made.error = exceptions.BackendTimeout('fake', 'no answer yet')
+        self.made.mark('x')
+        self.made.mark('y')
+        self.made.mark(None)
+        self.made.there, self.made.error = {'x'}, None
+        self.assertTrue(self.beats())
+        self.assertEqual(set(), self.made.there)
+
+    def test_it_is_no_sign_that_the_timers_run(self) -> None:
+        before = self.made.reporter.last_run
+        self.made.mark('x')
+        self.assertEqual(before, self.made.reporter.last_run)
+        self.beats()
+        self.assertLess(before, self.made.reporter.last_run)
+
+    def test_who_has_stopped_says_nothing(self) -> None:
+        self.made.stop()
+        self.made.mark('x')
+        self.assertEqual([], self.made.asked)
