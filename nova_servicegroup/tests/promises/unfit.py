@@ -78,6 +78,8 @@ class Ailments:
                 continue
             each.since = now if each.since is None else each.since
             each.said = now
+        for name in marked:
+            each = self.hosts[name]
             alike = sum(
                 other.check == each.check and now - other.said < _NOTICE
                 for other in self.hosts.values()
