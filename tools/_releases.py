@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What tools/run-tests needs for its part ``releases``.
+"""What tools/run-tests needs to know of Nova's releases.
 
 The README holds the table of the releases that were tested, and the
 documentation includes it.
@@ -56,6 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
     listed = commands.add_parser('list', help="print Nova's series")
     listed.set_defaults(run=_list)
+    default = commands.add_parser('default', help='print the newest one')
+    default.set_defaults(run=_default)
     prepared = commands.add_parser('prepare', help='print its Python')
     prepared.set_defaults(run=_prepare)
     prepared.add_argument('nova', nargs='?', default=releases.DEFAULT)
@@ -68,6 +70,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _list(arguments: argparse.Namespace) -> None:
     print(' '.join(releases.known()))
+
+
+def _default(arguments: argparse.Namespace) -> None:
+    print(releases.DEFAULT)
 
 
 def _prepare(arguments: argparse.Namespace) -> None:

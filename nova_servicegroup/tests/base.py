@@ -17,6 +17,7 @@ from collections.abc import Callable
 import json
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 import time
@@ -108,9 +109,7 @@ class TestCase(base.BaseTestCase):
 
     def _show_more(self, *_: Any) -> None:
         """Have a failed test show what a person asks for next."""
-        part = self.id().split('.')[2].replace('_', '-')
-        part = {'promises': 'simulation'}.get(part, part)
-        command = f'tools/run-tests {part} --match {self.id()}\n'
+        command = alone(self.id())
         self.addDetail('alone', content.text_content(command))
         for name, text in process.written().items():
             self.addDetail(name, content.text_content(text))
@@ -177,6 +176,17 @@ class TestCase(base.BaseTestCase):
             for line in self.log.output.splitlines()
             if line.startswith(f'{level} ')
         ]
+
+
+def alone(name: str) -> str:
+    """Return a line for the shell that runs one test alone."""
+    part = name.split('.')[2].replace('_', '-')
+    part = {'promises': 'simulation'}.get(part, part)
+    nova = os.environ.get('NOVA_SERVICEGROUP_NOVA')
+    chosen = f'{part} {nova}' if nova else part
+    # To the shell and to the pattern, a scenario's parentheses are their own.
+    pattern = re.sub('[()]', '.', name)
+    return f'tools/run-tests {chosen} --match {pattern}\n'
 
 
 def options_of(conf: cfg.ConfigOpts) -> dict[str, float]:

@@ -91,6 +91,14 @@ def find(nova: str) -> Release:
         raise LookupError(f'Nova is {nova!r}, not one of {names}') from None
 
 
+def chosen() -> Release:
+    """Return the release that the tests are about.
+
+    NOVA_SERVICEGROUP_NOVA says its Nova.
+    """
+    return find(os.environ.get('NOVA_SERVICEGROUP_NOVA') or DEFAULT)
+
+
 def constraints(release: Release) -> str:
     """Return constraints for pip, a line each.
 

@@ -36,9 +36,7 @@ from nova_servicegroup.tests.ministack import settings
 from nova_servicegroup.tests.ministack import stack as stack_
 
 #: The release that is tested.
-RELEASE = releases.find(
-    os.environ.get('NOVA_SERVICEGROUP_NOVA') or releases.DEFAULT
-)
+RELEASE = releases.chosen()
 REPORT_INTERVAL = 2
 SERVICE_DOWN_TIME = 10
 SESSION_TIMEOUT = 4

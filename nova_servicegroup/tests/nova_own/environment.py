@@ -22,6 +22,7 @@ import pathlib
 import subprocess
 
 from nova_servicegroup.tests.ministack import progress
+from nova_servicegroup.tests.ministack import releases
 from nova_servicegroup.tests.ministack import venv
 
 #: What Nova's test-requirements.txt has and its package does not say, and the
@@ -55,7 +56,7 @@ class _Stock(venv.Venv):
 
 
 class Environment:
-    """Nova of the default version, with and without the package.
+    """Nova of one release, with and without the package.
 
     Both are built once and kept.
 
@@ -63,10 +64,10 @@ class Environment:
     :ivar package: the Python that has Nova and the package
     """
 
-    def __init__(self) -> None:
-        name = f'venv-nova-own-{venv.NOVA_VERSION}'
+    def __init__(self, release: releases.Release) -> None:
+        name = f'venv-nova-own-{release.nova}'
         directory = venv.CACHE / name
-        self._stock = _Stock(directory=directory)
+        self._stock = _Stock(release.nova, directory)
         self._over = directory.with_name(f'{name}-package')
         self._log = directory.with_name(f'{name}-tests.log')
         self.without = self._stock.program('python')
@@ -86,6 +87,14 @@ class Environment:
             self._install_tests()
             self._install_package()
             stamp.write_text(wanted)
+
+    def has(self, name: str) -> bool:
+        """Tell whether its Nova has a module, or a class of tests."""
+        path = self._packages().joinpath(*name.split('.'))
+        module = path.parent.with_suffix('.py')
+        if module.is_file():
+            return f'\nclass {path.name}(' in module.read_text()
+        return path.with_suffix('.py').is_file()
 
     def _install_tests(self) -> None:
         pins = self._stock.directory / 'constraints.txt'

@@ -12,8 +12,9 @@
 
 """Nova's tests that fail with the package, since they look into stock drivers.
 
-They pass without it. Each is here with its reason; a test of this project
-fails when another one fails, and when one of these passes.
+They pass without it, and are the same in each release. Each is here with its
+reason; a test of this project fails when another one fails, and when one of
+these passes.
 """
 
 _UNIT = 'nova.tests.unit.'

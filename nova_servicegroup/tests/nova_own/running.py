@@ -23,14 +23,13 @@ from typing import Any
 import subunit
 import testtools
 
+from nova_servicegroup.tests.ministack import releases
 from nova_servicegroup.tests.nova_own import comparison
 
 _CHOSEN = pathlib.Path(__file__).with_name('chosen')
 _LOADER = 'test_chosen'
 _NAMES = 'NOVA_SERVICEGROUP_NOVA_TESTS'
 _ENVIRONMENT = {
-    # As Nova runs by default.
-    'OS_NOVA_DISABLE_EVENTLET_PATCHING': 'True',
     # As in Nova's tox.ini.
     'OS_STDOUT_CAPTURE': '1',
     'OS_STDERR_CAPTURE': '1',
@@ -44,54 +43,52 @@ _STATUS = {
 }
 
 
-def environment(options: Mapping[str, str]) -> dict[str, str]:
-    """Return what sets Nova's options, ``group.name``, in its tests.
+def environment(
+    options: Mapping[str, str], release: releases.Release
+) -> dict[str, str]:
+    """Return what Nova's tests run with, as its services do by themselves.
 
-    A test that sets them itself goes before.
+    :param options: of Nova, ``group.name``; a test that sets them itself goes
+        before
     """
-    return {
+    threads = {}
+    if release.modes[0] == 'threading':
+        # As Nova runs by default.
+        threads['OS_NOVA_DISABLE_EVENTLET_PATCHING'] = 'True'
+    named = {
         f'OS_{name.upper().replace(".", "__")}': value
         for name, value in options.items()
     }
+    return {**_ENVIRONMENT, **threads, **named}
 
 
-def command(python: str, name: str, options: Mapping[str, str]) -> str:
+def command(python: str, name: str, settings: Mapping[str, str]) -> str:
     """Return a line for the shell that runs one test alone."""
-    settings = {
-        **_ENVIRONMENT,
-        **environment(options),
-        'PYTHONPATH': str(_CHOSEN),
-        _NAMES: name,
-    }
-    shown = ' '.join(f'{name}={value}' for name, value in settings.items())
+    alone = {**settings, 'PYTHONPATH': str(_CHOSEN), _NAMES: name}
+    shown = ' '.join(f'{name}={value}' for name, value in alone.items())
     return f'{shown} {python} -m testtools.run {_LOADER}'
 
 
 def run(
     python: str,
     names: Iterable[str],
-    options: Mapping[str, str],
+    settings: Mapping[str, str],
     workers: int = 1,
 ) -> dict[str, comparison.Outcome]:
     """Run tests of Nova; return how each has ended.
 
     :param names: of modules, classes or tests
-    :param options: see environment
+    :param settings: see environment
     :raises RuntimeError: no test has run
     """
-    settings = {
-        **os.environ,
-        **_ENVIRONMENT,
-        **environment(options),
-        _NAMES: ' '.join(names),
-    }
+    variables = {**os.environ, **settings, _NAMES: ' '.join(names)}
     stestr = [python, '-m', 'stestr', '--test-path', str(_CHOSEN)]
     stestr += ['--top-dir', str(_CHOSEN)]
     with tempfile.TemporaryDirectory() as directory:
         done = subprocess.run(
             [*stestr, 'run', '--subunit', '--concurrency', str(workers)],
             cwd=directory,
-            env=settings,
+            env=variables,
             capture_output=True,
         )
     outcomes = _outcomes(done.stdout)

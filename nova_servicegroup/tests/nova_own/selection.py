@@ -13,12 +13,16 @@
 """Which of Nova's tests are run.
 
 Those of what asks who is up, and of services that are killed, forced down,
-evacuated and started again.
+evacuated and started again: names of modules and of classes.
 """
+
+from collections.abc import Iterable
 
 _UNIT = 'nova.tests.unit.'
 _FUNCTIONAL = 'nova.tests.functional.'
 _SERVERS = f'{_FUNCTIONAL}test_servers.'
+#: The series of Nova that has a name first, where not all have it.
+SINCE = {f'{_FUNCTIONAL}test_graceful_shutdown': '34'}
 #: Regressions that evacuate, by the number of their bug.
 _BUGS = (
     1669054,
@@ -67,3 +71,10 @@ LONG = (
     f'{_SERVERS}ServerMovingTestsWithNestedResourceRequests',
     f'{_SERVERS}ServerRescheduleTests',
 )
+
+SUITES = {'unit': UNIT, 'functional': FUNCTIONAL, 'long': LONG}
+
+
+def of(names: Iterable[str], series: str) -> list[str]:
+    """Return the names that a release has."""
+    return [each for each in names if SINCE.get(each, '') <= series]

@@ -10,7 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Nova's own tests: as they end without the package, they end with it."""
+"""Nova's own tests: as they end without the package, they end with it.
+
+Those of one release at a time, which NOVA_SERVICEGROUP_NOVA says.
+"""
 
 from collections.abc import Callable, Collection, Mapping
 import functools
@@ -25,6 +28,7 @@ from nova_servicegroup.tests.harness import etcd
 from nova_servicegroup.tests.harness import redis
 from nova_servicegroup.tests.harness import server
 from nova_servicegroup.tests.harness import zookeeper
+from nova_servicegroup.tests.ministack import releases
 from nova_servicegroup.tests.nova_own import comparison
 from nova_servicegroup.tests.nova_own import environment
 from nova_servicegroup.tests.nova_own import insides
@@ -33,6 +37,7 @@ from nova_servicegroup.tests.nova_own import selection
 
 load_tests = testscenarios.load_tests_apply_scenarios
 
+RELEASE = releases.chosen()
 _DRIVER = 'default.servicegroup_driver'
 #: The drivers with a server of their own: the group of their options, the one
 #: after which the server drops a member (in seconds, the shortest), and it.
@@ -47,9 +52,8 @@ _SERVERS: dict[str, tuple[str, str, Callable[..., server.Server]]] = {
 }
 _EXPIRY = '4'
 _SUITES = {
-    'unit': selection.UNIT,
-    'functional': selection.FUNCTIONAL,
-    'long': selection.LONG,
+    suite: selection.of(names, RELEASE.series)
+    for suite, names in selection.SUITES.items()
 }
 _CHOICES = {
     'functional': ('db', 'mc', *_SERVERS) if base.LONG else ('db', 'mc'),
@@ -69,7 +73,7 @@ _STOCK: dict[tuple[str, ...], _Outcomes] = {}
 class NovaOwnTestCase(base.TestCase):
     """One suite of Nova's, with one driver or with those that it chooses.
 
-    :ivar options: see running.environment
+    :ivar options: of Nova; see running.environment
     """
 
     # Unit tests choose a driver, or have only records to judge by, as db does.
@@ -90,7 +94,7 @@ class NovaOwnTestCase(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.options = dict(self.options)
-        self._environment = environment.Environment()
+        self._environment = environment.Environment(RELEASE)
         self._environment.ensure()
         driver = self.options.get(_DRIVER)
         if driver in _SERVERS:
@@ -124,33 +128,49 @@ class NovaOwnTestCase(base.TestCase):
         self, names: Collection[str], inside: Collection[str]
     ) -> _Outcomes:
         made = self._environment.package
-        return _run(made, names, self.options, inside)
+        return _run(made, names, self._settings(), inside)
 
     def _without(self, names: Collection[str]) -> _Outcomes:
         """Run tests as Nova's developers do, with the driver that is set."""
         key = tuple(names)
         if key not in _STOCK:
-            _STOCK[key] = _run(self._environment.without, names, {})
+            stock = running.environment({}, RELEASE)
+            _STOCK[key] = _run(self._environment.without, names, stock)
         return _STOCK[key]
+
+    def _settings(self) -> dict[str, str]:
+        return running.environment(self.options, RELEASE)
 
     def _show(self, name: str, outcome: comparison.Outcome) -> None:
         """Have what a test has printed shown, and how to run it alone."""
-        alone = running.command(self._environment.package, name, self.options)
+        made = self._environment.package
+        alone = running.command(made, name, self._settings())
         text = f'{alone}\n{outcome.told}'
         self.addDetail(name, content.text_content(text))
+
+
+class SelectionTest(base.TestCase):
+    """What is run is what the release has, and what it lacks is named."""
+
+    def test_only_what_it_lacks_is_left_out(self) -> None:
+        made = environment.Environment(RELEASE)
+        made.ensure()
+        for suite, names in selection.SUITES.items():
+            has = [each for each in names if made.has(each)]
+            self.assertEqual(has, _SUITES[suite])
 
 
 def _run(
     python: str,
     names: Collection[str],
-    options: Mapping[str, str],
+    settings: Mapping[str, str],
     inside: Collection[str] = (),
 ) -> _Outcomes:
     """Run tests; those that fail, but are not to, again and alone."""
     outcomes: _Outcomes = {}
     for workers in (_WORKERS, *(1,) * _AGAIN):
         if names:
-            outcomes |= running.run(python, names, options, workers)
+            outcomes |= running.run(python, names, settings, workers)
         failed = comparison.ended(outcomes, comparison.FAILED)
         names = set(failed) - set(inside)
     return outcomes

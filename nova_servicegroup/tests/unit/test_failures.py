@@ -13,9 +13,12 @@
 """What a failed test shows."""
 
 import pathlib
+import re
+import shlex
 import sys
 from typing import Any
 
+import fixtures
 import testtools
 
 from nova_servicegroup.tests import base
@@ -55,3 +58,31 @@ class FailedTestTest(base.TestCase):
             if name.endswith('server/log')
         ]
         self.assertEqual(['what it wrote'], logs)
+
+
+class AloneTest(base.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.choose(None)
+
+    def choose(self, nova: str | None) -> None:
+        name = 'NOVA_SERVICEGROUP_NOVA'
+        self.useFixture(fixtures.EnvironmentVariable(name, nova))
+
+    def words(self, name: str) -> list[str]:
+        return shlex.split(base.alone(name))
+
+    def test_it_names_the_part_and_the_test(self) -> None:
+        name = 'nova_servicegroup.tests.promises.test_a.B.test_c'
+        wanted = ['tools/run-tests', 'simulation', '--match', name]
+        self.assertEqual(wanted, self.words(name))
+
+    def test_it_names_the_nova_that_was_chosen(self) -> None:
+        self.choose('31')
+        found = self.words('nova_servicegroup.tests.nova_own.test_a.B.test_c')
+        self.assertEqual(['nova-own', '31', '--match'], found[1:4])
+
+    def test_it_finds_one_of_several_scenarios(self) -> None:
+        name = 'nova_servicegroup.tests.nova_own.test_a.B.test_c(unit,db)'
+        self.assertNotIn('(', base.alone(name))
+        self.assertTrue(re.fullmatch(self.words(name)[-1], name))

@@ -12,8 +12,10 @@
 
 import unittest
 
+from nova_servicegroup.tests.ministack import releases
 from nova_servicegroup.tests.nova_own import comparison
 from nova_servicegroup.tests.nova_own import insides
+from nova_servicegroup.tests.nova_own import running
 from nova_servicegroup.tests.nova_own import selection
 
 PASSED = comparison.Outcome(comparison.PASSED)
@@ -73,3 +75,32 @@ class ListTest(unittest.TestCase):
         for name in insides.REASONS:
             module = name.rsplit('.', 2)[0]
             self.assertIn(module, selection.UNIT)
+
+
+class SelectionTest(unittest.TestCase):
+    def test_a_release_is_spared_what_it_lacks(self):
+        for name, since in selection.SINCE.items():
+            for series in releases.known():
+                found = selection.of([name, 'other'], series)
+                self.assertIn('other', found)
+                self.assertEqual(series >= since, name in found)
+
+    def test_each_name_is_in_a_release(self):
+        chosen = {*selection.UNIT, *selection.FUNCTIONAL, *selection.LONG}
+        for name, since in selection.SINCE.items():
+            self.assertIn(name, chosen)
+            self.assertIn(since, releases.known())
+
+
+class EnvironmentTest(unittest.TestCase):
+    THREADS = 'OS_NOVA_DISABLE_EVENTLET_PATCHING'
+
+    def test_tests_run_as_the_services_of_the_release_do(self):
+        for series, release in releases.known().items():
+            found = running.environment({}, release)
+            self.assertEqual(series >= '34', self.THREADS in found)
+
+    def test_it_sets_options_of_nova(self):
+        release = releases.find('29')
+        found = running.environment({'etcd.ttl': '4'}, release)
+        self.assertEqual('4', found['OS_ETCD__TTL'])
