@@ -85,10 +85,10 @@ class MutationTest(base.TestCase):
         self.assertEqual(1, self.run_history(seed, f'--mutate={name}'))
 
     def test_no_fault_is_shared(self) -> None:
-        self.check('no_fault_is_shared', 5624)
+        self.check('no_fault_is_shared', 1004)
 
     def test_a_shared_fault_ends_for_all_at_once(self) -> None:
-        self.check('a_shared_fault_ends_for_all_at_once', 15153)
+        self.check('a_shared_fault_ends_for_all_at_once', 1096)
 
     def test_nobody_is_believed(self) -> None:
         self.check('nobody_is_believed', 1591)
