@@ -157,7 +157,8 @@ class Mixed(FleetTest):
         time.sleep(DOWN_TIME + 2 * INTERVAL)
         for reader in readers:
             self.assertEqual(set(), reader.down(begun))
-        self.sees_death(readers, begun, DOWN_TIME + INTERVAL + NOISE)
+        # What makes most of them late for a moment does not count.
+        self.sees_death(readers, begun, DOWN_TIME + 4 * INTERVAL + NOISE)
 
 
 class StockComputesTest(Mixed):

@@ -15,6 +15,7 @@
 
 import atexit
 from collections.abc import Sequence
+from concurrent import futures
 import json
 import os
 import pathlib
@@ -51,6 +52,8 @@ SETTLED = 10.0
 # machine adds.
 SLOWEST = 4.0
 SOON = 30.0
+# More than the threads of one process of the API.
+_AT_ONCE = 16
 COLLECTED = 'a collector writes the heartbeats'
 NOT_COLLECTED = 'no collector answers'
 
@@ -349,9 +352,19 @@ class OutageContract(Contract):
         if not self.backend().running:
             self.backend().start()
 
+    def have_all_look(self) -> None:
+        """Ask every process of the API: one may have seen a host dead."""
+        with futures.ThreadPoolExecutor(_AT_ONCE) as pool:
+            asked = [
+                pool.submit(self.stack.request, 'GET', '/os-services')
+                for _ in range(2 * _AT_ONCE)
+            ]
+        self.assertEqual({200}, {each.result()[0] for each in asked})
+
     def test_an_outage_of_the_backend(self) -> None:
         self.addCleanup(self.revive, 'compute2')
         self.addCleanup(self.restore_backend)
+        self.have_all_look()
         self.poll(1.0)
         self.backend().kill()
         self.measured('slowest answer', self.poll(OUTAGE))
