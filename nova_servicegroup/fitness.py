@@ -25,7 +25,7 @@ from nova_servicegroup import evidence
 from nova_servicegroup import membership
 
 #: Seconds in which a fault that members share shows with all of them, or is
-#: over with all: each checks in its own turn, every 30 s.
+#: over with all: they check at about the same times of day.
 _SPREAD = 45.0
 
 _NOBODY: frozenset[str] = frozenset()

@@ -13,6 +13,7 @@
 """Runs the checks of a service, and says when it is of no use."""
 
 from collections.abc import Callable, Mapping
+import random
 import threading
 import time
 from typing import Protocol
@@ -29,9 +30,11 @@ LOG = logging.getLogger(__name__)
 #: Seconds between two looks at what has become of the checks.
 STEP = 1.0
 #: Seconds after which a check that has not returned has failed.
-TIMEOUT = 10.0
+TIMEOUT = 9.0
 #: Seconds after which one that has failed is repeated, before it counts.
-REPEAT = 8.0
+REPEAT = 6.0
+#: Seconds within which all members run theirs.
+SPREAD = 10.0
 
 #: The states of a check. Only what is FAILING makes the service degraded.
 PASSING, SUSPECT, FAILING = 'passing', 'suspect', 'failing'
@@ -54,6 +57,7 @@ class Runner:
     :param tell: called with each change; None: the service is of use
     :param clock: by which intervals are measured
     :param wall: the time of day, in seconds since the epoch
+    :param chance: a number from 0 to 1, of this process
     """
 
     def __init__(
@@ -64,13 +68,17 @@ class Runner:
         *,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        chance: Callable[[], float] = random.random,
         start: Start = process.start_thread,
     ) -> None:
         self._clock = clock
         self._wall = wall
         self._tell = tell
+        shift = chance() * min(SPREAD, interval / 3)
         self._checked = [
-            _Checked(name, check, _Times(interval, check, clock, wall), start)
+            _Checked(
+                name, check, _Times(interval, check, shift, clock, wall), start
+            )
             for name, check in checks.items()
         ]
         self._said: condition.Condition | None = None
@@ -117,18 +125,23 @@ class Runner:
 class _Times:
     """When a check runs.
 
-    All members run theirs at the same times of day, so that what harms all of
-    them is seen by all at once, and is not taken for the fault of a few.
+    All members run theirs at about the same times of day, so that what harms
+    all of them is seen by all at once, and is not taken for the fault of a
+    few. Not at the very same: so many messages and files at once would harm.
+
+    :param shift: seconds by which this process is early
     """
 
     def __init__(
         self,
         interval: float,
         check: base.Check,
+        shift: float,
         clock: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
         self._interval = interval
+        self._shift = shift
         self._least = max(interval, check.least_interval)
         self._clock = clock
         self.wall = wall
@@ -136,7 +149,9 @@ class _Times:
     def next(self, passing: bool) -> float:
         """Return when to run it again, by the clock."""
         interval = self._least if passing else self._interval
-        return self._clock() + interval - self.wall() % interval
+        return (
+            self._clock() + interval - (self.wall() + self._shift) % interval
+        )
 
 
 class _Run:

@@ -62,7 +62,8 @@ class World:
     :ivar takes: seconds that a check takes; None: it hangs
     """
 
-    def __init__(self, wall: float = WALL) -> None:
+    def __init__(self, wall: float = WALL, chance: float = 0.0) -> None:
+        self.chance = chance
         self.clock = base.Clock()
         self.wall = base.Clock(wall)
         self.takes: float | None = 0.0
@@ -83,6 +84,7 @@ class World:
             self.told.append,
             clock=self.clock,
             wall=self.wall,
+            chance=lambda: self.chance,
             start=self.start,
         )
         return self.runner
@@ -142,6 +144,18 @@ class RunnerTest(base.TestCase):
         other.go(103)
         self.assertEqual(self.check.runs, there.runs)
         self.assertEqual([0.0] * 4, [each % INTERVAL for each in there.runs])
+
+    def test_but_not_at_the_very_same(self) -> None:
+        other = World(chance=1.0)
+        there = other.add('virt')
+        other.begin()
+        self.world.go(120)
+        other.go(120)
+        early = {
+            ours - theirs
+            for ours, theirs in zip(self.check.runs, there.runs, strict=True)
+        }
+        self.assertEqual({runner.SPREAD}, early)
 
     def test_a_clock_that_is_set_back_stops_nothing(self) -> None:
         self.world.go(60)
@@ -203,7 +217,8 @@ class RunnerTest(base.TestCase):
         self.assertLessEqual(taken, 2 * INTERVAL)
         self.world.go(3000)
         self.assertEqual(1, len(self.world.hung))
-        self.assertIn('no answer for 18 s', self.log_lines('WARNING')[0])
+        waited = f'no answer for {runner.TIMEOUT + runner.REPEAT:.0f} s'
+        self.assertIn(waited, self.log_lines('WARNING')[0])
         self.assertEqual(1, len(self.world.told))
 
     def test_one_that_hung_runs_anew_as_soon_as_it_ends(self) -> None:
