@@ -23,6 +23,7 @@ from stevedore import exception as stevedore_exc
 from nova_servicegroup import condition
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers import secondary
+from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
 from nova_servicegroup import services
@@ -115,12 +116,12 @@ class API:
         """Return the last proof of life, or None; see base.Driver."""
         return self.driver.updated_time(service_ref)
 
-    def view(self, group: str, detailed: base.Detailed = False) -> base.View:
+    def view(self, group: str, detailed: views.Detailed = False) -> views.View:
         """Return group as this process sees it; see base.Driver.view."""
         _check_name('group', group)
         return self.driver.view(group, detailed)
 
-    def get_all(self, group: str) -> list[base.Member]:
+    def get_all(self, group: str) -> list[views.Member]:
         """List the members of group as this process sees them, by host.
 
         :raises BackendError: the group cannot be read and was never seen

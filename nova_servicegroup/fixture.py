@@ -23,6 +23,7 @@ from oslo_config import cfg
 from nova_servicegroup import api
 from nova_servicegroup import condition
 from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup import services
 
@@ -71,7 +72,7 @@ class ServiceGroupFixture(fixtures.Fixture):
 
         :param proof_age: seconds since its last proof of life
         """
-        self._driver.keep(base.Member(host, group, True, False, proof_age))
+        self._driver.keep(views.Member(host, group, True, False, proof_age))
 
     def set_held(
         self, host: str, group: str = 'compute', proof_age: float = 0.0
@@ -80,7 +81,7 @@ class ServiceGroupFixture(fixtures.Fixture):
 
         :param proof_age: seconds since its last proof of life
         """
-        self._driver.keep(base.Member(host, group, True, True, proof_age))
+        self._driver.keep(views.Member(host, group, True, True, proof_age))
 
     def set_degraded(
         self,
@@ -111,7 +112,7 @@ class ServiceGroupFixture(fixtures.Fixture):
     ) -> None:
         said = condition.Condition(state, reason, since)
         self._driver.keep(
-            base.Member(
+            views.Member(
                 host,
                 group,
                 True,
@@ -145,17 +146,17 @@ class _Driver(base.Driver):
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         super().__init__(conf)
-        self._members: dict[tuple[str, str], base.Member] = {}
+        self._members: dict[tuple[str, str], views.Member] = {}
         self.error: exceptions.BackendError | None = None
         self.age: float | None = 0.0
 
-    def keep(self, member: base.Member) -> None:
+    def keep(self, member: views.Member) -> None:
         """Have a member be as it is given."""
         self._members[member.group, member.host] = member
 
     def join(self, member: str, group: str, service: services.Service) -> None:
         """See base.Driver."""
-        self.keep(base.Member(member, group, True, False, 0.0))
+        self.keep(views.Member(member, group, True, False, 0.0))
 
     def leave(self, member: str, group: str) -> None:
         """See base.Driver."""
@@ -175,13 +176,13 @@ class _Driver(base.Driver):
 
     def view(
         self, group: str, detailed: bool | Collection[str] = False
-    ) -> base.View:
+    ) -> views.View:
         """See base.Driver."""
         members = sorted(
             (each for each in self._members.values() if each.group == group),
             key=lambda each: each.host,
         )
-        return base.View(tuple(members), self.age, self.error)
+        return views.View(tuple(members), self.age, self.error)
 
     def check(self) -> str:
         """See base.Driver."""
@@ -189,6 +190,6 @@ class _Driver(base.Driver):
             raise self.error
         return 'fixture: answers.'
 
-    def _find(self, service_ref: services.ServiceRef) -> base.Member | None:
+    def _find(self, service_ref: services.ServiceRef) -> views.Member | None:
         key = base.group_of(service_ref), service_ref['host']
         return self._members.get(key)

@@ -21,6 +21,7 @@ from cliff import columns
 
 from nova_servicegroup import condition
 from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers import views
 from nova_servicegroup import escaping
 from nova_servicegroup.watch import inventory
 
@@ -147,7 +148,7 @@ def proof_age(entry: inventory.Entry) -> float | None:
 
 def is_known(entry: inventory.Entry) -> bool:
     """Tell whether the state is more than a presumption."""
-    return entry.state != base.HELD or proof_age(entry) is not None
+    return entry.state != views.HELD or proof_age(entry) is not None
 
 
 def reason(entry: inventory.Entry) -> str:
@@ -155,9 +156,9 @@ def reason(entry: inventory.Entry) -> str:
     age = proof_age(entry)
     if entry.state == inventory.FORCED_DOWN:
         return 'an operator has declared it down'
-    if entry.state == base.UP:
+    if entry.state == views.UP:
         return _ago('its last proof of life is {} old', age)
-    if entry.state == base.HELD:
+    if entry.state == views.HELD:
         return (
             'not seen, but nothing is known yet of who is missing'
             if age is None
@@ -190,5 +191,5 @@ def _distinct(values: Iterable[str | None]) -> list[str]:
     return sorted({each for each in values if each is not None})
 
 
-def _incarnation(each: base.Incarnation) -> dict[str, Any]:
+def _incarnation(each: views.Incarnation) -> dict[str, Any]:
     return {**dataclasses.asdict(each), 'since': time(each.since)}

@@ -26,7 +26,7 @@ from nova_servicegroup import api
 from nova_servicegroup.cmd import _cells
 from nova_servicegroup.cmd import _startup
 from nova_servicegroup import condition
-from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers import views
 from nova_servicegroup import escaping
 from nova_servicegroup.watch import inventory
 from nova_servicegroup.watch import watcher
@@ -149,11 +149,11 @@ class EventStream:
 
 
 _COLOURS = {
-    base.UP: '32',
-    base.HELD: '33',
-    base.DEGRADED: '33',
-    base.DRAINING: '33',
-    base.DOWN: '31',
+    views.UP: '32',
+    views.HELD: '33',
+    views.DEGRADED: '33',
+    views.DRAINING: '33',
+    views.DOWN: '31',
     inventory.FORCED_DOWN: '35',
 }
 
@@ -269,7 +269,7 @@ def _counted(
     return ', '.join(
         f'{count} {paint(state)}'
         for state, count in counts.items()
-        if count or state not in (base.DEGRADED, base.DRAINING)
+        if count or state not in (views.DEGRADED, views.DRAINING)
     )
 
 

@@ -22,7 +22,7 @@ from cliff import show
 
 from nova_servicegroup.cmd import _cells
 from nova_servicegroup.cmd import _command
-from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup.watch import inventory
 
@@ -61,12 +61,12 @@ class _Asking(_command.Command):
         self,
         parsed_args: argparse.Namespace,
         host: str | None,
-        detailed: base.Detailed,
+        detailed: views.Detailed,
     ) -> inventory.Inventory:
         """Read the inventory until it has enough, or the wait is over.
 
         :param host: of which a verdict is wanted; None: of whomever is seen
-        :param detailed: see base.Detailed
+        :param detailed: see views.Detailed
         """
         reader = inventory.Reader(self.servicegroup, parsed_args.group)
         end = time.monotonic() + parsed_args.wait
@@ -101,7 +101,7 @@ def _presumed(found: inventory.Inventory) -> int:
 
 
 def _detail(
-    reader: inventory.Reader, detailed: base.Detailed
+    reader: inventory.Reader, detailed: views.Detailed
 ) -> inventory.Inventory:
     """Read the inventory in detail; again while a slow backend has more."""
     unplaced = -1
@@ -113,12 +113,12 @@ def _detail(
     return found
 
 
-def _unplaced(found: inventory.Inventory, detailed: base.Detailed) -> int:
+def _unplaced(found: inventory.Inventory, detailed: views.Detailed) -> int:
     """Return of how many processes it is not known where they run."""
     return sum(
         each.machine is None
         for member in found.view.members
-        if base.is_wanted(detailed, member.host)
+        if views.is_wanted(detailed, member.host)
         for each in member.incarnations
     )
 

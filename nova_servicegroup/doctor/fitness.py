@@ -18,7 +18,7 @@ from oslo_config import cfg
 
 from nova_servicegroup.checks import loading
 from nova_servicegroup.doctor import finding
-from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup.watch import inventory
 
@@ -94,7 +94,7 @@ def judge_group(
     failing = {
         f'{host} ({each.condition.reason})'
         for host, each in seen.entries.items()
-        if each.state == base.DEGRADED and each.condition is not None
+        if each.state == views.DEGRADED and each.condition is not None
     }
     if failing:
         yield _warning(

@@ -21,6 +21,7 @@ from oslo_config import cfg
 
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers import views
 from nova_servicegroup import opts
 from nova_servicegroup import services
 from nova_servicegroup.watch import inventory
@@ -99,7 +100,7 @@ class Judge:
                 yield self._twin(group, host, shown)
 
     def _twin(
-        self, group: str, host: str, shown: tuple[base.Incarnation, ...]
+        self, group: str, host: str, shown: tuple[views.Incarnation, ...]
     ) -> finding.Finding:
         machines = sorted({each.machine for each in shown if each.machine})
         youngest = max((each.since or 0.0 for each in shown), default=0.0)

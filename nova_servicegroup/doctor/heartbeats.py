@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
 from nova_servicegroup import services
@@ -50,7 +51,7 @@ def _ages(subject: finding.Subject, group: str) -> list[float]:
     return ages(view.members)
 
 
-def ages(members: Sequence[base.Member]) -> list[float]:
+def ages(members: Sequence[views.Member]) -> list[float]:
     """Return how old the heartbeats of those are who are up, in seconds."""
     return sorted(
         each.proof_age

@@ -21,6 +21,7 @@ from nova_servicegroup.doctor import finding
 from nova_servicegroup.doctor import fitness
 from nova_servicegroup.doctor import fleet
 from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers import views
 from nova_servicegroup import services
 from nova_servicegroup.watch import inventory
 
@@ -138,7 +139,7 @@ def judge_inventory(
         if _is_absent(each) and each.host not in elsewhere
     }
     held = {
-        each.host for each in seen.entries.values() if each.state == base.HELD
+        each.host for each in seen.entries.values() if each.state == views.HELD
     }
     strange = {
         each.host
@@ -157,7 +158,7 @@ def judge_inventory(
 def _is_absent(entry: inventory.Entry) -> bool:
     """Tell whether a service ought to be alive, and is not."""
     return (
-        entry.state == base.DOWN
+        entry.state == views.DOWN
         and entry.record is not None
         and not entry.record.get('disabled', False)
     )

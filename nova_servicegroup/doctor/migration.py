@@ -18,7 +18,7 @@ import time
 
 from nova_servicegroup.doctor import backend
 from nova_servicegroup.doctor import finding
-from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
 from nova_servicegroup import services
@@ -128,7 +128,7 @@ def _reports(entry: inventory.Entry, registered: bool) -> bool:
 
     One that is only held is no proof that it reports.
     """
-    if entry.member is None or entry.member.state != base.UP:
+    if entry.member is None or entry.member.state != views.UP:
         return False
     return entry.record is not None or not registered
 

@@ -25,7 +25,7 @@ from typing import Any
 import prometheus_client
 from prometheus_client import registry
 
-from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers import views
 from nova_servicegroup.watch import inventory
 
 #: A service flaps when it has gone down so often in so many seconds.
@@ -66,10 +66,10 @@ PREFIX = 'nova_servicegroup'
 NEW = 'new'
 
 #: The states of those that are up and of no use.
-UNFIT = (base.DEGRADED, base.DRAINING)
+UNFIT = (views.DEGRADED, views.DRAINING)
 #: States as they are written in labels. Who is of no use is up.
 STATES = {
-    state: base.UP if state in UNFIT else state.replace(' ', '_')
+    state: views.UP if state in UNFIT else state.replace(' ', '_')
     for state in inventory.STATES
 }
 _LABELS = tuple(dict.fromkeys(STATES.values()))

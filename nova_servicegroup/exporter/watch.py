@@ -21,7 +21,7 @@ from prometheus_client import core
 from prometheus_client import registry
 
 from nova_servicegroup import api
-from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers import views
 from nova_servicegroup import escaping
 from nova_servicegroup.exporter import metrics
 from nova_servicegroup.watch import inventory
@@ -30,7 +30,7 @@ from nova_servicegroup.watch import watcher
 #: Seconds after which a look that has not ended sees nothing.
 _PATIENCE = 10.0
 
-_ALIVE = (base.UP, base.HELD, *metrics.UNFIT)
+_ALIVE = (views.UP, views.HELD, *metrics.UNFIT)
 
 
 class GroupWatch:
@@ -97,7 +97,7 @@ class GroupWatch:
         after = metrics.STATES[change.state]
         if before != after:
             self._series('transitions', before, after).inc()
-        if change.state != base.DOWN or change.before not in _ALIVE:
+        if change.state != views.DOWN or change.before not in _ALIVE:
             return
         self._flapping.note(change.host)
         if change.proof_age is not None:

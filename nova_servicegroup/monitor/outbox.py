@@ -34,7 +34,7 @@ import uuid
 from oslo_utils import timeutils
 
 from nova_servicegroup import condition
-from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers import views
 from nova_servicegroup.monitor import publication
 from nova_servicegroup.watch import inventory
 from nova_servicegroup.watch import watcher
@@ -49,7 +49,7 @@ TAKEN_OVER = 'found so when this monitor began to announce'
 class Entry:
     """A transition to send.
 
-    :ivar state: base.UP, base.DOWN, base.DEGRADED or base.DRAINING
+    :ivar state: views.UP, views.DOWN, views.DEGRADED or views.DRAINING
     :ivar seen: when, by the outbox's clock
     :ivar message_id: of the notification; empty: it is not due yet
     """
@@ -101,11 +101,11 @@ class Outbox:
                 {(group, host): each for host, each in said.items()}
             )
             for host, seen in states.items():
-                key, state = (group, host), _verdict(seen) or base.HELD
+                key, state = (group, host), _verdict(seen) or views.HELD
                 self._states[key] = state
                 if self._has_received:
                     self._compare(key, state)
-                elif state != base.HELD:
+                elif state != views.HELD:
                     self._count(key, state)
 
     def note(self, changes: Iterable[watcher.Transition]) -> None:
@@ -117,14 +117,14 @@ class Outbox:
     def _note(self, change: watcher.Transition) -> None:
         key, state = (change.group, change.host), _verdict(change.state)
         before = self._states.get(key)
-        self._states[key] = state or before or base.UP
+        self._states[key] = state or before or views.UP
         self._keep_condition(key, change.condition)
-        presumed = before == base.HELD and not self._has_received
+        presumed = before == views.HELD and not self._has_received
         if (before is None and state is not None) or (
-            presumed and change.state == base.DOWN
+            presumed and change.state == views.DOWN
         ):
             # It was never seen up, and consumers do not ask about it.
-            self._count(key, base.DOWN)
+            self._count(key, views.DOWN)
         if state is not None:
             self._add(change, state)
 
@@ -163,7 +163,7 @@ class Outbox:
 
     def _compare(self, key: publication.Key, state: str) -> None:
         """Enter how a member is, where consumers do not know it so."""
-        if state != base.HELD:
+        if state != views.HELD:
             now = timeutils.utcnow_ts(microsecond=True)
             said = self._conditions.get(key)
             change = watcher.Transition(
@@ -179,7 +179,7 @@ class Outbox:
                     del self._states[key]
                     self._keep_condition(key, None)
                     # The number goes on: no id may come twice.
-                    self._count(key, base.UP)
+                    self._count(key, views.UP)
 
     def due(self) -> list[Entry]:
         """Return what the leader may send before it publishes, in order."""
@@ -276,7 +276,7 @@ class Outbox:
         self._counts = {
             key: publication.after(0, state)
             for key, state in states.items()
-            if state != base.UP
+            if state != views.UP
         }
 
 
@@ -285,6 +285,6 @@ def _verdict(state: str) -> str | None:
 
     None: nothing. Who is held is as it was.
     """
-    if state in (base.DOWN, inventory.FORCED_DOWN):
-        return base.DOWN
-    return None if state == base.HELD else state
+    if state in (views.DOWN, inventory.FORCED_DOWN):
+        return views.DOWN
+    return None if state == views.HELD else state

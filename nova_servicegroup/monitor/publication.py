@@ -20,7 +20,7 @@ import zlib
 
 from oslo_utils import uuidutils
 
-from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers import views
 
 #: A group and a host.
 Key = tuple[str, str]
@@ -28,7 +28,7 @@ Key = tuple[str, str]
 _FORMAT = 3
 
 #: The states that a count has, in order.
-_STATES = base.UP, base.DOWN, base.DEGRADED, base.DRAINING
+_STATES = views.UP, views.DOWN, views.DEGRADED, views.DRAINING
 
 #: The greatest number that a publication has.
 MOST = 2**53

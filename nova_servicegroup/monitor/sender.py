@@ -22,8 +22,8 @@ import oslo_messaging as messaging
 from oslo_utils import timeutils
 
 from nova_servicegroup import condition
-from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.common import backoff
+from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup.monitor import election
 from nova_servicegroup.monitor import loop
@@ -43,10 +43,10 @@ VERSION = '1.1'
 
 #: The type and the priority of a notification of a state.
 EVENT_TYPES = {
-    base.DOWN: ('servicegroup.member.down', 'WARN'),
-    base.UP: ('servicegroup.member.up', 'INFO'),
-    base.DEGRADED: ('servicegroup.member.degraded', 'WARN'),
-    base.DRAINING: ('servicegroup.member.draining', 'INFO'),
+    views.DOWN: ('servicegroup.member.down', 'WARN'),
+    views.UP: ('servicegroup.member.up', 'INFO'),
+    views.DEGRADED: ('servicegroup.member.degraded', 'WARN'),
+    views.DRAINING: ('servicegroup.member.draining', 'INFO'),
 }
 
 

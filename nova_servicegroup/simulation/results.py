@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Sequence
 import math
 from typing import Any
 
-from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers import views
 from nova_servicegroup import escaping
 from nova_servicegroup import evidence
 from nova_servicegroup.simulation import hollow
@@ -120,9 +120,9 @@ class Results:
 
     def _observe_one(self, seen: watcher.Transition) -> None:
         dead = self._killed_at is not None and seen.host in self._plan.killed
-        if seen.state == base.UP:
+        if seen.state == views.UP:
             self.up.setdefault(seen.host, seen.at)
-        elif seen.state != base.DOWN:
+        elif seen.state != views.DOWN:
             self.held += not dead
         elif dead:
             self.found.setdefault(seen.host, seen.at)

@@ -17,7 +17,7 @@ import time
 from typing import Any, NamedTuple, TextIO
 
 from nova_servicegroup import api
-from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
 from nova_servicegroup.simulation import hollow
@@ -180,7 +180,7 @@ class Simulation:
             self._force,
         )
 
-    def _read(self) -> base.View:
+    def _read(self) -> views.View:
         """Return the group, once the backend has confirmed it.
 
         :raises BackendError: it does not

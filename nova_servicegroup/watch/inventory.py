@@ -21,7 +21,7 @@ import time
 
 from nova_servicegroup import api
 from nova_servicegroup import condition
-from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup import membership
 from nova_servicegroup import services
@@ -29,11 +29,11 @@ from nova_servicegroup import services
 #: The state of a service that an operator has declared down.
 FORCED_DOWN = 'forced down'
 STATES = (
-    base.UP,
-    base.HELD,
-    base.DEGRADED,
-    base.DRAINING,
-    base.DOWN,
+    views.UP,
+    views.HELD,
+    views.DEGRADED,
+    views.DRAINING,
+    views.DOWN,
     FORCED_DOWN,
 )
 
@@ -44,7 +44,7 @@ _SHARE = 0.1
 
 #: The host and cell of a service, its member and its record.
 _Service = tuple[
-    str, str | None, base.Member | None, services.ServiceRef | None
+    str, str | None, views.Member | None, services.ServiceRef | None
 ]
 
 
@@ -62,13 +62,13 @@ class Entry:
     host: str
     group: str
     state: str
-    member: base.Member | None = None
+    member: views.Member | None = None
     record: services.ServiceRef | None = None
 
     @property
     def is_up(self) -> bool:
         """Whether it counts as up, held or not, of use or not."""
-        return self.state not in (base.DOWN, FORCED_DOWN)
+        return self.state not in (views.DOWN, FORCED_DOWN)
 
     @property
     def condition(self) -> condition.Condition | None:
@@ -97,7 +97,7 @@ class Inventory:
     """
 
     entries: dict[str, Entry]
-    view: base.View
+    view: views.View
     unregistered: exceptions.BackendError | None = None
 
     def count(self) -> dict[str, int]:
@@ -121,7 +121,7 @@ class Reader:
         self._error: exceptions.BackendError | None = None
         self._due = -math.inf
 
-    def call(self, detailed: base.Detailed = False) -> Inventory:
+    def call(self, detailed: views.Detailed = False) -> Inventory:
         """Return all services of the group. Never raises.
 
         :param detailed: see base.Driver.view
@@ -142,7 +142,7 @@ class Reader:
     def _entry(
         self,
         host: str,
-        member: base.Member | None,
+        member: views.Member | None,
         record: services.ServiceRef | None,
     ) -> Entry:
         if record is not None and record.get('forced_down', None):
@@ -159,7 +159,7 @@ class Reader:
         An observer that is blind presumes it up.
         """
         up = record is not None and self._api.service_is_up(record)
-        return base.HELD if up else base.DOWN
+        return views.HELD if up else views.DOWN
 
     def _read_records(self) -> None:
         begun = time.monotonic()
@@ -186,7 +186,7 @@ class Reader:
 
 
 def _pairs(
-    members: Sequence[base.Member], records: Sequence[services.ServiceRef]
+    members: Sequence[views.Member], records: Sequence[services.ServiceRef]
 ) -> Iterator[_Service]:
     """Return each service: its record and its member, or one of both."""
     by_host = collections.defaultdict(list)
@@ -206,8 +206,8 @@ def _pairs(
 
 
 def _of_record(
-    members: Sequence[base.Member], record: services.ServiceRef
-) -> base.Member | None:
+    members: Sequence[views.Member], record: services.ServiceRef
+) -> views.Member | None:
     """Return the member of a record; the backend may not know cells."""
     cell = services.cell_of(record)
     return next((each for each in members if each.cell in (None, cell)), None)

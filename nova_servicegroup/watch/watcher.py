@@ -18,26 +18,28 @@ import time
 
 from nova_servicegroup import api
 from nova_servicegroup import condition
-from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers import views
 from nova_servicegroup.watch import inventory
 
+_MISSING = 'missing from a group that was just confirmed'
+_UNSEEN = 'not seen, but its absence is no evidence'
 _REASONS = {
-    (base.UP, base.DOWN): 'missing from a group that was just confirmed',
-    (base.DEGRADED, base.DOWN): 'missing from a group that was just confirmed',
-    (base.DRAINING, base.DOWN): 'missing from a group that was just confirmed',
-    (base.HELD, base.DOWN): 'not seen for the hold time',
-    (base.UP, base.HELD): 'not seen, but its absence is no evidence',
-    (base.DEGRADED, base.HELD): 'not seen, but its absence is no evidence',
-    (base.DRAINING, base.HELD): 'not seen, but its absence is no evidence',
-    (base.DOWN, base.HELD): 'not seen, but its absence is no evidence',
-    (base.HELD, base.UP): 'seen again',
-    (base.DEGRADED, base.UP): 'of use again',
-    (base.DRAINING, base.UP): 'of use again',
-    (base.DOWN, base.UP): 'joined',
-    (None, base.UP): 'joined',
+    (views.UP, views.DOWN): _MISSING,
+    (views.DEGRADED, views.DOWN): _MISSING,
+    (views.DRAINING, views.DOWN): _MISSING,
+    (views.HELD, views.DOWN): 'not seen for the hold time',
+    (views.UP, views.HELD): _UNSEEN,
+    (views.DEGRADED, views.HELD): _UNSEEN,
+    (views.DRAINING, views.HELD): _UNSEEN,
+    (views.DOWN, views.HELD): _UNSEEN,
+    (views.HELD, views.UP): 'seen again',
+    (views.DEGRADED, views.UP): 'of use again',
+    (views.DRAINING, views.UP): 'of use again',
+    (views.DOWN, views.UP): 'joined',
+    (None, views.UP): 'joined',
 }
 #: The states that a condition explains.
-_UNFIT = (base.DEGRADED, base.DRAINING)
+_UNFIT = (views.DEGRADED, views.DRAINING)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +119,7 @@ class Watcher:
         else:
             known = self._known
         return {
-            host: dataclasses.replace(each, state=base.DOWN, member=None)
+            host: dataclasses.replace(each, state=views.DOWN, member=None)
             for host, each in known.items()
             if host not in seen.entries
         }
@@ -152,7 +154,7 @@ class Watcher:
 
 def _is_news(change: Transition) -> bool:
     """Tell whether a change is one, though nobody was known before it."""
-    return change.before is not None and change.state != base.UP
+    return change.before is not None and change.state != views.UP
 
 
 def _reason(before: str | None, entry: inventory.Entry) -> str:

@@ -26,6 +26,7 @@ import urllib.parse
 from oslo_config import cfg
 
 from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers import views
 from nova_servicegroup import evidence
 from nova_servicegroup import exceptions
 from nova_servicegroup import membership
@@ -103,7 +104,7 @@ class FileDriver(base.Driver):
 
     def view(self, group, detailed=False):
         """See base.Driver. Nothing is known of the processes."""
-        return base.view_of(self._observer(group), group, lambda host: ())
+        return views.view_of(self._observer(group), group, lambda host: ())
 
     def close(self):
         """See base.Driver."""

@@ -25,6 +25,7 @@ from oslo_log import log as logging
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.common import peers
 from nova_servicegroup.drivers.common import registering
+from nova_servicegroup.drivers import views
 from nova_servicegroup import membership
 from nova_servicegroup import observer
 from nova_servicegroup import pace
@@ -61,7 +62,7 @@ class GroupReader(observer.Source):
         )
 
     @abc.abstractmethod
-    def view(self, detailed: base.Detailed) -> base.View:
+    def view(self, detailed: views.Detailed) -> views.View:
         """See base.Driver."""
 
 
@@ -182,7 +183,7 @@ class CoordinatedDriver(registering.RegisteringDriver):
         for host in hosts:
             reader.want(membership.canonical(host))
 
-    def view(self, group: str, detailed: base.Detailed = False) -> base.View:
+    def view(self, group: str, detailed: views.Detailed = False) -> views.View:
         """See base.Driver."""
         return self._reading.get()[group].view(detailed)
 

@@ -23,12 +23,12 @@ from typing import Any
 
 from oslo_log import log as logging
 
-from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import provenance
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.common import roster
 from nova_servicegroup.drivers.common import sessions
+from nova_servicegroup.drivers import views
 from nova_servicegroup import escaping
 from nova_servicegroup import exceptions
 from nova_servicegroup import membership
@@ -76,12 +76,12 @@ class Duplicates:
         self._patience = patience
         self._clock = clock
         self._doubles: dict[str, _Double] = {}
-        self._known: dict[bytes, base.Incarnation] = {}
+        self._known: dict[bytes, views.Incarnation] = {}
         # The lines that were logged in this hour, and when it ends.
         self._lines = 0
         self._lines_until = -math.inf
 
-    def unknown(self, detailed: base.Detailed = False) -> list[bytes]:
+    def unknown(self, detailed: views.Detailed = False) -> list[bytes]:
         """Return the member ids that nothing is known of.
 
         :param detailed: whose; of no host in particular: of those doubled
@@ -111,7 +111,7 @@ class Duplicates:
             if member_id in self._roster.ids(host):
                 self._warn(host, double)
 
-    def incarnations(self, host: str) -> tuple[base.Incarnation, ...]:
+    def incarnations(self, host: str) -> tuple[views.Incarnation, ...]:
         """Return the processes of host, with their origins if known."""
         return tuple(
             self._known.get(each) or _incarnation(each, None)
@@ -180,7 +180,7 @@ class Duplicates:
         )
 
 
-def _incarnation(member_id: bytes, found: Any) -> base.Incarnation:
+def _incarnation(member_id: bytes, found: Any) -> views.Incarnation:
     name = member_id.decode('ascii')
     return provenance.incarnation(name, naming.joined(member_id), found)
 
@@ -199,7 +199,7 @@ class Origins:
         self._wait = wait
         self._asking = threading.Lock()
 
-    def learn(self, detailed: base.Detailed) -> None:
+    def learn(self, detailed: views.Detailed) -> None:
         """Ask about many; of doubled hosts, if none is named."""
         with self._asking, contextlib.suppress(exceptions.BackendError):
             unknown = self.duplicates.unknown(detailed)

@@ -17,7 +17,7 @@ import os
 import socket
 from typing import Any
 
-from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers import views
 from nova_servicegroup import escaping
 
 #: Characters of what is shown.
@@ -38,14 +38,14 @@ def origin(reads: str) -> dict[str, Any]:
 
 def incarnation(
     name: str, since: float | None, found: Any
-) -> base.Incarnation:
+) -> views.Incarnation:
     """Return an incarnation by what it said of its origin.
 
     :param found: anything is possible
     """
     origin = found if isinstance(found, dict) else {}
     pid = origin.get('pid')
-    return base.Incarnation(
+    return views.Incarnation(
         escaping.printable(name, _LONGEST),
         since,
         _text(origin.get('machine')),

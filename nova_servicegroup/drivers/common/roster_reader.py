@@ -24,6 +24,7 @@ from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.common import roster
 from nova_servicegroup.drivers.common import sessions
 from nova_servicegroup.drivers.common import settings as common_settings
+from nova_servicegroup.drivers import views
 from nova_servicegroup import evidence
 from nova_servicegroup import exceptions
 
@@ -87,13 +88,13 @@ class RosterReader(coordinated.GroupReader):
         """See observer.Source."""
         return self._roster.name(host)
 
-    def view(self, detailed: base.Detailed) -> base.View:
+    def view(self, detailed: views.Detailed) -> views.View:
         """See base.Driver."""
         self.observer.refresh()
         if self.observer.error is None:
             self._origins.learn(detailed)
         incarnations = self._origins.duplicates.incarnations
-        return base.view_of(self.observer, self._name, incarnations)
+        return views.view_of(self.observer, self._name, incarnations)
 
     def read(self, wait: float) -> evidence.Reading:
         """See observer.Source."""

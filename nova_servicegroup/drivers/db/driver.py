@@ -29,6 +29,7 @@ from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.common import registering
 from nova_servicegroup.drivers.db import reading
 from nova_servicegroup.drivers.db import registration
+from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup import membership
 from nova_servicegroup import opts
@@ -207,20 +208,20 @@ class DatabaseDriver(registering.RegisteringDriver):
         """See base.Driver. A heartbeat is an update of the record."""
         return base.later(None, service_ref)
 
-    def view(self, group: str, detailed: base.Detailed = False) -> base.View:
+    def view(self, group: str, detailed: views.Detailed = False) -> views.View:
         """See base.Driver. Nothing is known of the processes."""
         try:
             self._readers.get().read_cells()
             readers = self._readers.get().of_group(group)
         except exceptions.BackendError as error:
-            return base.View((), None, error)
+            return views.View((), None, error)
         members = [
             each for reader in readers for each in _members(reader, group)
         ]
         times = [each.observer.age() for each in readers]
         known = [each for each in times if each is not None]
         errors = [each.observer.error for each in readers]
-        return base.View(
+        return views.View(
             tuple(sorted(members, key=lambda member: member.host)),
             max(known) if known else None,
             next((each for each in errors if each is not None), None),
@@ -243,13 +244,15 @@ def _is_young(beat: float, longest: float) -> bool:
     return abs(reading.time_of_day() - beat) <= longest
 
 
-def _members(reader: reading.TableReader, group: str) -> list[base.Member]:
+def _members(reader: reading.TableReader, group: str) -> list[views.Member]:
     """Return the members of one cell, down or not."""
     reader.observer.refresh()
     return [_member(reader, group, name) for _, name, _ in reader.rows]
 
 
-def _member(reader: reading.TableReader, group: str, name: str) -> base.Member:
+def _member(
+    reader: reading.TableReader, group: str, name: str
+) -> views.Member:
     host, seen = membership.canonical(name), reader.observer
     held, up = seen.members.is_held(host), seen.is_up(host)
     age = reader.ages.get(host)
@@ -260,7 +263,7 @@ def _member(reader: reading.TableReader, group: str, name: str) -> base.Member:
     if held:
         reason = f'{reason}, but {seen.members.reason(host)}'
     shown = reason if held or not up else None
-    return base.Member(
+    return views.Member(
         name, group, up, held, age, reason=shown, cell=reader.cell
     )
 

@@ -31,6 +31,7 @@ from nova_servicegroup.drivers.mc import configuration
 from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup.drivers.mc import memory
 from nova_servicegroup.drivers.mc import wanted
+from nova_servicegroup.drivers import views
 from nova_servicegroup import evidence
 from nova_servicegroup import exceptions
 from nova_servicegroup import fanout
@@ -106,23 +107,23 @@ class GroupReader(coordinated.GroupReader):
         """See observer.Source."""
         return self._wanted.name(host)
 
-    def view(self, detailed: base.Detailed) -> base.View:
+    def view(self, detailed: views.Detailed) -> views.View:
         """See base.Driver."""
         self._wanted.want_list()
         self.observer.refresh()
         origins = self._ask_origins(detailed) if detailed else {}
-        return base.view_of(
+        return views.view_of(
             self.observer,
             self._group,
             lambda host: self._incarnations(host, origins),
         )
 
-    def _ask_origins(self, detailed: base.Detailed) -> dict[str, Any]:
+    def _ask_origins(self, detailed: views.Detailed) -> dict[str, Any]:
         """Return where members run, as far as anybody knows."""
         ids = [
             self._settings.keys.member(self._group, host)
             for host in self.observer.members
-            if base.is_wanted(detailed, host)
+            if views.is_wanted(detailed, host)
         ]
         found: dict[str, Any] = {}
         try:
@@ -138,7 +139,7 @@ class GroupReader(coordinated.GroupReader):
 
     def _incarnations(
         self, host: str, origins: dict[str, Any]
-    ) -> tuple[base.Incarnation, ...]:
+    ) -> tuple[views.Incarnation, ...]:
         """Return the processes that have renewed a member last.
 
         Only of the last of all is known where it runs.

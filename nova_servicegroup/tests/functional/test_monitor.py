@@ -26,7 +26,7 @@ from oslo_config import cfg
 from tooz import utils
 
 import nova_servicegroup
-from nova_servicegroup.drivers import base as drivers
+from nova_servicegroup.drivers import views
 from nova_servicegroup.monitor import election
 from nova_servicegroup.monitor import outbox
 from nova_servicegroup.monitor import publication
@@ -318,7 +318,7 @@ class ZooKeeperTest(
             str(uuid.uuid4()),
             0.0,
             {
-                ('compute', host): publication.after(0, drivers.DOWN)
+                ('compute', host): publication.after(0, views.DOWN)
                 for host in self.hosts
             },
         )

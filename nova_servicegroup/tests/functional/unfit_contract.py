@@ -19,7 +19,7 @@ import time
 
 from nova_servicegroup import api
 from nova_servicegroup import condition
-from nova_servicegroup.drivers import base as drivers
+from nova_servicegroup.drivers import views
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.harness import process
 
@@ -48,7 +48,7 @@ class UnfitContract(contract.Contract):
     def is_chosen(self, host: str = 'host1') -> bool:
         return self.scheduler.service_is_up(self.record(host))
 
-    def seen(self, host: str = 'host1') -> drivers.Member:
+    def seen(self, host: str = 'host1') -> views.Member:
         """Return a host as who looks on sees it."""
         (found,) = [
             each

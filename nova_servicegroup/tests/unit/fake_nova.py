@@ -26,6 +26,7 @@ from oslo_db.sqlalchemy import engines
 
 from nova_servicegroup import api
 from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers import views
 from nova_servicegroup.plugin import compat
 from nova_servicegroup.plugin import hook
 from nova_servicegroup.tests.harness import services_table
@@ -262,7 +263,7 @@ class FakeDriver(base.Driver):
         return service_ref['updated_at']
 
     def view(self, group, detailed=False):
-        return base.View((), 0.0)
+        return views.View((), 0.0)
 
     def check(self):
         return f'{len(self.read_records("compute"))} records'

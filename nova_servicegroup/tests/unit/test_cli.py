@@ -34,7 +34,7 @@ from nova_servicegroup.cmd import _startup
 from nova_servicegroup.cmd import cli
 from nova_servicegroup.cmd import member
 from nova_servicegroup.cmd import watch
-from nova_servicegroup.drivers import base as drivers
+from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
 from nova_servicegroup.tests import base
@@ -176,8 +176,8 @@ class ListTest(CliTest):
         self.driver.members['a'] = dataclasses.replace(
             self.driver.members['a'],
             incarnations=(
-                drivers.Incarnation('x', None, 'm2', 7, 'zk'),
-                drivers.Incarnation('y', None, 'm1', 8, 'zk'),
+                views.Incarnation('x', None, 'm2', 7, 'zk'),
+                views.Incarnation('y', None, 'm1', 8, 'zk'),
             ),
         )
         a, b, c = self.run_json('member', 'list', '--long')
@@ -198,12 +198,12 @@ class ListTest(CliTest):
         places: list[str | None] = [None, None, None]
         told = iter(enumerate(['m1', 'm2']))
 
-        def view(group: str, detailed: drivers.Detailed) -> drivers.View:
+        def view(group: str, detailed: views.Detailed) -> views.View:
             for number, place in itertools.islice(told, bool(detailed)):
                 places[number] = place
-            processes = [drivers.Incarnation('x', machine=m) for m in places]
-            a = drivers.Member('a', group, True, False, 1.0, tuple(processes))
-            return drivers.View((a,), 0.0)
+            processes = [views.Incarnation('x', machine=m) for m in places]
+            a = views.Member('a', group, True, False, 1.0, tuple(processes))
+            return views.View((a,), 0.0)
 
         self.driver.view = view
         found = self.run_json('member', 'list', '--long')
@@ -323,7 +323,7 @@ class EscapingTest(CliTest):
         self.register(NAME, disabled=True, disabled_reason=f'why {NAME}')
         self.driver.tell(**{NAME: 'up'})
         member = self.driver.members[NAME]
-        process = drivers.Incarnation(NAME, 0.0, NAME, 7, NAME)
+        process = views.Incarnation(NAME, 0.0, NAME, 7, NAME)
         self.driver.members[NAME] = dataclasses.replace(
             member, incarnations=(process, process)
         )
@@ -396,7 +396,7 @@ class ShowTest(CliTest):
         )
 
     def test_late(self) -> None:
-        self.driver.members['a'] = drivers.Member(
+        self.driver.members['a'] = views.Member(
             'a', 'compute', False, proof_age=75.0
         )
         self.assertEqual((1, 'down', 'not seen for 75.0 s'), self.show('a'))

@@ -19,8 +19,8 @@ import types
 from typing import Any
 
 from nova_servicegroup import condition
-from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup.drivers.common import coordinated
+from nova_servicegroup.drivers import views
 from nova_servicegroup import evidence
 from nova_servicegroup import membership
 from nova_servicegroup import observer
@@ -140,7 +140,7 @@ class IsUpTest(base.TestCase):
             self.say('host1', state=state)
             self.driver.passes_over_unfit = True
             seen = self.driver.backends[0].readers[0].observer
-            (member,) = drivers.view_of(seen, 'compute', lambda _: ()).members
+            (member,) = views.view_of(seen, 'compute', lambda _: ()).members
             self.assertTrue(member.up)
             self.assertEqual(state, member.state)
             self.assertEqual((state, 'rpc', 5.0), member.condition)
@@ -150,7 +150,7 @@ class IsUpTest(base.TestCase):
         self.say('host1', 'host2', 'host3')
         self.is_up()
         seen = self.driver.backends[0].readers[0].observer
-        view = drivers.view_of(seen, 'compute', lambda _: ())
+        view = views.view_of(seen, 'compute', lambda _: ())
         self.assertEqual(('rpc',), view.ignored)
         self.assertEqual({'up'}, {each.state for each in view.members})
 
@@ -161,7 +161,7 @@ class IsUpTest(base.TestCase):
             (True, True, 'held'),
             (False, False, 'down'),
         ):
-            member = drivers.Member('a', 'b', up, held, condition=said)
+            member = views.Member('a', 'b', up, held, condition=said)
             self.assertEqual(state, member.state)
 
     def test_a_group_of_a_record_without_topic(self) -> None:

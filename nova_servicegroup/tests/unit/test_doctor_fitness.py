@@ -20,7 +20,7 @@ import fixtures
 from nova_servicegroup.checks import loading
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.doctor import fitness
-from nova_servicegroup.drivers import base as drivers
+from nova_servicegroup.drivers import views
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.unit import test_watcher
 from nova_servicegroup.watch import inventory
@@ -113,9 +113,9 @@ class GroupTest(base.TestCase):
 
     def test_one_that_an_operator_has_forced_down(self) -> None:
         said = test_watcher.unfit('degraded')
-        member = drivers.Member('a', 'compute', True, condition=said)
+        member = views.Member('a', 'compute', True, condition=said)
         entry = inventory.Entry('a', 'compute', 'forced down', member)
-        seen = inventory.Inventory({'a': entry}, drivers.View((), 0.0))
+        seen = inventory.Inventory({'a': entry}, views.View((), 0.0))
         self.assertEqual([], list(fitness.judge_group('compute', seen)))
         seen = dataclasses.replace(
             seen, entries={'a': dataclasses.replace(entry, state='degraded')}

@@ -20,7 +20,7 @@ from nova_servicegroup.doctor import finding
 from nova_servicegroup.doctor import fleet
 from nova_servicegroup.doctor import heartbeats
 from nova_servicegroup.doctor import members
-from nova_servicegroup.drivers import base as drivers_base
+from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
 from nova_servicegroup.watch import inventory
@@ -35,12 +35,12 @@ def ago(seconds):
 
 
 def entry(host, state='up', record=None, incarnations=(), member=True):
-    up = state in (drivers_base.UP, drivers_base.HELD)
-    seen = drivers_base.Member(
+    up = state in (views.UP, views.HELD)
+    seen = views.Member(
         host,
         'compute',
         up,
-        state == drivers_base.HELD,
+        state == views.HELD,
         incarnations=tuple(incarnations),
     )
     record = {} if record is None else record
@@ -51,13 +51,13 @@ def entry(host, state='up', record=None, incarnations=(), member=True):
 
 def process(machine=None, reads=None, age=1000):
     since = (NOW - datetime.timedelta(seconds=age)).timestamp()
-    return drivers_base.Incarnation('x', since, machine, 1, reads)
+    return views.Incarnation('x', since, machine, 1, reads)
 
 
 def make_inventory(*entries, error=None, unregistered=None):
     return inventory.Inventory(
         {each.host: each for each in entries},
-        drivers_base.View((), 0.0, error),
+        views.View((), 0.0, error),
         unregistered,
     )
 
@@ -204,10 +204,10 @@ class HeartbeatsTest(base.TestCase):
 
     def test_only_who_is_up_counts(self):
         seen = [
-            drivers_base.Member('a', 'compute', True, proof_age=9.0),
-            drivers_base.Member('b', 'compute', True, proof_age=3.0),
-            drivers_base.Member('c', 'compute', False, proof_age=900.0),
-            drivers_base.Member('d', 'compute', True),
+            views.Member('a', 'compute', True, proof_age=9.0),
+            views.Member('b', 'compute', True, proof_age=3.0),
+            views.Member('c', 'compute', False, proof_age=900.0),
+            views.Member('d', 'compute', True),
         ]
         self.assertEqual([3.0, 9.0], heartbeats.ages(seen))
 

@@ -26,7 +26,7 @@ from prometheus_client import parser
 
 from nova_servicegroup.cmd import _daemon
 from nova_servicegroup.cmd import exporter as program
-from nova_servicegroup.drivers import base as drivers
+from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup.exporter import metrics
 from nova_servicegroup.exporter import server
@@ -59,7 +59,7 @@ class Driver(test_watcher.Driver):
         self.beat_error: Exception | None = None
         self.views = 0
 
-    def view(self, group: str, detailed: bool = False) -> drivers.View:
+    def view(self, group: str, detailed: bool = False) -> views.View:
         self.views += 1
         return super().view(group, detailed)
 
@@ -271,7 +271,7 @@ class WatchTest(ExporterCase):
         shown = []
         answer = self.driver.view
 
-        def hang(*args: Any) -> drivers.View:
+        def hang(*args: Any) -> views.View:
             for _ in range(2):
                 self.clock.advance(8)
                 shown.append(self.value('blind'))

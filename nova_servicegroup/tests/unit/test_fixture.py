@@ -15,7 +15,7 @@ import importlib
 import sys
 from unittest import mock
 
-from nova_servicegroup.drivers import base as drivers
+from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup import fixture
 from nova_servicegroup.tests import base
@@ -66,7 +66,7 @@ class ServiceGroupFixtureTestCase(base.TestCase):
         self.group.set_held('b')
         self.group.set_up('c')
         self.group.set_down('c')
-        self.assertEqual({'a': drivers.UP, 'b': drivers.HELD}, self.states())
+        self.assertEqual({'a': views.UP, 'b': views.HELD}, self.states())
         self.assertEqual(
             [True, True, False], [self.is_up(host) for host in 'abc']
         )
@@ -124,7 +124,7 @@ class ServiceGroupFixtureTestCase(base.TestCase):
         ):
             change('a')
             seen += [each.state for each in watch.look()]
-        self.assertEqual([drivers.UP, drivers.HELD, drivers.DOWN], seen)
+        self.assertEqual([views.UP, views.HELD, views.DOWN], seen)
 
     def test_each_is_empty(self):
         self.group.set_up('a')

@@ -17,6 +17,7 @@ from nova_servicegroup import api
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.doctor import migration
 from nova_servicegroup.drivers import base as drivers
+from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
 
@@ -45,16 +46,16 @@ class Driver(drivers.Driver):
         """Have a host report, with a process for each that is asked by."""
         self.seen[group, host] = state, reads
 
-    def view(self, group: str, detailed: bool = False) -> drivers.View:
+    def view(self, group: str, detailed: bool = False) -> views.View:
         members = tuple(
-            drivers.Member(
+            views.Member(
                 host,
                 where,
                 state != 'down',
                 state == 'held',
                 1.0,
                 tuple(
-                    drivers.Incarnation(str(number), reads=each or None)
+                    views.Incarnation(str(number), reads=each or None)
                     for number, each in enumerate(reads)
                 )
                 if detailed
@@ -63,7 +64,7 @@ class Driver(drivers.Driver):
             for (where, host), (state, reads) in self.seen.items()
             if where == group
         )
-        return drivers.View(members, 0.0, self.error)
+        return views.View(members, 0.0, self.error)
 
     def is_up(self, service_ref: Any) -> bool:
         return False

@@ -26,10 +26,10 @@ from tooz import coordination
 
 import nova_servicegroup
 from nova_servicegroup import api
-from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup.drivers.common import backoff
 from nova_servicegroup.drivers.common import peers
 from nova_servicegroup.drivers.common import starting
+from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup.monitor import daemon
 from nova_servicegroup.monitor import election
@@ -47,11 +47,11 @@ SLACK = 5.0
 ROOT = pathlib.Path(nova_servicegroup.__file__).parents[1]
 
 
-def entry(state: str = drivers.DOWN, **how: Any) -> outbox.Entry:
+def entry(state: str = views.DOWN, **how: Any) -> outbox.Entry:
     change = watcher.Transition(
-        1_800_000_000.5, 'compute', 'a', drivers.UP, state, 'because', **how
+        1_800_000_000.5, 'compute', 'a', views.UP, state, 'because', **how
     )
-    verdict = drivers.DOWN if state == inventory.FORCED_DOWN else state
+    verdict = views.DOWN if state == inventory.FORCED_DOWN else state
     return outbox.Entry(change, verdict, 0.0, 'id')
 
 

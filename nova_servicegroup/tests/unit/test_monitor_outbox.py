@@ -17,15 +17,15 @@ import time
 import uuid
 
 from nova_servicegroup import condition
-from nova_servicegroup.drivers import base as drivers
+from nova_servicegroup.drivers import views
 from nova_servicegroup.monitor import outbox
 from nova_servicegroup.monitor import publication
 from nova_servicegroup.tests import base
 from nova_servicegroup.watch import inventory
 from nova_servicegroup.watch import watcher
 
-UP, DOWN, HELD = drivers.UP, drivers.DOWN, drivers.HELD
-DEGRADED, DRAINING = drivers.DEGRADED, drivers.DRAINING
+UP, DOWN, HELD = views.UP, views.DOWN, views.HELD
+DEGRADED, DRAINING = views.DEGRADED, views.DRAINING
 
 
 class Book(outbox.Outbox):

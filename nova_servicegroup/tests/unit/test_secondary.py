@@ -19,6 +19,7 @@ import fixtures
 from nova_servicegroup import api
 from nova_servicegroup import condition
 from nova_servicegroup.drivers import base as drivers
+from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
 
@@ -65,9 +66,9 @@ class FakeDriver(drivers.Driver):
     def updated_time(self, service_ref: Any) -> None:
         self._do('ask')
 
-    def view(self, group: str, detailed: bool = False) -> drivers.View:
+    def view(self, group: str, detailed: bool = False) -> views.View:
         self._do('ask')
-        return drivers.View((), 0.0)
+        return views.View((), 0.0)
 
 
 class FurtherTest(base.TestCase):

@@ -18,6 +18,7 @@ import types
 from nova_servicegroup.cmd import simulate
 from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup.drivers import mc
+from nova_servicegroup.drivers import views
 from nova_servicegroup.drivers import zk
 from nova_servicegroup import evidence
 from nova_servicegroup import exceptions
@@ -255,12 +256,12 @@ class ResultsTestCase(base.TestCase):
             self.results.receive(
                 [hollow.Joining(host, 100.0), hollow.Joined(host, 102.0)]
             )
-            self.change(host, drivers.UP, 101.0 + number)
+            self.change(host, views.UP, 101.0 + number)
 
     def kill(self):
         self.results.kill(200.0)
         for number, host in enumerate(sorted(self.plan.killed)):
-            self.change(host, drivers.DOWN, 205.0 + number)
+            self.change(host, views.DOWN, 205.0 + number)
 
     def test_all_is_well(self):
         self.assertFalse(self.results.passed)
@@ -296,7 +297,7 @@ class ResultsTestCase(base.TestCase):
 
     def test_down_while_alive(self):
         self.join_all()
-        self.change(self.hosts[-1], drivers.DOWN, 150.0)
+        self.change(self.hosts[-1], views.DOWN, 150.0)
         self.kill()
         seen = self.results.summary(None)
         self.assertEqual(1, seen['false_downs'])
@@ -308,7 +309,7 @@ class ResultsTestCase(base.TestCase):
 
     def test_down_before_it_was_killed(self):
         self.join_all()
-        self.change(self.hosts[0], drivers.DOWN, 150.0)
+        self.change(self.hosts[0], views.DOWN, 150.0)
         self.assertEqual(1, self.results.summary(None)['false_downs'])
 
     def test_killed_but_not_found(self):
@@ -321,15 +322,15 @@ class ResultsTestCase(base.TestCase):
 
     def test_held_counts_while_alive(self):
         self.join_all()
-        self.change(self.hosts[0], drivers.HELD, 150.0)
-        self.change(self.hosts[0], drivers.UP, 151.0)
+        self.change(self.hosts[0], views.HELD, 150.0)
+        self.change(self.hosts[0], views.UP, 151.0)
         self.results.kill(200.0)
-        self.change(self.hosts[0], drivers.HELD, 201.0)
+        self.change(self.hosts[0], views.HELD, 201.0)
         self.assertEqual(1, self.results.summary(None)['seen_held'])
 
     def test_others_in_the_group_do_not_count(self):
-        self.change('other', drivers.UP, 100.0)
-        self.change('other', drivers.DOWN, 101.0)
+        self.change('other', views.UP, 100.0)
+        self.change('other', views.DOWN, 101.0)
         seen = self.results.summary(None)
         self.assertEqual((0, 0), (seen['seen_up'], seen['false_downs']))
 

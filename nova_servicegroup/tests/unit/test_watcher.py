@@ -17,6 +17,7 @@ from typing import Any
 
 from nova_servicegroup import condition
 from nova_servicegroup.drivers import base as drivers
+from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
 from nova_servicegroup.watch import inventory
@@ -48,13 +49,13 @@ class Driver(drivers.Driver):
 
     def __init__(self) -> None:
         super().__init__(None)
-        self.members: dict[str, drivers.Member] = {}
+        self.members: dict[str, views.Member] = {}
         self.error: exceptions.BackendError | None = None
         self.age: float | None = 0.0
         self.presumes = False
         self.ignored: tuple[str, ...] = ()
         self.group = ''
-        self.detailed: drivers.Detailed = False
+        self.detailed: views.Detailed = False
 
     def lose(
         self,
@@ -74,28 +75,26 @@ class Driver(drivers.Driver):
         for host, state in states.items():
             self.members.pop(host, None)
             said = unfit(state)
-            if state != drivers.DOWN:
-                self.members[host] = drivers.Member(
+            if state != views.DOWN:
+                self.members[host] = views.Member(
                     host,
                     'compute',
                     True,
-                    state == drivers.HELD,
+                    state == views.HELD,
                     1.0,
                     (
-                        drivers.Incarnation('old', JOINED),
-                        drivers.Incarnation('new', JOINED + 100),
-                        drivers.Incarnation('unknown'),
+                        views.Incarnation('old', JOINED),
+                        views.Incarnation('new', JOINED + 100),
+                        views.Incarnation('unknown'),
                     ),
                     said and condition.words(said),
                     condition=said,
                 )
 
-    def view(
-        self, group: str, detailed: drivers.Detailed = False
-    ) -> drivers.View:
+    def view(self, group: str, detailed: views.Detailed = False) -> views.View:
         self.group, self.detailed = group, detailed
         found = sorted(self.members.values(), key=lambda each: each.host)
-        return drivers.View(tuple(found), self.age, self.error, self.ignored)
+        return views.View(tuple(found), self.age, self.error, self.ignored)
 
     def is_up(self, service_ref: Any) -> bool:
         return self.presumes or service_ref['host'] in self.members
@@ -205,9 +204,7 @@ class RollTest(WatchedTest):
     def tell_cells(self, **cells: str) -> None:
         """Let a host have one member in each of these cells."""
         self.driver.members = {
-            cell: drivers.Member(
-                'a', 'compute', state != drivers.DOWN, cell=cell
-            )
+            cell: views.Member('a', 'compute', state != views.DOWN, cell=cell)
             for cell, state in cells.items()
         }
 
@@ -331,7 +328,7 @@ class WatcherTest(WatchedTest):
 
     def tell_late(self, up: bool, held: bool, reason: str) -> None:
         """Let a heartbeat be late, as the db driver tells it."""
-        self.driver.members['a'] = drivers.Member(
+        self.driver.members['a'] = views.Member(
             'a', 'compute', up, held, 70.0, reason=reason
         )
 
