@@ -30,11 +30,11 @@ LOG = logging.getLogger(__name__)
 #: Seconds between two looks at what has become of the checks.
 STEP = 1.0
 #: Seconds after which a check that has not returned has failed.
-TIMEOUT = 9.0
+TIMEOUT = 8.0
 #: Seconds after which one that has failed is repeated, before it counts.
-REPEAT = 6.0
+REPEAT = 5.0
 #: Seconds within which all members run theirs.
-SPREAD = 10.0
+SPREAD = 3.0
 
 #: The states of a check. Only what is FAILING makes the service degraded.
 PASSING, SUSPECT, FAILING = 'passing', 'suspect', 'failing'

@@ -133,7 +133,7 @@ Related options:
         max=600,
         help="""
 Seconds between two runs of a check. A fault is known after two of them and 15
-seconds, at the latest. All hosts check within the same ten seconds.
+seconds, at the latest. All hosts check within the same three.
 
 Related options:
 
