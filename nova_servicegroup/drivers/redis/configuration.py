@@ -21,7 +21,7 @@ from nova_servicegroup.drivers.common import addresses
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.common import settings
 from nova_servicegroup.drivers.common import tls
-from nova_servicegroup.drivers.redis import internals
+from nova_servicegroup.drivers.redis import connecting
 from nova_servicegroup import exceptions
 
 coordination = requests.try_import('tooz.coordination')
@@ -60,7 +60,7 @@ class Settings(settings.Settings):
             membership_timeout=self.expiry,
             namespace=self.conf.redis.namespace,
         )
-        internals.guard(made, self.timeout, self.conf.redis)
+        connecting.guard(made, self.timeout, self.conf.redis)
         return made
 
 

@@ -25,7 +25,7 @@ from oslo_config import cfg
 
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.redis import configuration
-from nova_servicegroup.drivers.redis import internals
+from nova_servicegroup.drivers.redis import connecting
 
 redis_client = requests.try_import('redis')
 redis_connection = requests.try_import('redis.connection')
@@ -165,7 +165,7 @@ def _direct(pool: Any, address: str) -> Any:
     if issubclass(pool.connection_class, secure):
         kind = secure
     return redis_connection.ConnectionPool(
-        connection_class=internals.connecting(kind), **how
+        connection_class=connecting.bounded_class(kind), **how
     )
 
 
