@@ -34,7 +34,7 @@ class UnfitContract(contract.Contract):
     Set ``heard_within``: the seconds until who has read it knows.
     """
 
-    heard_within: float = 0.3
+    heard_within: float = 2.0
 
     def setUp(self) -> None:
         super().setUp()
