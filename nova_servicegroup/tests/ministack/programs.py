@@ -157,6 +157,7 @@ class Programs:
         threading = self.settings.threading(name)
         return {
             **database.environment(),
+            'PYTHONPATH': self.settings.python_path,
             'OS_NOVA_CONFIG_DIR': str(self.files),
             'OS_PLACEMENT_CONFIG_DIR': str(self.files),
             'OS_NOVA_DISABLE_EVENTLET_PATCHING': str(threading).lower(),

@@ -41,6 +41,7 @@ class Settings:
     :param tick_ms: ZooKeeper's tick; sessions last at least two of them.
     :param stock: the names of Nova's processes that run without this package.
     :param overrides: ``{'group.key': 'value'}`` for all nova.conf files.
+    :param python_path: where Nova's processes find more modules.
     """
 
     driver: str = 'zk'
@@ -54,6 +55,7 @@ class Settings:
     tick_ms: int = 500
     stock: Sequence[str] = ()
     overrides: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    python_path: str = ''
 
     @property
     def hosts(self) -> list[str]:
