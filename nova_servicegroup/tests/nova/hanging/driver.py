@@ -10,13 +10,19 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A virt driver that hangs while the file ``hangs`` is in state_path."""
+"""A virt driver that hangs, and has its servers' disks in instances_path.
+
+It hangs while the file ``hangs`` is in state_path; while it is ``is_slow``, it
+only does so when it turns a server off.
+"""
 
 import pathlib
 import time
 
 import nova.conf
 from nova.virt import fake
+
+_DISK = bytes(1 << 16)
 
 
 class HangingDriver(fake.FakeDriverWithoutFakeNodes):
@@ -26,11 +32,25 @@ class HangingDriver(fake.FakeDriverWithoutFakeNodes):
         self._hang()
         return super().get_num_instances()
 
-    def spawn(self, *args, **kwargs):
+    def spawn(self, context, instance, *args, **kwargs):
         self._hang()
-        return super().spawn(*args, **kwargs)
+        disk = self._disk(instance)
+        if disk.parent.exists():
+            disk.write_bytes(_DISK)
+        return super().spawn(context, instance, *args, **kwargs)
 
-    def _hang(self):
-        file = pathlib.Path(nova.conf.CONF.state_path, 'hangs')
+    def power_off(self, *args, **kwargs):
+        self._hang('is_slow')
+        return super().power_off(*args, **kwargs)
+
+    def destroy(self, context, instance, *args, **kwargs):
+        self._disk(instance).unlink(missing_ok=True)
+        return super().destroy(context, instance, *args, **kwargs)
+
+    def _disk(self, instance):
+        return pathlib.Path(nova.conf.CONF.instances_path, instance.uuid)
+
+    def _hang(self, while_there='hangs'):
+        file = pathlib.Path(nova.conf.CONF.state_path, while_there)
         while file.exists():
             time.sleep(0.1)
