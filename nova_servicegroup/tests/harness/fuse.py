@@ -43,7 +43,25 @@ _ANSWER = struct.Struct('<IiQ')
 #: What the kernel wants no answer to: FORGET, INTERRUPT, BATCH_FORGET.
 _NO_ANSWER = (2, 36, 42)
 
+#: The content of an answer, or the number of an error.
 Answer = bytes | int
+
+_SPACE = struct.pack('<5Q4I24x', *[_BLOCKS] * 5, _BLOCK, 255, _BLOCK, 0)
+_ABILITIES = struct.pack(
+    '<4IHHIIHHI28x', 7, 31, _MAX_WRITE, 0, 8, 8, _MAX_WRITE, 1, 1, 0, 0
+)
+#: What is always answered the same: OPEN, READ, STATFS, RELEASE, INIT,
+#: OPENDIR, READDIR, RELEASEDIR.
+_SAME: dict[int, Answer] = {
+    14: bytes(16),
+    15: b'',
+    17: _SPACE,
+    18: b'',
+    26: _ABILITIES,
+    27: bytes(16),
+    28: b'',
+    29: b'',
+}
 
 
 class Frozen:
@@ -53,9 +71,7 @@ class Frozen:
     :param place: of the process
     """
 
-    def __init__(
-        self, directory: pathlib.Path, place: pathlib.Path
-    ) -> None:
+    def __init__(self, directory: pathlib.Path, place: pathlib.Path) -> None:
         self._directory = directory
         self._process = process.Program(place, __name__, str(directory))
         self.freeze = self._process.freeze
@@ -98,27 +114,11 @@ class FileSystem:
         self._last = _ROOT
         self.answers: dict[int, Callable[[int, bytes], Answer]] = {
             1: self._lookup,
-            3: lambda node, data: struct.pack('<QII', 0, 0, 0)
-            + self._attributes(node),
-            4: lambda node, data: struct.pack('<QII', 0, 0, 0)
-            + self._attributes(node),
+            # GETATTR and SETATTR.
+            3: self._describe,
+            4: self._describe,
             10: self._unlink,
-            14: lambda node, data: bytes(16),
-            15: lambda node, data: b'',
             16: self._write,
-            17: lambda node, data: struct.pack(
-                '<5Q4I24x',
-                *(_BLOCKS, _BLOCKS, _BLOCKS, _BLOCKS, _BLOCKS),
-                *(_BLOCK, 255, _BLOCK, 0),
-            ),
-            18: lambda node, data: b'',
-            26: lambda node, data: struct.pack(
-                '<4IHHIIHHI28x',
-                *(7, 31, _MAX_WRITE, 0, 8, 8, _MAX_WRITE, 1, 1, 0, 0),
-            ),
-            27: lambda node, data: bytes(16),
-            28: lambda node, data: b'',
-            29: lambda node, data: b'',
             35: self._create,
         }
 
@@ -127,8 +127,9 @@ class FileSystem:
         _, number, unique, node, *_ = _HEADER.unpack_from(request)
         if number in _NO_ANSWER:
             return None
-        answer = self.answers.get(number, lambda *args: errno.ENOSYS)
-        said = answer(node, request[_HEADER.size :])
+        said = _SAME.get(number, errno.ENOSYS)
+        if number in self.answers:
+            said = self.answers[number](node, request[_HEADER.size :])
         error, data = (said, b'') if isinstance(said, int) else (0, said)
         return _ANSWER.pack(_ANSWER.size + len(data), -error, unique) + data
 
@@ -150,10 +151,11 @@ class FileSystem:
         self._sizes[node] = max(self._sizes.get(node, 0), offset + size)
         return struct.pack('<II', size, 0)
 
+    def _describe(self, node: int, data: bytes) -> Answer:
+        return bytes(16) + self._attributes(node)
+
     def _entry(self, node: int) -> bytes:
-        return struct.pack('<4QII', node, 0, 0, 0, 0, 0) + self._attributes(
-            node
-        )
+        return struct.pack('<Q32x', node) + self._attributes(node)
 
     def _attributes(self, node: int) -> bytes:
         directory = node == _ROOT

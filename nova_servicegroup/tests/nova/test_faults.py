@@ -62,10 +62,8 @@ class Chooser(test_fleet.Reader):
 
     def __init__(self, stack: Any, stock: bool) -> None:
         name = 'reader' if stock else 'chooser'
-        self.process = stack.python(
-            f'{name}-of-faults', f'nova_servicegroup.tests.nova.{name}',
-            stock=stock,
-        )  # fmt: skip
+        module = f'nova_servicegroup.tests.nova.{name}'
+        self.process = stack.python(f'{name}-of-faults', module, stock=stock)
 
 
 class Harmed(base.TestCase):
@@ -177,9 +175,12 @@ class Single:
     """The faults of one host."""
 
     def test_its_disk_is_full(self) -> None:
-        with self.victim.on_a_small_disk():
-            with self.fault('disk full', 'storage', self.victim.full()):
-                pass
+        full = self.victim.full()
+        with (
+            self.victim.on_a_small_disk(),
+            self.fault('disk full', 'storage', full),
+        ):
+            pass
 
     @unittest.skipUnless(fuse.is_there(), 'needs root and /dev/fuse')
     def test_its_storage_is_frozen(self) -> None:
