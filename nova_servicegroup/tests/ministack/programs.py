@@ -109,7 +109,8 @@ class Programs:
         place = self.directory / 'nova' / name
         environment = self._environment(name)
         if stock or name in self.settings.stock:
-            environment['PYTHONPATH'] = str(_STOCK)
+            paths = [self.settings.python_path, str(_STOCK)]
+            environment['PYTHONPATH'] = ':'.join(filter(None, paths))
         return process.Process(argv, place, environment)
 
     def _service(

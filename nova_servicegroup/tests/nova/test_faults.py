@@ -29,7 +29,7 @@ from nova_servicegroup.tests.nova import victim as victim_
 
 HOST = 'compute1'
 COMPUTES = 3
-CHECK_INTERVAL = 5.0
+CHECK_INTERVAL = 10.0
 #: From a fault to no new server, at the latest: two intervals and 15 s. Where
 #: the interval is short, that of the default; rpc is not run as often.
 WITHIN = {

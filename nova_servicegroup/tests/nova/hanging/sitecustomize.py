@@ -14,6 +14,7 @@
 
 import importlib.util
 import pathlib
+import runpy
 import sys
 
 
@@ -28,3 +29,10 @@ class _Finder:
 
 
 sys.meta_path.insert(0, _Finder())
+
+# The one that it hides, which may make this a stock Nova.
+for _each in sys.path:
+    _file = pathlib.Path(_each, 'sitecustomize.py')
+    if _file.exists() and _file != pathlib.Path(__file__):
+        runpy.run_path(str(_file))
+        break
