@@ -174,14 +174,6 @@ class Harmed(base.TestCase):
 class Single:
     """The faults of one host."""
 
-    def test_its_disk_is_full(self) -> None:
-        full = self.victim.full()
-        with (
-            self.victim.on_a_small_disk(),
-            self.fault('disk full', 'storage', full),
-        ):
-            pass
-
     @unittest.skipUnless(fuse.is_there(), 'needs root and /dev/fuse')
     def test_its_storage_is_frozen(self) -> None:
         with self.victim.on_a_cluster() as mount:
@@ -191,6 +183,20 @@ class Single:
             with self.fault('storage frozen', 'storage', frozen):
                 pass
 
+
+class MoreOfSingle:
+    """Others, which take long, or are like those of test_conditions."""
+
+    @base.only_long
+    def test_its_disk_is_full(self) -> None:
+        full = self.victim.full()
+        with (
+            self.victim.on_a_small_disk(),
+            self.fault('disk full', 'storage', full),
+        ):
+            pass
+
+    @base.only_long
     def test_its_workers_are_busy(self) -> None:
         servers = [
             self.boot(f'slow{number}').id for number in range(victim_.WORKERS)
@@ -200,10 +206,6 @@ class Single:
         for each in servers:
             found = self.stack.wait_server(each)
             self.assertEqual('SHUTOFF', found.status)
-
-
-class MoreOfSingle:
-    """Others, which take long."""
 
     @base.only_long
     def test_its_password_is_refused(self) -> None:
