@@ -27,9 +27,9 @@ from nova_servicegroup import membership
 #: Seconds in which a fault that members share shows with all of them, or is
 #: over with all: they check at about the same times of day.
 _SPREAD = 45.0
-#: Seconds for which one that fails may be the first of all: they say so within
-#: a moment, but not at once.
-_MOMENT = 3.0
+#: Seconds for which one that fails may be the first of all: they check within
+#: three, and look each second at what has become of it.
+_MOMENT = 5.0
 
 _NOBODY: frozenset[str] = frozenset()
 

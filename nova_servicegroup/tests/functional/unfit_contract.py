@@ -26,7 +26,7 @@ from nova_servicegroup.tests.harness import process
 FAILS = condition.Condition(condition.DEGRADED, 'rpc', 1700000000.0)
 STOPS = condition.Condition(condition.DRAINING, condition.STOPPING, 1e9)
 #: Seconds for which one that fails is chosen all the same.
-MOMENT = 3.0
+MOMENT = 5.0
 FOREIGN = (b'dead:rpc:1', b'degraded:r\x1bc:1', b'\xff', b'', 900 * b'x')
 
 
@@ -154,7 +154,7 @@ class UnfitContract(contract.Contract):
         """Whoever can write there keeps new servers from a live host."""
         self.start()
         self.plant('host2', condition.encode(FAILS).encode())
-        process.wait_until(lambda: not self.is_chosen('host2'), 5.0, 0.01)
+        process.wait_until(lambda: not self.is_chosen('host2'), 8.0, 0.01)
         self.assertTrue(self.is_up('host2'))  # type: ignore[attr-defined]
         self.members[1].stop()
         self.members[1].start()

@@ -31,7 +31,7 @@ from nova_servicegroup.tests.promises import plan
 #: Seconds within which all members notice a shared fault, and its end.
 _NOTICE = 30.0
 #: Seconds after which one that fails alone is passed over.
-_ALONE = 3.0
+_ALONE = 5.0
 #: Seconds after which three that fail alike are no sign of one any more.
 _UNLIKE = 150.0
 

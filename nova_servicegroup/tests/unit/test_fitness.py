@@ -24,7 +24,7 @@ STOPS = condition.Condition(condition.DRAINING, condition.STOPPING, 1.0)
 #: Seconds after which it is known whether a fault is shared.
 LATER = 50.0
 #: Seconds for which others may say the same.
-WAITS = 3.0
+WAITS = 5.0
 
 
 def fails(check: str) -> condition.Condition:
