@@ -124,6 +124,13 @@ class Harmed(base.TestCase):
             self.stack.delete(server.id)
         return not server.refused
 
+    def boots_again(self, host: str) -> bool:
+        """Tell the same; what Nova has lost with a connection never ends."""
+        try:
+            return self.boots(host)
+        except TimeoutError:
+            return False
+
     def passed_over(self, host: str, since: float, within: float) -> float:
         """Return the seconds until a host is passed over."""
         process.wait_until(
@@ -236,8 +243,8 @@ class Ours(Single, MoreOfSingle, Harmed):
         """Harm the host: it gets no server, until that is over."""
         server = self.boot('before')
         self.assertEqual(HOST, server.host, server)
-        begun = time.monotonic()
         with harm:
+            begun = time.monotonic()
             taken = self.passed_over(HOST, begun, WITHIN[check])
             self.measured(f'{name}: no new server', taken)
             self.stack.settle()
@@ -281,7 +288,7 @@ class Ours(Single, MoreOfSingle, Harmed):
         begun = time.monotonic()
         for host in self.stack.hosts:
             process.wait_until(
-                lambda host=host: self.boots(host), 60.0, what=host
+                lambda host=host: self.boots_again(host), 150.0, what=host
             )
         self.measured('servers on all hosts', time.monotonic() - begun)
         for host in self.stack.hosts:
@@ -322,8 +329,8 @@ class StockTest(Single, MoreOfSingle, Harmed):
         """Harm the host, and see what becomes of it and of a new server."""
         server = self.boot('before')
         self.assertEqual(HOST, server.host, server)
-        begun = time.monotonic()
         with harm:
+            begun = time.monotonic()
             if name in self.goes_down:
                 self._down(name, begun)
             else:
