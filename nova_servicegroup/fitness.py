@@ -27,6 +27,9 @@ from nova_servicegroup import membership
 #: Seconds in which a fault that members share shows with all of them, or is
 #: over with all: they check at about the same times of day.
 _SPREAD = 45.0
+#: Seconds for which one that fails may be the first of all: they check within
+#: three, and look each second at what has become of it.
+_MOMENT = 5.0
 
 _NOBODY: frozenset[str] = frozenset()
 
@@ -35,10 +38,12 @@ class _Said(NamedTuple):
     """What a member says.
 
     :ivar first: when it was first seen
+    :ivar earliest: since when it may have said so
     """
 
     condition: condition.Condition
     first: float
+    earliest: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +82,7 @@ class Fitness:
         # The checks that are not believed, and until when.
         self._shared: dict[str, float] = {}
         # What is there at the first look may have been there for long.
-        self._has_looked = False
+        self._looked = -math.inf
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -102,12 +107,11 @@ class Fitness:
 
         :param is_held: tells whether a host that it misses is up all the same
         """
-        first = now if self._has_looked else -math.inf
-        self._has_looked = True
-        self._said = self._listen(reading, is_held, first)
+        self._said = self._listen(reading, is_held, now)
+        self._looked = now
         unfit, shared = self.unfit, self._shared
         self._doubt(len(reading.present), now)
-        self.unfit = self._believed()
+        self.unfit = self._believed(now)
         self.usable = reading.present
         if self.passes_over and self.unfit:
             self.usable -= self.unfit.keys()
@@ -133,12 +137,10 @@ class Fitness:
         self,
         reading: evidence.Reading,
         is_held: Callable[[str], bool],
-        first: float,
+        now: float,
     ) -> dict[str, _Said]:
-        """Return what members say; those that are held say what they said.
-
-        :param first: when those have begun to that did not
-        """
+        """Return what members say; those that are held say what they said."""
+        first = now if math.isfinite(self._looked) else self._looked
         said = {
             host: each
             for host, each in self._said.items()
@@ -147,7 +149,7 @@ class Fitness:
         for host, each in reading.unfit.items():
             known = self._said.get(host)
             if known is None or known.condition[:2] != each[:2]:
-                known = _Said(each, first)
+                known = _Said(each, first, self._looked)
             said[host] = known
         return said
 
@@ -169,10 +171,14 @@ class Fitness:
         }
         self._shared = before | dict.fromkeys(shared, math.inf)
 
-    def _believed(self) -> dict[str, condition.Condition]:
+    def _believed(self, now: float) -> dict[str, condition.Condition]:
         return {
-            host: said
-            for host, (said, _) in self._said.items()
-            if said.state == condition.DRAINING
-            or said.reason not in self._shared
+            host: each.condition
+            for host, each in self._said.items()
+            if each.condition.state == condition.DRAINING
+            or (
+                each.condition.reason not in self._shared
+                # What else fails in its place is no return.
+                and (host in self.unfit or now - each.earliest >= _MOMENT)
+            )
         }

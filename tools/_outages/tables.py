@@ -31,7 +31,15 @@ import pathlib
 from tools._outages import bounds
 from tools._outages import figures
 
-NAMES = ('members', 'one', 'all', 'database', 'network', 'clocks')
+NAMES = (
+    'members',
+    'one',
+    'all',
+    'database',
+    'network',
+    'clocks',
+    'unfit',
+)
 #: The options that are shown, and in which a bound may be given.
 OPTIONS = (
     'session_timeout',
@@ -42,6 +50,7 @@ OPTIONS = (
     'hold_time',
     'refresh_interval',
     'read_timeout',
+    'check_interval',
 )
 HEADERS = (
     'What happens',

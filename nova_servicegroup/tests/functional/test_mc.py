@@ -16,11 +16,13 @@ from typing import Any
 
 from pymemcache.client import base as pymemcache
 
+from nova_servicegroup import condition
 from nova_servicegroup.drivers.mc import coordinators
 from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import unfit_contract
 from nova_servicegroup.tests.harness import memcached
+from nova_servicegroup.tests.harness import process
 
 SERVERS = 2
 
@@ -108,3 +110,18 @@ class UnfitTest(
             client = pymemcache.Client(('127.0.0.1', server.port), timeout=5)
             self.addCleanup(client.close)
             client.set(key, b'8 bytes!' + mark, expire=60, flags=1)
+
+    def test_a_mark_that_another_has_written(self) -> None:
+        """It lasts until the host's next heartbeat, unless it is kept up."""
+        self.start()
+        mark = condition.encode(unfit_contract.FAILS).encode()
+
+        def heeded() -> bool:
+            self.plant('host2', mark)
+            return not self.is_chosen('host2')
+
+        process.wait_until(heeded, 10.0, 0.2)
+        self.assertTrue(self.is_up('host2'))
+        process.wait_until(
+            lambda: self.is_chosen('host2'), contract.START, 0.01
+        )

@@ -11,10 +11,15 @@
 # under the License.
 
 
-"""A port that passes connections on, and lets those that there are die."""
+"""A port that passes connections on, and lets those that there are die.
+
+Run as a program, with the address of the server and a port, it is one that can
+be stopped with SIGSTOP: then nothing passes, and nothing ends.
+"""
 
 import contextlib
 import socket
+import sys
 import threading
 import time
 
@@ -25,17 +30,22 @@ class Proxy:
     :param address: of the server, as ``host:port``
     :param host: the address to listen on
     :param latency: seconds by which each connection's first answer is late
+    :param port: to listen on; 0: a free one
     :ivar port: to which to connect instead
     :ivar address: the same as ``host:port``
     """
 
     def __init__(
-        self, address: str, host: str = '127.0.0.1', latency: float = 0.0
+        self,
+        address: str,
+        host: str = '127.0.0.1',
+        latency: float = 0.0,
+        port: int = 0,
     ) -> None:
         self.latency = latency
-        name, _, port = address.rpartition(':')
-        self._server = name, int(port)
-        self._listening = socket.create_server((host, 0))
+        name, _, behind = address.rpartition(':')
+        self._server = name, int(behind)
+        self._listening = socket.create_server((host, port))
         self.port: int = self._listening.getsockname()[1]
         self.address = f'{host}:{self.port}'
         self._sockets: set[socket.socket] = set()
@@ -102,3 +112,13 @@ class Proxy:
         if source not in self._dead:
             with contextlib.suppress(OSError):
                 target.shutdown(socket.SHUT_RDWR)
+
+
+def main() -> None:
+    """Pass connections on until killed."""
+    Proxy(sys.argv[1], port=int(sys.argv[2]))
+    threading.Event().wait()
+
+
+if __name__ == '__main__':
+    main()

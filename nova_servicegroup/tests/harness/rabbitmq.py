@@ -12,8 +12,10 @@
 
 """A real RabbitMQ."""
 
+import os
 import pathlib
 import shutil
+import subprocess
 
 from nova_servicegroup.tests.harness import ports
 from nova_servicegroup.tests.harness import process
@@ -100,6 +102,20 @@ class RabbitMQ(server.Server):
     def kill(self) -> None:
         super().kill()
         self._epmd.kill()
+
+    def control(self, *words: str) -> None:
+        """Run rabbitmqctl.
+
+        :raises CalledProcessError: it fails
+        """
+        subprocess.run(
+            [str(_PROGRAM.with_name('rabbitmqctl')), '-q', *words],
+            env={**os.environ, **self.env()},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
 
     def wipe(self) -> None:
         """Lose all data; only while stopped."""

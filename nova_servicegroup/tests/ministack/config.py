@@ -137,6 +137,7 @@ def write_all(
         (at.state / host).mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         changed = overridden(content, settings.overrides)
+        changed = overridden(changed, settings.own.get(name, {}))
         write(directory / f'{name}.conf', changed)
     write(directory / 'placement.conf', placement(at))
     (directory / 'api-paste.ini').write_text(paste(sample))

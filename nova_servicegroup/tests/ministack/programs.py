@@ -109,7 +109,8 @@ class Programs:
         place = self.directory / 'nova' / name
         environment = self._environment(name)
         if stock or name in self.settings.stock:
-            environment['PYTHONPATH'] = str(_STOCK)
+            paths = [self.settings.python_path, str(_STOCK)]
+            environment['PYTHONPATH'] = ':'.join(filter(None, paths))
         return process.Process(argv, place, environment)
 
     def _service(
@@ -157,6 +158,7 @@ class Programs:
         threading = self.settings.threading(name)
         return {
             **database.environment(),
+            'PYTHONPATH': self.settings.python_path,
             'OS_NOVA_CONFIG_DIR': str(self.files),
             'OS_PLACEMENT_CONFIG_DIR': str(self.files),
             'OS_NOVA_DISABLE_EVENTLET_PATCHING': str(threading).lower(),

@@ -41,6 +41,8 @@ class Settings:
     :param tick_ms: ZooKeeper's tick; sessions last at least two of them.
     :param stock: the names of Nova's processes that run without this package.
     :param overrides: ``{'group.key': 'value'}`` for all nova.conf files.
+    :param own: the same for the file of one compute host, by its name.
+    :param python_path: where Nova's processes find more modules.
     """
 
     driver: str = 'zk'
@@ -54,6 +56,10 @@ class Settings:
     tick_ms: int = 500
     stock: Sequence[str] = ()
     overrides: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    own: Mapping[str, Mapping[str, str]] = dataclasses.field(
+        default_factory=dict
+    )
+    python_path: str = ''
 
     @property
     def hosts(self) -> list[str]:

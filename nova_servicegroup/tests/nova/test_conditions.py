@@ -18,6 +18,7 @@ import pathlib
 import signal
 import time
 from typing import Any
+import unittest
 
 import kombu
 
@@ -34,12 +35,18 @@ WITHIN = runner.TIMEOUT + runner.REPEAT + runner.TIMEOUT
 KNOWN = {
     'rpc': checks.RPCCheck.least_interval + WITHIN,
     'storage': CHECK_INTERVAL + WITHIN,
+    'virt': CHECK_INTERVAL + WITHIN,
 }
+_HANGING = pathlib.Path(__file__).with_name('hanging')
 _OVERRIDES = {
     'zookeeper.session_timeout': str(test_stack.SESSION_TIMEOUT),
     'servicegroup.hold_time': str(test_stack.HOLD_TIME),
     'servicegroup.check_interval': str(CHECK_INTERVAL),
     'DEFAULT.instances_path': '$state_path/instances',
+    'DEFAULT.compute_driver': 'hanging.HangingDriver',
+    # Of these, 20 s are for the end of it.
+    'DEFAULT.manager_shutdown_timeout': '60',
+    'DEFAULT.graceful_shutdown_timeout': '90',
 }
 #: To say it, and to see it.
 SEEN = 3.0
@@ -56,14 +63,21 @@ class Conditions:
     def setUpClass(cls) -> None:
         super().setUpClass()  # type: ignore[misc]
         cls.stack = test_stack.running(
-            cls.driver, cls.mode, overrides=_OVERRIDES
+            cls.driver,
+            cls.mode,
+            overrides=_OVERRIDES,
+            python_path=str(_HANGING),
         )
         cls._instances().mkdir(exist_ok=True)
 
     @classmethod
+    def _state(cls, host: str = HOST) -> pathlib.Path:
+        directory: pathlib.Path = cls.stack.directory
+        return directory / 'state' / host
+
+    @classmethod
     def _instances(cls) -> pathlib.Path:
-        found: pathlib.Path = cls.stack.directory / 'state' / HOST
-        return found / 'instances'
+        return cls._state() / 'instances'
 
     def run_options(self) -> dict[str, float]:
         return test_stack.run_options(self)  # type: ignore[arg-type]
@@ -73,9 +87,9 @@ class Conditions:
         text: str = self.stack.log(HOST).read_text()
         return text[begun:]
 
-    def boots(self) -> bool:
-        """Tell whether the host gets a new server."""
-        server = self.stack.boot('new', HOST)
+    def boots(self, host: str = HOST) -> bool:
+        """Tell whether a host gets a new server."""
+        server = self.stack.boot('new', host)
         if server.id:
             self.stack.delete(server.id)
         return not server.refused
@@ -133,6 +147,20 @@ class Conditions:
         finally:
             away.rename(self._instances())
 
+    @contextlib.contextmanager
+    def _hangs(self, host: str = HOST) -> Iterator[None]:
+        """Have the virt driver of a host hang."""
+        file = self._state(host) / 'hangs'
+        file.touch()
+        try:
+            yield
+        finally:
+            file.unlink()
+
+    def test_its_virt_driver_hangs(self) -> None:
+        with self.fault('virt', self._hangs()):
+            pass
+
     def test_nobody_answers_on_its_queue(self) -> None:
         with self.fault('rpc', self._unbound()):
             lands = self.stack.boot('lands')
@@ -147,25 +175,50 @@ class Conditions:
 
     def test_it_drains_before_it_stops(self) -> None:
         """Others know while it closes its queue and ends its work."""
-        self.stack.state('compute2')
         begun = time.monotonic()
+        self.stop('compute2')
+        self.stack.wait_state('compute2', 'down', 60.0)
+        self.measured('SIGTERM to down', time.monotonic() - begun)
+
+    def stop(self, host: str) -> None:
+        """Have nova-compute begin to stop, and the API know."""
+        self.stack.state(host)
         before = len(self.stack.log('api').read_text())
-        self.addCleanup(self.stack.start, 'compute2')
+        self.addCleanup(self.stack.start, host)
         # On eventlet it takes some time to end after it has left.
-        self.addCleanup(self.stack.stop, 'compute2')
-        self.stack.kill('compute2', signal.SIGTERM)
+        self.addCleanup(self.stack.stop, host)
+        self.stack.kill(host, signal.SIGTERM)
         taken = process.wait_until(
             lambda: (
-                self.stack.state('compute2')
-                and 'compute2: draining: stopping'
+                self.stack.state(host)
+                and f'{host}: draining: stopping'
                 in self.stack.log('api').read_text()[before:]
             ),
             SEEN,
             what='it is draining',
         )
         self.measured('SIGTERM to draining', taken)
-        self.stack.wait_state('compute2', 'down', 60.0)
-        self.measured('SIGTERM to down', time.monotonic() - begun)
+
+    @unittest.skipIf(
+        int(test_stack.RELEASE.series) < 34, 'it does not await its work'
+    )
+    def test_it_drains_while_it_works(self) -> None:
+        """It ends its work, and gets no more."""
+        with self._hangs('compute3'):
+            with contextlib.suppress(TimeoutError):
+                self.stack.boot('slow', 'compute3', 3.0)
+            self.stop('compute3')
+            time.sleep(SEEN)
+            self.assertFalse(self.boots('compute3'))
+            self.assertEqual('up', self.stack.state('compute3'))
+            self.assertTrue(self.stack.process('compute3').running)
+        found = self.stack.expect('GET', '/servers?name=slow')['servers']
+        for each in found:
+            server = self.stack.wait_server(each['id'])
+            self.assertEqual('ACTIVE', server.status)
+            self.addCleanup(self.stack.delete, server.id)
+        self.assertEqual(1, len(found))
+        self.stack.wait_state('compute3', 'down', 60.0)
 
 
 class ThreadingTest(Conditions, base.TestCase):

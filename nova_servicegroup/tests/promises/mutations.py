@@ -32,7 +32,7 @@ MUTATIONS: dict[str, tuple[object, str, Callable[[Any], Any]]] = {
     'nobody_is_believed': (
         fitness.Fitness,
         '_believed',
-        lambda _: lambda self: {},
+        lambda _: lambda self, now: {},
     ),
     'nobody_is_forgotten': (
         fitness.Fitness,

@@ -14,7 +14,8 @@
 
 Written from the promise alone: a healthy, connected member is never passed
 over because of a shared fault; at worst for hold_time. One whose fault is its
-own is passed over as soon as that can be read, and by schedulers alone.
+own is passed over as soon as that was to be read for a moment, and by
+schedulers alone.
 """
 
 from collections.abc import Callable, Collection
@@ -29,6 +30,8 @@ from nova_servicegroup.tests.promises import plan
 
 #: Seconds within which all members notice a shared fault, and its end.
 _NOTICE = 30.0
+#: Seconds after which one that fails alone is passed over.
+_ALONE = 5.0
 #: Seconds after which three that fail alike are no sign of one any more.
 _UNLIKE = 150.0
 
@@ -147,10 +150,10 @@ class Ailments:
             return
         since = max(since, host.since, rules.disturbed)
         if (
-            now - since > rules.lag + rules.rejoin
+            now - since > rules.lag + rules.rejoin + _ALONE
             and now - each.strange > _UNLIKE
             and process.read is not None
-            and process.read > since + oracle.EPSILON
+            and process.read > since + _ALONE + oracle.EPSILON
         ):
             raise oracle.Violation(
                 f'{now:.1f} s: {host.name} is of no use since {since:.1f} s '

@@ -116,7 +116,8 @@ class IsUpTest(base.TestCase):
         reader = self.driver.backends[0].readers[0]
         said = condition.Condition(state, 'rpc', 5.0)
         reader.unfit = dict.fromkeys(hosts, said)
-        self.clock.advance(REFRESH_INTERVAL)
+        # It is heeded when it has been there for some seconds.
+        self.clock.advance(5.0)
 
     def test_who_is_of_no_use_is_up(self) -> None:
         self.say('host1')

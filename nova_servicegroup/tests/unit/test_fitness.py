@@ -12,6 +12,8 @@
 
 """Who is of no use, and is believed."""
 
+from typing import Any
+
 from nova_servicegroup import condition
 from nova_servicegroup import evidence
 from nova_servicegroup import fitness
@@ -21,6 +23,8 @@ HOSTS = frozenset('abcdefgh')
 STOPS = condition.Condition(condition.DRAINING, condition.STOPPING, 1.0)
 #: Seconds after which it is known whether a fault is shared.
 LATER = 50.0
+#: Seconds for which others may say the same.
+WAITS = 5.0
 
 
 def fails(check: str) -> condition.Condition:
@@ -76,28 +80,54 @@ class FitnessTest(base.TestCase):
         now = self.clock.advance(after)
         return self.fitness.take(reading, self.held.__contains__, now)
 
+    def found(self, rpc: str = '', **how: Any) -> fitness.Changes:
+        """Take such readings until what they say is heeded."""
+        self.take(rpc, **how)
+        return self.take(rpc, **{**how, 'after': WAITS})
+
     def unfit(self) -> str:
         return ''.join(sorted(self.fitness.unfit))
 
-    def test_one_that_fails_is_of_no_use_at_once(self) -> None:
-        changes = self.take('a')
+    def test_one_that_fails_is_of_no_use_if_no_others_do(self) -> None:
+        """They have some seconds, in which they may say the same."""
+        self.assertEqual(fitness.Changes(), self.take('a'))
+        changes = self.take('a', after=WAITS)
         self.assertEqual({'a': fails('rpc')}, changes.unfit)
         self.assertEqual('a', self.unfit())
         self.assertEqual(fitness.Changes(), self.take('a'))
 
+    def test_nobody_is_at_first_where_all_fail(self) -> None:
+        self.assertEqual(fitness.Changes(), self.take('a'))
+        self.assertEqual(fitness.Changes(), self.take('ab', after=WAITS / 2))
+        self.assertEqual({'rpc'}, self.take('abcde', after=WAITS / 2).shared)
+        self.assertEqual('', self.unfit())
+
+    def test_who_has_not_looked_for_long_heeds_it_at_once(self) -> None:
+        """It may have been there since."""
+        self.take('a', after=WAITS)
+        self.assertEqual('a', self.unfit())
+
+    def test_a_stop_is_heeded_at_once(self) -> None:
+        self.assertEqual({'a': STOPS}, self.take(a=STOPS).unfit)
+
+    def test_another_check_that_fails_is_no_return(self) -> None:
+        self.found('a')
+        changes = self.take(a=fails('storage'))
+        self.assertEqual({'a': fails('storage')}, changes.unfit)
+
     def test_and_of_use_again_at_once(self) -> None:
-        self.take('a')
+        self.found('a')
         self.assertEqual(fitness.Changes(fit={'a'}), self.take())
         self.assertEqual('', self.unfit())
         self.assertEqual(fitness.Changes(), self.take())
 
     def test_hosts_are_canonical(self) -> None:
-        self.take('a')
+        self.found('a')
         self.assertTrue(self.fitness.has('A'))
         self.assertFalse(self.fitness.has('b'))
 
     def test_another_reason_is_told(self) -> None:
-        self.take('a')
+        self.found('a')
         self.assertEqual({'a': STOPS}, self.take(a=STOPS).unfit)
         # A clock that goes wrong is no other reason.
         later = STOPS._replace(since=2.0)
@@ -114,7 +144,7 @@ class FitnessTest(base.TestCase):
             )
 
     def test_who_fails_another_check_is_of_no_use_meanwhile(self) -> None:
-        self.take('abcde', f=fails('storage'), g=STOPS)
+        self.found('abcde', f=fails('storage'), g=STOPS)
         self.assertEqual('fg', self.unfit())
 
     def test_no_one_is_passed_over_who_notices_the_end_late(self) -> None:
@@ -160,7 +190,7 @@ class FitnessTest(base.TestCase):
         self.assertEqual('abc', self.unfit())
 
     def test_who_is_held_says_what_it_said(self) -> None:
-        self.take('a')
+        self.found('a')
         self.held = {'a'}
         changes = self.take(present=HOSTS - {'a'})
         self.assertEqual(fitness.Changes(), changes)

@@ -118,9 +118,9 @@ class TablesTest(base.TestCase):
         self.assertEqual('', runs.number(other._replace(options={})))
         self.assertEqual(
             [
-                ['1', '3', '0.5', '', '', '', '', '0.2', '']
+                ['1', '3', '0.5', '', '', '', '', '0.2', '', '']
                 + ['test_x.DeathTest, test_y.LifeTest'],
-                ['2', '', '', '', '', '', '4', '', '', 'test_x.DeathTest'],
+                ['2', '', '', '', '', '', '4', '', '', '', 'test_x.DeathTest'],
             ],
             runs.rows(),
         )
