@@ -235,7 +235,7 @@ class MoreOfSingle:
             pass
 
 
-class Ours(Single, MoreOfSingle, Harmed):
+class Ours(Single, MoreOfSingle):
     """With this package."""
 
     @contextlib.contextmanager
@@ -304,12 +304,12 @@ class Ours(Single, MoreOfSingle, Harmed):
         self.shared(self.mute)
 
 
-class ThreadingTest(Ours):
+class ThreadingTest(Ours, Harmed):
     pass
 
 
 @base.only_long
-class EventletTest(Ours):
+class EventletTest(Ours, Harmed):
     mode = 'eventlet'
 
 
