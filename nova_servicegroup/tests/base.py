@@ -14,11 +14,13 @@
 """What every test stands on."""
 
 from collections.abc import Callable
+import importlib.util
 import json
 import os
 import pathlib
 import re
 import shutil
+import sys
 import tempfile
 import time
 from typing import Any
@@ -88,6 +90,16 @@ class NoWatch:
         pass
 
 
+def load_example(name: str) -> Any:
+    """Return a module that the pages for contributors show."""
+    root = pathlib.Path(__file__).parents[2]
+    file = root / 'doc' / 'source' / 'contributor' / f'{name}.py'
+    spec = importlib.util.spec_from_file_location(name, file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 class TestCase(base.BaseTestCase):
     """A test with a log that it can read and a configuration of its own."""
 
@@ -125,6 +137,20 @@ class TestCase(base.BaseTestCase):
     def read_when_asked(self) -> None:
         """Have groups read for who asks, and never by the real clock."""
         self.useFixture(fixtures.MockPatchObject(pace, 'Watch', NoWatch))
+
+    def install(self, package: str, namespace: str, points: str) -> None:
+        """Install a package that has nothing but entry points, for a test."""
+        path = self.useFixture(fixtures.TempDir()).path
+        dist = pathlib.Path(path, f'{package}-1.dist-info')
+        dist.mkdir()
+        (dist / 'METADATA').write_text(f'Name: {package}\nVersion: 1\n')
+        (dist / 'entry_points.txt').write_text(f'[{namespace}]\n{points}\n')
+        self.useFixture(fixtures.MonkeyPatch('sys.path', [*sys.path, path]))
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'stevedore.ExtensionManager.ENTRY_POINT_CACHE', {}
+            )
+        )
 
     def make_conf(self, text: str = '') -> cfg.ConfigOpts:
         """Return a configuration read from a file with this text."""

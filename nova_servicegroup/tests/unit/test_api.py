@@ -12,12 +12,10 @@
 
 
 import os
-import pathlib
 import sys
 import threading
 from unittest import mock
 
-import fixtures
 
 from nova_servicegroup import api
 from nova_servicegroup.drivers import base as drivers
@@ -39,25 +37,11 @@ class LoadTest(base.TestCase):
         self.assertIn("'zoo'", str(error))
         self.assertIn(', '.join(api.installed_drivers()), str(error))
 
-    def install(self, package: str, points: str) -> None:
-        """Install a package that has nothing but entry points."""
-        path = self.useFixture(fixtures.TempDir()).path
-        dist = pathlib.Path(path, f'{package}-1.dist-info')
-        dist.mkdir()
-        (dist / 'METADATA').write_text(f'Name: {package}\nVersion: 1\n')
-        (dist / 'entry_points.txt').write_text(
-            f'[{api.NAMESPACE}]\n{points}\n'
-        )
-        self.useFixture(fixtures.MonkeyPatch('sys.path', [*sys.path, path]))
-        self.useFixture(
-            fixtures.MonkeyPatch(
-                'stevedore.ExtensionManager.ENTRY_POINT_CACHE', {}
-            )
-        )
-
     def test_anyone_may_add_a_driver(self) -> None:
         self.install(
-            'other', 'other = nova_servicegroup.drivers.db:DatabaseDriver'
+            'other',
+            api.NAMESPACE,
+            'other = nova_servicegroup.drivers.db:DatabaseDriver',
         )
         conf = self.make_conf('[DEFAULT]\nservicegroup_driver = other\n')
         self.assertIsInstance(api.API(conf).driver, db.DatabaseDriver)
@@ -65,10 +49,14 @@ class LoadTest(base.TestCase):
 
     def test_a_name_that_several_provide_is_refused(self) -> None:
         self.install(
-            'one', 'two = nova_servicegroup.drivers.db:DatabaseDriver'
+            'one',
+            api.NAMESPACE,
+            'two = nova_servicegroup.drivers.db:DatabaseDriver',
         )
         self.install(
-            'another', 'two = nova_servicegroup.drivers.mc:MemcachedDriver'
+            'another',
+            api.NAMESPACE,
+            'two = nova_servicegroup.drivers.mc:MemcachedDriver',
         )
         conf = self.make_conf('[DEFAULT]\nservicegroup_driver = two\n')
         error = self.assertRaises(exceptions.DriverAmbiguous, api.API, conf)
@@ -111,7 +99,11 @@ class LoadTest(base.TestCase):
             self.assertIn(f'import of {module} halted', str(error))
 
     def test_a_driver_that_cannot_be_imported_is_named_with_why(self) -> None:
-        self.install('broken', 'broken = nova_servicegroup.nowhere:Driver')
+        self.install(
+            'broken',
+            api.NAMESPACE,
+            'broken = nova_servicegroup.nowhere:Driver',
+        )
         conf = self.make_conf('[DEFAULT]\nservicegroup_driver = broken\n')
         error = self.assertRaises(exceptions.LibraryUnusable, api.API, conf)
         self.assertIn('nova_servicegroup.nowhere:Driver', str(error))

@@ -345,22 +345,6 @@ class PaceTest(base.TestCase):
 
 
 class LoadingTest(base.TestCase):
-    def install(self, package: str, points: str) -> None:
-        """Install a package that has nothing but entry points."""
-        path = self.useFixture(fixtures.TempDir()).path
-        dist = pathlib.Path(path, f'{package}-1.dist-info')
-        dist.mkdir()
-        (dist / 'METADATA').write_text(f'Name: {package}\nVersion: 1\n')
-        (dist / 'entry_points.txt').write_text(
-            f'[{loading.NAMESPACE}]\n{points}\n'
-        )
-        self.useFixture(fixtures.MonkeyPatch('sys.path', [*sys.path, path]))
-        self.useFixture(
-            fixtures.MonkeyPatch(
-                'stevedore.ExtensionManager.ENTRY_POINT_CACHE', {}
-            )
-        )
-
     def load(self, names: str) -> dict[str, base_check.Check]:
         conf = self.make_conf(f'[servicegroup]\nchecks = {names}\n')
         return loading.load(conf, base.FakeService())
@@ -381,7 +365,7 @@ class LoadingTest(base.TestCase):
         self.assertEqual(sorted(default), sorted(found))
 
     def test_each_is_loaded_once(self) -> None:
-        self.install('x', f'good = {__name__}:GoodCheck')
+        self.install('x', loading.NAMESPACE, f'good = {__name__}:GoodCheck')
         found = self.load('good,good')
         self.assertEqual(['good'], list(found))
         self.assertIsInstance(found['good'], GoodCheck)
@@ -390,11 +374,12 @@ class LoadingTest(base.TestCase):
     def test_one_that_cannot_be_loaded_costs_itself(self) -> None:
         self.install(
             'x',
+            loading.NAMESPACE,
             f'good = {__name__}:GoodCheck\nbroken = {__name__}:Nothing\n'
             f'picky = {__name__}:PickyCheck\ngone = no.such.module:X\n'
             f'Bad.Name = {__name__}:GoodCheck\ntwice = {__name__}:GoodCheck',
         )
-        self.install('y', f'twice = {__name__}:PickyCheck')
+        self.install('y', loading.NAMESPACE, f'twice = {__name__}:PickyCheck')
         names = ('gone', 'broken', 'picky', 'Bad.Name', 'twice', 'unknown')
         found = self.load(','.join((*names, 'good')))
         self.assertEqual(['good'], list(found))

@@ -12,37 +12,19 @@
 
 """The driver that the documentation shows."""
 
-import importlib.util
 import os
 import pathlib
 import time
-from typing import Any
 
 from nova_servicegroup import api
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
 
-EXAMPLE = (
-    pathlib.Path(__file__).parents[3]
-    / 'doc'
-    / 'source'
-    / 'contributor'
-    / 'file_driver.py'
-)
-
-
-def load() -> Any:
-    """Return the module."""
-    spec = importlib.util.spec_from_file_location('file_driver', EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
 
 class ExampleTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.module = load()
+        self.module = base.load_example('file_driver')
         self.directory = pathlib.Path(self.create_temp_dir()) / 'shared'
         self.directory.mkdir()
         self.api = self.make_api()

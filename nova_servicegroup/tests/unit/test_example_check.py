@@ -12,8 +12,6 @@
 
 """The check that the documentation shows."""
 
-import importlib.util
-import pathlib
 from typing import Any
 from unittest import mock
 
@@ -21,27 +19,12 @@ from nova_servicegroup.checks import base as base_check
 from nova_servicegroup.checks import runner
 from nova_servicegroup.tests import base
 
-EXAMPLE = (
-    pathlib.Path(__file__).parents[3]
-    / 'doc'
-    / 'source'
-    / 'contributor'
-    / 'mount_check.py'
-)
-
-
-def load() -> Any:
-    """Return the module."""
-    spec = importlib.util.spec_from_file_location('mount_check', EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
 
 class ExampleTest(base.TestCase):
     def make(self, directory: str) -> base_check.Check:
         conf = self.make_conf(f'[mount_check]\ndirectory = {directory}\n')
-        made: base_check.Check = load().MountCheck(conf, base.FakeService())
+        module = base.load_example('mount_check')
+        made: base_check.Check = module.MountCheck(conf, base.FakeService())
         return made
 
     def test_what_is_mounted(self) -> None:
