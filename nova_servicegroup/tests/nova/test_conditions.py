@@ -20,13 +20,12 @@ import time
 from typing import Any
 import unittest
 
-import kombu
-
 from nova_servicegroup.checks import runner
 from nova_servicegroup.plugin import checks
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.harness import process
 from nova_servicegroup.tests.nova import test_stack
+from nova_servicegroup.tests.nova import victim
 
 CHECK_INTERVAL = 5.0
 HOST = 'compute1'
@@ -37,7 +36,6 @@ KNOWN = {
     'storage': CHECK_INTERVAL + WITHIN,
     'virt': CHECK_INTERVAL + WITHIN,
 }
-_HANGING = pathlib.Path(__file__).with_name('hanging')
 _OVERRIDES = {
     'zookeeper.session_timeout': str(test_stack.SESSION_TIMEOUT),
     'servicegroup.hold_time': str(test_stack.HOLD_TIME),
@@ -66,7 +64,7 @@ class Conditions:
             cls.driver,
             cls.mode,
             overrides=_OVERRIDES,
-            python_path=str(_HANGING),
+            python_path=str(victim.HANGING),
         )
         cls._instances().mkdir(exist_ok=True)
 
@@ -89,10 +87,7 @@ class Conditions:
 
     def boots(self, host: str = HOST) -> bool:
         """Tell whether a host gets a new server."""
-        server = self.stack.boot('new', host)
-        if server.id:
-            self.stack.delete(server.id)
-        return not server.refused
+        return victim.boots(self.stack, host)
 
     @contextlib.contextmanager
     def fault(self, check: str, harm: Any) -> Iterator[None]:
@@ -123,19 +118,6 @@ class Conditions:
         self.assertTrue(self.boots())
 
     @contextlib.contextmanager
-    def _unbound(self) -> Iterator[None]:
-        """Have nothing arrive in the queue of the host."""
-        name = f'compute.{HOST}'
-        url = self.stack.rabbitmq.url.replace('rabbit:', 'amqp:')
-        with kombu.Connection(url) as connection:
-            channel = connection.channel()
-            channel.queue_unbind(name, 'nova', name)
-            try:
-                yield
-            finally:
-                channel.queue_bind(name, 'nova', name)
-
-    @contextlib.contextmanager
     def _away(self) -> Iterator[None]:
         """Have the directory of the servers' disks be gone."""
         away = self._instances().with_name('away')
@@ -147,22 +129,12 @@ class Conditions:
         finally:
             away.rename(self._instances())
 
-    @contextlib.contextmanager
-    def _hangs(self, host: str = HOST) -> Iterator[None]:
-        """Have the virt driver of a host hang."""
-        file = self._state(host) / 'hangs'
-        file.touch()
-        try:
-            yield
-        finally:
-            file.unlink()
-
     def test_its_virt_driver_hangs(self) -> None:
-        with self.fault('virt', self._hangs()):
+        with self.fault('virt', victim.hanging(self.stack, HOST)):
             pass
 
     def test_nobody_answers_on_its_queue(self) -> None:
-        with self.fault('rpc', self._unbound()):
+        with self.fault('rpc', victim.unbound(self.stack, HOST)):
             lands = self.stack.boot('lands')
             self.addCleanup(self.stack.delete, lands.id)
             self.assertIn(lands.host, ('compute2', 'compute3'))
@@ -204,7 +176,7 @@ class Conditions:
     )
     def test_it_drains_while_it_works(self) -> None:
         """It ends its work, and gets no more."""
-        with self._hangs('compute3'):
+        with victim.hanging(self.stack, 'compute3'):
             with contextlib.suppress(TimeoutError):
                 self.stack.boot('slow', 'compute3', 3.0)
             self.stop('compute3')

@@ -119,10 +119,7 @@ class Harmed(base.TestCase):
 
     def boots(self, host: str = HOST) -> bool:
         """Tell whether a host gets a new server."""
-        server = self.stack.boot('new', host)
-        if server.id:
-            self.stack.delete(server.id)
-        return not server.refused
+        return victim_.boots(self.stack, host)
 
     def boots_again(self, host: str) -> bool:
         """Tell the same; what Nova has lost with a connection never ends."""
@@ -226,12 +223,16 @@ class MoreOfSingle:
 
     @base.only_long
     def test_nothing_arrives_in_its_queue(self) -> None:
-        with self.fault('queue unbound', 'rpc', self.victim.unbound()):
+        with self.fault(
+            'queue unbound', 'rpc', victim_.unbound(self.stack, HOST)
+        ):
             pass
 
     @base.only_long
     def test_its_virt_driver_hangs(self) -> None:
-        with self.fault('virt driver hangs', 'virt', self.victim.hanging()):
+        with self.fault(
+            'virt driver hangs', 'virt', victim_.hanging(self.stack, HOST)
+        ):
             pass
 
 
@@ -381,7 +382,7 @@ class StockTest(Single, MoreOfSingle, Harmed):
 
     def test_it_works_while_it_stops(self) -> None:
         """It has closed its queue, and is chosen all the same."""
-        with self.victim.hanging():
+        with victim_.hanging(self.stack, HOST):
             with contextlib.suppress(TimeoutError):
                 self.stack.boot('new', HOST, 3.0)
             self.addCleanup(self.stack.start, HOST)

@@ -89,19 +89,6 @@ class Victim:
         }
 
     @contextlib.contextmanager
-    def unbound(self) -> Iterator[None]:
-        """Have nothing arrive in its queue."""
-        name = f'compute.{self.host}'
-        url = self._rabbitmq.url.replace('rabbit:', 'amqp:')
-        with kombu.Connection(url) as connection:
-            channel = connection.channel()
-            channel.queue_unbind(name, 'nova', name)
-            try:
-                yield
-            finally:
-                channel.queue_bind(name, 'nova', name)
-
-    @contextlib.contextmanager
     def refused(self) -> Iterator[None]:
         """Have RabbitMQ refuse its password."""
         control = self._rabbitmq.control
@@ -122,22 +109,12 @@ class Victim:
             self._relay.thaw()
 
     @contextlib.contextmanager
-    def hanging(self, how: str = 'hangs') -> Iterator[None]:
-        """Have its virt driver hang; see hanging/driver.py."""
-        file = self.state / how
-        file.touch()
-        try:
-            yield
-        finally:
-            file.unlink()
-
-    @contextlib.contextmanager
     def busy(self, servers: Sequence[str]) -> Iterator[None]:
         """Have all its RPC workers wait for the virt driver.
 
         :param servers: the ids of WORKERS of its servers
         """
-        with self.hanging('is_slow'):
+        with hanging(self._stack, self.host, 'is_slow'):
             for each in servers:
                 self._stack.expect(
                     'POST',
@@ -191,3 +168,36 @@ def frozen(mount: fuse.Frozen) -> Iterator[None]:
         yield
     finally:
         mount.thaw()
+
+
+@contextlib.contextmanager
+def unbound(stack: Any, host: str) -> Iterator[None]:
+    """Have nothing arrive in the queue of a compute."""
+    name = f'compute.{host}'
+    url = stack.rabbitmq.url.replace('rabbit:', 'amqp:')
+    with kombu.Connection(url) as connection:
+        channel = connection.channel()
+        channel.queue_unbind(name, 'nova', name)
+        try:
+            yield
+        finally:
+            channel.queue_bind(name, 'nova', name)
+
+
+@contextlib.contextmanager
+def hanging(stack: Any, host: str, how: str = 'hangs') -> Iterator[None]:
+    """Have the virt driver of a compute hang; see hanging/driver.py."""
+    file = stack.directory / 'state' / host / how
+    file.touch()
+    try:
+        yield
+    finally:
+        file.unlink()
+
+
+def boots(stack: Any, host: str) -> bool:
+    """Tell whether a host gets a new server."""
+    server = stack.boot('new', host)
+    if server.id:
+        stack.delete(server.id)
+    return not server.refused
