@@ -50,7 +50,7 @@ class Programs:
         return [process.Process([], pid.parent) for pid in found]
 
     def api(self, port: int) -> process.Process:
-        """Return nova-api: built in the master, before it forks."""
+        """Return nova-api: built in each worker, as most clouds have it."""
         application = ('nova-api-wsgi', 'nova.wsgi.osapi_compute')
         # A greenlet must not be handed from one native thread to another.
         threads = 8 if self.settings.threading('api') else 1
@@ -143,6 +143,9 @@ class Programs:
             *('--add-header', 'Connection: close'),
             *('--master', '--enable-threads', '--die-on-term'),
             *('--need-app', '--no-orphans', '--disable-logging'),
+            # uWSGI forks without Python's knowledge: a lock that a thread of
+            # the master holds at that moment is never let go in the child.
+            '--lazy-apps',
             # Python's own teardown waits for thread pools that never end.
             '--skip-atexit-teardown',
         ]
