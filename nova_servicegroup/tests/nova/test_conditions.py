@@ -37,7 +37,7 @@ KNOWN = {
     'virt': CHECK_INTERVAL + WITHIN,
 }
 _OVERRIDES = {
-    'zookeeper.session_timeout': str(test_stack.SESSION_TIMEOUT),
+    **test_stack.EXPIRY,
     'servicegroup.hold_time': str(test_stack.HOLD_TIME),
     'servicegroup.check_interval': str(CHECK_INTERVAL),
     'DEFAULT.instances_path': '$state_path/instances',

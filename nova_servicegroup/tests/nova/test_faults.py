@@ -44,7 +44,7 @@ MUTE = 60.0
 #: By then, one that stock Nova builds is there.
 BUILT = 20.0
 _OVERRIDES = {
-    'zookeeper.session_timeout': str(test_stack.SESSION_TIMEOUT),
+    **test_stack.EXPIRY,
     'servicegroup.hold_time': str(test_stack.HOLD_TIME),
     'servicegroup.check_interval': str(CHECK_INTERVAL),
     # What an operation waits for the stop of a service.
@@ -188,7 +188,18 @@ class Single:
                 pass
 
 
-class MoreOfSingle:
+class OfQueue:
+    """The one that shows whether marks travel."""
+
+    @base.only_long
+    def test_nothing_arrives_in_its_queue(self) -> None:
+        with self.fault(
+            'queue unbound', 'rpc', victim_.unbound(self.stack, HOST)
+        ):
+            pass
+
+
+class MoreOfSingle(OfQueue):
     """Others, which take long, or are like those of test_conditions."""
 
     @base.only_long
@@ -222,13 +233,6 @@ class MoreOfSingle:
             pass
 
     @base.only_long
-    def test_nothing_arrives_in_its_queue(self) -> None:
-        with self.fault(
-            'queue unbound', 'rpc', victim_.unbound(self.stack, HOST)
-        ):
-            pass
-
-    @base.only_long
     def test_its_virt_driver_hangs(self) -> None:
         with self.fault(
             'virt driver hangs', 'virt', victim_.hanging(self.stack, HOST)
@@ -236,7 +240,7 @@ class MoreOfSingle:
             pass
 
 
-class Ours(Single, MoreOfSingle):
+class Ours:
     """With this package."""
 
     @contextlib.contextmanager
@@ -265,6 +269,10 @@ class Ours(Single, MoreOfSingle):
     def others(self) -> list[str]:
         """Return the hosts that nobody harms."""
         return [each for each in self.stack.hosts if each != HOST]
+
+
+class All(Ours, Single, MoreOfSingle):
+    """Every fault, of one host and of all."""
 
     def shared(self, harm: Any) -> None:
         """Harm all: the check fails, and nobody is passed over for it."""
@@ -305,13 +313,28 @@ class Ours(Single, MoreOfSingle):
         self.shared(self.mute)
 
 
-class ThreadingTest(Ours, Harmed):
+class ThreadingTest(All, Harmed):
     pass
 
 
 @base.only_long
-class EventletTest(Ours, Harmed):
+class EventletTest(All, Harmed):
     mode = 'eventlet'
+
+
+@base.only_long
+class EtcdTest(Ours, OfQueue, Harmed):
+    driver = 'etcd'
+
+
+@base.only_long
+class RedisTest(Ours, OfQueue, Harmed):
+    driver = 'redis'
+
+
+@base.only_long
+class MemcachedTest(Ours, OfQueue, Harmed):
+    driver = 'mc'
 
 
 @base.only_long

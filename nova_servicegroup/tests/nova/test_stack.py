@@ -57,14 +57,19 @@ _AT_ONCE = 16
 COLLECTED = 'a collector writes the heartbeats'
 NOT_COLLECTED = 'no collector answers'
 
+#: How long a membership outlasts its member, with each driver.
+EXPIRY = {
+    'zookeeper.session_timeout': str(SESSION_TIMEOUT),
+    'etcd.ttl': str(SESSION_TIMEOUT),
+    'redis.ttl': str(TTL),
+}
+
 _SETTINGS: dict[str, Any] = {
     'computes': 3,
     'report_interval': REPORT_INTERVAL,
     'service_down_time': SERVICE_DOWN_TIME,
     'overrides': {
-        'zookeeper.session_timeout': str(SESSION_TIMEOUT),
-        'etcd.ttl': str(SESSION_TIMEOUT),
-        'redis.ttl': str(TTL),
+        **EXPIRY,
         'servicegroup.hold_time': str(HOLD_TIME),
     },
 }
