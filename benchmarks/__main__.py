@@ -14,8 +14,9 @@
 """Runs the parts and writes the report."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent import futures
+import functools
 import importlib
 import os
 import pathlib
@@ -50,21 +51,26 @@ _ALONE = ('stress',)
 def main() -> None:
     """Do what the command line says."""
     args = _parse()
-    command = ' '.join(['benchmarks/run', *sys.argv[1:]])
-    made = report.Report(command, args.quick)
     with (
         tempfile.TemporaryDirectory(prefix='benchmark-') as directory,
         nova.Stage(pathlib.Path(directory)) as stage,
     ):
         run = _Run(stage, args)
-        made.tables += run.tables()
-        made.tables += summary.run(made.tables)
         output = args.output or pathlib.Path(directory) / 'report'
+        # Quick figures stand beside no others.
+        parts = {} if args.quick else report.load(output)
+        made = _report({**parts, **run.parts()}, args.quick)
         made.save(output)
         _draw(output)
     print(made.text())
     if run.failed:
         sys.exit(f'failed, and not in the report: {", ".join(run.failed)}')
+
+
+def _report(parts: Mapping[str, report.Part], quick: bool) -> report.Report:
+    ordered = [parts[name] for name in PARTS if name in parts]
+    tables = [table for part in ordered for table in part.tables]
+    return report.Report(ordered, summary.run(tables), quick)
 
 
 class _Run:
@@ -78,18 +84,16 @@ class _Run:
         self._args = args
         self._say = progress.Progress()
         self._parts = [each for each in PARTS if each in (args.parts or PARTS)]
-        self._found: dict[str, list[report.Table]] = {}
+        self._found: dict[str, report.Part] = {}
         self.failed: list[str] = []
 
-    def tables(self) -> list[report.Table]:
-        """Return the tables of all parts, in the order of the report."""
+    def parts(self) -> dict[str, report.Part]:
+        """Run them and return what they have found, by name."""
         if self._args.quick:
             self._run_side_by_side()
         else:
             self._run(self._parts)
-        return [
-            each for part in self._parts for each in self._found.get(part, [])
-        ]
+        return self._found
 
     def _run_side_by_side(self) -> None:
         """Run what does not harm each other, for the figures mean nothing."""
@@ -111,7 +115,9 @@ class _Run:
         for part in parts:
             try:
                 with self._say.step(part):
-                    self._found[part] = self._run_one(part)
+                    self._found[part] = report.measure(
+                        part, functools.partial(self._run_one, part)
+                    )
             except Exception:
                 traceback.print_exc()
                 self.failed.append(part)

@@ -189,7 +189,15 @@ def _dilemma(
     axes.set(xlabel=x, ylabel=y, yscale='log')
     right.set(ylabel=false, ylim=(-5, 105))
     lines = axes.get_lines() + right.get_lines()
-    axes.legend(lines, [each.get_label() for each in lines])
+    # Below the axes, where it covers nothing.
+    axes.legend(
+        lines,
+        [each.get_label() for each in lines],
+        loc='upper center',
+        bbox_to_anchor=(0.5, -0.18),
+        ncols=2,
+        fontsize='small',
+    )
 
 
 def _stress(axes: Any, rows: pandas.DataFrame, _: pathlib.Path) -> None:

@@ -13,39 +13,23 @@
 
 """The report: tables as markdown, as CSV and as a page to be read."""
 
+from collections.abc import Callable, Sequence
 import csv
 import dataclasses
 import datetime
 from importlib import metadata
+import json
 import os
 import pathlib
-import platform
-import subprocess
 import textwrap
 from typing import Any
 
-_PACKAGES = (
-    'nova',
-    'nova-servicegroup',
-    'tooz',
-    'kazoo',
-    'pymemcache',
-    'etcd3gw',
-    'redis',
-    'dogpile.cache',
-    'oslo.cache',
-    'oslo.messaging',
-)
-_SERVERS = (
-    'etcd-server',
-    'mariadb-server',
-    'memcached',
-    'rabbitmq-server',
-    'redis-server',
-    'zookeeper',
-)
+from benchmarks import environment
+
 _TITLE = 'Benchmarks'
 _WIDTH = 79
+#: Where the parts of a report are kept, in its directory.
+_PARTS = 'report.json'
 #: The name, the table that it stands below, and the title of each figure.
 FIGURES = (
     ('is_up', 'is_up', 'Time of one service_is_up'),
@@ -61,6 +45,9 @@ FIGURES = (
 _INTRODUCTION = """Written by ``benchmarks/run``, side by side with Nova's own
 drivers, from its package on PyPI, and with a bare floor. Ratios count; times
 are those of one machine.
+"""
+_RUNS_NOTES = """A run of some parts leaves the others as they were. The
+versions at the top are those of the last run.
 """
 _SECTION = """\
 {title}
@@ -130,32 +117,86 @@ class Table:
             )
 
 
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """What one part has measured, and where and when that was.
+
+    :ivar date: when it began, in UTC
+    :ivar minutes: for which it ran; None: not known
+    :ivar load: the load average before
+    :ivar version: of this package
+    :ivar machine: see environment
+    """
+
+    name: str
+    date: str
+    minutes: float | None
+    load: float
+    version: str
+    machine: str
+    tables: list[Table]
+
+
+def measure(name: str, run: Callable[[], list[Table]]) -> Part:
+    """Run a part and return what it has measured."""
+    begun, load = _now(), os.getloadavg()[0]
+    tables = run()
+    return Part(
+        name,
+        f'{begun:%Y-%m-%d %H:%M}',
+        (_now() - begun).total_seconds() / 60,
+        load,
+        metadata.version('nova-servicegroup'),
+        environment.machine(),
+        tables,
+    )
+
+
+def load(directory: pathlib.Path) -> dict[str, Part]:
+    """Return the parts of the report in a directory, if there is one."""
+    file = directory / _PARTS
+    found = json.loads(file.read_text()) if file.exists() else []
+    return {
+        each['name']: Part(
+            **{**each, 'tables': [Table(**table) for table in each['tables']]}
+        )
+        for each in found
+    }
+
+
 class Report:
     """All of it.
 
-    :param command: how to get it again
+    :param parts: in the order of the report
+    :param more: tables that follow from those of the parts
     :param quick: the figures mean little
     """
 
-    def __init__(self, command: str, quick: bool) -> None:
-        self._begun = _now()
-        self._load = os.getloadavg()[0]
-        self._command = command
+    def __init__(
+        self, parts: Sequence[Part], more: Sequence[Table], quick: bool
+    ) -> None:
+        self._parts = parts
         self._quick = quick
-        self.tables: list[Table] = []
+        self._tables = [
+            *(table for part in parts for table in part.tables),
+            *more,
+            _runs(parts),
+        ]
 
     def text(self) -> str:
         """Return it as markdown."""
         facts = [f'- {name}: {value}' for name, value in self._facts()]
-        tables = [each.markdown() for each in self.tables]
+        tables = [each.markdown() for each in self._tables]
         return '\n'.join([f'# {_TITLE}', '', *facts, '', *tables])
 
     def save(self, directory: pathlib.Path) -> None:
-        """Write report.md, index.rst and a CSV file for each table."""
+        """Write it as markdown, as a page, as CSV, and as load reads it."""
         directory.mkdir(parents=True, exist_ok=True)
         (directory / 'report.md').write_text(self.text())
         (directory / 'index.rst').write_text(self._page())
-        for each in self.tables:
+        parts = [dataclasses.asdict(each) for each in self._parts]
+        (directory / _PARTS).write_text(json.dumps(parts, indent=1) + '\n')
+        for each in self._tables:
             each.save(directory)
 
     def _page(self) -> str:
@@ -169,25 +210,25 @@ class Report:
                 break_long_words=False,
                 break_on_hyphens=False,
             )
-        tables = [each.rst() for each in self.tables]
+        tables = [each.rst() for each in self._tables]
         return '\n'.join([*lines, '', *tables]).rstrip() + '\n'
 
     def _facts(self) -> list[tuple[str, str]]:
-        now = _now()
-        facts = [
-            ('command', f'``{self._command}``'),
-            ('date', f'{self._begun:%Y-%m-%d %H:%M} UTC'),
-            (
-                'duration',
-                f'{(now - self._begun).total_seconds() / 60:.0f} min',
-            ),
-            ('machine', machine()),
-            ('load average before', f'{self._load:.1f}'),
-            ('versions', versions()),
-        ]
+        facts = [('versions', environment.versions())]
         if self._quick:
             facts.append(('quick mode', 'it proves that all runs, not more'))
         return facts
+
+
+def _runs(parts: Sequence[Part]) -> Table:
+    """Return when each part ran."""
+    return Table(
+        'runs',
+        'When and where',
+        ['part', 'date, UTC', 'minutes', 'load before', 'version', 'machine'],
+        [list(dataclasses.astuple(each)[:-1]) for each in parts],
+        _RUNS_NOTES,
+    )
 
 
 def _now() -> datetime.datetime:
@@ -211,40 +252,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f'{value:.0f}' if abs(value) >= 100 else f'{value:.3g}'
     return '' if value is None else str(value)
-
-
-def machine() -> str:
-    """Return what this runs on."""
-    model = platform.machine()
-    for line in pathlib.Path('/proc/cpuinfo').read_text().splitlines():
-        if line.startswith('model name'):
-            model = line.partition(':')[2].strip()
-            break
-    pages = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
-    return f'{os.cpu_count()} x {model}, {pages / 2**30:.0f} GiB'
-
-
-def versions() -> str:
-    """Return the versions of what is measured, as far as it is installed."""
-    versions = [f'Python {platform.python_version()}']
-    for name in _PACKAGES:
-        try:
-            versions.append(f'{name} {metadata.version(name)}')
-        except metadata.PackageNotFoundError:
-            continue
-    versions += [f'{name} {version}' for name, version in _packages()]
-    return ', '.join(versions)
-
-
-def _packages() -> list[tuple[str, str]]:
-    """Return the versions of the servers, where they are Debian's."""
-    found = []
-    for name in _SERVERS:
-        done = subprocess.run(
-            ['dpkg-query', '-W', '-f', '${Version}', name],
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode == 0:
-            found.append((name, done.stdout))
-    return found

@@ -18,7 +18,7 @@ import datetime
 import pathlib
 import sys
 
-from benchmarks import report
+from benchmarks import environment
 from nova_servicegroup.tests.ministack import venv
 from tools._outages import figures
 from tools._outages import kept
@@ -69,10 +69,10 @@ def _machine(
     which = f' of runs {before + 1} to {runs}' if before else ''
     return [
         (f'date{which}', _date(file)),
-        (f'machine{which}', report.machine()),
+        (f'machine{which}', environment.machine()),
         (
             f'versions{which}',
-            f'nova {venv.NOVA_VERSION}, {report.versions()}',
+            f'nova {venv.NOVA_VERSION}, {environment.versions()}',
         ),
     ]
 
