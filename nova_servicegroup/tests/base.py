@@ -90,10 +90,15 @@ class NoWatch:
         pass
 
 
-def load_example(name: str) -> Any:
-    """Return a module that the pages for contributors show."""
+def example(name: str) -> pathlib.Path:
+    """Return the file of a module that the pages for contributors show."""
     root = pathlib.Path(__file__).parents[2]
-    file = root / 'doc' / 'source' / 'contributor' / f'{name}.py'
+    return root / 'doc' / 'source' / 'contributor' / f'{name}.py'
+
+
+def load_example(name: str) -> Any:
+    """Return such a module."""
+    file = example(name)
     spec = importlib.util.spec_from_file_location(name, file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -20,10 +20,10 @@ from typing import Any
 
 from oslo_config import cfg
 
-from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers import base as drivers_base
+from nova_servicegroup.tests import base
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.harness import member
-from nova_servicegroup.tests.unit import test_example
 
 _ENTRY_POINTS = """
 [nova_servicegroup.drivers]
@@ -50,7 +50,7 @@ class FileBackend:
         metadata.mkdir(parents=True)
         (metadata / 'METADATA').write_text('Name: file-driver\nVersion: 1.0\n')
         (metadata / 'entry_points.txt').write_text(_ENTRY_POINTS)
-        shutil.copy(test_example.EXAMPLE, installed)
+        shutil.copy(base.example('file_driver'), installed)
 
     @property
     def shared(self) -> pathlib.Path:
@@ -67,10 +67,10 @@ class FileBackend:
         made: member.Member = super().make_member(host, **how)  # type: ignore
         return made
 
-    def make_driver(self, conf: cfg.ConfigOpts) -> base.Driver:
+    def make_driver(self, conf: cfg.ConfigOpts) -> drivers_base.Driver:
         """Return the driver, which is not installed for this process."""
-        driver: base.Driver = test_example.load().FileDriver(conf)
-        return driver
+        module = base.load_example('file_driver')
+        return module.FileDriver(conf)
 
     def lose_backend(self) -> None:
         """Let the directory be away, as if it were not mounted."""
