@@ -29,7 +29,9 @@ STOPPING = 'stopping'
 _LATEST = 253402300799.0
 
 _REASON = '[a-z0-9_-]{1,32}'
-_MARK = re.compile(f'({DEGRADED}|{DRAINING}):({_REASON}):([0-9]{{1,12}})')
+_MARK = re.compile(
+    f'({DEGRADED}|{DRAINING}):({_REASON}):(0|[1-9][0-9]{{0,11}})'
+)
 
 
 class Condition(NamedTuple):
@@ -66,12 +68,16 @@ def encode(condition: Condition) -> str:
 
 
 def parse(mark: str) -> Condition | None:
-    """Return the condition of a mark; None: it is none of ours."""
+    """Return the condition of a mark; None: it is none of ours.
+
+    Of all that would mean the same, what encode returns is the only one: so
+    two marks are never the same condition.
+    """
     found = _MARK.fullmatch(mark)
     if found is None:
         return None
-    state, reason, since = found.groups()
-    return Condition(state, reason, min(float(since), _LATEST))
+    state, reason, since = found[1], found[2], float(found[3])
+    return Condition(state, reason, since) if since <= _LATEST else None
 
 
 def date(said: Condition) -> str:

@@ -192,32 +192,21 @@ def doubt(
     return None
 
 
-def shared(
-    said: Iterable[condition.Condition],
-    young: Iterable[condition.Condition],
-    members: int,
-) -> Set[str]:
+def shared(said: Iterable[condition.Condition], members: int) -> Set[str]:
     """Return the checks that fail by no fault of the members that fail them.
 
-    Those are the ones that at least three fail who are more than half of the
-    group, or who have begun to at about the same time: more may follow. A stop
-    is no check. It has no cause but the member, whoever else stops.
+    Those are the ones that more than half of the group fail, and at least
+    three. A stop is no check: it has no cause but the member, whoever else
+    stops.
 
     :param said: what the members say
-    :param young: that of those which have begun to not long ago
     :param members: the number of all
     """
-    failing, begun = _failing(said), _failing(young)
+    failing = collections.Counter(
+        each.reason for each in said if each.state == condition.DEGRADED
+    )
     return {
         check
         for check, number in failing.items()
-        if number >= MASS_LOSS
-        and (2 * number > members or begun[check] >= MASS_LOSS)
+        if number >= MASS_LOSS and 2 * number > members
     }
-
-
-def _failing(said: Iterable[condition.Condition]) -> collections.Counter[str]:
-    """Return how many fail each check."""
-    return collections.Counter(
-        each.reason for each in said if each.state == condition.DEGRADED
-    )

@@ -15,6 +15,7 @@
 Pure: times are in seconds of one monotonic clock and are handed in.
 """
 
+import collections
 from collections.abc import Callable, Mapping, Set
 import dataclasses
 import math
@@ -27,8 +28,9 @@ from nova_servicegroup import membership
 #: Seconds in which a fault that members share shows with all of them, or is
 #: over with all: they check at about the same times of day.
 _SPREAD = 45.0
-#: Seconds for which one that fails may be the first of all: they check within
-#: three, and look each second at what has become of it.
+#: Seconds for which one that fails may be the first of all that see a fault in
+#: the same way: they check within three, and look each second at what has
+#: become of it.
 _MOMENT = 5.0
 
 _NOBODY: frozenset[str] = frozenset()
@@ -37,13 +39,19 @@ _NOBODY: frozenset[str] = frozenset()
 class _Said(NamedTuple):
     """What a member says.
 
-    :ivar first: when it was first seen
+    :ivar first: when it was first seen; -inf: it may have been there for long
     :ivar earliest: since when it may have said so
+    :ivar together: whether others began to fail the same at about that time
     """
 
     condition: condition.Condition
     first: float
     earliest: float
+    together: bool = False
+
+    def is_early(self, now: float) -> bool:
+        """Tell whether more may follow those that have begun together."""
+        return self.together and now - self.first <= 2 * _SPREAD
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,29 +73,30 @@ class Changes:
 class Fitness:
     """Which members of one group are of no use.
 
-    Where many fail the same check, the fault is not theirs: nobody is passed
+    Where most fail the same check, the fault is not theirs: nobody is passed
     over for it, until _SPREAD after a reading in which they are fewer. So
-    neither are those who notice late that it is over.
+    neither are those who notice late that it is over. Where a few have begun
+    to fail it together, they may be the first of many, or the last: they are
+    not passed over for as long as that may be.
 
     :ivar unfit: the conditions of those that are believed, by host
+    :ivar ignored: the checks that are not believed of all, by name
     :ivar passes_over: whether who asks passes over them, from the next reading
     :ivar usable: the members that are there and are not passed over
     """
 
     def __init__(self) -> None:
         self.unfit: Mapping[str, condition.Condition] = {}
+        self.ignored: Set[str] = _NOBODY
         self.passes_over = False
         self.usable: Set[str] = _NOBODY
         self._said: dict[str, _Said] = {}
-        # The checks that are not believed, and until when.
+        # The checks that are not believed of anybody, and until when.
         self._shared: dict[str, float] = {}
+        # When each host began to fail a check, of late.
+        self._begun: dict[tuple[str, str], float] = {}
         # What is there at the first look may have been there for long.
         self._looked = -math.inf
-
-    @property
-    def ignored(self) -> tuple[str, ...]:
-        """The checks that are not believed, by name."""
-        return tuple(sorted(self._shared))
 
     def has(self, host: str) -> bool:
         """Tell whether host is of no use."""
@@ -107,11 +116,13 @@ class Fitness:
 
         :param is_held: tells whether a host that it misses is up all the same
         """
-        self._said = self._listen(reading, is_held, now)
+        unfit, ignored = self.unfit, self.ignored
+        if reading.unfit or self._said or self._shared:
+            self._listen(reading, is_held, now)
+            self._doubt(len(reading.present), now)
+            self._gather(now)
+            self._believe(now)
         self._looked = now
-        unfit, shared = self.unfit, self._shared
-        self._doubt(len(reading.present), now)
-        self.unfit = self._believed(now)
         self.usable = reading.present
         if self.passes_over and self.unfit:
             self.usable -= self.unfit.keys()
@@ -122,7 +133,7 @@ class Fitness:
                 if host not in unfit or unfit[host][:2] != each[:2]
             },
             fit=(unfit.keys() & reading.present) - self._said.keys(),
-            shared=self._shared.keys() - shared.keys(),
+            shared=self.ignored - ignored,
         )
 
     def lose(self, present: Set[str]) -> None:
@@ -138,9 +149,9 @@ class Fitness:
         reading: evidence.Reading,
         is_held: Callable[[str], bool],
         now: float,
-    ) -> dict[str, _Said]:
-        """Return what members say; those that are held say what they said."""
-        first = now if math.isfinite(self._looked) else self._looked
+    ) -> None:
+        """Take what members say; those that are held say what they said."""
+        first = now if now - self._looked <= _SPREAD else -math.inf
         said = {
             host: each
             for host, each in self._said.items()
@@ -151,18 +162,12 @@ class Fitness:
             if known is None or known.condition[:2] != each[:2]:
                 known = _Said(each, first, self._looked)
             said[host] = known
-        return said
+        self._said = said
 
     def _doubt(self, members: int, now: float) -> None:
-        """Find out which checks fail by no fault of who fails them."""
+        """Find out which checks fail by no fault of anybody."""
         shared = evidence.shared(
-            [each.condition for each in self._said.values()],
-            [
-                each.condition
-                for each in self._said.values()
-                if now - each.first <= _SPREAD
-            ],
-            members,
+            [each.condition for each in self._said.values()], members
         )
         before = {
             check: min(until, now + _SPREAD)
@@ -171,14 +176,46 @@ class Fitness:
         }
         self._shared = before | dict.fromkeys(shared, math.inf)
 
-    def _believed(self, now: float) -> dict[str, condition.Condition]:
-        return {
+    def _gather(self, now: float) -> None:
+        """Find out who has begun to fail a check together with others."""
+        young = {
+            host: each
+            for host, each in self._said.items()
+            if each.condition.state == condition.DEGRADED
+            and now - each.first <= _SPREAD
+        }
+        # Those count as well that do not fail it any more.
+        self._begun = {
+            which: first
+            for which, first in self._begun.items()
+            if now - first <= _SPREAD
+        } | {
+            (each.condition.reason, host): each.first
+            for host, each in young.items()
+        }
+        begun = collections.Counter(check for check, _ in self._begun)
+        for host, each in young.items():
+            if begun[each.condition.reason] >= evidence.MASS_LOSS:
+                self._said[host] = each._replace(together=True)
+
+    def _believe(self, now: float) -> None:
+        """Find out who is of no use."""
+        early = {
+            each.condition.reason
+            for each in self._said.values()
+            if each.is_early(now)
+        }
+        self.ignored = self._shared.keys() | early
+        self.unfit = {
             host: each.condition
             for host, each in self._said.items()
-            if each.condition.state == condition.DRAINING
-            or (
-                each.condition.reason not in self._shared
-                # What else fails in its place is no return.
-                and (host in self.unfit or now - each.earliest >= _MOMENT)
-            )
+            if self._is_believed(host, each, now)
         }
+
+    def _is_believed(self, host: str, said: _Said, now: float) -> bool:
+        if said.condition.state == condition.DRAINING:
+            return True
+        if said.condition.reason in self._shared or said.is_early(now):
+            return False
+        # What else fails in its place is no return.
+        return host in self.unfit or now - said.earliest >= _MOMENT

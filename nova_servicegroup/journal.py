@@ -27,6 +27,9 @@ LOG = logging.getLogger(__name__)
 
 #: So many hosts are named in one line of the log.
 _NAMED = 50
+#: So many reasons why members are of no use are named at once: whoever writes
+#: to the backend can make up any number of them.
+_REASONS = 20
 #: Seconds that an outage lasts before it is logged: one answer that is late
 #: changes no verdict, and under load there are many.
 _BLIP = 5.0
@@ -77,22 +80,24 @@ class Journal:
         for check in sorted(changes.shared):
             LOG.warning(
                 '%s: the check %s fails on many members at about the same '
-                'time. It is not their fault, and nobody is passed over for '
-                'it.',
+                'time. It is hardly their fault, and they are not passed '
+                'over for it.',
                 self.name,
                 check,
             )
-        for state, reason in sorted(
-            {each[:2] for each in changes.unfit.values()}
-        ):
-            hosts = [
-                host
-                for host, each in changes.unfit.items()
-                if each[:2] == (state, reason)
-            ]
+        by_reason: dict[tuple[str, str], list[str]] = {}
+        for host, each in changes.unfit.items():
+            by_reason.setdefault((each.state, each.reason), []).append(host)
+        for (state, reason), hosts in sorted(by_reason.items())[:_REASONS]:
             draining = state == condition.DRAINING
             level = levels.INFO if draining else levels.WARNING
             self._hosts(level, f'{state}: {reason}', hosts)
+        if len(by_reason) > _REASONS:
+            LOG.warning(
+                '%s: members are of no use for %d reasons more.',
+                self.name,
+                len(by_reason) - _REASONS,
+            )
         self._hosts(levels.INFO, 'of use again', changes.fit)
 
     def lost(

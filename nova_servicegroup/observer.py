@@ -249,8 +249,8 @@ class Observer:
         contact = self.members.contact
         doubt = self.members.is_in_doubt(now)
         with self._changing:
-            self.fitness.lose(self.members.present)
             changes = self.members.lose(now, begun)
+            self.fitness.lose(self.members.present)
         self._wake(doubt, now)
         held = None if contact.confirmed is None else len(self.members)
         lasted = now - (contact.blind_since or now)

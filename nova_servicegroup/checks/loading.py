@@ -12,7 +12,7 @@
 
 """Finding the checks that the options name."""
 
-from typing import Any, cast
+from typing import Any
 
 from oslo_config import cfg
 from oslo_log import log as logging
@@ -36,7 +36,7 @@ def load(conf: cfg.ConfigOpts, service: Any) -> dict[str, base.Check]:
     for name in dict.fromkeys(conf.servicegroup.checks):
         try:
             checks[name] = find(name)(conf, service)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             LOG.error(
                 'The check %s stands aside: %s',
                 name,
@@ -48,7 +48,8 @@ def load(conf: cfg.ConfigOpts, service: Any) -> dict[str, base.Check]:
 def find(name: str) -> type[base.Check]:
     """Return the class of a check.
 
-    :raises Exception: there is none, or several, or it cannot be imported
+    :raises Exception: there is none, or several, or it cannot be imported, or
+        is no check
     """
     if not condition.is_reason(name):
         raise exceptions.ConfigurationError(
@@ -57,7 +58,16 @@ def find(name: str) -> type[base.Check]:
     manager: stevedore.DriverManager[base.Check] = stevedore.DriverManager(
         NAMESPACE, name, on_load_failure_callback=_raise
     )
-    return cast(type[base.Check], manager.driver)
+    return _check(manager.driver)
+
+
+def _check(found: Any) -> type[base.Check]:
+    """Return what was found, if a runner can do with it."""
+    if not (isinstance(found, type) and issubclass(found, base.Check)):
+        raise TypeError(f'{found!r} is not a subclass of {base.Check!r}')
+    if not isinstance(found.least_interval, (int, float)):
+        raise TypeError(f'{found!r}: least_interval is no number')
+    return found
 
 
 def _raise(manager: object, entrypoint: object, error: BaseException) -> None:

@@ -130,6 +130,7 @@ class _Times:
     few. Not at the very same: so many messages and files at once would harm.
 
     :param shift: seconds by which this process is early
+    :ivar interval: seconds between two runs
     """
 
     def __init__(
@@ -140,7 +141,7 @@ class _Times:
         clock: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
-        self._interval = interval
+        self.interval = interval
         self._shift = shift
         self._least = max(interval, check.least_interval)
         self._clock = clock
@@ -148,7 +149,7 @@ class _Times:
 
     def next(self, passing: bool) -> float:
         """Return when to run it again, by the clock."""
-        interval = self._least if passing else self._interval
+        interval = self._least if passing else self.interval
         return (
             self._clock() + interval - (self.wall() + self._shift) % interval
         )
@@ -168,17 +169,16 @@ class _Run:
         self.begun = begun
         self.late = False
         self.done = False
-        self.trouble: str | None = 'it has ended its thread'
+        self.trouble: str | None = None
 
     def run(self) -> None:
         """Run it, and keep what comes of it."""
         try:
             self._check.check()
-            self.trouble = None
-        except Exception as error:
+        except BaseException as error:
+            # The thread ends in any case.
             self.trouble = exceptions.first_line(error)
-        finally:
-            self.done = True
+        self.done = True
 
 
 class _Checked:
@@ -230,8 +230,10 @@ class _Checked:
     def _end(self, run: _Run, now: float) -> None:
         self._run = None
         if run.late:
-            # It has been judged, and what it says now may be old.
-            self._begin(now)
+            # It has been judged, and what it says now may be old. One that is
+            # only slow does not run more often for it.
+            if now - run.begun >= self._times.interval:
+                self._begin(now)
         elif run.trouble is None:
             self._passed()
         else:

@@ -74,7 +74,7 @@ class Recovered:
 
 @dataclasses.dataclass(frozen=True)
 class Ignored:
-    """Checks fail on so many that it is not their fault, or do no more.
+    """Checks fail on so many that it is hardly their fault, or do no more.
 
     :ivar at: when that was seen, in seconds since the epoch
     :ivar checks: all for which nobody is degraded, from now on

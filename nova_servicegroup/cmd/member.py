@@ -90,8 +90,9 @@ class _Asking(_command.Command):
             self.warn(f'{without_table} ({found.unregistered}).')
         if view.ignored:
             self.warn(
-                'Checks that fail on so many that it is not their fault, so '
-                f'that nobody is degraded for it: {", ".join(view.ignored)}.'
+                'Checks that fail on so many, or have begun to on some '
+                'together, that these are not degraded for them: '
+                f'{", ".join(view.ignored)}.'
             )
 
 

@@ -106,8 +106,8 @@ def judge_group(
     for name in seen.view.ignored:
         yield _warning(
             f'{group}: the check {name} fails on so many that it is ignored.',
-            'It is not their fault, and nobody is passed over for it. Servers '
-            'that they are given may fail.',
+            'It is hardly their fault, and they are not passed over for it. '
+            'Servers that they are given may fail.',
             'See what they share: the message queue, the storage, or a change '
             'that was just made to all.',
         )

@@ -86,8 +86,8 @@ class View:
     :ivar members: sorted by host. Drivers other than db leave out who is down
     :ivar age: seconds since the backend has confirmed it; None: it never has
     :ivar error: why it could not be read just now; None: it could
-    :ivar ignored: the checks that so many members fail that it is not their
-        fault; no member is degraded for them
+    :ivar ignored: the checks that so many members fail, or have begun to fail
+        together, that these are not degraded for them
     """
 
     members: tuple[Member, ...]
@@ -126,7 +126,7 @@ def view_of(
         ),
         seen.age(),
         seen.error,
-        seen.fitness.ignored,
+        tuple(sorted(seen.fitness.ignored)),
     )
 
 

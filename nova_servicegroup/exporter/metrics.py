@@ -93,8 +93,8 @@ _OF_GROUP: dict[str, tuple[Any, str, tuple[str, ...]]] = {
     ),
     'ignored_checks': (
         prometheus_client.Gauge,
-        'Checks that so many services of a group fail that it is not their '
-        'fault. No service is degraded for them.',
+        'Checks that so many services of a group fail, or have begun to fail '
+        'together, that these are not degraded for them.',
         (),
     ),
     'transitions': (

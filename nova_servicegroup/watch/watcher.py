@@ -138,10 +138,20 @@ class Watcher:
             entry.host,
             was,
             entry.state,
-            _reason(was, entry),
+            self._ignored(entry) or _reason(was, entry),
             None if proof is None else max(0.0, now - proof),
             entry.condition if entry.state in _UNFIT else None,
         )
+
+    def _ignored(self, entry: inventory.Entry) -> str | None:
+        """Return that its check is not believed any more; None: it is."""
+        before, last = self._known.get(entry.host), self.last
+        said = None if before is None else before.condition
+        if entry.state != views.UP or said is None or last is None:
+            return None
+        if said.reason not in last.view.ignored:
+            return None
+        return f'so many fail its check that it is ignored: {said.reason}'
 
     def _note_proofs(self, seen: inventory.Inventory, now: float) -> None:
         """Note the proofs that are seen; keep those of all who are known."""

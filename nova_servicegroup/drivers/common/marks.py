@@ -35,9 +35,10 @@ class Marks:
     def remove(self, node: bytes) -> None:
         """Forget a node, if it is a mark."""
         member_id, said = _read(node)
-        if said is not None:
-            self._by_id[member_id].discard(said)
-            if not self._by_id[member_id]:
+        known = self._by_id.get(member_id, set())
+        if said in known:
+            known.discard(said)
+            if not known:
                 del self._by_id[member_id]
 
     def unfit(

@@ -16,10 +16,21 @@ The oracle must notice each: a checker that cannot fail checks nothing.
 """
 
 from collections.abc import Callable
+import functools
 from typing import Any
 
 from nova_servicegroup import evidence
 from nova_servicegroup import fitness
+
+
+def _remember(
+    self: fitness.Fitness, listen: Callable[..., None], *how: Any
+) -> None:
+    """Take what members say, and keep what they said before."""
+    before = self._said
+    listen(self, *how)
+    self._said = before | self._said
+
 
 #: What is replaced, and what makes of it what replaces it.
 MUTATIONS: dict[str, tuple[object, str, Callable[[Any], Any]]] = {
@@ -31,13 +42,13 @@ MUTATIONS: dict[str, tuple[object, str, Callable[[Any], Any]]] = {
     'a_shared_fault_ends_for_all_at_once': (fitness, '_SPREAD', lambda _: 0.0),
     'nobody_is_believed': (
         fitness.Fitness,
-        '_believed',
-        lambda _: lambda self, now: {},
+        '_believe',
+        lambda _: lambda self, now: None,
     ),
     'nobody_is_forgotten': (
         fitness.Fitness,
         '_listen',
-        lambda listen: lambda self, *how: self._said | listen(self, *how),
+        lambda listen: functools.partialmethod(_remember, listen),
     ),
     'everybody_passes_over_them': (
         fitness.Fitness,

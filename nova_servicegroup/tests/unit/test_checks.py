@@ -235,6 +235,16 @@ class RunnerTest(base.TestCase):
         self.world.go(300)
         self.assertEqual(1, len(self.world.told))
 
+    def test_one_that_is_slow_runs_no_more_often_for_it(self) -> None:
+        for takes in (runner.TIMEOUT + 1, INTERVAL / 2, INTERVAL - 1):
+            world = World()
+            check = world.add('x')
+            world.takes = takes
+            world.begin()
+            world.go(600)
+            # One more, since the first failure is repeated.
+            self.assertLessEqual(len(check.runs), 600 / INTERVAL + 1, takes)
+
     def test_slow_but_in_time_is_a_success(self) -> None:
         self.world.takes = runner.TIMEOUT - 1
         self.world.go(300)
@@ -248,6 +258,11 @@ class RunnerTest(base.TestCase):
             check.error = error
             world.go(100)
             self.assertEqual(1, len(world.told), error)
+
+    def test_what_ends_its_thread_is_logged(self) -> None:
+        self.fail(SystemExit('gone'))
+        self.world.go(100)
+        self.assertIn('twice: gone', self.log_lines('WARNING')[0])
 
     def test_control_characters_are_not_logged(self) -> None:
         self.fail(OSError('a\x1bb\nc'))
@@ -377,10 +392,16 @@ class LoadingTest(base.TestCase):
             loading.NAMESPACE,
             f'good = {__name__}:GoodCheck\nbroken = {__name__}:Nothing\n'
             f'picky = {__name__}:PickyCheck\ngone = no.such.module:X\n'
-            f'Bad.Name = {__name__}:GoodCheck\ntwice = {__name__}:GoodCheck',
+            f'Bad.Name = {__name__}:GoodCheck\ntwice = {__name__}:GoodCheck\n'
+            f'exits = {__name__}:ExitingCheck\n'
+            f'worded = {__name__}:WordedCheck\n'
+            f'foreign = {__name__}:World\nmade = {__name__}:INTERVAL',
         )
         self.install('y', loading.NAMESPACE, f'twice = {__name__}:PickyCheck')
-        names = ('gone', 'broken', 'picky', 'Bad.Name', 'twice', 'unknown')
+        names = (
+            *('gone', 'broken', 'picky', 'Bad.Name', 'twice', 'unknown'),
+            *('exits', 'worded', 'foreign', 'made'),
+        )
         found = self.load(','.join((*names, 'good')))
         self.assertEqual(['good'], list(found))
         errors = [each for each in self.log_lines('ERROR') if 'stands' in each]
@@ -399,6 +420,15 @@ class GoodCheck(base_check.Check):
 class PickyCheck(GoodCheck):
     def __init__(self, conf: Any, service: Any) -> None:
         raise RuntimeError('not here')
+
+
+class ExitingCheck(GoodCheck):
+    def __init__(self, conf: Any, service: Any) -> None:
+        sys.exit('no')
+
+
+class WordedCheck(GoodCheck):
+    least_interval = '50'  # type: ignore[assignment]
 
 
 class StorageTest(base.TestCase):

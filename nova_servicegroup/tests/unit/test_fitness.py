@@ -34,29 +34,18 @@ def fails(check: str) -> condition.Condition:
 class SharedTest(base.TestCase):
     """Which checks fail by no fault of who fails them."""
 
-    def shared(self, failing: int, begun: int, members: int) -> set[str]:
-        rpc = fails('rpc')
-        return set(
-            evidence.shared(
-                [rpc] * failing + [fails('virt'), STOPS],
-                [rpc] * begun,
-                members,
-            )
-        )
+    def shared(self, failing: int, members: int) -> set[str]:
+        said = [fails('rpc')] * failing + [fails('virt'), STOPS]
+        return set(evidence.shared(said, members))
 
     def test_more_than_half_and_at_least_three(self) -> None:
-        self.assertEqual({'rpc'}, self.shared(3, 0, 5))
-        self.assertEqual({'rpc'}, self.shared(5, 0, 9))
-        self.assertEqual(set(), self.shared(3, 0, 6))
-        self.assertEqual(set(), self.shared(2, 2, 2))
-
-    def test_three_that_have_begun_together(self) -> None:
-        self.assertEqual({'rpc'}, self.shared(3, 3, 1000))
-        self.assertEqual(set(), self.shared(3, 2, 1000))
+        self.assertEqual({'rpc'}, self.shared(3, 5))
+        self.assertEqual({'rpc'}, self.shared(5, 9))
+        self.assertEqual(set(), self.shared(3, 6))
+        self.assertEqual(set(), self.shared(2, 2))
 
     def test_a_stop_is_no_check(self) -> None:
-        found = evidence.shared([STOPS] * 9, [STOPS] * 9, 9)
-        self.assertEqual(set(), set(found))
+        self.assertEqual(set(), set(evidence.shared([STOPS] * 9, 9)))
 
 
 class FitnessTest(base.TestCase):
@@ -162,6 +151,7 @@ class FitnessTest(base.TestCase):
         self.take('abcde')
         self.take('a', after=1.0)
         self.assertEqual('', self.unfit())
+        self.assertEqual(fitness.Changes(), self.take('a', LATER))
         self.assertEqual({'a': fails('rpc')}, self.take('a', LATER).unfit)
 
     def test_three_of_many_that_begin_together_may_be_the_first(self) -> None:
@@ -170,6 +160,39 @@ class FitnessTest(base.TestCase):
         self.assertEqual('ab', self.unfit())
         self.assertEqual({'rpc'}, self.take('abc', after=10.0).shared)
         self.assertEqual('', self.unfit())
+
+    def test_those_count_that_do_not_fail_it_any_more(self) -> None:
+        self.take('abc')
+        self.take('c', after=10.0)
+        self.assertEqual(fitness.Changes(), self.take('cd', after=10.0))
+        self.take('cd', after=20.0)
+        self.assertEqual('', self.unfit())
+
+    def test_who_has_failed_it_for_long_is_none_of_them(self) -> None:
+        self.found('h')
+        self.take('h', after=40.0)
+        changes = self.take('abch', after=30.0)
+        self.assertEqual(fitness.Changes(shared={'rpc'}), changes)
+        self.assertEqual('h', self.unfit())
+
+    def test_nor_is_who_fails_it_while_three_come_and_go(self) -> None:
+        self.found('h')
+        self.take('h', after=40.0)
+        for _ in range(20):
+            self.take('abch', after=30.0)
+            self.assertEqual('h', self.unfit())
+            self.take('h', after=30.0)
+            self.assertEqual('h', self.unfit())
+
+    def test_it_is_told_once_that_a_check_is_ignored(self) -> None:
+        told = [self.take('abc', after=30.0).shared for _ in range(5)]
+        self.assertEqual([{'rpc'}, set(), set(), set(), set()], told)
+        self.assertEqual(set(), self.fitness.ignored)
+
+    def test_who_has_not_looked_for_long_knows_no_beginning(self) -> None:
+        """They may have begun at any time since."""
+        self.take('abc', after=600.0)
+        self.assertEqual('abc', self.unfit())
 
     def test_if_they_are_not_they_are_of_no_use(self) -> None:
         self.take('abc')

@@ -99,6 +99,16 @@ class JournalTest(base.TestCase):
             lines,
         )
 
+    def test_made_up_reasons_fill_no_log(self) -> None:
+        unfit = {
+            f'host{number}': condition.Condition('degraded', f'x{number}', 1.0)
+            for number in range(3000)
+        }
+        changes = fitness.Changes(unfit)
+        lines = self.lines(lambda: self.journal.unfit(changes))
+        self.assertEqual(journal._REASONS + 1, len(lines))
+        self.assertIn('for 2980 reasons more', lines[-1])
+
     def test_the_end_of_an_outage(self) -> None:
         self.confirmed('a')
         self.journal.lost(LOST, 1, evidence.Changes(), 7.1)

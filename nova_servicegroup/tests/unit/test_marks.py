@@ -39,6 +39,9 @@ FOREIGN = (
     b'a@1!\xff',
     b'a@1!degraded:rpc:1!degraded:rpc:1',
     b'h%zz@1!degraded:rpc:1',
+    # Written in another way than a member would: not twice the same mark.
+    b'a@1!degraded:rpc:01',
+    b'a@1!degraded:rpc:999999999999',
     b'a@1!degraded:rpc:' + 20_000 * b'1',
 )
 
@@ -107,6 +110,31 @@ class MarksTest(base.TestCase):
         )
         self.assertEqual({'a', 'b'}, self.roster.take({self.a, self.b}))
         self.assertEqual(1, len(self.log_lines('WARNING')))
+
+    def test_what_reads_like_a_mark_may_come_and_go(self) -> None:
+        """Whoever writes it harms nobody else."""
+        alike = {
+            self.a + b'!degraded:rpc:' + since
+            for since in (
+                b'5',
+                b'05',
+                b'005',
+                b'999999999998',
+                b'999999999999',
+            )
+        }
+        self.assertEqual({'a': FAILS}, self.take(self.a, self.b, *alike))
+        for each in sorted(alike):
+            self.take(self.a, self.b, *(alike - {each}))
+            self.assertEqual({'a': FAILS}, self.take(self.a, self.b, *alike))
+        self.assertEqual({}, self.take(self.a))
+        self.assertEqual({'a'}, self.roster.take({self.a}))
+
+    def test_what_says_nothing_new_is_not_looked_at_again(self) -> None:
+        self.roster.take({self.a, mark(self.a)})
+        found = self.roster.unfit()
+        self.roster.take({self.a, mark(self.a)})
+        self.assertIs(found, self.roster.unfit())
 
     def test_marks_of_most_are_no_return_of_most(self) -> None:
         ids = {naming.member_id(host) for host in 'abcde'}

@@ -107,6 +107,25 @@ class ObserverTest(base.TestCase):
         self.assertFalse(self.observer.is_up('c'))
         self.assertEqual([2.0], self.backend.waits)
 
+    def test_whoever_asks_at_the_end_of_the_hold_time_hears_the_same(
+        self,
+    ) -> None:
+        self.observer.is_up('a')
+        self.backend.answer = LOST
+        ended = False
+        for _ in range(700):
+            self.clock.advance(0.1)
+            verdicts = set()
+            for host in ('a', 'b'):
+                known = self.observer.recall(host)
+                verdicts.add(
+                    self.up(host) == [host] if known is None else known
+                )
+            self.assertEqual(1, len(verdicts))
+            self.assertFalse(ended and verdicts == {True})
+            ended = verdicts == {False}
+        self.assertTrue(ended)
+
     def test_what_is_young_is_recalled_without_reading(self) -> None:
         self.assertIsNone(self.observer.recall('a'))
         self.observer.is_up('a')
