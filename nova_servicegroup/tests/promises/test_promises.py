@@ -85,7 +85,7 @@ class MutationTest(base.TestCase):
         self.assertEqual(1, self.run_history(seed, f'--mutate={name}'))
 
     def test_no_fault_is_shared(self) -> None:
-        self.check('no_fault_is_shared', 1004)
+        self.check('no_fault_is_shared', 2056)
 
     def test_a_shared_fault_ends_for_all_at_once(self) -> None:
         self.check('a_shared_fault_ends_for_all_at_once', 1096)

@@ -385,6 +385,16 @@ class WatcherTest(WatchedTest):
         )
         self.assertEqual('of use again', told[0].reason)
 
+    def test_who_is_not_believed_any_more_is_not_of_use_again(self) -> None:
+        self.look()
+        self.driver.tell(a='degraded')
+        self.watcher.look()
+        self.driver.tell(a='up')
+        self.driver.ignored = ('rpc',)
+        (change,) = self.watcher.look()
+        self.assertEqual(('degraded', 'up'), (change.before, change.state))
+        self.assertIn('ignored: rpc', change.reason)
+
     def test_a_condition_is_told_where_it_is_the_state(self) -> None:
         self.register('a')
         self.look()
