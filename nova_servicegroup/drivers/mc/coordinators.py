@@ -46,6 +46,12 @@ def member_key(member_id: str) -> bytes:
     return prefix + member_id.encode('ascii')
 
 
+def group_key(group: bytes) -> bytes:
+    """Return the key of the list of a group of tooz's."""
+    prefix: bytes = memcached.MemcachedDriver.GROUP_PREFIX
+    return prefix + group
+
+
 class Factory(starting.Factory):
     """Makes coordinators on one server.
 

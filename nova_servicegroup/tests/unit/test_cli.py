@@ -560,7 +560,7 @@ class ErrorTest(CliTest):
 
     def test_only_the_command_that_is_called_is_imported(self) -> None:
         call = (
-            "import sys; from nova_servicegroup.cmd import cli; "
+            'import sys; from nova_servicegroup.cmd import cli; '
             "cli.Cli().command_manager.find_command(['member', 'list']); "
             "sys.exit('nova_servicegroup.cmd.doctor' in sys.modules)"
         )
