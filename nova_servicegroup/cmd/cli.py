@@ -84,8 +84,10 @@ class _Commands(commandmanager.CommandManager):
 
     def load_commands(self, namespace: str) -> None:
         """See cliff."""
-        found = map(_Command, metadata.entry_points(group=namespace))
-        self.commands.update((each.name, each) for each in found)
+        for point in metadata.entry_points(group=namespace):
+            # cliff asks it for its class, and for nothing else.
+            made: Any = _Command(point)
+            self.commands[made.name] = made
 
 
 class Cli(app.App):
