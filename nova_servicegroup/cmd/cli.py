@@ -17,9 +17,10 @@ Every command reads nova.conf and asks through the same driver as Nova does.
 """
 
 import argparse
-from collections.abc import Iterable, Iterator
 import contextlib
+import dataclasses
 import functools
+import gc
 from importlib import metadata
 import logging
 import os
@@ -43,8 +44,50 @@ NAMESPACE = 'nova_servicegroup.cli'
 #: What the libraries log is shown from here on, by the number of -v.
 _LEVELS = (logging.ERROR, logging.INFO)
 
+#: So many new objects have Python look for garbage. To look through Nova's
+#: modules and thousands of members more often takes longer than all the rest,
+#: and nearly all of them stay until the end.
+_GARBAGE = 50000
+
 #: Seconds that the backend has for a goodbye.
 _GOODBYE = 0.3
+
+
+@dataclasses.dataclass(frozen=True)
+class _Command:
+    """A command that is imported when it is called."""
+
+    _point: metadata.EntryPoint
+
+    @property
+    def name(self) -> str:
+        """What it is called by."""
+        return self._point.name.replace('_', ' ')
+
+    def load(self) -> Any:
+        """Return its class.
+
+        :raises ServiceGroupError: it cannot be imported
+        """
+        try:
+            return self._point.load()
+        except Exception as error:
+            line = exceptions.first_line(error)
+            raise exceptions.ServiceGroupError(
+                f'The command {self.name} cannot be loaded: '
+                f'{type(error).__name__}: {line}'
+            ) from error
+
+
+class _Commands(commandmanager.CommandManager):
+    """Our commands. cliff's own imports them all, whichever is called."""
+
+    def load_commands(self, namespace: str) -> None:
+        """See cliff."""
+        for point in metadata.entry_points(group=namespace):
+            # cliff asks it for its class, and for nothing else.
+            made: Any = _Command(point)
+            self.commands[made.name] = made
 
 
 class Cli(app.App):
@@ -59,14 +102,12 @@ class Cli(app.App):
         super().__init__(
             description='See which services of Nova are alive, and why.',
             version=metadata.version('nova-servicegroup'),
-            command_manager=commandmanager.CommandManager(NAMESPACE),
+            command_manager=_Commands(NAMESPACE),
             deferred_help=True,
             **streams,
         )
         #: Whether the backend was too mute to end the connections.
         self.unclosed = False
-        for line in _unloaded(name for name, _ in self.command_manager):
-            self.stderr.write(f'{line}\n')
 
     def build_option_parser(
         self,
@@ -155,6 +196,14 @@ class Cli(app.App):
         _startup.require_servers(self.conf.servicegroup_driver, made.driver)
         return made
 
+    def run_subcommand(self, argv: list[str]) -> int:
+        """Run a command, unless it cannot be imported."""
+        try:
+            return int(super().run_subcommand(argv))
+        except exceptions.ServiceGroupError as error:
+            self.stderr.write(f'{error}\n')
+            return _command.ERROR
+
     def clean_up(
         self, cmd: Any, result: int, err: BaseException | None
     ) -> None:
@@ -168,27 +217,6 @@ class Cli(app.App):
             self.unclosed = closing.is_alive()
 
 
-def _unloaded(loaded: Iterable[str]) -> Iterator[str]:
-    """Say which of our commands could not be loaded, and why.
-
-    cliff leaves them out in silence.
-
-    :param loaded: the names of those that could
-    """
-    there = set(loaded)
-    for point in metadata.entry_points(group=NAMESPACE):
-        name = point.name.replace('_', ' ')
-        if name in there:
-            continue
-        reason = 'the reason is not known'
-        try:
-            point.load()
-        except Exception as error:
-            line = exceptions.first_line(error)
-            reason = f'{type(error).__name__}: {line}'
-        yield f'The command {name} cannot be loaded: {reason}'
-
-
 def _choose(conf: cfg.ConfigOpts, driver: str) -> None:
     installed = api.installed_drivers()
     if driver not in installed:
@@ -199,6 +227,7 @@ def _choose(conf: cfg.ConfigOpts, driver: str) -> None:
 
 def main() -> int:
     """Run the command line; return its exit status."""
+    gc.set_threshold(_GARBAGE)
     with warnings.catch_warnings():
         # Libraries warn about each other here, which is no result.
         warnings.simplefilter('ignore')

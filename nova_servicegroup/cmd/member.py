@@ -70,11 +70,11 @@ class _Asking(_command.Command):
         """
         reader = inventory.Reader(self.servicegroup, parsed_args.group)
         end = time.monotonic() + parsed_args.wait
-        found = reader.call()
+        found = reader.call(detailed)
         while not _is_enough(found, host) and time.monotonic() < end:
             time.sleep(_RETRY)
-            found = reader.call()
-        return _detail(reader, detailed) if detailed else found
+            found = reader.call(detailed)
+        return _complete(reader, found, detailed)
 
     def warn_of_doubts(
         self, found: inventory.Inventory, without_table: str
@@ -101,16 +101,18 @@ def _presumed(found: inventory.Inventory) -> int:
     return sum(not _cells.is_known(each) for each in found.entries.values())
 
 
-def _detail(
-    reader: inventory.Reader, detailed: views.Detailed
+def _complete(
+    reader: inventory.Reader,
+    found: inventory.Inventory,
+    detailed: views.Detailed,
 ) -> inventory.Inventory:
-    """Read the inventory in detail; again while a slow backend has more."""
-    unplaced = -1
+    """Read an inventory again while a slow backend has more details."""
+    before, unplaced = -1, _unplaced(found, detailed)
     for _ in range(_ROUNDS):
-        found = reader.call(detailed)
-        before, unplaced = unplaced, _unplaced(found, detailed)
         if unplaced in (0, before):
             break
+        found = reader.call(detailed)
+        before, unplaced = unplaced, _unplaced(found, detailed)
     return found
 
 

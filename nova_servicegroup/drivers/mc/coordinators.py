@@ -46,12 +46,21 @@ def member_key(member_id: str) -> bytes:
     return prefix + member_id.encode('ascii')
 
 
+def group_key(group: bytes) -> bytes:
+    """Return the key of the list of a group of tooz's."""
+    prefix: bytes = memcached.MemcachedDriver.GROUP_PREFIX
+    return prefix + group
+
+
 class Factory(starting.Factory):
     """Makes coordinators on one server.
 
     :param options: those of [memcached]
     :param ttl: seconds after which a member that is not renewed is gone
     """
+
+    #: Where tooz asks: in a thread, so that its results can be awaited.
+    _executor = 'threaded'
 
     def __init__(
         self, address: str, options: cfg.ConfigOpts.GroupAttr, ttl: int
@@ -74,6 +83,7 @@ class Factory(starting.Factory):
             membership_timeout=self._ttl,
             leader_timeout=self._ttl,
             lock_timeout=self._ttl,
+            executor=self._executor,
             use_ssl=options.use_tls,
             ca_cert=options.ca_file,
             ssl_cert=options.cert_file,
@@ -96,6 +106,9 @@ class Factory(starting.Factory):
 
 class MemberFactory(Factory):
     """Makes those of one member, or of a reader, that has one id for ever."""
+
+    #: In the thread of whoever asks: tooz's own would wake up every second.
+    _executor = 'synchronous'
 
     def new_id(self, host: str) -> bytes:
         """See starting.Factory.

@@ -35,7 +35,7 @@ class MemcachedDriver(coordinated.CoordinatedDriver):
 
     backend = base.MEMCACHED
     cost = base.Cost(
-        threads=1,
+        threads=0,
         files=2,
         spread=False,
         taken=1024,

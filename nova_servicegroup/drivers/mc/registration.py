@@ -21,6 +21,7 @@ from oslo_log import log as logging
 
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import provenance
+from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.mc import configuration
 from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup.drivers.mc import storage
@@ -32,7 +33,7 @@ from nova_servicegroup import services
 LOG = logging.getLogger(__name__)
 
 #: Seconds after which a member looks whether it is still on its group's list.
-_LIST_INTERVAL = 60.0
+_LIST_INTERVAL = 240.0
 
 
 class Registration:
@@ -79,7 +80,10 @@ class Registration:
 
     def _beat(self) -> None:
         """Renew the member on every server; one that takes it is enough."""
-        answers = self._beats.ask('beat', self._renew, self._wait)
+        deadline = requests.Deadline(self._wait)
+        answers = self._prolong() or self._beats.ask(
+            'beat', self._renew, deadline.left()
+        )
         values = [answer.tokens.get(self._id) for _, answer in answers]
         tokens = {
             keyspace.said(each).token for each in values if each is not None
@@ -90,9 +94,24 @@ class Registration:
             self._wait / 2,
         )
 
+    def _prolong(self) -> list[tuple[storage.Server, storage.Answer]]:
+        """Renew the member on the one server, where one command is enough.
+
+        To have other threads ask costs more than the command. Several servers
+        need them, so as not to wait for each other.
+        """
+        if len(self._servers) > 1:
+            return []
+        [server] = self._servers
+        answer = server.prolong(self._id, self._value)
+        return [] if answer is None else [(server, answer)]
+
     def _renew(self, server: storage.Server) -> storage.Answer:
-        value = keyspace.value(self._token, self._mark)
-        return server.renew(self._id, value)
+        return server.renew(self._id, self._value)
+
+    @property
+    def _value(self) -> bytes:
+        return keyspace.value(self._token, self._mark)
 
     def _leave(self) -> None:
         """End the membership.

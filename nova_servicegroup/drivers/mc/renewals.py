@@ -12,15 +12,17 @@
 
 """What a member knows of a server from its last beats."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+import contextlib
 import math
 import time
 
 from nova_servicegroup.drivers.mc import storage
+from nova_servicegroup import exceptions
 
-#: Of so many beats, one looks at the server closely. A key is kept for three
-#: beats at least.
-_LOOK_EVERY = 3
+#: Of so many beats, one looks at the server closely: once in a minute with
+#: Nova's defaults. Who finds the member gone looks with the same beat.
+_LOOK_EVERY = 6
 
 
 class Renewals:
@@ -34,10 +36,11 @@ class Renewals:
     ) -> None:
         self._ttl = ttl
         self._clock = clock
-        # What the last close look has found, and the beats since.
+        # What the last close look has found, and the beats since. What it has
+        # written: one that was slow may be older than what was asked since.
         self._looked: storage.Answer | None = None
-        self._value = b''
         self._beats = 0
+        self._value = b''
         # Until when the server must still have the member.
         self._kept_until: float | None = None
 
@@ -49,23 +52,31 @@ class Renewals:
         :param value: of the member from now on
         """
         looked, self._looked = self._looked, None
-        known, self._value = self._value, value
-        return looked if known == value else None
+        return looked if self._value == value else None
 
     def look(self) -> None:
         """Take note that this beat looks closely."""
         self._beats = 0
 
-    def fail(self) -> None:
-        """Take note that the server has not answered.
+    @contextlib.contextmanager
+    def noted(self) -> Iterator[None]:
+        """Take note where the server does not answer.
 
         It is its fault, if it has not got the member the next time.
         """
-        if self._kept_until is not None:
-            self._kept_until = math.inf
+        try:
+            yield
+        except exceptions.BackendError:
+            if self._kept_until is not None:
+                self._kept_until = math.inf
+            raise
 
-    def succeed(self, answer: storage.Answer) -> None:
-        """Take note of a beat that the server has taken."""
+    def succeed(self, answer: storage.Answer, value: bytes) -> None:
+        """Take note of a beat that the server has taken.
+
+        :param value: of the member, as it is there now
+        """
+        self._value = value
         self._kept_until = self._clock() + self._ttl
         self._beats += 1
         if answer.marker is not None and self._beats % _LOOK_EVERY:

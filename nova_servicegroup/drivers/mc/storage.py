@@ -63,6 +63,13 @@ class Server(Protocol):
         :param value: that it has from now on; see keyspace.value
         """
 
+    def prolong(self, member_id: str, value: bytes) -> Answer | None:
+        """Renew a member with one command, where that is enough.
+
+        :param value: that it has
+        :returns: as renew; None: it is not renewed, and renew is due
+        """
+
     def withdraw(self, member_id: str, token: bytes, ttl: int) -> None:
         """End a member if token was the last to renew it.
 
@@ -140,6 +147,10 @@ class LocalServer:
         until = self._clock() + self._ttl
         _stored.get().members[member_id] = value, until
         return answer
+
+    def prolong(self, member_id: str, value: bytes) -> Answer | None:
+        """See Server. It is all the same in memory."""
+        return self.renew(member_id, value)
 
     def withdraw(self, member_id: str, token: bytes, ttl: int) -> None:
         """See Server."""

@@ -12,7 +12,7 @@
 
 """A memcached server, through a coordinator of tooz."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 import contextlib
 import math
 import operator
@@ -27,11 +27,11 @@ from nova_servicegroup.drivers.common import connections
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.common import sessions
+from nova_servicegroup.drivers.mc import commands
 from nova_servicegroup.drivers.mc import coordinators
 from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup.drivers.mc import renewals
 from nova_servicegroup.drivers.mc import storage
-from nova_servicegroup import exceptions
 
 coordination = requests.try_import('tooz.coordination')
 
@@ -41,9 +41,7 @@ pymemcache = requests.try_import('pymemcache.exceptions')
 
 T = TypeVar('T')
 
-#: So many members, or shards, are read in one round trip.
-_PORTION = 5000
-
+#: So many shards are read in one round trip.
 _LISTS = 16
 
 #: Seconds. tooz tries again every second if others join at the same moment.
@@ -57,7 +55,7 @@ _NEW, _LOST = b'1', b'2'
 
 #: How often a member that looks whether it is listed has its shard rid of
 #: those that are gone.
-_PRUNE_CHANCE = 0.001
+_PRUNE_CHANCE = 0.004
 
 
 class ToozServer:
@@ -101,11 +99,14 @@ class ToozServer:
     def _read(self, client: Any, ids: Collection[str]) -> storage.Answer:
         keys = {coordinators.member_key(each): each for each in ids}
         marks = [self._keys.marker.encode(), self._keys.young.encode()]
-        found = _get_many(client, [*marks, *keys])
+        found = commands.get_many(client, [*marks, *keys])
         marker, young = (found.pop(each, None) for each in marks)
         return storage.Answer(
-            {keys[key]: _token(each) for key, each in found.items()},
-            _token(marker) or None,
+            {
+                keys[key]: commands.as_token(each)
+                for key, each in found.items()
+            },
+            commands.as_token(marker) or None,
             young is not None,
             young == _LOST,
         )
@@ -119,26 +120,31 @@ class ToozServer:
         then one looks whether others renew it, too, and whether the server's
         marker is still there; so does the one after any trouble.
         """
-        looked = self._renewals.take_look(value)
-        try:
-            answer = self._ask(self._renew, member_id, value, looked)
-        except exceptions.BackendError:
-            self._renewals.fail()
-            raise
-        self._renewals.succeed(answer)
+        prolonged = self.prolong(member_id, value)
+        if prolonged is not None:
+            return prolonged
+        with self._renewals.noted():
+            answer = self._ask(self._renew, member_id, value)
+        self._renewals.succeed(answer, value)
         return answer
 
+    def prolong(self, member_id: str, value: bytes) -> storage.Answer | None:
+        """See storage.Server."""
+        looked = self._renewals.take_look(value)
+        if looked is None:
+            return None
+        with self._renewals.noted():
+            key = coordinators.member_key(member_id)
+            if not self._ask(commands.touch, key, self._ttl):
+                return None
+        self._renewals.succeed(looked, value)
+        return looked
+
     def _renew(
-        self,
-        client: Any,
-        member_id: str,
-        value: bytes,
-        looked: storage.Answer | None,
+        self, client: Any, member_id: str, value: bytes
     ) -> storage.Answer:
-        """Renew a member, and return what was known of it before."""
+        """Write a member anew, and return what was known of it before."""
         key = coordinators.member_key(member_id)
-        if looked and client.touch(key, expire=self._ttl, noreply=False):
-            return looked
         self._renewals.look()
         answer = self._read(client, [member_id])
         if answer.marker is None:
@@ -156,7 +162,7 @@ class ToozServer:
             return
         # Another member was faster, unless what is there is foreign.
         found = client.get_many([marker.encode()]).values()
-        if not any(map(_token, found)):
+        if not any(map(commands.as_token, found)):
             client.set(marker, value, noreply=False)
 
     def _note(self, client: Any, what: bytes) -> None:
@@ -166,12 +172,13 @@ class ToozServer:
 
     def withdraw(self, member_id: str, token: bytes, ttl: int) -> None:
         """See storage.Server."""
-        self._ask(_withdraw, coordinators.member_key(member_id), token, ttl)
+        key = coordinators.member_key(member_id)
+        self._ask(commands.withdraw, key, token, ttl)
 
     def origins(self, ids: Collection[str]) -> dict[str, Any]:
         """See storage.Server."""
         keys = {self._keys.origin(each).encode(): each for each in ids}
-        found = self._ask(_get_many, list(keys))
+        found = self._ask(commands.get_many, list(keys))
         return {keys[key]: each for key, each in found.items()}
 
     def enlist(self, group: str, host: str, origin: Mapping[str, Any]) -> None:
@@ -197,9 +204,8 @@ class ToozServer:
 
     def listing(self, group: str) -> set[str]:
         """See storage.Server."""
-        prefix = coordinators.memcached.MemcachedDriver.GROUP_PREFIX
-        shards = [prefix + each for each in self._keys.shards(group)]
-        lists = self._ask(_get_many, shards, _LISTS)
+        shards = [*map(coordinators.group_key, self._keys.shards(group))]
+        lists = self._ask(commands.get_many, shards, _LISTS)
         return {
             host
             for members in lists.values()
@@ -247,40 +253,21 @@ class ToozServer:
 def _join(session: sessions.Session, said: dict[str, str] | None) -> None:
     """Join a shard, which is there unless this is the first to do so.
 
+    Most are on its list already, which one command tells; tooz takes several
+    and a thread.
+
     :param said: None: the host can be read off the member id
     """
+    key = coordinators.group_key(session.group)
+    listed = commands.get_many(session.coordinator.client, [key])
+    if session.member_id in listed.get(key, ()):
+        return
     with contextlib.suppress(coordination.MemberAlreadyExist):
         try:
             session.join(said)
         except coordination.GroupNotCreated:
             session.create()
             session.join(said)
-
-
-def _get_many(
-    client: Any, keys: Sequence[bytes], size: int = _PORTION
-) -> dict[bytes, Any]:
-    """Read in portions, each of which is answered well within the timeout."""
-    found: dict[bytes, Any] = {}
-    for start in range(0, len(keys), size):
-        found.update(client.get_many(keys[start : start + size]))
-    return found
-
-
-def _withdraw(client: Any, key: bytes, token: bytes, ttl: int) -> None:
-    found, version = client.gets(key)
-    # memcached takes a time in the past for a deletion; this one fails if
-    # another process renews the member meanwhile.
-    renewed_by = keyspace.said(_token(found)).token
-    if renewed_by != token or not client.cas(
-        key, token, version, expire=-1, noreply=False
-    ):
-        client.touch(key, expire=ttl, noreply=False)
-
-
-def _token(value: Any) -> bytes:
-    """Return a value as one of ours; what others have written is empty."""
-    return value if isinstance(value, bytes) else b''
 
 
 def _text(value: Any) -> str:

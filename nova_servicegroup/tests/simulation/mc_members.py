@@ -25,7 +25,7 @@ from nova_servicegroup.tests.simulation import kernel
 from nova_servicegroup.tests.simulation import truth
 
 #: Seconds after which a member looks whether it is still listed.
-_LISTED = 60.0
+_LISTED = 240.0
 
 
 class Member:

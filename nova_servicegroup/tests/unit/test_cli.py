@@ -14,6 +14,7 @@
 import argparse
 import csv
 import dataclasses
+import gc
 import io
 import itertools
 import json
@@ -124,6 +125,16 @@ class ListTest(CliTest):
             rows,
         )
         self.assertEqual([], self.told)
+
+    def test_a_group_is_looked_at_once(self) -> None:
+        where = views.Incarnation('x', machine='m1')
+        for host, each in self.driver.members.items():
+            self.driver.members[host] = dataclasses.replace(
+                each, incarnations=(where,)
+            )
+        self.driver.view = mock.Mock(side_effect=self.driver.view)
+        self.assertEqual(0, self.run_cli('member', 'list', '--long'))
+        self.driver.view.assert_called_once()
 
     def test_json_has_plain_values(self) -> None:
         self.assertEqual(
@@ -547,6 +558,14 @@ class ErrorTest(CliTest):
             told,
         )
 
+    def test_only_the_command_that_is_called_is_imported(self) -> None:
+        call = (
+            'import sys; from nova_servicegroup.cmd import cli; '
+            "cli.Cli().command_manager.find_command(['member', 'list']); "
+            "sys.exit('nova_servicegroup.cmd.doctor' in sys.modules)"
+        )
+        subprocess.run([sys.executable, '-c', call], check=True)
+
     def test_a_bug(self) -> None:
         self.driver.view = mock.Mock(side_effect=KeyError(f'x {SECRET}'))
         self.assert_told('x ***', 'member', 'list')
@@ -608,6 +627,7 @@ class MainTest(CliTest):
     """The program itself."""
 
     def main(self, *words: str) -> int:
+        self.addCleanup(gc.set_threshold, *gc.get_threshold())
         argv = ['nova-servicegroup', *words]
         self.useFixture(fixtures.MonkeyPatch('sys.argv', argv))
         self.stream = self.useFixture(fixtures.StringStream('out')).stream
@@ -617,6 +637,10 @@ class MainTest(CliTest):
     def test_its_status_is_that_of_the_command(self) -> None:
         self.assertEqual(0, self.main('--version'))
         self.assertEqual(2, self.main('nothing'))
+
+    def test_it_seldom_looks_for_garbage(self) -> None:
+        self.main('--version')
+        self.assertGreater(gc.get_threshold()[0], 10000)
 
     def test_threads_of_libraries_do_not_hold_it_up(self) -> None:
         end = self.useFixture(fixtures.MockPatchObject(os, '_exit')).mock

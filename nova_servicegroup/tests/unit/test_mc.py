@@ -18,6 +18,7 @@ import types
 from typing import Any
 
 import msgpack
+import testtools
 
 from nova_servicegroup import api
 from nova_servicegroup import condition
@@ -27,6 +28,7 @@ from nova_servicegroup.drivers.mc import driver
 from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup.drivers.mc import reading
 from nova_servicegroup.drivers.mc import registration
+from nova_servicegroup.drivers.mc import renewals
 from nova_servicegroup.drivers.mc import storage
 from nova_servicegroup.drivers.mc import tooz_server
 from nova_servicegroup import exceptions
@@ -299,6 +301,8 @@ class Server:
         self.during = lambda: None
         self.crowded = False
         self.away = False
+        self.prolongs = False
+        self.prolonged: list[threading.Thread] = []
 
     def read(self, ids: Collection[str]) -> storage.Answer:
         if self.away:
@@ -316,6 +320,12 @@ class Server:
         answer = self.read([member_id])
         self.tokens[member_id] = token
         return answer
+
+    def prolong(self, member_id: str, token: bytes) -> storage.Answer | None:
+        self.prolonged.append(threading.current_thread())
+        if not self.prolongs or self.tokens.get(member_id) != token:
+            return None
+        return self.read([member_id])
 
     def withdraw(self, member_id: str, token: bytes, ttl: int) -> None:
         self.withdrawn.append(token)
@@ -750,6 +760,39 @@ class AttendanceTest(base.TestCase):
         self.registration._beat()
         self.assertEqual(['a', 'a'], self.server.listed)
 
+    def test_it_is_prolonged_without_another_thread(self) -> None:
+        self.server.prolongs = True
+        self.server.renew = self.fail  # type: ignore[assignment]
+        self.server.prolonged.clear()
+        self.registration.reporter.run()
+        self.assertEqual(0, self.registration.reporter.counts.failures)
+        self.assertEqual([threading.current_thread()], self.server.prolonged)
+
+    def test_where_it_cannot_be_prolonged_it_is_renewed(self) -> None:
+        self.server.prolongs = True
+        self.server.tokens.clear()
+        self.registration._beat()
+        self.assertEqual(
+            [self.registration._token], [*self.server.tokens.values()]
+        )
+
+    def test_one_of_several_servers_holds_up_no_other(self) -> None:
+        settings = configuration.Settings(self.make_conf())
+        servers = [self.server, Server('another')]
+        settings.servers = lambda member_id: servers  # type: ignore
+        self.server.prolongs = servers[1].prolongs = True
+        self.server.prolonged.clear()
+        made = registration.Registration(settings, 'b', 'compute')
+        made._beat()
+        self.assertEqual([], self.server.prolonged)
+
+    def test_a_mark_is_written_with_the_next(self) -> None:
+        self.server.prolongs = True
+        mark = condition.Condition(condition.DEGRADED, 'rpc', 5.0)
+        self.registration.mark(condition.encode(mark))
+        (value,) = self.server.tokens.values()
+        self.assertEqual(mark, keyspace.said(value).condition)
+
     def test_the_last_to_leave_is_gone_at_once(self) -> None:
         self.registration._beat()
         self.service.stop()
@@ -761,3 +804,60 @@ class AttendanceTest(base.TestCase):
         self.registration._beat()
         self.service.stop()
         self.assertEqual([b''], self.server.withdrawn)
+
+
+class RenewalsTest(base.TestCase):
+    """When a beat looks at the server closely."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.renewals = renewals.Renewals(60, clock=self.clock)
+
+    def beat(self, value: bytes = b'token') -> bool:
+        """Tell whether a beat looks; the server takes it."""
+        looked = self.renewals.take_look(value)
+        if looked is None:
+            self.renewals.look()
+        answer = looked or storage.Answer({}, b'marker')
+        self.renewals.succeed(answer, value)
+        return looked is None
+
+    def test_one_of_six_looks(self) -> None:
+        looks = [self.beat() for _ in range(13)]
+        self.assertEqual(
+            [0, 6, 12], [each for each, look in enumerate(looks) if look]
+        )
+
+    def test_the_one_after_trouble_looks(self) -> None:
+        self.beat()
+        self.renewals.take_look(b'token')
+        self.assertTrue(self.beat())
+
+    def test_another_value_is_written(self) -> None:
+        self.beat()
+        self.assertTrue(self.beat(b'token and mark'))
+        self.assertFalse(self.beat(b'token and mark'))
+
+    def test_one_that_was_slow_has_written_what_is_old(self) -> None:
+        self.beat()
+        self.assertIsNone(self.renewals.take_look(b'token and mark'))
+        self.renewals.succeed(storage.Answer({}, b'marker'), b'token')
+        self.assertTrue(self.beat(b'token and mark'))
+
+    def test_who_is_gone_in_time_was_lost_by_the_server(self) -> None:
+        self.assertFalse(self.renewals.has_lost())
+        self.beat()
+        self.clock.advance(59.0)
+        self.assertTrue(self.renewals.has_lost())
+        self.clock.advance(1.0)
+        self.assertFalse(self.renewals.has_lost())
+
+    def test_who_is_gone_after_no_answer_was_lost_by_the_server(self) -> None:
+        self.beat()
+        with (
+            testtools.ExpectedException(exceptions.BackendError),
+            self.renewals.noted(),
+        ):
+            raise exceptions.BackendError('memcached', 'away')
+        self.clock.advance(600.0)
+        self.assertTrue(self.renewals.has_lost())
