@@ -20,6 +20,7 @@ from kazoo import client
 
 from nova_servicegroup.drivers.zk import internals
 from nova_servicegroup.drivers.zk import kazoo_client
+from nova_servicegroup.drivers.zk import kazoo_loop
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import fault_contract
 from nova_servicegroup.tests.functional import faults
@@ -105,7 +106,7 @@ class ToozTest(zk_faults.Faults, contract.FunctionalTestCase):
         self.settings.expiry = 60
         coordinator = self.settings.make(b'reader')
         granted: list[float] = []
-        internals.on_session(coordinator, granted.append)
+        kazoo_loop.on_session(coordinator, granted.append)
         coordinator.start()
         self.addCleanup(coordinator.stop)
         self.assertEqual([20 * self.tick], granted)

@@ -19,7 +19,7 @@ from kazoo import exceptions
 from kazoo.protocol import serialization
 
 from nova_servicegroup.drivers.common import bounded
-from nova_servicegroup.drivers.zk import internals
+from nova_servicegroup.drivers.zk import kazoo_loop
 from nova_servicegroup.tests import base
 
 
@@ -28,7 +28,7 @@ class HandshakesTest(base.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.handshakes = internals.Handshakes(3, 9.0, clock=self.clock)
+        self.handshakes = kazoo_loop.Handshakes(3, 9.0, clock=self.clock)
         self.refuses = False
         self.waits: list[float] = []
         self.answers = False
@@ -98,7 +98,7 @@ class FramesTest(base.TestCase):
         self.handler = SimpleNamespace(select=self.select)
         self.connection = SimpleNamespace(_read=self.read)
         self.connection.handler = self.handler
-        internals.Frames(clock=self.clock).guard(
+        kazoo_loop.Frames(clock=self.clock).guard(
             SimpleNamespace(
                 _coord=SimpleNamespace(_connection=self.connection)
             )
@@ -132,4 +132,4 @@ class FramesTest(base.TestCase):
             )
 
     def test_a_kazoo_that_has_changed_is_left_alone(self) -> None:
-        internals.Frames().guard(SimpleNamespace())
+        kazoo_loop.Frames().guard(SimpleNamespace())
