@@ -16,6 +16,7 @@ Functional tests fail when it is gone. What concerns the connections of kazoo
 is in kazoo_loop.
 """
 
+from collections.abc import Callable
 import contextlib
 import copy
 from typing import Any
@@ -85,22 +86,50 @@ def guard(coordinator: Any) -> None:
     )
 
 
-def stat(result: Any) -> Any:
-    """Return what ZooKeeper tells of a node, of tooz's finished result.
+class Stat:
+    """What ZooKeeper tells of a node, as a result of tooz's.
 
-    :returns: kazoo's ZnodeStat; None: there is no such node
-    :raises kazoo.exceptions.KazooException: the answer
+    :param result: kazoo's, of reading it
     """
-    try:
-        return result._kazoo_async_result.get(block=False)[1]
-    except kazoo_exceptions.NoNodeError:
-        return None
+
+    def __init__(self, result: Any) -> None:
+        self._result = result
+
+    def done(self) -> bool:
+        """Tell whether get can be called."""
+        return bool(self._result.ready())
+
+    def get(self) -> Any:
+        """Return kazoo's ZnodeStat; None: there is no such node.
+
+        :raises kazoo.exceptions.KazooException: the answer
+        """
+        try:
+            return self._result.get(block=False)[1]
+        except kazoo_exceptions.NoNodeError:
+            return None
+
+
+def watched(
+    coordinator: Any,
+    group: bytes,
+    member_id: bytes,
+    told: Callable[[Any], None],
+) -> Stat:
+    """Read the node of a member, and have ZooKeeper watch it, if it is there.
+
+    :param told: called once, with an event, by a thread of kazoo's: it was
+        changed or deleted, or the connection is lost
+    """
+    path = coordinator._path_member(group, member_id)
+    return Stat(coordinator._coord.get_async(path, watch=told))
 
 
 def is_own(coordinator: Any, node: Any) -> bool:
     """Tell whether a node goes when a coordinator's session does.
 
-    A server may hand out a new session where the old one was expected.
+    A server may hand out a new session where the old one was expected. There
+    is none without a connection.
 
     :param node: its stat
     """

@@ -16,6 +16,8 @@ What concerns tooz is in internals.
 """
 
 from collections.abc import Callable
+import functools
+import math
 import time
 from typing import Any
 
@@ -95,9 +97,10 @@ class Frames:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._end: float | None = None
+        self._heard = clock()
 
     def guard(self, coordinator: Any) -> None:
-        """Have a coordinator read so."""
+        """Have a coordinator read so, and tell when it has; see silence."""
         try:
             connection = coordinator._coord._connection
             handler = connection.handler
@@ -105,26 +108,39 @@ class Frames:
         except AttributeError:
             LOG.debug('How long kazoo reads cannot be bounded any more.')
             return
+        connection._read = functools.partial(self._read, read)
+        handler.select = functools.partial(self._select, select)
+        coordinator.silence = lambda: self._clock() - self._heard
 
-        def bounded_read(length: int, timeout: float) -> Any:
-            if not 0 <= length <= bounded.LARGEST:
-                raise kazoo_exceptions.ConnectionDropped(
-                    'no answer is so long'
-                )
-            self._end = self._clock() + timeout
-            try:
-                return read(length, timeout)
-            finally:
-                self._end = None
-
-        connection._read = bounded_read
-        handler.select = lambda *args: self._select(select, *args)
+    def _read(
+        self, read: Callable[..., Any], length: int, timeout: float
+    ) -> Any:
+        if not 0 <= length <= bounded.LARGEST:
+            raise kazoo_exceptions.ConnectionDropped('no answer is so long')
+        self._end = self._clock() + timeout
+        try:
+            found = read(length, timeout)
+        finally:
+            self._end = None
+        self._heard = self._clock()
+        return found
 
     def _select(self, select: Callable[..., Any], *args: Any) -> Any:
         if self._end is None:
             return select(*args)
         left = self._end - self._clock()
         return select(*args[:3], left) if left > 0 else ([], [], [])
+
+
+def silence(coordinator: Any) -> float:
+    """Return the seconds since a server has said anything, as to a ping.
+
+    kazoo pings when it has asked nothing for a third of a session.
+
+    :returns: infinity: it cannot be told
+    """
+    told = getattr(coordinator, 'silence', None)
+    return math.inf if told is None else float(told())
 
 
 def on_session(coordinator: Any, granted: Callable[[float], None]) -> None:
