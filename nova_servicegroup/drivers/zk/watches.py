@@ -25,9 +25,9 @@ from nova_servicegroup.drivers.zk import internals
 from nova_servicegroup.drivers.zk import kazoo_loop
 
 #: Seconds for which a node is not read again, at most. A watch that was lost
-#: all the same, by a server or by kazoo, costs no more than that: half of
-#: Nova's own service_down_time.
-LONGEST = 30.0
+#: all the same, by a server or by kazoo, costs no more than that: Nova's own
+#: service_down_time.
+LONGEST = 60.0
 
 
 class Watches:
