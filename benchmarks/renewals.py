@@ -47,7 +47,7 @@ Hosts of mc, etcd and redis are real services, which join through Nova's API;
 {share} share a process, its CPU time, and a few threads for their timers. The
 floor is a loop that sets one key for each host, or with etcd renews one lease
 by its JSON gateway, over a connection of its own, as often as a host has a
-heartbeat. They go one after the other.Hosts of zk are hollow, each with a
+heartbeat. They go one after the other. Hosts of zk are hollow, each with a
 session of its own that pings, and reads its node as often as a real one to
 which nothing happens; {real} real ones are in the row called so, and tell what
 the member itself spends. Their floor is a session that only pings; it goes
