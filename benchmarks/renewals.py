@@ -48,10 +48,10 @@ Hosts of mc, etcd and redis are real services, which join through Nova's API;
 floor is a loop that sets one key for each host, or with etcd renews one lease
 by its JSON gateway, over a connection of its own, as often as a host has a
 heartbeat. They go one after the other. Hosts of zk are hollow, each with a
-session of its own that pings and reads its node as often as a real one; {real}
-real ones are in the row called so, and tell what the member itself spends.
-Their floor is a session that only pings; it goes beside them, with a server of
-its own.
+session of its own that pings, and reads its node as often as a real one to
+which nothing happens; {real} real ones are in the row called so, and tell what
+the member itself spends. Their floor is a session that only pings; it goes
+beside them, with a server of its own.
 """
 _MEMCACHED = ('stock mc', 'our mc', 'mc floor')
 _LEASED = ('our etcd', 'etcd floor', 'our redis', 'redis floor')

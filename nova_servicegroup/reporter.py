@@ -62,6 +62,8 @@ class Reporter:
         return seconds for which the next one is put off.
         :raises ServiceGroupError: it could not
     :param leave: ends the membership at the service's stop, in bounded time
+    :param urgent: tells, at once, whether the next beat cannot wait until it
+        is due
     :param wall: the time of the last success
     :ivar counts: what has become of the beats so far
     """
@@ -72,6 +74,7 @@ class Reporter:
         beat: Callable[[], float | None],
         leave: Callable[[], None] | None = None,
         *,
+        urgent: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -79,6 +82,7 @@ class Reporter:
         self._name = name
         self._beat = beat
         self._leave = leave
+        self._urgent = urgent
         self._clock = clock
         self._wall = wall
         self._lost_at: float | None = None
@@ -98,8 +102,8 @@ class Reporter:
         """Have service beat every interval seconds until it stops.
 
         :param leave_on_stop: leave when service stops
-        :param retry_interval: seconds between two beats while they fail;
-            default: interval
+        :param retry_interval: seconds between two beats while they fail or
+            are urgent; default: interval
         """
         retry_interval = min(interval, retry_interval or interval)
         # A timer is never exact.
@@ -113,9 +117,10 @@ class Reporter:
         )
 
     def tick(self) -> None:
-        """Beat if a beat is due, or if the last one has failed."""
+        """Beat if a beat is due or urgent, or if the last one has failed."""
         now = self.last_run = self._clock()
-        if self._lost_at is not None or now >= self._due:
+        failed = self._lost_at is not None
+        if failed or now >= self._due or self._urgent():
             self.run()
 
     def run(self) -> None:

@@ -43,6 +43,7 @@ class Registration(abc.ABC):
             f'Member {host} of group {group} ({settings.driver})',
             self._beat,
             self._leave,
+            urgent=self._is_urgent,
         )
 
     def start(self, service: services.Service) -> None:
@@ -72,6 +73,10 @@ class Registration(abc.ABC):
 
     def _leave(self) -> None:
         self._connection.close(wait=1.0)
+
+    def _is_urgent(self) -> bool:
+        """Tell, without asking anybody, whether a beat cannot wait."""
+        return False
 
     def _beat(self) -> None:
         deadline = requests.Deadline(self._wait)

@@ -27,6 +27,7 @@ from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.common import settings
 from nova_servicegroup.drivers.zk import internals
 from nova_servicegroup.drivers.zk import kazoo_log
+from nova_servicegroup.drivers.zk import kazoo_loop
 from nova_servicegroup.drivers.zk import tls
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
@@ -73,7 +74,7 @@ class Settings(settings.Settings):
         self._granted = (
             self._warnings.granted if granted is None else granted.append
         )
-        self._handshakes = internals.Handshakes(
+        self._handshakes = kazoo_loop.Handshakes(
             len(self.addresses), self.expiry
         )
         self._tls = tls.Tls(group, self.addresses) if group.use_tls else None
@@ -139,10 +140,10 @@ class Settings(settings.Settings):
         if self._tls is not None:
             self._tls.secure(coordinator)
         if handler == 'eventlet':
-            internals.never_block(coordinator)
-        internals.on_session(coordinator, self._granted)
+            kazoo_loop.never_block(coordinator)
+        kazoo_loop.on_session(coordinator, self._granted)
         self._handshakes.guard(coordinator)
-        internals.Frames().guard(coordinator)
+        kazoo_loop.Frames().guard(coordinator)
         internals.guard(coordinator)
         return coordinator
 

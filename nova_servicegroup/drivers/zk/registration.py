@@ -10,13 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Registers a member: an ephemeral node, verified at each heartbeat."""
+"""Registers a member: an ephemeral node, which ZooKeeper watches for it."""
 
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import registration
 from nova_servicegroup.drivers.common import sessions
 from nova_servicegroup.drivers.common import settings as common_settings
 from nova_servicegroup.drivers.zk import internals
+from nova_servicegroup.drivers.zk import watches
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
 from nova_servicegroup import reporter
@@ -30,6 +31,8 @@ class Registration(registration.Registration):
         self, settings: common_settings.Settings, host: str, group: str
     ) -> None:
         super().__init__(settings, host, group)
+        # Whoever hears nothing for as long as kazoo waits to ping asks.
+        self._watches = watches.Watches(settings.expiry / 3)
         # kazoo's threads would keep the session of a process that is stuck.
         self._gate = reporter.ProgressGate(
             self.reporter,
@@ -46,6 +49,10 @@ class Registration(registration.Registration):
         """See registration.Registration."""
         self._gate.stop()
         super().stop()
+
+    def _is_urgent(self) -> bool:
+        """See registration.Registration."""
+        return self._watches.in_doubt()
 
     def _keep(self, session: sessions.Session) -> None:
         """See registration.Registration."""
@@ -66,14 +73,7 @@ class Registration(registration.Registration):
 
         :raises BackendError: it is there, and will go with another session
         """
-        result = session.ask(
-            'verify',
-            session.coordinator.get_member_capabilities,
-            session.group,
-            session.member_id,
-            collect=False,
-        )
-        stat = internals.stat(result)
+        stat = self._watches.read(session, session.member_id, 'verify')
         if stat is None:
             return False
         if internals.is_own(session.coordinator, stat):
@@ -89,11 +89,7 @@ class Registration(registration.Registration):
         To look whether it is there costs the servers less than to try.
         """
         name = naming.marked(session.member_id, mark)
-        ask = session.coordinator.get_member_capabilities
-        found = session.ask(
-            f'verify {mark}', ask, session.group, name, collect=False
-        )
-        if internals.stat(found) is None:
+        if self._watches.read(session, name, f'verify {mark}') is None:
             join = internals.beside(session.coordinator, name).join_group
             internals.check(
                 session.ask(f'mark {mark}', join, session.group, collect=False)
@@ -102,6 +98,7 @@ class Registration(registration.Registration):
     def _drop_mark(self, session: sessions.Session, mark: str) -> None:
         """See registration.Registration."""
         name = naming.marked(session.member_id, mark)
+        self._watches.forget(name)
         leave = internals.beside(session.coordinator, name).leave_group
         internals.check(
             session.ask(f'drop {mark}', leave, session.group, collect=False)

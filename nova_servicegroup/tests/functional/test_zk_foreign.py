@@ -20,6 +20,7 @@ from kazoo import client
 
 from nova_servicegroup.drivers.zk import internals
 from nova_servicegroup.drivers.zk import kazoo_client
+from nova_servicegroup.drivers.zk import kazoo_loop
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import fault_contract
 from nova_servicegroup.tests.functional import faults
@@ -101,11 +102,54 @@ class ToozTest(zk_faults.Faults, contract.FunctionalTestCase):
         self.assertEqual(['hörst'], internals.raw_children(of_tooz))
         self.assertEqual({'hörst'.encode()}, result.get())
 
+    def test_a_node_that_was_read_is_watched(self) -> None:
+        session = self.hollow('host1')
+        (name,) = session.get_children(self.path)
+        node = f'{self.path}/{name}'
+        coordinator = self.settings.make(b'reader')
+        coordinator.start()
+        self.addCleanup(coordinator.stop)
+        told: list[str] = []
+
+        def read() -> Any:
+            found = internals.watched(
+                coordinator,
+                contract.GROUP.encode(),
+                name.encode(),
+                lambda event: told.append(event.type),
+            )
+            faults.wait_until(found.done, 5)
+            return found.get()
+
+        def is_told(what: str) -> None:
+            faults.wait_until(lambda: told, 20)
+            self.assertEqual([what], told)
+            told.clear()
+
+        self.assertFalse(internals.is_own(coordinator, read()))
+        session.set(node, b'')
+        is_told('CHANGED')
+        self.assertEqual(session.client_id[0], read().ephemeralOwner)
+        self.assertLess(kazoo_loop.silence(coordinator), 1.0)
+        # All is forgotten with the connection.
+        for each in self.servers.servers:
+            each.kill()
+            each.start()
+        is_told('NONE')
+        faults.wait_until(lambda: session.connected, 20)
+        faults.wait_until(lambda: coordinator._coord.connected, 20)
+        read()
+        session.delete(node)
+        is_told('DELETED')
+        self.assertIsNone(read())
+        session.create(node)
+        self.assertEqual([], told)
+
     def test_the_granted_session_timeout_can_be_told(self) -> None:
         self.settings.expiry = 60
         coordinator = self.settings.make(b'reader')
         granted: list[float] = []
-        internals.on_session(coordinator, granted.append)
+        kazoo_loop.on_session(coordinator, granted.append)
         coordinator.start()
         self.addCleanup(coordinator.stop)
         self.assertEqual([20 * self.tick], granted)

@@ -13,8 +13,14 @@
 
 """Members that die, freeze, restart and leave; ZooKeeper is well."""
 
+import re
+import time
+
+from kazoo import client
+
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import fault_contract
+from nova_servicegroup.tests.functional import faults
 from nova_servicegroup.tests.functional import zk_faults
 
 
@@ -48,3 +54,62 @@ class ForkTest(
     """A forked child has sessions of its own."""
 
     session = 4
+
+
+class WatchTest(zk_faults.Faults, contract.FunctionalTestCase):
+    """The server tells a member what becomes of its node."""
+
+    session = 4
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.running('host1')
+        self.stranger: client.KazooClient = self.hollow()
+        # Its timer fires for the first time after a third of a session.
+        time.sleep(self.beat + 1)
+
+    def nodes(self) -> list[str]:
+        """Return the paths of what is in the group."""
+        found = self.stranger.get_children(self.path)
+        return [f'{self.path}/{each}' for each in found]
+
+    def test_a_node_that_a_stranger_deletes_is_back_in_a_second(self) -> None:
+        longest = 0.0
+        for _ in range(3):
+            (node,) = self.nodes()
+            self.stranger.delete(node)
+            back = faults.wait_until(self.nodes, contract.START, 0.01)
+            longest = max(longest, back)
+            time.sleep(0.7)
+        self.measured('deleted: back', longest)
+        self.assert_within(longest, 1.0)
+
+    def test_it_is_not_read_while_nothing_happens(self) -> None:
+        asked, received = self.seen()
+        time.sleep(3 * self.session)
+        asked_since, received_since = self.seen()
+        self.measured(
+            'asked, received', asked_since - asked, received_since - received
+        )
+        # It pings, and reads at most once.
+        self.assertGreater(received_since - received, 7)
+        self.assertLessEqual(asked_since - asked, 1)
+
+    def seen(self) -> tuple[int, int]:
+        """Return what the server had of the member's session.
+
+        :returns: the number of the last request, which pings have not, and
+            how many packets there were
+        """
+        (node,) = self.nodes()
+        owner = self.stranger.exists(node).ephemeralOwner
+        (line,) = (
+            each
+            for server in self.servers.servers
+            for each in server.command('cons').splitlines()
+            if f'sid={owner:#x},' in each
+        )
+        asked = re.search(r'lcxid=(0x[0-9a-f]+)', line)
+        received = re.search(r'recved=(\d+)', line)
+        assert asked is not None and received is not None  # noqa: S101
+        return int(asked[1], 16), int(received[1])

@@ -27,6 +27,7 @@ from collections.abc import Awaitable, Collection, Iterable, Iterator
 import contextlib
 import json
 import pathlib
+import random
 import resource
 import select
 import struct
@@ -38,9 +39,12 @@ from typing import Any
 from tooz import utils
 
 from nova_servicegroup.drivers.common import naming
+from nova_servicegroup.drivers.zk import watches
 
 _CREATE, _GET_DATA, _PING, _CLOSE = 1, 4, 11, -11
 _PING_XID = -2
+#: What no question waits for: the answer to a ping, and what a watch tells.
+_UNASKED = (_PING_XID, -1)
 _EPHEMERAL = 1
 _NODE_EXISTS = -110
 _ALL_PERMISSIONS = 31
@@ -63,8 +67,8 @@ class Hollow:
     :param group: as it is handed to the drivers
     :param session_timeout: seconds; the servers must agree to it
     :param wait: seconds that a verb may take
-    :param verify: also read the node whenever a session is renewed, as the
-        driver does
+    :param verify: also read the node, and have it watched, as often as the
+        driver does where nothing happens
     """
 
     def __init__(
@@ -207,7 +211,7 @@ class Hollow:
                 _, session = self._due.popleft()
                 if session.ping():
                     if self._verify:
-                        session.read()
+                        session.verify(now)
                     self._due.append((self._next_ping(), session))
             await asyncio.sleep(0.02)
 
@@ -222,6 +226,7 @@ class _Session(asyncio.Protocol):
         )
         self._xid = 0
         self._path = b''
+        self._read_at = 0.0
         self._ending = False
         self._ended = asyncio.get_running_loop().create_future()
 
@@ -271,12 +276,15 @@ class _Session(asyncio.Protocol):
         self._transport.write(struct.pack('>iii', 8, _PING_XID, _PING))
         return True
 
-    def read(self) -> None:
-        """Ask for the node's data, and wait for nothing."""
+    def verify(self, now: float) -> None:
+        """Ask for the node, if that is due, and wait for nothing."""
+        if now < self._read_at:
+            return
+        self._read_at = now + watches.LONGEST * random.uniform(0.5, 1.0)
         self._xid += 1
         header = struct.pack('>ii', self._xid, _GET_DATA)
         self._waiting.append(asyncio.get_running_loop().create_future())
-        self._transport.write(_field(header + _field(self._path) + b'\0'))
+        self._transport.write(_field(header + _field(self._path) + b'\1'))
 
     def is_lost(self) -> bool:
         """Tell whether the connection ended without our doing."""
@@ -293,7 +301,7 @@ class _Session(asyncio.Protocol):
                 return
             answer = bytes(self._buffer[4:end])
             del self._buffer[:end]
-            if struct.unpack_from('>i', answer)[0] != _PING_XID:
+            if struct.unpack_from('>i', answer)[0] not in _UNASKED:
                 self._waiting.popleft().set_result(answer)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -20,7 +20,7 @@ from nova_servicegroup.tests.simulation import mutations
 from nova_servicegroup.tests.simulation import running
 
 #: So many verdicts must be enough.
-_VERDICTS = 300_000
+_VERDICTS = 1_000_000
 #: A history that refutes the rules as they are shows nothing of a mutation.
 _TRIES = 5
 _REPLAY = re.compile(r'^replay: .* --seed (\d+) --histories 1$', re.MULTILINE)

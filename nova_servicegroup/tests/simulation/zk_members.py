@@ -19,12 +19,15 @@ from nova_servicegroup.tests.simulation import kernel
 from nova_servicegroup.tests.simulation import truth
 from nova_servicegroup.tests.simulation import zookeeper
 
+#: So often, in seconds, it looks whether it was told anything.
+_TICK = 0.5
+
 
 class Member:
     """One member, by the rules of the driver.
 
-    It verifies its membership again and again, and joins with a new id where
-    its node is gone or its connection has failed for a twelfth of a session.
+    It is told that its node is gone, and joins with a new id then, or where
+    its connection has failed for a twelfth of a session.
 
     :ivar works: whether its process runs
     :ivar cut: whether it alone is cut off from the servers
@@ -95,13 +98,9 @@ class Member:
             self._verify_later(back)
 
     def check(self) -> None:
-        """Have it find out that its node is gone, when it looks next."""
+        """Have it find out that its node is gone, as its watch tells."""
         if self.connected:
-            interval = min(
-                self._world.options['report_interval'],
-                self._ensemble.timeout / 3,
-            )
-            self._verify_later(self._chance.uniform(0, interval))
+            self._verify_later(self._chance.uniform(0, _TICK))
 
     def _feed(self, session: zookeeper.Session | None) -> None:
         if session is not None and self.connected:

@@ -159,6 +159,21 @@ class ReporterTest(base.TestCase):
         # Of the twelve, a beat is due in every sixth.
         self.assertEqual([2, 12, 2], counts)
 
+    def test_an_urgent_beat_does_not_wait_until_it_is_due(self) -> None:
+        urgent = [False]
+        hasty = reporter.Reporter(
+            'Member a', self.beat, urgent=lambda: urgent[0], clock=self.clock
+        )
+        hasty.start(self.service, 10, retry_interval=0.5)
+        counts = []
+        for urgent[0] in (False, True, False):
+            before = self.beat.count
+            for _ in range(3):
+                self.service.fire()
+                self.clock.advance(0.5)
+            counts.append(self.beat.count - before)
+        self.assertEqual([1, 3, 0], counts)
+
     def test_a_tick_counts_as_progress(self) -> None:
         self.reporter.start(self.service, 10, retry_interval=1)
         self.service.fire()

@@ -12,6 +12,7 @@
 
 """How long a session is awaited."""
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +20,7 @@ from kazoo import exceptions
 from kazoo.protocol import serialization
 
 from nova_servicegroup.drivers.common import bounded
-from nova_servicegroup.drivers.zk import internals
+from nova_servicegroup.drivers.zk import kazoo_loop
 from nova_servicegroup.tests import base
 
 
@@ -28,7 +29,7 @@ class HandshakesTest(base.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.handshakes = internals.Handshakes(3, 9.0, clock=self.clock)
+        self.handshakes = kazoo_loop.Handshakes(3, 9.0, clock=self.clock)
         self.refuses = False
         self.waits: list[float] = []
         self.answers = False
@@ -98,11 +99,10 @@ class FramesTest(base.TestCase):
         self.handler = SimpleNamespace(select=self.select)
         self.connection = SimpleNamespace(_read=self.read)
         self.connection.handler = self.handler
-        internals.Frames(clock=self.clock).guard(
-            SimpleNamespace(
-                _coord=SimpleNamespace(_connection=self.connection)
-            )
+        self.coordinator = SimpleNamespace(
+            _coord=SimpleNamespace(_connection=self.connection)
         )
+        kazoo_loop.Frames(clock=self.clock).guard(self.coordinator)
 
     def select(self, *args: Any) -> Any:
         self.clock.advance(min(1.0, args[3]))
@@ -131,5 +131,16 @@ class FramesTest(base.TestCase):
                 exceptions.ConnectionDropped, self.connection._read, length, 1
             )
 
+    def test_it_tells_for_how_long_nothing_was_heard(self) -> None:
+        self.connection._read(3, 3.0)
+        self.assertEqual(0.0, kazoo_loop.silence(self.coordinator))
+        self.clock.advance(2.5)
+        self.assertEqual(2.5, kazoo_loop.silence(self.coordinator))
+        # What is never whole is not heard.
+        self.assertRaises(TimeoutError, self.connection._read, 9, 3.5)
+        self.assertEqual(6.0, kazoo_loop.silence(self.coordinator))
+
     def test_a_kazoo_that_has_changed_is_left_alone(self) -> None:
-        internals.Frames().guard(SimpleNamespace())
+        changed = SimpleNamespace()
+        kazoo_loop.Frames().guard(changed)
+        self.assertEqual(math.inf, kazoo_loop.silence(changed))

@@ -1,0 +1,137 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a member knows of its nodes without asking: ZooKeeper watches them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import math
+import random
+import time
+from typing import Any
+
+from nova_servicegroup.drivers.common import sessions
+from nova_servicegroup.drivers.zk import internals
+from nova_servicegroup.drivers.zk import kazoo_loop
+
+#: Seconds for which a node is not read again, at most. A watch that was lost
+#: all the same, by a server or by kazoo, costs no more than that: Nova's own
+#: service_down_time.
+LONGEST = 60.0
+
+
+class Watches:
+    """The nodes of one member, each read only where that tells something.
+
+    What was read holds until ZooKeeper tells of a change, the connection or
+    the session is another one, or the servers are silent.
+
+    :param patience: seconds; who hears nothing for longer asks
+    """
+
+    def __init__(
+        self, patience: float, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._patience = patience
+        self._clock = clock
+        self._coordinator: Any = None
+        self._nodes: dict[bytes, _Node] = {}
+
+    def read(self, session: sessions.Session, name: bytes, what: str) -> Any:
+        """Return what ZooKeeper tells of a node, as far as it still holds.
+
+        :param what: is asked, for errors
+        :returns: kazoo's ZnodeStat; None: there is no such node
+        :raises BackendTimeout: no answer yet
+        :raises kazoo.exceptions.KazooException: the answer
+        """
+        node = self._node(session.coordinator, name)
+        if not self._holds(node):
+            node.stat = None
+            found = session.ask(what, node.ask, session.group, self._clock())
+            if found is None or not node.is_told_of(found):
+                return found
+            node.stat = found
+        return node.stat
+
+    def forget(self, name: bytes) -> None:
+        """Miss a node no more."""
+        self._nodes.pop(name, None)
+
+    def in_doubt(self) -> bool:
+        """Tell whether a node that was there has to be read."""
+        return any(
+            each.stat is not None and not self._holds(each)
+            for each in list(self._nodes.values())
+        )
+
+    def _node(self, coordinator: Any, name: bytes) -> _Node:
+        if self._coordinator is not coordinator:
+            self._coordinator, self._nodes = coordinator, {}
+        return self._nodes.setdefault(name, _Node(coordinator, name))
+
+    def _holds(self, node: _Node) -> bool:
+        return node.holds(self._clock(), self._patience)
+
+
+class _Node:
+    """One node, as a coordinator has read it.
+
+    :ivar stat: what was read; None: it is to be read
+    """
+
+    def __init__(self, coordinator: Any, name: bytes) -> None:
+        self.stat: Any = None
+        self._coordinator = coordinator
+        self._name = name
+        self._changed = False
+        self._until = -math.inf
+
+    def ask(self, group: bytes, now: float) -> internals.Stat:
+        """Ask for it; what kazoo tells from now on counts."""
+        self._changed = False
+        self._until = now + LONGEST * random.uniform(0.5, 1.0)
+        return internals.watched(
+            self._coordinator, group, self._name, self._change
+        )
+
+    def _change(self, event: Any) -> None:
+        """Take note that it is another one, or that nobody would tell.
+
+        kazoo calls this in a thread of its own, once for each question: also
+        when the connection is lost, with which it forgets all watches.
+        """
+        self._changed = True
+
+    def is_told_of(self, found: Any) -> bool:
+        """Tell whether its end, and that of the connection, would be told.
+
+        A node of another session is nothing to rely on.
+        """
+        return self._silence() < math.inf and self._is_own(found)
+
+    def holds(self, now: float, patience: float) -> bool:
+        """Tell whether what was read may be relied on."""
+        return (
+            self.stat is not None
+            and not self._changed
+            and now < self._until
+            and self._silence() <= patience
+            and self._is_own(self.stat)
+        )
+
+    def _silence(self) -> float:
+        return kazoo_loop.silence(self._coordinator)
+
+    def _is_own(self, stat: Any) -> bool:
+        return internals.is_own(self._coordinator, stat)
