@@ -34,6 +34,8 @@ TOPIC = 'nova_servicegroup_collector'
 VERSION = '1.0'
 #: A heartbeat that is on its way for longer than this is dropped (seconds).
 MAX_AGE = 10.0
+#: A sender asks for an answer at least once in such a time (seconds).
+MOST_SILENT = 60.0
 #: No time is further from the epoch (seconds).
 _FOREVER = 1e11
 #: The numbers of records, as in Nova's table.
@@ -55,7 +57,7 @@ class Heartbeat:
     :ivar record: the number of its record
     :ivar sent: when it was sent; None: it does not say so
     :ivar sure: whether that is by the database's clock
-    :ivar wait: the seconds for which the sender waits
+    :ivar wait: the seconds for which the sender waits; 0: for no answer
     """
 
     record: int

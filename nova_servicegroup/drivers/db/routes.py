@@ -22,6 +22,7 @@ from oslo_log import log as logging
 from nova_servicegroup.drivers.db import audit
 from nova_servicegroup.drivers.db import messages
 from nova_servicegroup.drivers.db import relay
+from nova_servicegroup.drivers.db import rules
 from nova_servicegroup.drivers.db import store
 from nova_servicegroup.drivers.db import ways
 from nova_servicegroup import exceptions
@@ -31,6 +32,8 @@ LOG = logging.getLogger(__name__)
 
 #: An answer that came in this share of an interval leaves time for a look.
 _LOOK = 0.4
+#: The longest share for which anything waits, or is on its way.
+_LONGEST = 0.7
 
 
 class Route(abc.ABC):
@@ -124,13 +127,13 @@ class Relay(Nova):
         super().__init__(service)
         self._name = name
         self._client = relay.Client(transport)
-        rules = ways.Rules(service.report_interval, down_time)
-        self._state = ways.first(rules, time.monotonic())
+        given = rules.Rules(service.report_interval, down_time)
+        self._state = ways.first(given, time.monotonic())
         self._collected: bool | None = None
         self._audit: audit.Audit | None = None
         if hasattr(service, 'read_heartbeat'):
             recorded: Any = service
-            gap = 3 * rules.interval
+            gap = 3 * given.interval
             self._audit = audit.Audit(recorded, gap)
 
     def beat(self) -> float:
@@ -155,7 +158,9 @@ class Relay(Nova):
         :raises RecordDeleted: the record is gone
         """
         begun = time.monotonic()
-        if begun < self._state.ask_at:
+        if self._state.is_silent(begun) and self._client.is_sure:
+            return self._send(begun)
+        if self._state.is_resting(begun):
             self._go_on(ways.Kind.RESTING, begun)
             return exceptions.BackendError(
                 messages.TOPIC, 'was of no use a moment ago'
@@ -167,13 +172,36 @@ class Relay(Nova):
             self._service.note_heartbeat()
             self._go_on(ways.kind_of(error), begun)
             return relay.as_backend_error(error)
-        behind = self._client.behind
-        self._go_on(ways.Kind.BEHIND if behind else ways.Kind.WRITTEN, begun)
+        self._go_on(self._kind(there), begun)
         self._log_writer(True)
         if not there:
             return self._check_gone(begun)
         self._service.note_heartbeat()
         return self._look(begun)
+
+    def _kind(self, there: bool) -> ways.Kind:
+        """Return what an answer means."""
+        if not there:
+            return ways.Kind.GONE
+        behind = self._client.behind
+        return ways.Kind.BEHIND if behind else ways.Kind.WRITTEN
+
+    def _send(self, begun: float) -> exceptions.BackendError | None:
+        """Have a heartbeat written, most likely; return why it is not sent."""
+        longest = self._share(_LONGEST)
+        kind, failed = ways.Kind.SENT, None
+        try:
+            self._client.send(self._service.record_id, longest)
+        except Exception as error:
+            kind, failed = ways.kind_of(error), relay.as_backend_error(error)
+        # Written or not, what Nova may have to write next is a new one.
+        self._service.note_heartbeat()
+        self._go_on(kind, begun)
+        return failed
+
+    def _share(self, share: float) -> float:
+        """Return so many seconds of an interval, one at least."""
+        return max(1.0, share * self._state.rules.interval)
 
     def _wait(self) -> float:
         """Return the seconds to wait for an answer, which are also its TTL.
@@ -184,9 +212,9 @@ class Relay(Nova):
         And those go first whose last ones were late.
         """
         least = min(0.2 + 0.1 * self._state.late, 0.6)
-        may_save = time.monotonic() >= self._state.save_at
-        share = 0.4 if may_save else random.uniform(least, 0.7)
-        return max(1.0, share * self._state.rules.interval)
+        if time.monotonic() >= self._state.save_at:
+            return self._state.rules.wait
+        return self._share(random.uniform(least, _LONGEST))
 
     def _check_gone(self, begun: float) -> exceptions.BackendError:
         """Return why an answer that the record is gone is not believed.

@@ -16,6 +16,10 @@
 Pure: no I/O, no clock and no chance of its own. Times are in seconds of one
 monotonic clock and are handed in.
 
+An answer costs as much as the heartbeat itself, and most say what is known. So
+after one that says that all is well, the next heartbeats are sent without
+asking for one, for so long that all of them may be lost: see rules.
+
 Where a collector is there but late, what Nova does would cost more than what
 is late already: if every service of a fleet did it, nothing would get through
 any more. So then Nova writes a heartbeat only when none was answered for so
@@ -32,6 +36,7 @@ import dataclasses
 import enum
 import math
 
+from nova_servicegroup.drivers.db import rules as rules_
 from nova_servicegroup import exceptions
 
 #: Seconds for which a collector that did not answer is left alone, at most.
@@ -45,7 +50,7 @@ _MOST_DOUBLED = 64
 class Way(enum.Enum):
     """Where the last heartbeat went."""
 
-    COLLECTOR = 'a collector has answered it'
+    COLLECTOR = 'a collector has answered it, or has been left unasked'
     LATE = 'left out: a collector may have written it, but has not said so'
     NOVA = 'Nova writes it'
     UNREACHABLE = 'left out: the message queue cannot be reached'
@@ -56,6 +61,8 @@ class Kind(enum.Enum):
 
     WRITTEN = 'a collector has answered'
     BEHIND = 'a collector has answered, which has more to do than it can'
+    GONE = 'a collector has answered that there is no such record'
+    SENT = 'the message queue has it, and no answer was asked for'
     LATE = 'a collector has not answered in time'
     UNREACHABLE = 'nothing can be sent'
     REFUSED = 'no collector, or one whose answer is of no use'
@@ -81,46 +88,20 @@ class Outcome:
 
 
 @dataclasses.dataclass(frozen=True)
-class Rules:
-    """What the options say, in seconds.
-
-    :ivar interval: between two heartbeats
-    :ivar down_time: without a heartbeat after which a service is down
-    """
-
-    interval: float
-    down_time: float
-
-    @property
-    def patience(self) -> float:
-        """The time after which another late heartbeat would be too late.
-
-        There may be one heartbeat more, and time for Nova to write it.
-        """
-        return max(self.down_time / 2, self.down_time - 2 * self.interval)
-
-    @property
-    def put_off(self) -> float:
-        """The time for which the next heartbeat is left out, if it may be.
-
-        Who leaves one out has half of down_time left to be heard.
-        """
-        return self.interval if 4 * self.interval <= self.down_time else 0.0
-
-
-@dataclasses.dataclass(frozen=True)
 class State:
     """Where the last heartbeat of a service went, and what follows.
 
     :ivar late: so many in a row were left out
     :ivar refused: so many times in a row a collector was of no use
     :ivar slow: so many times in a row Nova was slow, or did not write
-    :ivar ask_at: when a collector may be asked again
+    :ivar ask_at: when a collector is asked again: until then one that has
+        answered is sent heartbeats all the same, and one that was of no use
+        is left alone
     :ivar save_at: when Nova may write what a collector is late with
     :ivar reached_at: when the message queue was not known to be away
     """
 
-    rules: Rules
+    rules: rules_.Rules
     way: Way
     reached_at: float
     save_at: float
@@ -129,8 +110,16 @@ class State:
     refused: int = 0
     slow: int = 0
 
+    def is_silent(self, now: float) -> bool:
+        """Tell whether a heartbeat is sent without asking for an answer."""
+        return self.way is Way.COLLECTOR and now < self.ask_at
 
-def first(rules: Rules, now: float) -> State:
+    def is_resting(self, now: float) -> bool:
+        """Tell whether no collector is sent anything."""
+        return self.way is not Way.COLLECTOR and now < self.ask_at
+
+
+def first(rules: rules_.Rules, now: float) -> State:
     """Return the state of a service that was never answered.
 
     It may be one of many that have just started.
@@ -166,7 +155,29 @@ def _answered(state: State, outcome: Outcome) -> State:
     # answer; and where all are late, readers are patient for longer.
     more = rules.down_time if outcome.kind is Kind.BEHIND else 0.0
     save_at = outcome.ended + rules.patience + more
-    return State(rules, Way.COLLECTOR, outcome.ended, save_at)
+    found = State(rules, Way.COLLECTOR, outcome.ended, save_at)
+    if outcome.kind is not Kind.WRITTEN or not rules.silence:
+        return found
+    return dataclasses.replace(
+        found,
+        ask_at=outcome.begun + _silence(state, outcome.chance),
+        save_at=min(save_at, outcome.begun + rules.latest),
+    )
+
+
+def _silence(state: State, chance: float) -> float:
+    """Return for how long none asks after an answer that all is well.
+
+    Those that have begun together do not go on asking together.
+    """
+    whole = state.rules.silence
+    if state.way is Way.COLLECTOR and state.ask_at > -math.inf:
+        return whole
+    return min(whole, chance * (whole + state.rules.interval))
+
+
+def _sent(state: State, outcome: Outcome) -> State:
+    return dataclasses.replace(state, reached_at=outcome.ended)
 
 
 def _late(state: State, outcome: Outcome) -> State:
@@ -181,7 +192,9 @@ def _late(state: State, outcome: Outcome) -> State:
 def _unreachable(state: State, outcome: Outcome) -> State:
     # When it is back, answers still take a while to come through.
     save_at = max(state.save_at, outcome.ended + state.rules.patience)
-    away = dataclasses.replace(state, save_at=save_at, refused=0)
+    away = dataclasses.replace(
+        state, save_at=save_at, ask_at=-math.inf, refused=0
+    )
     if outcome.ended - state.reached_at >= LONGEST:
         return dataclasses.replace(away, way=Way.NOVA)
     return dataclasses.replace(away, way=Way.UNREACHABLE, late=state.late + 1)
@@ -234,6 +247,8 @@ def _doubled(wait: float, times: int) -> float:
 _NEXT: Mapping[Kind, Callable[[State, Outcome], State]] = {
     Kind.WRITTEN: _answered,
     Kind.BEHIND: _answered,
+    Kind.GONE: _answered,
+    Kind.SENT: _sent,
     Kind.LATE: _late,
     Kind.UNREACHABLE: _unreachable,
     Kind.REFUSED: _refused,

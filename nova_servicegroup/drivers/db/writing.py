@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import dataclasses
 import threading
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from oslo_log import log as logging
 
@@ -118,14 +118,39 @@ class _Request:
     way: float
 
 
+class _Times(NamedTuple):
+    """The database's time.
+
+    :ivar now: None: it is not known
+    :ivar unset: what it would be if it had not been set a while ago; None: it
+        was not
+    """
+
+    now: float | None
+    unset: float | None
+
+
+def _was_young(heartbeat: messages.Heartbeat, unset: float | None) -> bool:
+    """Tell whether a heartbeat is old only by a clock that was set since."""
+    return (
+        heartbeat.sure
+        and unset is not None
+        and messages.is_young(heartbeat.sent, unset)
+    )
+
+
 def _request(
-    message: Any, heartbeat: messages.Heartbeat, now: float | None
+    message: Any, heartbeat: messages.Heartbeat, times: _Times
 ) -> _Request:
     """Return a call, judged by the database's time."""
-    sent, way = heartbeat.sent, 0.0
+    sent, now, way = heartbeat.sent, times.now, 0.0
+    young = messages.is_young(sent, now)
+    if not young and _was_young(heartbeat, times.unset):
+        # Who waits is told the right time, and sends it again.
+        now, young = times.unset, not heartbeat.wait
     if heartbeat.sure and sent is not None and now is not None:
         way = max(0.0, now - sent)
-    return _Request(message, heartbeat, messages.is_young(sent, now), way)
+    return _Request(message, heartbeat, young, way)
 
 
 class Writer:
@@ -178,12 +203,13 @@ class Writer:
     def _write_batch(
         self, incoming: Sequence[Any], since: float
     ) -> list[Answer]:
-        """Write; return the answer to each call.
+        """Write; return the answers to those who wait for one.
 
         :param since: when the first of them may have come
         """
         came_at, now = time.monotonic(), self._database.read()
-        requests = self._requests(incoming, now)
+        times = _Times(now, self._database.read_unset())
+        requests = self._requests(incoming, times)
         young = {each.heartbeat.record for each in requests if each.young}
         gone = self._store.beat(young, now) if young else set()
         behind = time.monotonic() - since > self._prompt
@@ -201,10 +227,11 @@ class Writer:
                 came_at + each.heartbeat.wait - each.way,
             )
             for each in requests
+            if each.heartbeat.wait
         ]
 
     def _requests(
-        self, incoming: Sequence[Any], now: float | None
+        self, incoming: Sequence[Any], times: _Times
     ) -> list[_Request]:
         """Return the calls that can be understood."""
         requests = []
@@ -214,7 +241,7 @@ class Writer:
             except messages.Malformed as error:
                 self.dropped.note(error)
             else:
-                requests.append(_request(each, heartbeat, now))
+                requests.append(_request(each, heartbeat, times))
         return requests
 
     def _log_lost(self, error: exceptions.BackendError) -> None:

@@ -186,6 +186,54 @@ class WriterTest(base.TestCase):
         self.assertNotIn('\x1b', self.log.output)
         self.assertNotIn('root', self.log.output)
 
+    def test_who_asks_for_no_answer_gets_none(self) -> None:
+        asks, silent = heartbeat(7), heartbeat(8, wait=0.0)
+        with mock.patch.object(writing.Answers, 'put') as put:
+            self.take([asks, silent])
+        ((answers,), _) = put.call_args
+        self.assertEqual([asks], [each.message for each in answers])
+        self.assertEqual([7, 8], self.store.written)
+
+    def test_nor_is_it_written_where_it_is_old(self) -> None:
+        self.take([heartbeat(8, wait=0.0, sent=WALL - 11.0)])
+        self.assertEqual([], self.store.written)
+
+    def set_clock(self, seconds: float) -> None:
+        """Set the database's clock, as the writer finds out."""
+        self.writer = writing.Writer(self.store, PROMPT)
+        begun = self.clock()
+        for ahead in (0.0, seconds):
+            start = WALL - begun + ahead
+            self._patch_now(start)
+            self.take([heartbeat(7)])
+            self.clock.advance(10.0)
+        self.store.written.clear()
+
+    def _patch_now(self, ahead: float) -> None:
+        self.useFixture(
+            fixtures.MockPatchObject(
+                self.store, 'now', lambda: ahead + self.clock()
+            )
+        )
+
+    def test_one_that_is_old_by_a_new_clock_alone_is(self) -> None:
+        for seconds in (40.0, -40.0):
+            self.set_clock(seconds)
+            self.take([heartbeat(8, wait=0.0, sent=WALL + 19.0)])
+            self.assertEqual([8], self.store.written)
+            # One that asks is told the time, and sent again.
+            asks = heartbeat(9, sent=WALL + 19.0)
+            self.take([asks])
+            self.assertFalse(asks.replies[0]['taken'])
+            self.assertEqual([8], self.store.written)
+
+    def test_not_for_long_nor_if_it_is_old_by_either(self) -> None:
+        self.set_clock(40.0)
+        self.take([heartbeat(8, wait=0.0, sent=WALL + 5.0)])
+        self.clock.advance(60.0)
+        self.take([heartbeat(8, wait=0.0, sent=WALL + 79.0)])
+        self.assertEqual([], self.store.written)
+
     def behind(self, *batch: Message, waited: float = GATHER) -> set[bool]:
         self.take(batch, waited)
         return {each.replies[0]['behind'] for each in batch}

@@ -11,13 +11,15 @@
 # under the License.
 
 
-"""What a service makes of the answers that it gets."""
+"""What a service sends, and what it makes of the answers that it gets."""
 
 from typing import Any
 
 import fixtures
+import kombu.exceptions
 import oslo_messaging as messaging
 
+from nova_servicegroup.drivers.db import messages
 from nova_servicegroup.drivers.db import relay
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
@@ -47,12 +49,26 @@ ODD: tuple[Any, ...] = (
 class FakeClient:
     """Answers as it is told."""
 
+    target = 'the collectors'
+
     def __init__(self) -> None:
         self.answer: Any = ANSWER
         self.calls: list[dict[str, Any]] = []
+        self.casts: list[dict[str, Any]] = []
+        self.how: dict[str, Any] = {}
+        self.errors: list[Exception] = []
+        self.transport = self
 
     def prepare(self, **how: Any) -> 'FakeClient':
         return self
+
+    def _send(
+        self, target: str, context: Any, message: dict[str, Any], **how: Any
+    ) -> None:
+        self.casts.append(message)
+        self.how = how
+        if self.errors:
+            raise self.errors.pop(0)
 
     def call(self, context: Any, method: str, **args: Any) -> Any:
         self.calls.append(args)
@@ -68,7 +84,13 @@ class ClientTest(base.TestCase):
                 messaging, 'get_rpc_client', lambda *args, **how: self.queue
             )
         )
-        self.client = relay.Client('a transport')
+        self.wall = base.Clock(1_000_000.0)
+        self.set_time()
+        self.client = relay.Client('a transport', self.wall)
+
+    def pass_time(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        self.wall.advance(seconds)
 
     def test_an_answer_tells_whether_the_record_is_there(self) -> None:
         self.assertTrue(self.client.beat(42, 1.0))
@@ -102,3 +124,105 @@ class ClientTest(base.TestCase):
         self.assertEqual(2, len(self.queue.calls))
         self.assertFalse(self.queue.calls[0]['sure'])
         self.assertTrue(self.queue.calls[1]['sure'])
+
+    def test_one_that_asks_for_no_answer_says_so(self) -> None:
+        self.client.beat(42, 1.0)
+        self.pass_time(7.0)
+        self.client.send(42, 5.0)
+        self.assertEqual(
+            [
+                {
+                    'method': 'beat',
+                    'version': messages.VERSION,
+                    'args': {
+                        'record': 42,
+                        'sent': 1007.0,
+                        'sure': True,
+                        'wait': 0.0,
+                    },
+                }
+            ],
+            self.queue.casts,
+        )
+        self.assertEqual(1, len(self.queue.calls))
+
+    def test_it_expires_and_is_refused_where_nobody_listens(self) -> None:
+        self.client.send(42, 5.0)
+        options = self.queue.how.pop('transport_options')
+        self.assertTrue(options.at_least_once)
+        self.assertEqual({'timeout': 5.0, 'retry': 0}, self.queue.how)
+        self.queue.errors = [messaging.MessageUndeliverable('', '', '', '')]
+        error = self.assertRaises(
+            exceptions.BackendError, self.client.send, 42, 5.0
+        )
+        self.assertIs(exceptions.BackendError, type(error))
+
+    def lose_connection(self, times: int) -> None:
+        for _ in range(times):
+            error = messaging.MessageDeliveryFailure('no connection')
+            error.__context__ = kombu.exceptions.OperationalError()
+            self.queue.errors.append(error)
+
+    def test_a_connection_that_had_ended_is_made_anew(self) -> None:
+        self.lose_connection(1)
+        self.client.send(42, 5.0)
+        self.assertEqual(2, len(self.queue.casts))
+
+    def test_one_that_cannot_be_made_is_an_error(self) -> None:
+        self.lose_connection(2)
+        self.assertRaises(
+            exceptions.BackendUnreachable, self.client.send, 42, 5.0
+        )
+        self.assertEqual(2, len(self.queue.casts))
+
+    def test_it_is_sure_of_the_time_that_it_was_told(self) -> None:
+        self.assertFalse(self.client.is_sure)
+        self.client.beat(42, 1.0)
+        self.assertTrue(self.client.is_sure)
+        self.pass_time(50.0)
+        self.assertTrue(self.client.is_sure)
+        self.queue.answer = {**ANSWER, 'now': None}
+        self.client.beat(42, 1.0)
+        self.assertFalse(self.client.is_sure)
+
+    def test_not_after_a_clock_was_set_or_has_stood_still(self) -> None:
+        for skipped in (30.0, -30.0):
+            self.client.beat(42, 1.0)
+            self.wall.advance(skipped)
+            self.assertFalse(self.client.is_sure)
+            self.client.beat(42, 1.0)
+            # It is not known by which of them it was sent.
+            last = self.queue.calls[-1]
+            self.assertEqual(
+                (False, self.wall()), (last['sure'], last['sent'])
+            )
+            self.assertTrue(self.client.is_sure)
+
+
+class ClockTest(base.TestCase):
+    """The database's clock, as a collector knows it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.set_time()
+        self.made = relay.Clock()
+
+    def test_one_that_was_never_set_shows_nothing(self) -> None:
+        self.assertIsNone(self.made.read())
+        self.assertIsNone(self.made.read_unset())
+
+    def test_it_remembers_for_a_while_what_it_would_show(self) -> None:
+        self.made.set(500.0)
+        self.clock.advance(10.0)
+        self.made.set(540.0)
+        self.clock.advance(60.0)
+        self.assertEqual(600.0, self.made.read())
+        self.assertEqual(570.0, self.made.read_unset())
+        self.clock.advance(10.0)
+        self.assertIsNone(self.made.read_unset())
+
+    def test_what_it_is_wrong_by_is_not_what_it_was_set_by(self) -> None:
+        self.made.set(500.0)
+        self.clock.advance(10.0)
+        self.made.set(511.0)
+        self.assertIsNone(self.made.read_unset())

@@ -21,6 +21,7 @@ from nova_servicegroup.drivers.common import backoff
 from nova_servicegroup.drivers.db import collector
 from nova_servicegroup.drivers.db import registration
 from nova_servicegroup.drivers.db import relay
+from nova_servicegroup.drivers.db import routes
 from nova_servicegroup import exceptions
 from nova_servicegroup import reporter
 from nova_servicegroup.tests import base
@@ -33,9 +34,14 @@ LATE = 4
 
 
 class FakeClient:
-    """A way to a collector that does as it is told."""
+    """A way to a collector that does as it is told.
+
+    :ivar is_sure: it may send heartbeats without asking for an answer
+    """
 
     def __init__(self) -> None:
+        self.is_sure = False
+        self.sent: list[tuple[int, float]] = []
         self.timeouts: list[float] = []
         self.asked: list[int] = []
         self.there = True
@@ -56,6 +62,11 @@ class FakeClient:
         if self.error is not None:
             raise self.error
         return self.there
+
+    def send(self, record: int, timeout: float) -> None:
+        self.sent.append((record, timeout))
+        if self.error is not None:
+            raise self.error
 
 
 class FakeCollector:
@@ -184,7 +195,7 @@ class DirectTest(ReportingTest):
         self.assertEqual(1, self.service.noted)
 
 
-class RelayTest(ReportingTest):
+class Relayed(ReportingTest):
     """A service that has a collector write its heartbeats."""
 
     def setUp(self) -> None:
@@ -199,6 +210,20 @@ class RelayTest(ReportingTest):
             save()
 
         self.service.save_heartbeat = note_and_save
+
+    def late(self) -> None:
+        """Have a collector be late that has been in time."""
+        self.trouble(exceptions.BackendTimeout('collector', 'late'))
+
+    def trouble(self, error: Exception) -> None:
+        """Have a collector write one heartbeat, and fail from then on."""
+        self.join()
+        self.beat()
+        self.client.error = error
+
+
+class RelayTest(Relayed):
+    """All heartbeats ask for an answer."""
 
     def test_a_collector_writes_the_heartbeats(self) -> None:
         self.join()
@@ -287,16 +312,6 @@ class RelayTest(ReportingTest):
         self.assertEqual(0, self.service.saved)
         self.beat()
         self.assertEqual(1, self.service.saved)
-
-    def late(self) -> None:
-        """Have a collector be late that has been in time."""
-        self.trouble(exceptions.BackendTimeout('collector', 'late'))
-
-    def trouble(self, error: Exception) -> None:
-        """Have a collector write one heartbeat, and fail from then on."""
-        self.join()
-        self.beat()
-        self.client.error = error
 
     def test_one_that_is_late_is_not_made_later_by_nova(self) -> None:
         self.late()
@@ -539,6 +554,91 @@ class RelayTest(ReportingTest):
         self.assertEqual(1, len(self.lines('recovered')))
         self.assertEqual([42], self.client.asked)
         self.assertEqual(1, self.service.noted)
+
+
+class SilentTest(Relayed):
+    """Most heartbeats do not ask for an answer."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.client.is_sure = True
+        self.useFixture(
+            fixtures.MockPatchObject(routes.random, 'random', lambda: 1.0)
+        )
+
+    def test_a_collector_writes_the_heartbeats(self) -> None:
+        self.join()
+        self.beat(10)
+        self.assertEqual([42, 42], self.client.asked)
+        # They expire before the next one.
+        self.assertEqual([(42, 7.0)] * 8, self.client.sent)
+        self.assertEqual((0, 10), (self.service.saved, self.service.noted))
+        self.assertEqual(1, len(self.log_lines('INFO')))
+
+    def test_those_that_are_refused_are_written_by_nova_at_once(self) -> None:
+        self.trouble(exceptions.BackendError('collector', 'away'))
+        self.beat()
+        self.assertEqual(
+            (1, 1), (len(self.client.asked), len(self.client.sent))
+        )
+        self.assertEqual(1, self.service.saved)
+        # It may have been written; so the one of Nova is a new one.
+        self.assertEqual([2], self.notes_when_saving)
+
+    def test_one_that_is_lost_is_not_known_before_one_asks(self) -> None:
+        self.join()
+        self.beat()
+        self.client.error = exceptions.BackendTimeout('collector', 'late')
+        self._patch(self.client, 'send', lambda *how: None)
+        self.beat(4)
+        self.assertEqual(0, self.service.saved)
+        self.beat()
+        self.assertEqual(1, self.service.saved)
+        self.assertEqual([4.0], self.client.timeouts[1:])
+
+    def test_a_deleted_record_is_an_error_at_every_beat(self) -> None:
+        self.join()
+        self.beat(7)
+        self.client.there = False
+        self.beat(3)
+        self.assertEqual([], self.lines('is gone', 'ERROR'))
+        self.beat(3)
+        self.assertEqual(3, len(self.lines('is gone', 'ERROR')))
+        self.client.there = True
+        self.beat(2)
+        self.assertEqual(1, len(self.lines('recovered')))
+        self.assertEqual((0, 12), (self.service.saved, self.service.noted))
+
+    def test_one_that_is_behind_is_asked_each_time(self) -> None:
+        self.client.behind = True
+        self.join()
+        self.beat(6)
+        self.assertEqual(
+            (3, 0), (len(self.client.asked), len(self.client.sent))
+        )
+
+    def test_collectors_that_write_nothing_are_not_believed(self) -> None:
+        self.service.read_heartbeat = lambda: self.service.saved
+        self.join()
+        self.beat(17)
+        self.assertGreater(self.service.saved, 0)
+        self.assertEqual(
+            1, len(self.lines('its record shows none', 'WARNING'))
+        )
+
+    def test_the_record_is_looked_at_when_one_was_answered(self) -> None:
+        looks: list[int] = []
+
+        def read() -> int:
+            looks.append(len(self.client.asked))
+            return self.service.noted
+
+        self.service.read_heartbeat = read  # type: ignore[attr-defined]
+        self.join()
+        self.beat(600)
+        self.assertEqual((0, 600), (self.service.saved, self.service.noted))
+        self.assertLess(len(looks), 2 * 6000 / 240)
+        self.assertEqual(sorted(set(looks)), looks)
 
 
 class LeavingTest(ReportingTest):

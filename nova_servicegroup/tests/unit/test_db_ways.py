@@ -15,11 +15,12 @@
 
 import dataclasses
 
+from nova_servicegroup.drivers.db import rules
 from nova_servicegroup.drivers.db import ways
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
 
-RULES = ways.Rules(10.0, 60.0)
+RULES = rules.Rules(10.0, 60.0)
 
 
 class WaysTest(base.TestCase):
@@ -127,5 +128,72 @@ class WaysTest(base.TestCase):
                 self.assertIn(ways.Way.NOVA, found, (kind, last))
 
     def test_who_may_leave_heartbeats_out(self) -> None:
-        self.assertEqual(10.0, ways.Rules(10.0, 40.0).put_off)
-        self.assertEqual(0.0, ways.Rules(10.0, 39.0).put_off)
+        self.assertEqual(10.0, rules.Rules(10.0, 40.0).put_off)
+        self.assertEqual(0.0, rules.Rules(10.0, 39.0).put_off)
+
+    def test_what_was_answered_well_is_followed_by_some_without(self) -> None:
+        self.after(ways.Kind.WRITTEN, chance=1.0)
+        found = []
+        for _ in range(10):
+            found.append(self.state.is_silent(self.clock()))
+            self.after(ways.Kind.SENT if found[-1] else ways.Kind.WRITTEN)
+        self.assertEqual([True] * 4 + [False] + [True] * 4 + [False], found)
+
+    def test_only_while_all_is_well(self) -> None:
+        for kind in set(ways.Kind) - {ways.Kind.WRITTEN, ways.Kind.SENT}:
+            self.after(ways.Kind.WRITTEN, ways.Kind.WRITTEN)
+            self.assertTrue(self.state.is_silent(self.clock()))
+            state = self.after(kind, chance=1.0)
+            self.assertFalse(state.is_silent(self.clock()), kind)
+
+    def test_one_that_nobody_asks_about_changes_little(self) -> None:
+        before = self.after(ways.Kind.WRITTEN, ways.Kind.WRITTEN)
+        after = self.after(ways.Kind.SENT)
+        reached = dataclasses.replace(before, reached_at=after.reached_at)
+        self.assertEqual(reached, after)
+
+    def test_a_silent_one_that_cannot_be_sent_is_tried_again(self) -> None:
+        self.after(ways.Kind.WRITTEN, ways.Kind.WRITTEN)
+        state = self.after(ways.Kind.UNREACHABLE)
+        self.assertFalse(state.is_resting(self.clock()))
+        self.assertEqual(ways.Way.UNREACHABLE, state.way)
+
+    def test_those_that_begin_together_ask_at_different_times(self) -> None:
+        counts = [0] * 6
+        for number in range(100):
+            self.state = ways.first(RULES, self.clock())
+            self.after(ways.Kind.WRITTEN, chance=(number + 0.5) / 100)
+            silent = 0
+            while self.state.is_silent(self.clock()):
+                silent += 1
+                self.after(ways.Kind.SENT)
+            counts[silent] += 1
+        self.assertEqual(
+            [20, 20, 20, 20, 20], [round(each, -1) for each in counts[:5]]
+        )
+
+    def test_so_they_do_after_an_outage(self) -> None:
+        self.after(ways.Kind.WRITTEN, ways.Kind.WRITTEN, ways.Kind.LATE)
+        self.after(ways.Kind.WRITTEN, chance=0.0)
+        self.assertFalse(self.state.is_silent(self.clock()))
+
+    def test_who_asks_after_the_silence_goes_on_to_nova(self) -> None:
+        self.after(ways.Kind.WRITTEN, ways.Kind.WRITTEN, took=6.0)
+        while self.state.is_silent(self.clock()):
+            self.after(ways.Kind.SENT)
+        self.assertEqual(ways.Way.NOVA, self.after(ways.Kind.LATE).way)
+
+    def test_how_long_nobody_asks(self) -> None:
+        for interval, down_time, silence in (
+            (10.0, 60.0, 40.5),
+            # No time for that, or hardly any.
+            (10.0, 39.0, 0.0),
+            (20.0, 60.0, 0.0),
+            (10.0, 40.0, 20.5),
+            # And no longer than makes sense.
+            (5.0, 60.0, 42.0),
+            (10.0, 600.0, 60.0),
+            (1.0, 4.0, 0.0),
+        ):
+            found = rules.Rules(interval, down_time).silence
+            self.assertEqual(silence, found, (interval, down_time))

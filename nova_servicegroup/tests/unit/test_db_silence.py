@@ -1,0 +1,224 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Heartbeats that nobody answers, and what becomes of them when all are lost.
+
+The route of a service is run as it is, for any moment at which the collectors
+may end, and its record must show a heartbeat in time all the same.
+"""
+
+import contextlib
+import math
+import random
+from typing import Any
+
+import fixtures
+
+from nova_servicegroup.drivers.db import relay
+from nova_servicegroup.drivers.db import routes
+from nova_servicegroup.drivers.db import rules
+from nova_servicegroup import exceptions
+from nova_servicegroup.tests import base
+
+#: Seconds for which a collector gathers.
+GATHER = 1.0
+#: report_interval and service_down_time.
+OPTIONS = (
+    (10, 60),
+    (5, 60),
+    (10, 45),
+    (10, 40),
+    (10, 30),
+    (20, 60),
+    (15, 60),
+    (5, 20),
+    (2, 15),
+    (10, 300),
+)
+LATE = exceptions.BackendTimeout('collector', 'late')
+
+
+class Service(base.FakeService):
+    """A service of which is known when its record was written.
+
+    :ivar wrote: when that was, in whole seconds as in the record
+    :ivar gaps: the seconds for which it was not
+    :ivar quick: seconds that Nova takes to write
+    """
+
+    def __init__(self, interval: float, clock: base.Clock) -> None:
+        super().__init__(interval)
+        self.clock = clock
+        self.wrote = clock()
+        self.gaps: list[float] = []
+        self.quick = 0.05
+
+    def transport(self) -> Any:
+        return 'a transport'
+
+    def write(self, after: float = 0.0) -> None:
+        """Have the record written, in so many seconds from now."""
+        now = self.clock() + after
+        self.gaps.append(now - self.wrote)
+        self.wrote = math.floor(now)
+
+    def save_heartbeat(self) -> None:
+        self.clock.advance(self.quick)
+        self.write()
+        super().save_heartbeat()
+
+
+class Queue:
+    """A client whose collectors end at some time, while their queue stays.
+
+    :ivar lost_at: when they do
+    :ivar error: what those are told that send from then on
+    """
+
+    is_sure = True
+    behind = False
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.clock = service.clock
+        self.lost_at = math.inf
+        self.error: Exception | None = None
+        self.calls = self.casts = 0
+
+    def beat(self, record: int, timeout: float) -> bool:
+        self.calls += 1
+        if self.clock() >= self.lost_at:
+            if not isinstance(self.error, exceptions.BackendUnreachable):
+                self.clock.advance(timeout)
+            raise self.error or LATE
+        self.service.write(GATHER)
+        self.clock.advance(GATHER)
+        return True
+
+    def send(self, record: int, timeout: float) -> None:
+        self.casts += 1
+        if self.clock() < self.lost_at:
+            self.service.write(GATHER)
+        elif self.error is not None:
+            raise self.error
+
+
+class SilenceTest(base.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.set_time()
+        self.chance = random.Random(1)
+        self.useFixture(
+            fixtures.MockPatchObject(routes, 'random', self.chance)
+        )
+
+    def make(self, interval: float, down_time: float) -> None:
+        self.service = Service(interval, self.clock)
+        self.queue = Queue(self.service)
+        self.useFixture(
+            fixtures.MockPatchObject(relay, 'Client', lambda _: self.queue)
+        )
+        self.route = routes.choose(self.service, 'a', down_time)
+
+    def beat_until(self, end: float) -> None:
+        """Let the timer of the service fire, a little late each time."""
+        while (begun := self.clock()) < end:
+            with contextlib.suppress(exceptions.BackendError):
+                self.route.beat()
+            late = self.chance.uniform(0, 0.05)
+            due = begun + self.service.report_interval
+            self.clock.now = max(self.clock(), due) + late
+
+    def longest_gap(
+        self, interval: float, down_time: float, lost_after: float
+    ) -> float:
+        self.make(interval, down_time)
+        begun = self.clock()
+        self.beat_until(begun + 4 * down_time)
+        self.queue.lost_at = self.clock() + lost_after
+        self.service.gaps.clear()
+        self.beat_until(self.queue.lost_at + 4 * down_time)
+        return max(self.service.gaps)
+
+    def test_all_are_lost_and_the_record_shows_one_in_time(self) -> None:
+        for interval, down_time in OPTIONS:
+            for number in range(60):
+                after = number / 60 * down_time
+                gap = self.longest_gap(interval, down_time, after)
+                self.assertLess(gap, down_time, (interval, down_time, after))
+
+    def test_so_it_does_where_nova_takes_as_long_as_it_may(self) -> None:
+        for interval, down_time in OPTIONS:
+            save = 2 * max(1.0, 0.2 * interval)
+            for number in range(60):
+                self.make(interval, down_time)
+                self.service.quick = save
+                self.beat_until(self.clock() + 4 * down_time)
+                after = number / 60 * down_time
+                self.queue.lost_at = self.clock() + after
+                self.service.gaps.clear()
+                while not self.service.saved:
+                    self.beat_until(self.clock() + 0.1)
+                gap = max(self.service.gaps)
+                if rules.Rules(interval, down_time).silence:
+                    self.assertLess(gap, down_time, (interval, down_time))
+
+    def test_how_many_ask(self) -> None:
+        for interval, down_time, most in (
+            (10, 60, 0.21),
+            (5, 60, 0.13),
+            (10, 40, 0.34),
+            (10, 30, 1.0),
+        ):
+            self.make(interval, down_time)
+            self.beat_until(self.clock() + 100 * down_time)
+            calls, casts = self.queue.calls, self.queue.casts
+            self.assertLessEqual(calls / (calls + casts), most)
+            self.assertEqual(0, self.service.saved)
+
+    def test_what_is_refused_is_written_by_nova_at_once(self) -> None:
+        for number in range(60):
+            self.make(10, 60)
+            self.beat_until(self.clock() + 120)
+            self.queue.lost_at = self.clock() + number
+            self.queue.error = exceptions.BackendError('collector', 'none')
+            self.service.gaps.clear()
+            self.beat_until(self.queue.lost_at + 200)
+            # The first one, when it has waited for an answer at most.
+            self.assertLess(max(self.service.gaps), 20.0)
+
+    def test_an_unreachable_queue_is_not_left_to_nova(self) -> None:
+        self.make(10, 60)
+        self.beat_until(self.clock() + 120)
+        self.queue.lost_at = self.clock()
+        self.queue.error = exceptions.BackendUnreachable('collector', 'away')
+        self.beat_until(self.clock() + 250)
+        self.assertEqual(0, self.service.saved)
+        self.queue.lost_at = math.inf
+        calls = self.queue.calls
+        self.beat_until(self.clock() + 1)
+        # The first one that comes through asks.
+        self.assertEqual(calls + 1, self.queue.calls)
+
+    def test_without_the_databases_time_all_ask(self) -> None:
+        self.make(10, 60)
+        self.queue.is_sure = False
+        self.beat_until(self.clock() + 600)
+        self.assertEqual(0, self.queue.casts)
+        self.assertEqual(0, self.service.saved)
+
+    def test_one_that_is_behind_is_asked_each_time(self) -> None:
+        self.make(10, 60)
+        self.queue.behind = True
+        self.beat_until(self.clock() + 600)
+        self.assertEqual(0, self.queue.casts)
