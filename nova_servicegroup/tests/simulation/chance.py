@@ -50,6 +50,7 @@ FAULTS = {
     },
     'db': {
         'stall': 150,
+        'unread': 300,
         'batch': 60,
         'away': 90,
         'slow': 60,

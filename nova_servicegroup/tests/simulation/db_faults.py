@@ -33,6 +33,8 @@ class Faults(host_faults.HostFaults):
     eyes: list[eyes.Eye]
     interval: float
     down_time: float
+    unread_until: float
+    is_stalled: Any
     chance: Any
     rules: Any
     _stalls: Any
@@ -62,6 +64,15 @@ class Faults(host_faults.HostFaults):
             until = end + chance.uniform(0, late)
             member.blocked_until = max(member.blocked_until, until)
 
+    def _fault_unread(self, event: plans.Event) -> None:
+        """The collectors have ended, and their queue stays: all is lost.
+
+        So it is not where all was lost a moment ago, in some other way.
+        """
+        now = self.kernel.now
+        if not self.is_stalled(now - self.down_time, now):
+            self.unread_until = max(self.unread_until, now + event.size)
+
     def _fault_batch(self, event: plans.Event) -> None:
         """The heartbeats of some are late, though not too late."""
         most = self.down_time - self.interval - 5
@@ -79,7 +90,8 @@ class Faults(host_faults.HostFaults):
         cell = self._cell(event)
         if cell.fails:
             return
-        cell.fails, cell.away = True, event.much < 0.5
+        read = self.kernel.now >= self.unread_until
+        cell.fails, cell.away = True, event.much < 0.5 and read
         if cell.away:
             end = self.kernel.now + event.size
             self._stalls.append((self.kernel.now, end))

@@ -56,6 +56,18 @@ class DbOracle(oracle.Oracle):
 
     # Promise 1.
 
+    def renewed(self, host: truth.Host, last: float, now: float) -> None:
+        """One that lives has its heartbeats written in time.
+
+        :param last: when the one before was
+        """
+        if now - last >= self.world.down_time - _ROUNDING:
+            self.blame(
+                'living',
+                None,
+                f'{host.name} has no heartbeat from {last:.1f} to {now:.1f}',
+            )
+
     def _check_down(
         self, eye: eyes.Eye, host: truth.Host, t0: float, t1: float
     ) -> None:

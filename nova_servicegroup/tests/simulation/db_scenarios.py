@@ -22,6 +22,17 @@ SCENARIOS: dict[str, scenario.Scenario] = {
         Plan('db', options=scenario.options(report_interval=0), dead=(0,)),
         ('raises',),
     ),
+    'db_nobody_reads_the_queue': scenario.Scenario(
+        Plan(
+            'db',
+            hosts=20,
+            faults=tuple(
+                Event(each, 'unread', size=100.0)
+                for each in (100.0, 231.0, 377.0)
+            ),
+        ),
+        ('living',),
+    ),
     'db_eight_requests_at_once_in_a_stall': scenario.Scenario(
         Plan(
             'db',

@@ -18,6 +18,7 @@ from typing import Any
 
 from nova_servicegroup import opts
 from nova_servicegroup.tests.simulation import db_faults
+from nova_servicegroup.tests.simulation import db_members
 from nova_servicegroup.tests.simulation import db_oracle
 from nova_servicegroup.tests.simulation import eye as eyes
 from nova_servicegroup.tests.simulation import kernel
@@ -27,62 +28,13 @@ from nova_servicegroup.tests.simulation import truth
 from nova_servicegroup.tests.simulation import world
 
 
-class Member:
-    """One service that writes heartbeats.
-
-    :ivar works: whether its process runs
-    """
-
-    def __init__(self, history: 'DbWorld', row: table.Row) -> None:
-        self.row = row
-        self.host = row.host
-        self.works = False
-        self.blocked_until = 0.0
-        self._world = history
-        self._chance = history.chance('member', row.host.number)
-        self._turn = 0
-
-    def start(self) -> None:
-        """Start a process, which beats after a few seconds."""
-        self.works = True
-        self._turn += 1
-        delay = self._chance.uniform(0.1, 5)
-        self._world.later(delay, self._beat, self._turn)
-
-    def die(self) -> None:
-        """End at once."""
-        self.works = False
-        self._turn += 1
-        self.host.living.end(kernel.now())
-
-    def leave(self) -> None:
-        """End, and have the record say so."""
-        if self.works and not self.row.cell.away:
-            self.row.cell.leave(self.row)
-            for each in (self.host.seen, self.host.sure):
-                each.end(kernel.now())
-        self.die()
-
-    def _beat(self, turn: int) -> None:
-        if self._turn != turn:
-            return
-        now = kernel.now()
-        if now < self.blocked_until:
-            self._world.later(self.blocked_until - now, self._beat, turn)
-            return
-        if not self.row.cell.away:
-            self._world.write(self.row)
-            self.host.begin(now)
-        jitter = self._chance.uniform(-0.05, 0.05)
-        self._world.later(self._world.interval + jitter, self._beat, turn)
-
-
 class DbWorld(db_faults.Faults, world.World):
     """A history with Nova's own database.
 
     :ivar ahead: what the clock of the conductors shows too much, where they
         write the heartbeats; None: the database's clock is used
     :ivar lag: for so long those who ask have had their records
+    :ivar unread_until: until when no collector reads the queue that is there
     """
 
     oracle_class = db_oracle.DbOracle
@@ -101,7 +53,8 @@ class DbWorld(db_faults.Faults, world.World):
             for number in range(count)
         ]
         self.rows = [self._row(host) for host in self.hosts]
-        self.members = [Member(self, row) for row in self.rows]
+        self.members = [db_members.Member(self, row) for row in self.rows]
+        self.unread_until = 0.0
         self._stalls: list[tuple[float, float]] = []
         self._backs: list[tuple[float, float, table.Cell]] = []
         self._futures: dict[int, float] = {}
@@ -167,10 +120,16 @@ class DbWorld(db_faults.Faults, world.World):
             eye, issued, valid, now, shown, source, confirmed=well
         )
 
-    def write(self, row: table.Row) -> None:
-        """Write a heartbeat."""
-        row.cell.write(row, self.ahead)
+    def write(self, row: table.Row, since: float) -> None:
+        """Write a heartbeat.
+
+        :param since: from when on its member was able to send
+        """
         now = self.kernel.now
+        last = row.beats[-1][0] if row.beats else now
+        if last >= since and not self.is_stalled(last, now):
+            self.oracle.renewed(row.host, last, now)
+        row.cell.write(row, self.ahead)
         row.host.seen.begin(now, now + self.down_time)
         # A heartbeat has whole seconds.
         row.host.sure.begin(now, now + self.down_time - 1.0)
