@@ -50,6 +50,7 @@ FAULTS = {
     },
     'db': {
         'stall': 150,
+        'unread': 300,
         'away': 60,
         'slow': 60,
         'fail': 60,

@@ -13,15 +13,14 @@
 """Nova's services table as heartbeats reach it: late, or not at all."""
 
 import datetime
-import math
 import random
 import types
 from typing import Any
-import uuid
 
 from nova_servicegroup import exceptions
-from nova_servicegroup import services
+from nova_servicegroup.tests.promises import heartbeats
 from nova_servicegroup.tests.promises import kernel
+from nova_servicegroup.tests.promises import oracle
 from nova_servicegroup.tests.promises import plan
 from nova_servicegroup.tests.promises import world
 
@@ -36,58 +35,6 @@ class Record(dict[str, Any]):
     def __init__(self, values: dict[str, Any], cell: str | None) -> None:
         super().__init__(values)
         self._context = types.SimpleNamespace(cell_uuid=cell)
-
-
-class Cell:
-    """One cell's database, and the way of the heartbeats to it.
-
-    :ivar ahead: what its clock shows too much
-    :ivar last: the time of each host's last heartbeat, by its clock
-    :ivar written: when it was written
-    :ivar stalled_until: until when no heartbeat of a host is written
-    """
-
-    def __init__(self, name: str | None) -> None:
-        self.name = name
-        self.ahead = 0.0
-        self.away = False
-        self.fails = False
-        self.latency = 0.005
-        self.last: dict[str, float] = {}
-        self.written: dict[str, float] = {}
-        self.stalled_until: dict[str, float] = {}
-
-    def clock(self) -> float:
-        """Return its time."""
-        return kernel.EPOCH + kernel.monotonic() + self.ahead
-
-    def beat(self, host: str) -> bool:
-        """Write a heartbeat; tell whether it was."""
-        stalled = kernel.monotonic() < self.stalled_until.get(host, 0.0)
-        if stalled or self.away:
-            return False
-        self.last[host] = float(int(self.clock()))
-        self.written[host] = kernel.monotonic()
-        return True
-
-    def age(self, host: str) -> float:
-        """Return the age of a heartbeat, whatever clock was set."""
-        passed = kernel.monotonic() - self.written.get(host, -math.inf)
-        return max(passed, self.clock() - self.last[host])
-
-    def read(self) -> services.Heartbeats:
-        """Read it."""
-        if self.away:
-            kernel.sleep(5.0)
-        kernel.sleep(self.latency)
-        if self.away or self.fails:
-            raise exceptions.BackendError('services table', 'away')
-        rows = [(_number(host), host, at) for host, at in self.last.items()]
-        return services.Heartbeats(self.clock(), rows)
-
-
-def _number(host: str) -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_DNS, host))
 
 
 class Table:
@@ -128,11 +75,20 @@ class Backend(world.Backend):
         self.rejoin = _RETURN + 2 * self.interval
         count = wanted.settings['cells']
         self.cells = [
-            Cell(f'cell{number}' if count > 1 else None)
+            heartbeats.Cell(f'cell{number}' if count > 1 else None)
             for number in range(count)
         ]
         self._working: set[str] = set()
         self._unsettled = -1e9
+        self._senders = [
+            heartbeats.Sender(
+                name,
+                self._place_of(host),
+                self.interval,
+                options['service_down_time'],
+            )
+            for host, name in enumerate(self.names)
+        ]
         for host, name in enumerate(self.names):
             age = 86400.0 if host in wanted.dead else 5.0
             self._place_of(host).last[name] = kernel.EPOCH - age
@@ -143,7 +99,7 @@ class Backend(world.Backend):
             at = self.chance.uniform(0, self.interval)
             kernel.current().spawn(self._run, host, at=at)
 
-    def cell(self, name: str | None) -> Cell:
+    def cell(self, name: str | None) -> heartbeats.Cell:
         """Return a cell by its name."""
         return next(each for each in self.cells if each.name == name)
 
@@ -151,14 +107,28 @@ class Backend(world.Backend):
         """See world.Backend."""
         return self._place_of(host).name
 
-    def _place_of(self, host: int) -> Cell:
+    def _place_of(self, host: int) -> heartbeats.Cell:
         return self.cells[host % len(self.cells)]
 
     def _run(self, host: int) -> None:
         while True:
+            due = kernel.monotonic() + self.interval
             if self.names[host] in self._working:
-                self._place_of(host).beat(self.names[host])
-            kernel.sleep(self.interval)
+                self._senders[host].beat()
+                self._check_gap(host)
+            kernel.sleep(max(0.0, due - kernel.monotonic()))
+
+    def _check_gap(self, host: int) -> None:
+        """A heartbeat is written in time, whoever reads the queue.
+
+        :raises Violation: one was not
+        """
+        gap, limit = self._place_of(host).gap, self.bound - 1
+        if gap >= limit:
+            raise oracle.Violation(
+                f'{kernel.monotonic():.1f} s: one that lives had no heartbeat '
+                f'written for {gap:.1f} s'
+            )
 
     def prepare(self, driver: Any, asker: Any, known: Any) -> None:
         """See world.Backend."""
@@ -177,7 +147,7 @@ class Backend(world.Backend):
         )
         values = {
             **super().reference(host, asker),
-            'uuid': _number(name),
+            'uuid': heartbeats.number(name),
             'last_seen_up': last,
             'created_at': last,
         }
@@ -186,11 +156,20 @@ class Backend(world.Backend):
 
     def start(self, host: int) -> None:
         """See world.Backend."""
+        self._senders[host].start()
+        self.go_on(host)
+
+    def go_on(self, host: int) -> None:
+        """See world.Backend."""
+        self._senders[host].working = True
         self._working.add(self.names[host])
-        self._place_of(host).beat(self.names[host])
+        cell = self._place_of(host)
+        cell.able.pop(self.names[host], None)
+        cell.beat(self.names[host])
 
     def stop(self, host: int, cleanly: bool) -> None:
         """See world.Backend."""
+        self._senders[host].working = False
         self._working.discard(self.names[host])
 
     def fault(self, event: plan.Event) -> None:
@@ -199,34 +178,45 @@ class Backend(world.Backend):
         getattr(self, f'_{event.what}')(cell, event.size)
         self._unsettled = kernel.monotonic() + self.rejoin
 
-    def _stall(self, cell: Cell, seconds: float) -> None:
+    def _stall(self, cell: heartbeats.Cell, seconds: float) -> None:
         """No heartbeat is written; then all come back by and by."""
+        if kernel.monotonic() < cell.unread_until:
+            return
         end = kernel.monotonic() + seconds
         for host in cell.last:
             cell.stalled_until[host] = end + self.chance.uniform(0, _RETURN)
         self._unsettled = end + self.rejoin
         kernel.sleep(seconds)
 
-    def _away(self, cell: Cell, seconds: float) -> None:
-        cell.away = True
+    def _unread(self, cell: heartbeats.Cell, seconds: float) -> None:
+        """The collectors end, and their queue stays: nobody may notice.
+
+        Unless Nova cannot write either.
+        """
+        if not self.is_disturbed():
+            cell.unread_until = kernel.monotonic() + seconds
+            kernel.sleep(seconds)
+
+    def _away(self, cell: heartbeats.Cell, seconds: float) -> None:
+        cell.away = kernel.monotonic() >= cell.unread_until
         kernel.sleep(seconds)
         cell.away = False
 
-    def _slow(self, cell: Cell, seconds: float) -> None:
+    def _slow(self, cell: heartbeats.Cell, seconds: float) -> None:
         cell.latency = self.chance.choice((0.3, 1.5, 3.0))
         kernel.sleep(seconds)
         cell.latency = 0.005
 
-    def _fail(self, cell: Cell, seconds: float) -> None:
+    def _fail(self, cell: heartbeats.Cell, seconds: float) -> None:
         cell.fails = True
         kernel.sleep(seconds)
         cell.fails = False
 
-    def _set_back(self, cell: Cell, seconds: float) -> None:
+    def _set_back(self, cell: heartbeats.Cell, seconds: float) -> None:
         cell.ahead -= seconds
         self._unsettled = kernel.monotonic() + seconds + self.bound
 
-    def _future(self, cell: Cell, seconds: float) -> None:
+    def _future(self, cell: heartbeats.Cell, seconds: float) -> None:
         """The last heartbeat of a host is from the future."""
         working = sorted(cell.last.keys() & self._working)
         if working:
