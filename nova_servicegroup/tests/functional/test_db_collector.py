@@ -166,6 +166,16 @@ class Collected(contract.FunctionalTestCase):
         made.start()
         return made
 
+    def start_collector(self) -> collectors.Collector:
+        """Return a collector that is a process."""
+        made = collectors.Collector(
+            self.root / uuid.uuid4().hex, self.queue.url, self.url
+        )
+        self.addCleanup(made.kill)
+        made.start()
+        made.wait()
+        return made
+
     def make_client(self, timeout: float = TIMEOUT) -> Client:
         """Return a client with a transport of its own."""
         return Client(self.make_transport(), timeout)
@@ -344,16 +354,6 @@ class CollectorTest(Collected):
         self.assertTrue(beat.result())
         self.assert_within(time.monotonic() - begun, 5.0)
         self.assert_fresh(record)
-
-    def start_collector(self) -> collectors.Collector:
-        """Return a collector that is a process."""
-        made = collectors.Collector(
-            self.root / uuid.uuid4().hex, self.queue.url, self.url
-        )
-        self.addCleanup(made.kill)
-        made.start()
-        made.wait()
-        return made
 
     def test_a_frozen_collector_leaves_most_in_the_queue(self) -> None:
         frozen = self.start_collector()

@@ -14,6 +14,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -103,19 +104,27 @@ class RabbitMQ(server.Server):
         super().kill()
         self._epmd.kill()
 
-    def control(self, *words: str) -> None:
-        """Run rabbitmqctl.
+    def control(self, *words: str) -> str:
+        """Run rabbitmqctl; return what it says.
 
         :raises CalledProcessError: it fails
         """
-        subprocess.run(
+        done = subprocess.run(
             [str(_PROGRAM.with_name('rabbitmqctl')), '-q', *words],
             env={**os.environ, **self.env()},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=True,
+            text=True,
             timeout=60,
         )
+        return done.stdout
+
+    def received(self) -> int:
+        """Return how many messages it has received since it was started."""
+        said = self.control('eval', 'rabbit_global_counters:overview().')
+        found = re.findall(r'messages_received_total\s*=>\s*(\d+)', said)
+        return sum(int(each) for each in found)
 
     def wipe(self) -> None:
         """Lose all data; only while stopped."""
