@@ -52,10 +52,10 @@ Nova's own. {rounds} rounds of {window:g} s for each way, in turn, after
 when the conductor has done what the one before has left to do. Statements are
 those that MariaDB counts as Questions, with COMMIT and ROLLBACK; CPU is user
 and system time of all processes; messages are those that RabbitMQ has
-received, a request and an answer each.
+received: a request and an answer each, but most of ours ask for no answer.
 What the idle cell spends in the same time, measured before and after, is
-subtracted. Costs are divided among the heartbeats that were answered, also
-those of such as were not.
+subtracted. Costs are divided among the heartbeats that were answered, or asked
+for no answer, also those of such as were not.
 """
 _LOAD_NOTES = """The cost of a heartbeat, times the heartbeats of all hosts in
 a second, with report_interval = {interval}. Two cores cannot send what
@@ -63,12 +63,13 @@ a second, with report_interval = {interval}. Two cores cannot send what
 with fewer.
 """
 _ROUND_NOTES = """The rounds behind it. CPU is in cores, with what an idle cell
-spends. The time until a heartbeat is answered counts from the moment at which
-it was due. A conductor has one worker, so it can use little more than one
-core: where it does, or where all cores are used, fewer heartbeats are answered
-than are due. Who was answered by a collector that was behind leaves the next
-one out. Failed ones were not answered in time; fallbacks are those that our
-driver had to send the stock way.
+spends. The time until a heartbeat is answered, or is in RabbitMQ where it asks
+for no answer, counts from the moment at which it was due. A conductor has one
+worker, so it can use little more than one core: where it does, or where all
+cores are used, fewer heartbeats are answered than are due. Who was answered by
+a collector that was behind leaves the next one out. Failed ones were not
+answered in time; fallbacks are those that our driver had to send the stock
+way.
 """
 _DOWN_NOTES = """No host is down, so each of these verdicts is false. Meanwhile
 {loops} busy loops compete for {cores} cores with the servers and the reader,
