@@ -242,5 +242,10 @@ class Backend(world.Backend):
         )
 
     def is_disturbed(self) -> bool:
-        """See world.Backend."""
-        return kernel.monotonic() <= self._unsettled or not self.is_well()
+        """See world.Backend.
+
+        Where nobody reads the queue most heartbeats are late, if in time.
+        """
+        now = kernel.monotonic()
+        unread = any(now <= each.unread_until for each in self.cells)
+        return unread or now <= self._unsettled or not self.is_well()

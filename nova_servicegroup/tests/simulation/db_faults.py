@@ -34,6 +34,7 @@ class Faults(host_faults.HostFaults):
     interval: float
     down_time: float
     unread_until: float
+    _unread: list[tuple[float, float]]
     is_stalled: Any
     chance: Any
     rules: Any
@@ -72,6 +73,7 @@ class Faults(host_faults.HostFaults):
         now = self.kernel.now
         if not self.is_stalled(now - self.down_time, now):
             self.unread_until = max(self.unread_until, now + event.size)
+            self._unread.append((now, self.unread_until))
 
     def _fault_batch(self, event: plans.Event) -> None:
         """The heartbeats of some are late, though not too late."""

@@ -200,7 +200,7 @@ class DbOracle(oracle.Oracle):
         outage = self._may_be_blind(eye, host, t0)
         if outage is not None:
             found.append((max(gone, outage) + hold, 'an outage'))
-        if self.world.is_stalled(gone - self._longest(), t0):
+        if self.world.is_late(gone - self._longest(), t0):
             found.append((gone + hold, 'a stall'))
         if truth.is_mass(self.group(host), gone - 1, self._width(eye)):
             found.append((gone + hold, 'mass loss'))

@@ -55,6 +55,7 @@ class DbWorld(db_faults.Faults, world.World):
         self.rows = [self._row(host) for host in self.hosts]
         self.members = [db_members.Member(self, row) for row in self.rows]
         self.unread_until = 0.0
+        self._unread: list[tuple[float, float]] = []
         self._stalls: list[tuple[float, float]] = []
         self._backs: list[tuple[float, float, table.Cell]] = []
         self._futures: dict[int, float] = {}
@@ -174,10 +175,20 @@ class DbWorld(db_faults.Faults, world.World):
 
     def is_stalled(self, start: float, end: float) -> bool:
         """Tell whether heartbeats came late between two times."""
+        return self._was_any(self._stalls, start, end)
+
+    def is_late(self, start: float, end: float) -> bool:
+        """Tell whether they did, or may have come as late as they may."""
+        stalls = self._stalls + self._unread
+        return self._was_any(stalls, start, end)
+
+    def _was_any(
+        self, stalls: list[tuple[float, float]], start: float, end: float
+    ) -> bool:
         return any(
             each[0] < end
             and each[1] + db_faults.RECONNECT + 2 * self.interval > start
-            for each in self._stalls
+            for each in stalls
         )
 
     def shown_late(
