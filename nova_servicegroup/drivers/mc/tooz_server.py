@@ -44,7 +44,8 @@ T = TypeVar('T')
 #: So many shards are read in one round trip.
 _LISTS = 16
 
-#: Seconds. tooz tries again every second if others join at the same moment.
+#: Seconds to be connected in. After that tooz tries again every second, for as
+#: long as others join at the same moment.
 _ENLIST_TIMEOUT = 10.0
 
 #: Longer than a member takes until it says it again (seconds).
