@@ -23,8 +23,8 @@ asking for one, for so long that all of them may be lost: see rules.
 Where a collector is there but late, what Nova does would cost more than what
 is late already: if every service of a fleet did it, nothing would get through
 any more. So then Nova writes a heartbeat only when none was answered for so
-long that another one would be too late, and less and less often unless it
-proves to be quick.
+long that another one would be too late, unless it proves to be quick; and less
+and less often while it does not write.
 
 Where the message queue cannot be reached, Nova cannot reach it either, and
 would wait for it longer and longer, with a write of every service due at the
@@ -93,7 +93,7 @@ class State:
 
     :ivar late: so many in a row were left out
     :ivar refused: so many times in a row a collector was of no use
-    :ivar slow: so many times in a row Nova was slow, or did not write
+    :ivar unsaved: so many times in a row Nova did not write
     :ivar ask_at: when a collector is asked again: until then one that has
         answered is sent heartbeats all the same, and one that was of no use
         is left alone
@@ -108,7 +108,7 @@ class State:
     ask_at: float = -math.inf
     late: int = 0
     refused: int = 0
-    slow: int = 0
+    unsaved: int = 0
 
     def is_silent(self, now: float) -> bool:
         """Tell whether a heartbeat is sent without asking for an answer."""
@@ -223,20 +223,20 @@ def _resting(state: State, outcome: Outcome) -> State:
 
 
 def _saved(state: State, outcome: Outcome) -> State:
+    save_at = outcome.begun
     if outcome.ended - outcome.begun > _QUICK * state.rules.interval:
-        return _unsaved(state, outcome)
-    return dataclasses.replace(
-        state, way=Way.NOVA, save_at=outcome.begun, slow=0
-    )
+        # Written all the same, and so is the next one before it is too late.
+        save_at += max(0.0, state.rules.latest) * (1 - outcome.chance / 2)
+    return dataclasses.replace(state, way=Way.NOVA, save_at=save_at, unsaved=0)
 
 
 def _unsaved(state: State, outcome: Outcome) -> State:
-    wait = _doubled(state.rules.patience, state.slow)
+    wait = _doubled(state.rules.patience, state.unsaved)
     return dataclasses.replace(
         state,
         way=Way.NOVA,
         save_at=outcome.begun + wait * (1 + outcome.chance / 2),
-        slow=state.slow + 1,
+        unsaved=state.unsaved + 1,
     )
 
 

@@ -12,6 +12,7 @@
 
 
 import functools
+import itertools
 import threading
 from typing import Any
 
@@ -360,25 +361,35 @@ class RelayTest(Relayed):
         self.beat(LATE - 1)
         self.assertEqual(LATE, len(self.client.asked))
 
-    def slow_nova(self, seconds: float) -> None:
-        """Let Nova take so long to write a heartbeat."""
-        save = self.service.save_heartbeat
+    def slow_nova(self, seconds: float) -> list[float]:
+        """Let Nova take so long to write a heartbeat; return when it tries."""
+        save, saved = self.service.save_heartbeat, []
 
         def slow() -> None:
             self.clock.advance(seconds)
+            saved.append(self.clock())
             save()
 
         self.service.save_heartbeat = slow
+        return saved
 
     def test_a_slow_nova_writes_no_more_than_it_must(self) -> None:
-        self.slow_nova(2.0)
+        saved = self.slow_nova(2.0)
+        self.late()
+        self.beat(240)
+        for one, next_one in itertools.pairwise(saved):
+            self.assertLess(next_one - one, DOWN)
+            self.assertGreater(next_one - one, DOWN / 4)
+
+    def test_one_that_writes_nothing_is_asked_less_and_less(self) -> None:
+        tried = self.slow_nova(2.0)
+        self.service.error = exceptions.ServiceGroupError('no')
         self.late()
         begun = self.clock()
         self.beat(240)
-        passed = self.clock() - begun
-        self.assertLess(self.service.saved, 12)
+        self.assertLess(len(tried), 12)
         # At last, every 300 to 450 s.
-        self.assertGreaterEqual(self.service.saved, passed / 450)
+        self.assertGreaterEqual(len(tried), (self.clock() - begun) / 450)
 
     def test_it_begins_anew_after_a_collector_was_in_time(self) -> None:
         self.slow_nova(2.0)

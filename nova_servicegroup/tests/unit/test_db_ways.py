@@ -110,9 +110,25 @@ class WaysTest(base.TestCase):
         self.assertEqual(450.0, pauses[-1])
 
     def test_nova_is_slow_if_it_takes_a_tenth_of_an_interval(self) -> None:
-        self.assertEqual(0, self.after(ways.Kind.SAVED, took=1.0).slow)
-        self.assertEqual(1, self.after(ways.Kind.SAVED, took=1.1).slow)
-        self.assertEqual(0, self.after(ways.Kind.SAVED, took=0.9).slow)
+        for took, slow in ((0.9, False), (1.0, False), (1.1, True)):
+            begun = self.clock()
+            state = self.after(ways.Kind.SAVED, took=took)
+            self.assertEqual(slow, state.save_at > begun, took)
+
+    def test_however_slow_nova_is_what_it_writes_is_written_in_time(
+        self,
+    ) -> None:
+        for interval, down_time in ((10, 60), (2, 10), (2, 12), (30, 120)):
+            given = rules.Rules(interval, down_time)
+            state = ways.first(given, 0.0)
+            for number in range(20):
+                took = 0.2 * interval
+                outcome = ways.Outcome(ways.Kind.SAVED, 0.0, took, number / 20)
+                state = ways.next(state, outcome)
+                next_beat = state.save_at + interval
+                written = next_beat + given.wait + took
+                self.assertLess(written, down_time, given)
+                self.assertGreaterEqual(state.save_at, given.latest / 2)
 
     def test_one_that_writes_nothing_is_left_alone_for_long(self) -> None:
         state = self.after(ways.Kind.WRITTEN, ways.Kind.UNWRITTEN)
