@@ -20,9 +20,13 @@ from nova_servicegroup import membership
 
 
 class Marks:
-    """The marks that nodes are, each beside the member that has made it."""
+    """The marks that nodes are, each beside the member that has made it.
+
+    :ivar unfit: the hosts that are of no use: all whose members say so
+    """
 
     def __init__(self) -> None:
+        self.unfit: Mapping[str, condition.Condition] = {}
         self._by_id: dict[bytes, set[condition.Condition]] = {}
 
     def add(self, node: bytes) -> bool:
@@ -41,14 +45,12 @@ class Marks:
             if not known:
                 del self._by_id[member_id]
 
-    def unfit(
-        self, ids: Mapping[str, Set[bytes]]
-    ) -> dict[str, condition.Condition]:
-        """Return the hosts that are of no use: all whose members say so.
+    def match(self, ids: Mapping[str, Set[bytes]]) -> None:
+        """Find out who is of no use, after marks or members have changed.
 
         :param ids: the member ids of each host
         """
-        return {
+        self.unfit = {
             host: newest(
                 {said for each in ids[host] for said in self._by_id[each]}
             )

@@ -55,7 +55,6 @@ class Roster:
         self.doubles: set[str] = set()
         self.rejoined = False
         self._marks = marks.Marks()
-        self._unfit: Mapping[str, condition.Condition] = {}
 
     def take(self, ids: Set[bytes]) -> Set[str]:
         """Return the hosts of ids, canonical."""
@@ -69,7 +68,7 @@ class Roster:
         self.rejoined = bool(gone) and self._has_rejoined(left, before)
         if came or gone:
             self._hosts = frozenset(self._by_host)
-            self._unfit = self._marks.unfit(self._by_host)
+            self._marks.match(self._by_host)
         return self._hosts
 
     def name(self, host: str) -> str:
@@ -78,7 +77,7 @@ class Roster:
 
     def unfit(self) -> Mapping[str, condition.Condition]:
         """Return what those hosts say who are of no use."""
-        return self._unfit
+        return self._marks.unfit
 
     def all_ids(self) -> Set[bytes]:
         """Return the ids of all members."""

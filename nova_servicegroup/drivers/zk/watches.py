@@ -59,7 +59,7 @@ class Watches:
         if not self._holds(node):
             node.stat = None
             found = session.ask(what, node.ask, session.group, self._clock())
-            if found is None or not node.is_told_of(found):
+            if found is None or not node.is_watched(found):
                 return found
             node.stat = found
         return node.stat
@@ -113,7 +113,7 @@ class _Node:
         """
         self._changed = True
 
-    def is_told_of(self, found: Any) -> bool:
+    def is_watched(self, found: Any) -> bool:
         """Tell whether its end, and that of the connection, would be told.
 
         A node of another session is nothing to rely on.
