@@ -25,8 +25,9 @@ _LEAST = 1.0
 #: A record shows whole seconds, and a timer is never exact (seconds).
 _INEXACT = 1.5
 #: No longer than this share of down_time is anything left without an answer:
-#: what comes of a clock that was set is found out in that time.
-_MOST_SILENT = 0.7
+#: where a service was paused, with all its clocks, collectors take what it
+#: sends for too old, and only an answer tells it.
+_MOST_SILENT = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,9 +77,10 @@ class Rules:
     def silence(self) -> float:
         """The time after an answered heartbeat in which none asks; or 0.
 
-        So all of these may be lost.
+        So all of these may be lost: the next one asks, and so does another,
+        before Nova has to write.
         """
         if not self.put_off:
             return 0.0
         most = min(_MOST_SILENT * self.down_time, messages.MOST_SILENT)
-        return max(0.0, min(self.latest, most))
+        return min(self.patience - self.interval, most)

@@ -156,13 +156,10 @@ def _answered(state: State, outcome: Outcome) -> State:
     more = rules.down_time if outcome.kind is Kind.BEHIND else 0.0
     save_at = outcome.ended + rules.patience + more
     found = State(rules, Way.COLLECTOR, outcome.ended, save_at)
-    if outcome.kind is not Kind.WRITTEN or not rules.silence:
+    if outcome.kind is not Kind.WRITTEN:
         return found
-    return dataclasses.replace(
-        found,
-        ask_at=outcome.begun + _silence(state, outcome.chance),
-        save_at=min(save_at, outcome.begun + rules.latest),
-    )
+    ask_at = outcome.begun + _silence(state, outcome.chance)
+    return dataclasses.replace(found, ask_at=ask_at)
 
 
 def _silence(state: State, chance: float) -> float:
@@ -173,7 +170,8 @@ def _silence(state: State, chance: float) -> float:
     whole = state.rules.silence
     if state.way is Way.COLLECTOR and state.ask_at > -math.inf:
         return whole
-    return min(whole, chance * (whole + state.rules.interval))
+    beats = math.ceil(whole / state.rules.interval)
+    return min(whole, chance * beats * state.rules.interval)
 
 
 def _sent(state: State, outcome: Outcome) -> State:

@@ -580,9 +580,9 @@ class SilentTest(Relayed):
     def test_a_collector_writes_the_heartbeats(self) -> None:
         self.join()
         self.beat(10)
-        self.assertEqual([42, 42], self.client.asked)
+        self.assertEqual([42] * 4, self.client.asked)
         # They expire before the next one.
-        self.assertEqual([(42, 7.0)] * 8, self.client.sent)
+        self.assertEqual([(42, 7.0)] * 6, self.client.sent)
         self.assertEqual((0, 10), (self.service.saved, self.service.noted))
         self.assertEqual(1, len(self.log_lines('INFO')))
 
@@ -601,24 +601,25 @@ class SilentTest(Relayed):
         self.beat()
         self.client.error = exceptions.BackendTimeout('collector', 'late')
         self._patch(self.client, 'send', lambda *how: None)
-        self.beat(4)
+        self.beat(3)
         self.assertEqual(0, self.service.saved)
         self.beat()
         self.assertEqual(1, self.service.saved)
-        self.assertEqual([4.0], self.client.timeouts[1:])
+        self.assertEqual(3, len(self.client.timeouts))
+        self.assertEqual(4.0, self.client.timeouts[-1])
 
     def test_a_deleted_record_is_an_error_at_every_beat(self) -> None:
         self.join()
         self.beat(7)
         self.client.there = False
-        self.beat(3)
+        self.beat(2)
         self.assertEqual([], self.lines('is gone', 'ERROR'))
         self.beat(3)
         self.assertEqual(3, len(self.lines('is gone', 'ERROR')))
         self.client.there = True
         self.beat(2)
         self.assertEqual(1, len(self.lines('recovered')))
-        self.assertEqual((0, 12), (self.service.saved, self.service.noted))
+        self.assertEqual((0, 11), (self.service.saved, self.service.noted))
 
     def test_one_that_is_behind_is_asked_each_time(self) -> None:
         self.client.behind = True

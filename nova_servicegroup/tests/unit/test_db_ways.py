@@ -153,7 +153,8 @@ class WaysTest(base.TestCase):
         for _ in range(10):
             found.append(self.state.is_silent(self.clock()))
             self.after(ways.Kind.SENT if found[-1] else ways.Kind.WRITTEN)
-        self.assertEqual([True] * 4 + [False] + [True] * 4 + [False], found)
+        one = [True, True, False]
+        self.assertEqual([*one, *one, *one, True], found)
 
     def test_only_while_all_is_well(self) -> None:
         for kind in set(ways.Kind) - {ways.Kind.WRITTEN, ways.Kind.SENT}:
@@ -175,41 +176,40 @@ class WaysTest(base.TestCase):
         self.assertEqual(ways.Way.UNREACHABLE, state.way)
 
     def test_those_that_begin_together_ask_at_different_times(self) -> None:
-        counts = [0] * 6
-        for number in range(100):
+        counts = [0] * 3
+        for number in range(90):
             self.state = ways.first(RULES, self.clock())
-            self.after(ways.Kind.WRITTEN, chance=(number + 0.5) / 100)
+            self.after(ways.Kind.WRITTEN, chance=(number + 0.5) / 90)
             silent = 0
             while self.state.is_silent(self.clock()):
                 silent += 1
                 self.after(ways.Kind.SENT)
             counts[silent] += 1
-        self.assertEqual(
-            [20, 20, 20, 20, 20], [round(each, -1) for each in counts[:5]]
-        )
+        self.assertEqual([30, 30, 30], counts)
 
     def test_so_they_do_after_an_outage(self) -> None:
         self.after(ways.Kind.WRITTEN, ways.Kind.WRITTEN, ways.Kind.LATE)
         self.after(ways.Kind.WRITTEN, chance=0.0)
         self.assertFalse(self.state.is_silent(self.clock()))
 
-    def test_who_asks_after_the_silence_goes_on_to_nova(self) -> None:
+    def test_who_asks_after_the_silence_is_as_patient_as_ever(self) -> None:
         self.after(ways.Kind.WRITTEN, ways.Kind.WRITTEN, took=6.0)
         while self.state.is_silent(self.clock()):
             self.after(ways.Kind.SENT)
-        self.assertEqual(ways.Way.NOVA, self.after(ways.Kind.LATE).way)
+        found = [self.after(ways.Kind.LATE).way for _ in range(3)]
+        self.assertEqual([ways.Way.LATE, ways.Way.LATE, ways.Way.NOVA], found)
 
     def test_how_long_nobody_asks(self) -> None:
         for interval, down_time, silence in (
-            (10.0, 60.0, 40.5),
+            (10.0, 60.0, 30.0),
             # No time for that, or hardly any.
             (10.0, 39.0, 0.0),
             (20.0, 60.0, 0.0),
-            (10.0, 40.0, 20.5),
+            (10.0, 40.0, 10.0),
             # And no longer than makes sense.
-            (5.0, 60.0, 42.0),
+            (5.0, 60.0, 30.0),
             (10.0, 600.0, 60.0),
-            (1.0, 4.0, 0.0),
+            (1.0, 4.0, 1.0),
         ):
             found = rules.Rules(interval, down_time).silence
             self.assertEqual(silence, found, (interval, down_time))
