@@ -50,13 +50,16 @@ def get_many(
 def withdraw(client: Any, key: bytes, token: bytes, ttl: int) -> None:
     """End a member, or let it expire in ttl seconds; see storage.Server."""
     found, version = client.gets(key)
-    # memcached takes a time in the past for a deletion; this one fails if
-    # another process renews the member meanwhile.
-    renewed_by = keyspace.said(as_token(found)).token
-    if renewed_by != token or not client.cas(
-        key, token, version, expire=-1, noreply=False
-    ):
-        client.touch(key, expire=ttl, noreply=False)
+    value = as_token(found)
+    renewed_by = keyspace.said(value).token
+    # memcached takes a time in the past for a deletion. A mark may be that of
+    # whoever leaves, and the others would prolong it.
+    if renewed_by == token or keyspace.has_mark(value):
+        expire = -1 if renewed_by == token else ttl
+        # Fails if another process renews the member meanwhile.
+        if client.cas(key, renewed_by, version, expire=expire, noreply=False):
+            return
+    client.touch(key, expire=ttl, noreply=False)
 
 
 def as_token(value: Any) -> bytes:

@@ -70,8 +70,10 @@ class Registration:
 
     def mark(self, mark: str | None) -> None:
         """See coordinated.Registration."""
-        self._mark = mark
+        shared, self._mark = self._shared, mark
         self.reporter.beat_now()
+        # What this has written over may have been another's.
+        self._shared |= shared
 
     @property
     def _wait(self) -> float:

@@ -73,7 +73,8 @@ class Server(Protocol):
     def withdraw(self, member_id: str, token: bytes, ttl: int) -> None:
         """End a member if token was the last to renew it.
 
-        If not, it expires in ttl seconds unless it is renewed again.
+        If not, it expires in ttl seconds unless it is renewed again, and has
+        no mark until it is written again.
         """
 
     def enlist(self, group: str, host: str, origin: Mapping[str, Any]) -> None:
@@ -156,8 +157,9 @@ class LocalServer:
         """See Server."""
         members = _stored.get().members
         found, _ = members.pop(member_id, (token, 0.0))
-        if keyspace.said(found).token != token:
-            members[member_id] = found, self._clock() + ttl
+        renewed_by = keyspace.said(found).token
+        if renewed_by != token:
+            members[member_id] = renewed_by, self._clock() + ttl
 
     def enlist(self, group: str, host: str, origin: Mapping[str, Any]) -> None:
         """See Server."""

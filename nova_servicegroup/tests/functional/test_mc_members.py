@@ -18,6 +18,8 @@ import pathlib
 import signal
 import time
 
+from nova_servicegroup import condition
+from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup import reporter
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.functional import contract
@@ -137,6 +139,21 @@ class BeatTest(mc_faults.Faults, contract.FunctionalTestCase):
             other, _ = self.join()
             other.stop()
             self.assertTrue(self.is_there(), beats)
+
+    def test_one_that_leaves_takes_its_mark_along(self) -> None:
+        """The other, which is of use, would go on prolonging it."""
+        said = condition.Condition(condition.DRAINING, condition.STOPPING, 1.0)
+        for beats in range(7):
+            self.beat(beats)
+            service, worker = base.FakeService(60), self.make_api()
+            worker.join('host1', contract.GROUP, service)
+            worker.driver.mark('host1', contract.GROUP, said)
+            value = self.client.get(self.key('host1'))
+            self.assertTrue(keyspace.has_mark(value), beats)
+            service.stop()
+            value = self.client.get(self.key('host1'))
+            self.assertIsNotNone(value, beats)
+            self.assertFalse(keyspace.has_mark(value), beats)
 
     def test_who_only_asks_writes_nothing(self) -> None:
         before = self.server.stat('cmd_set')
