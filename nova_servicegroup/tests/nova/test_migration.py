@@ -162,7 +162,10 @@ class Eye:
         question = self.process.directory / eye.QUESTION
         found = self.process.directory / eye.ANSWER
         found.unlink(missing_ok=True)
-        question.write_text(f'{own} {other}')
+        # It must not find one that is half written.
+        written = question.with_suffix('.new')
+        written.write_text(f'{own} {other}')
+        written.rename(question)
         process.wait_until(
             found.exists, test_stack.SOON, 0.1, 'the doctor answers'
         )
