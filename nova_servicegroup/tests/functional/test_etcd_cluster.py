@@ -49,9 +49,12 @@ class OneServerTest(
         leader.kill()
         self.servers.leader()
         elected = time.monotonic()
-        down = watcher.wait('down', 4 * self.ttl, HOSTS[0])
+        down = watcher.wait('down', self.hold + 4 * self.ttl, HOSTS[0])
         self.measured('kill to down, with an election', down - fault)
-        self.assertLess(down - elected, self.ttl + 3)
+        # Who has noticed the election holds those that are missing after it.
+        noticed = 'kept' in {each for _, each in watcher.changes(HOSTS[1])}
+        held = self.hold if noticed else 0
+        self.assertLess(down - elected, self.ttl + 3 + held)
         leader.start()
         self.assert_never_down(fault, *HOSTS[1:])
 
