@@ -27,7 +27,7 @@ _INEXACT = 1.5
 #: No longer than this share of down_time is anything left without an answer:
 #: where a service was paused, with all its clocks, collectors take what it
 #: sends for too old, and only an answer tells it.
-_MOST_SILENT = 0.5
+_SILENT_SHARE = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,5 +82,5 @@ class Rules:
         """
         if not self.put_off:
             return 0.0
-        most = min(_MOST_SILENT * self.down_time, messages.MOST_SILENT)
+        most = min(_SILENT_SHARE * self.down_time, messages.MOST_SILENT)
         return min(self.patience - self.interval, most)
