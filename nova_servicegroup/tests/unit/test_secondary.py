@@ -28,12 +28,12 @@ CONF = """
 [DEFAULT]
 servicegroup_driver = main
 [servicegroup]
-also_report_to = {further}
+also_report_to = {secondary}
 """
 
 
 class FakeDriver(drivers.Driver):
-    """Joins as it is told to."""
+    """A driver that records its calls."""
 
     def __init__(self, conf: Any, name: str, events: list[Any]) -> None:
         super().__init__(conf)
@@ -71,7 +71,7 @@ class FakeDriver(drivers.Driver):
         return views.View((), 0.0)
 
 
-class FurtherTest(base.TestCase):
+class SecondaryDriversTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.events: list[Any] = []
@@ -85,11 +85,11 @@ class FurtherTest(base.TestCase):
     def _load(self, conf: Any, name: str, option: str = '') -> FakeDriver:
         return self.made.setdefault(name, FakeDriver(conf, name, self.events))
 
-    def api_with(self, further: str) -> api.API:
-        return api.API(self.make_conf(CONF.format(further=further)))
+    def api_with(self, secondary: str) -> api.API:
+        return api.API(self.make_conf(CONF.format(secondary=secondary)))
 
-    def joined(self, further: str = 'one,two') -> api.API:
-        made = self.api_with(further)
+    def joined(self, secondary: str = 'one,two') -> api.API:
+        made = self.api_with(secondary)
         made.join('a', 'compute', self.service)
         return made
 
@@ -282,7 +282,7 @@ class OptionTest(base.TestCase):
         self.assertIn("[servicegroup] also_report_to = 'zoo'", str(error))
         self.assertIn(', '.join(api.installed_drivers()), str(error))
 
-    def test_the_options_of_a_further_driver_must_hold(self) -> None:
+    def test_the_options_of_a_secondary_driver_must_be_valid(self) -> None:
         conf = self.make_conf('[servicegroup]\nalso_report_to = zk\n')
         error = self.assertRaises(exceptions.ConfigurationError, api.API, conf)
         self.assertIn('[zookeeper] address', str(error))
