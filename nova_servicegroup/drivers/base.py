@@ -90,8 +90,7 @@ class Driver(abc.ABC):
     #: Whether is_up is False for members that are alive and of no use. Set in
     #: a process that chooses hosts for new servers; to all others they are up.
     passes_over_unfit = False
-    #: Whether other processes see what mark says. If not, members are not
-    #: checked.
+    #: Whether others see what mark says. If not, members are not checked.
     shows_marks = False
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
@@ -160,8 +159,7 @@ class Driver(abc.ABC):
     def expect(self, group: str, hosts: Iterable[str]) -> None:  # noqa: B027
         """Announce hosts that the next calls will ask about.
 
-        If the backend has no list of all members, the next reading asks for
-        these hosts.
+        If the backend cannot list all members, the next reading asks for them.
         """
 
     def read_records(

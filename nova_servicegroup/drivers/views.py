@@ -51,8 +51,7 @@ class Member:
     :ivar group: the group that it joined
     :ivar up: the verdict
     :ivar held: up only because absence is not yet evidence
-    :ivar proof_age: seconds since the last proof of life, or None if never
-        seen
+    :ivar proof_age: seconds since the last proof of life, or None if none
     :ivar incarnations: the processes behind it
     :ivar reason: why it is in its state, or None if it is up or unknown
     :ivar cell: the cell with its record, or None if no database was read

@@ -98,17 +98,13 @@ class Connection:
             try:
                 yield attempt.start.connected
             except Exception:
-                attempt.failing_since = min(
-                    attempt.failing_since, self._clock()
-                )
+                failed_at = min(attempt.failing_since, self._clock())
+                attempt.failing_since = failed_at
                 raise
             self._succeed(attempt)
 
     def discard(self, wait: float = 0.0) -> None:
-        """Stop all coordinators.
-
-        :param wait: seconds to wait for that, at most
-        """
+        """Stop all coordinators, waiting for at most wait seconds."""
         with self._lock:
             dropped, self._attempts = self._attempts, []
         for each in dropped:
@@ -119,10 +115,7 @@ class Connection:
                 each.start.stopped.wait(deadline.left())
 
     def close(self, wait: float) -> None:
-        """Stop for good.
-
-        :param wait: seconds to wait for that, at most
-        """
+        """Stop for good, waiting for at most wait seconds."""
         self._closed = True
         self.discard(wait)
 

@@ -13,8 +13,6 @@
 
 """The base class of the drivers whose backend keeps the memberships."""
 
-from __future__ import annotations
-
 import abc
 from collections.abc import Callable, Iterable
 import datetime
@@ -95,7 +93,7 @@ class Settings(Protocol):
     def found_within(self) -> float:
         """See base.Driver."""
 
-    def peer_group(self, name: str, host: str) -> peers.PeerGroup | None:
+    def peer_group(self, name: str, host: str) -> 'peers.PeerGroup | None':
         """See base.Driver."""
 
 
@@ -193,7 +191,7 @@ class CoordinatedDriver(registering.RegisteringDriver):
         """See base.Driver."""
         return self._reading.get()[group].view(detailed)
 
-    def peer_group(self, name: str, host: str) -> peers.PeerGroup | None:
+    def peer_group(self, name: str, host: str) -> 'peers.PeerGroup | None':
         """See base.Driver."""
         return self._settings.peer_group(name, host)
 

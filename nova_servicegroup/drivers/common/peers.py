@@ -111,10 +111,8 @@ class PeerGroup:
                 self._joined = me, time.monotonic()
             self._check(len(ids) - 1)
             others = {
-                each: found.get('published')
-                if isinstance(found, dict)
-                else None
-                for each, found in session.said(ids - {me}).items()
+                each: data.get('published') if isinstance(data, dict) else None
+                for each, data in session.said(ids - {me}).items()
             }
         assert self._joined is not None  # noqa: S101
         asked_at = self._sessions.request.asked_at
@@ -145,20 +143,14 @@ class PeerGroup:
         return self._sessions.request.asked_at
 
     def close(self, wait: float) -> None:
-        """Leave the group.
-
-        :param wait: seconds to wait for that, at most
-        """
+        """Leave the group, waiting for at most wait seconds."""
         self._connection.close(wait)
 
     def _has_joined(self, me: bytes) -> bool:
         return self._joined is not None and self._joined[0] == me
 
     def _check(self, others: int) -> None:
-        """Refuse a group so large that an unknown client must have filled it.
-
-        :raises BackendError: it is
-        """
+        """Raise BackendError if only an unknown client can have joined."""
         if others > _MOST:
             raise exceptions.BackendError(
                 self.backend,

@@ -120,10 +120,7 @@ def _get(result: Any) -> Any:
 
 
 class Deadline:
-    """The end of a wait that several steps share.
-
-    :param wait: seconds from now
-    """
+    """The end of a wait, in seconds, that several steps share."""
 
     def __init__(self, wait: float) -> None:
         self._end = time.monotonic() + wait
