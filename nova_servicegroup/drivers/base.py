@@ -87,8 +87,8 @@ class Driver(abc.ABC):
     #: Seconds after which the backend drops a member that has died, at the
     #: latest, or None if unknown.
     found_within: float | None = None
-    #: Whether is_up is False for members that are alive and of no use. Set in
-    #: a process that chooses hosts for new servers; to all others they are up.
+    #: Whether is_up is False for members that are alive and unfit. Set in a
+    #: process that chooses hosts for new servers; to all others they are up.
     passes_over_unfit = False
     #: Whether others see what mark says. If not, members are not checked.
     shows_marks = False
@@ -122,12 +122,12 @@ class Driver(abc.ABC):
     def mark(  # noqa: B027
         self, member: str, group: str, said: condition.Condition | None
     ) -> None:
-        """Publish that a member of this process is of no use.
+        """Publish that a member of this process is unfit; see condition.
 
         Called at each change, once the member has joined. Returns in bounded
         time, never raises, and goes on trying. Ends with the membership.
 
-        :param said: why it is of no use, or None if it is of use again
+        :param said: why it is unfit, or None if it is fit again
         """
 
     def reporters(self) -> dict[tuple[str, str], reporter.Reporter]:

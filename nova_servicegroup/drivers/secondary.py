@@ -84,7 +84,7 @@ class SecondaryDrivers:
     def mark(
         self, member: str, group: str, said: condition.Condition | None
     ) -> None:
-        """Publish with each that a member is of no use; see base.Driver."""
+        """Publish with each that a member is unfit; see base.Driver.mark."""
         for each in self._members.get().get((member, group), ()):
             each.mark(said)
 

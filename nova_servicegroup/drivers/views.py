@@ -20,7 +20,7 @@ from nova_servicegroup import exceptions
 from nova_servicegroup import membership
 from nova_servicegroup import observer
 
-#: The states of a member. DEGRADED and DRAINING: it is up, and of no use.
+#: The states of a member. DEGRADED and DRAINING: it is up, and unfit.
 UP, HELD, DOWN = 'up', 'held', 'down'
 DEGRADED, DRAINING = condition.DEGRADED, condition.DRAINING
 
@@ -55,8 +55,8 @@ class Member:
     :ivar incarnations: the processes behind it
     :ivar reason: why it is in its state, or None if it is up or unknown
     :ivar cell: the cell with its record, or None if no database was read
-    :ivar condition: why it is of no use, or None if it is of use, or that is
-        unknown or not believed
+    :ivar condition: why it is unfit, or None if it is fit, or that is unknown
+        or not believed
     """
 
     host: str

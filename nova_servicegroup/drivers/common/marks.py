@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The marks of a group: the members that say that they are of no use."""
+"""The marks of a group: nodes by which members say that they are unfit."""
 
 from collections.abc import Mapping, Set
 

@@ -155,7 +155,7 @@ class PeerGroup:
             raise exceptions.BackendError(
                 self.backend,
                 f'{others} others are in the group, which is not possible: '
-                'somebody else writes there',
+                'another client writes there',
             )
 
     def _replace(self) -> NoReturn:

@@ -74,7 +74,7 @@ class Roster:
         return self._names.get(host, host)
 
     def unfit(self) -> Mapping[str, condition.Condition]:
-        """Return the conditions of the hosts that are of no use."""
+        """Return the conditions of the unfit hosts."""
         return self._marks.unfit
 
     def all_ids(self) -> Set[bytes]:
