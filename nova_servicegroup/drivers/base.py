@@ -68,7 +68,7 @@ class Cost:
 
 
 class Driver(abc.ABC):
-    """A driver: lets services join groups, and returns which are alive.
+    """The interface by which services join groups, and are judged up or down.
 
     Constructing a driver checks its options and does nothing else: no
     thread, no socket, no lock. These are made at first use, once for each

@@ -104,9 +104,9 @@ def marked(member: bytes, mark: str) -> bytes:
 
 
 def split(name: bytes) -> tuple[bytes, condition.Condition | None]:
-    """Return the member id and the condition of a mark's name.
+    """Return the member id and the condition in the name of a mark.
 
-    Or name and None if it is no mark.
+    The condition is None if it is no mark.
 
     :param name: any name that a client has made
     """

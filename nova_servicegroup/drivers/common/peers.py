@@ -150,7 +150,7 @@ class PeerGroup:
         return self._joined is not None and self._joined[0] == me
 
     def _check(self, others: int) -> None:
-        """Raise BackendError if only an unknown client can have joined."""
+        """Raise BackendError if unknown clients must have joined."""
         if others > _MOST:
             raise exceptions.BackendError(
                 self.backend,
@@ -159,7 +159,7 @@ class PeerGroup:
             )
 
     def _replace(self) -> NoReturn:
-        """Drop a coordinator that has lost its membership."""
+        """Drop a coordinator without membership, and raise BackendError."""
         if self._joined is not None:
             self._joined = None
             self._connection.discard()
