@@ -42,7 +42,7 @@ LOG = logging.getLogger(__name__)
 #: Seconds that reading the services table may take.
 RECORDS_WAIT = 5.0
 
-#: The backends of which checks know more; see Driver.
+#: The kinds of backends that checks know; see Driver.backend.
 ZOOKEEPER, MEMCACHED, DATABASE = 'ZooKeeper', 'memcached', 'database'
 ETCD = 'etcd'
 REDIS = 'redis'
@@ -50,14 +50,14 @@ REDIS = 'redis'
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What a member takes, at most.
+    """The resources that a member needs, at most.
 
-    :ivar threads: of its process, for each connection
-    :ivar files: that its process has open, for each connection
+    :ivar threads: threads of its process, for each connection
+    :ivar files: open files of its process, for each connection
     :ivar spread: whether a member connects to one of the servers, or to all
-    :ivar taken: so many connections a server takes, from one address or in
-        all, unless it is told otherwise
-    :ivar setting: how the server is told
+    :ivar taken: connections that a server takes by default, from one address
+        or in all
+    :ivar setting: the server's setting that changes this
     """
 
     threads: int
@@ -68,29 +68,29 @@ class Cost:
 
 
 class Driver(abc.ABC):
-    """A way of telling which services are alive.
+    """The interface by which services join groups, and are judged up or down.
 
     Constructing a driver checks its options and does nothing else: no
-    thread, no socket, no lock. Everything real is made at first use, once
-    for each process.
+    thread, no socket, no lock. These are made at first use, once for each
+    process.
     """
 
-    #: Whether only a service with a record in Nova's table can join.
+    #: Whether only a service with a record in Nova's services table can join.
     needs_record = False
-    #: What it reports to, for checks that know that kind of backend.
+    #: The kind of backend, for checks that know it.
     backend: str = ''
-    #: What a member takes, at most; None: it cannot be told.
+    #: The resources that a member needs, at most, or None if unknown.
     cost: Cost | None = None
-    #: The addresses of the backend, as configured; empty: it is the memory of
-    #: each process; None: it cannot be told.
+    #: The addresses of the backend, as configured, or None if unknown. Empty
+    #: if the backend is the memory of each process.
     servers: Sequence[str] | None = None
-    #: Seconds in which the backend gives up a member that has died, at the
-    #: latest; None: it cannot be told.
+    #: Seconds after which the backend drops a member that has died, at the
+    #: latest, or None if unknown.
     found_within: float | None = None
-    #: Whether is_up is False for who is alive and of no use: where a process
-    #: chooses who runs new servers. To all others these are up.
+    #: Whether is_up is False for members that are alive and unfit. Set in a
+    #: process that chooses hosts for new servers; to all others they are up.
     passes_over_unfit = False
-    #: Whether others know what mark says. If not, members are not checked.
+    #: Whether others see what mark says. If not, members are not checked.
     shows_marks = False
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
@@ -99,7 +99,7 @@ class Driver(abc.ABC):
         :raises ConfigurationError: an option cannot be used
         """
         self.conf = conf
-        #: Nova's services table; given by who has access to it.
+        #: Nova's services table, set by a program with access to it.
         self.table: services.Table = services.NoTable(
             'this process was given no access to it'
         )
@@ -111,32 +111,32 @@ class Driver(abc.ABC):
     def join(self, member: str, group: str, service: services.Service) -> None:
         """Make member part of group for as long as service runs.
 
-        Returns within a few seconds also while the backend is away; the
-        beat then goes on trying.
+        Returns within a few seconds. While the backend is away, the heartbeat
+        goes on trying.
         """
 
     @abc.abstractmethod
     def leave(self, member: str, group: str) -> None:
-        """End the membership that this process joined; bounded in time."""
+        """End a membership of this process, in bounded time."""
 
     def mark(  # noqa: B027
         self, member: str, group: str, said: condition.Condition | None
     ) -> None:
-        """Have others know that a member of this process is of no use.
+        """Publish that a member of this process is unfit; see condition.
 
-        Called at each change, once it has joined. Returns in bounded time,
-        never raises, and goes on trying; it ends with the membership.
+        Called at each change, once the member has joined. Returns in bounded
+        time, never raises, and goes on trying. Ends with the membership.
 
-        :param said: None: it is of use again
+        :param said: why it is unfit, or None if it is fit again
         """
 
     def reporters(self) -> dict[tuple[str, str], reporter.Reporter]:
-        """Return what beats in this process, by member and group."""
+        """Return the reporters of this process, by member and group."""
         return {}
 
     @abc.abstractmethod
     def is_up(self, service_ref: services.ServiceRef) -> bool:
-        """Tell whether the service is alive. Never raises."""
+        """Return whether the service is alive. Never raises."""
 
     @abc.abstractmethod
     def updated_time(
@@ -145,29 +145,29 @@ class Driver(abc.ABC):
         """Return the last proof of life, or the record's update if newer.
 
         :returns: an aware time, in UTC, or the record's ``updated_at`` as it
-            is; None when neither is known
-        :raises: what reading the record raises
+            is, or None if neither is known
+        :raises: any error of reading the record
         """
 
     @abc.abstractmethod
     def view(self, group: str, detailed: views.Detailed = False) -> views.View:
         """Return a group as this process sees it. Never raises.
 
-        :param detailed: it may take a question for each process
+        :param detailed: whether to ask each process where it runs, too
         """
 
     def expect(self, group: str, hosts: Iterable[str]) -> None:  # noqa: B027
-        """Take note of hosts that somebody is going to ask about.
+        """Announce hosts that the next calls will ask about.
 
-        Where the backend has no list of all, the next reading asks for them.
+        If the backend cannot list all members, the next reading asks for them.
         """
 
     def read_records(
         self, group: str, wait: float = RECORDS_WAIT
     ) -> list[services.ServiceRef]:
-        """Return the records of a group, as table does, in bounded time.
+        """Return the records of a group from table, in bounded time.
 
-        :param wait: seconds that reading them may take, whoever began it
+        :param wait: seconds to wait for them, also if another thread reads
         :raises BackendError: they cannot be read, or not in time
         """
         return self._records.read(group, wait)
@@ -175,22 +175,22 @@ class Driver(abc.ABC):
     def close(self) -> None:  # noqa: B027
         """Leave every group and end this process's connections, in a second.
 
-        For programs that end; a driver is of no use after it.
+        For programs that end: the driver cannot be used any more.
         """
 
     def peer_group(self, name: str, host: str) -> 'peers.PeerGroup | None':
-        """Return this process's part in a group of programs of one kind.
+        """Return the member that this process is to be of a group of programs.
 
-        :param host: where it runs
-        :returns: None: the driver has nothing on which they could meet
+        :param host: the host on which it runs
+        :returns: None if the backend cannot keep such a group
         """
         return None
 
     def check(self) -> str:
         """Ask the backend once, for operators' checks.
 
-        :returns: a line about the backend that answered
-        :raises BackendError: it did not
+        :returns: a line about the backend that has answered
+        :raises BackendError: it has not
         """
         raise NotImplementedError
 
@@ -205,9 +205,9 @@ def observe(
 ) -> observer.Observer:
     """Return an observer of a group, as the options say.
 
-    :param name: what to call the group in the log
+    :param name: the name of the group in the log
     :param settle_time: see membership.Membership
-    :param patience: with the backend, if it is shared by several groups
+    :param patience: that of all groups on one backend, or None for a new one
     """
     return observer.Observer(
         name,
@@ -222,14 +222,15 @@ def observe(
 
 
 def make_patience(conf: cfg.ConfigOpts) -> pace.Patience:
-    """Return the patience with one backend, as the options say."""
+    """Return a new patience for one backend, as the options say."""
     return pace.Patience(conf.servicegroup.read_timeout, process.blind_wait())
 
 
 def is_up_all_the_same(service_ref: services.ServiceRef) -> bool:
     """Return the verdict on a record that could not be judged.
 
-    Nobody can have joined who has no name. Any other error is no evidence.
+    A record without a host name cannot have joined and is down. Any other
+    error is no evidence, and the service is up.
     """
     try:
         named = isinstance(service_ref['host'], str) and group_of(service_ref)
@@ -241,15 +242,16 @@ def is_up_all_the_same(service_ref: services.ServiceRef) -> bool:
 
 
 def group_of(service_ref: services.ServiceRef) -> str:
-    """Return the group of a record: its topic, or as Nova derives it."""
+    """Return the group of a record: its topic, or Nova's by its binary."""
     topic: str = service_ref['topic']
     return topic or service_ref['binary'].rpartition('nova-')[2]
 
 
 def aware(value: datetime.datetime | str | None) -> datetime.datetime | None:
-    """Return a record's time, in UTC; records hold it naive, too, or as text.
+    """Return a record's time as an aware one.
 
-    :raises ValueError: a text that is no time
+    :param value: aware, or naive in UTC, or either as text
+    :raises ValueError: the text is no time
     """
     if isinstance(value, str):
         value = timeutils.parse_isotime(value)
@@ -263,7 +265,7 @@ def newer(
 ) -> datetime.datetime | None:
     """Return the newer of a proof of life and the record's own update.
 
-    :param age: seconds since the proof; None: there is none
+    :param age: seconds since the proof, or None if there is none
     :returns: see later
     """
     proof = None if age is None else observer.time_ago(age)
@@ -275,9 +277,9 @@ def later(
 ) -> datetime.datetime | None:
     """Return the later of a proof of life and the record's own update.
 
-    Nova reads a time of the record as its own driver returns it: unchanged.
+    Nova expects a time of the record as its own driver returns it: unchanged.
 
-    :param proof: its time, aware; None: there is none
+    :param proof: its time, aware, or None if there is none
     :returns: proof, or the record's ``updated_at`` as it is
     """
     updated: datetime.datetime | None = service_ref['updated_at']

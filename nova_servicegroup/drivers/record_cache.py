@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How Nova's services table is read: never for long."""
+"""Reads Nova's services table in bounded time."""
 
 from collections.abc import Callable
 
@@ -18,9 +18,9 @@ from nova_servicegroup import background
 from nova_servicegroup import process
 from nova_servicegroup import services
 
-#: What was read while nobody waited is used for so long (seconds).
+#: Seconds for which records are used that were read after all callers had
+#: given up.
 _MAX_AGE = 60.0
-
 
 _Reads = dict[str, background.OneAtATime[list[services.ServiceRef]]]
 
@@ -28,7 +28,7 @@ _Reads = dict[str, background.OneAtATime[list[services.ServiceRef]]]
 class Records:
     """Reads the services table in the background, one group at a time.
 
-    :param read: reads the records of a group. :raises BackendError
+    :param read: returns the records of a group, or raises BackendError
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Records:
     def read(self, group: str, wait: float) -> list[services.ServiceRef]:
         """Return the records of a group.
 
-        :param wait: seconds that reading them may take, whoever began it
+        :param wait: seconds to wait for them, also if another thread reads
         :raises BackendError: they cannot be read, or not in time
         """
         reads = self._reads.get()

@@ -10,10 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The drivers with which a service joins, too, and which are not asked."""
+"""The drivers with which a service also joins, and which nothing reads."""
 
 from collections.abc import Callable
-import functools
 
 from oslo_config import cfg
 from oslo_log import log as logging
@@ -30,9 +29,9 @@ LOG = logging.getLogger(__name__)
 
 
 class SecondaryDrivers:
-    """Joins and leaves with several drivers; none disturbs the caller.
+    """The secondary drivers of a service. Their errors reach no caller.
 
-    :ivar drivers: by name
+    :ivar drivers: the drivers, by name
     :param load: constructs the driver of a name
     """
 
@@ -43,22 +42,22 @@ class SecondaryDrivers:
         names = opts.secondary_drivers(conf)
         self.drivers = {name: load(name) for name in names}
         self._repeats_main = self._main in conf.servicegroup.also_report_to
-        self._entrances: process.PerProcess[
-            dict[tuple[str, str], list[_Entrance]]
+        self._members: process.PerProcess[
+            dict[tuple[str, str], list[_SecondaryMember]]
         ] = process.PerProcess(dict)
 
     def join(self, member: str, group: str, service: services.Service) -> None:
-        """Join with each. Raises nothing; one that cannot goes on trying."""
-        self._tell(member, group)
-        entrances = [
-            _Entrance(name, driver, member, group, service)
+        """Join with each. Raises nothing; a driver that fails is retried."""
+        self._log(member, group)
+        members = [
+            _SecondaryMember(name, driver, member, group, service)
             for name, driver in self.drivers.items()
         ]
-        self._entrances.get()[member, group] = entrances
-        for each in entrances:
+        self._members.get()[member, group] = members
+        for each in members:
             each.join()
 
-    def _tell(self, member: str, group: str) -> None:
+    def _log(self, member: str, group: str) -> None:
         if self.drivers:
             LOG.info(
                 'Member %s of group %s also joins with %s; who is up is '
@@ -68,7 +67,7 @@ class SecondaryDrivers:
                 ', '.join(self.drivers),
                 self._main,
             )
-        # The order in which the two options are edited must not stop Nova.
+        # An operator may edit the two options in any order.
         if self._repeats_main:
             self._repeats_main = False
             LOG.warning(
@@ -78,38 +77,41 @@ class SecondaryDrivers:
             )
 
     def leave(self, member: str, group: str) -> None:
-        """Leave with each that was joined. Raises nothing."""
-        for each in self._entrances.get().pop((member, group), ()):
+        """Leave with each. Raises nothing."""
+        for each in self._members.get().pop((member, group), ()):
             each.leave()
 
     def mark(
         self, member: str, group: str, said: condition.Condition | None
     ) -> None:
-        """Have each tell that a member is of no use; see base.Driver.mark."""
-        for each in self._entrances.get().get((member, group), ()):
+        """Publish with each that a member is unfit; see base.Driver.mark."""
+        for each in self._members.get().get((member, group), ()):
             each.mark(said)
 
     def close(self) -> None:
         """Close each. Raises nothing."""
-        for member, group in list(self._entrances.get()):
+        for member, group in list(self._members.get()):
             self.leave(member, group)
         for name, driver in self.drivers.items():
             guard(f'Driver {name}', driver.close)
 
 
 def guard(name: str, call: Callable[[], None]) -> None:
-    """Call what a driver should not raise anything from."""
+    """Call a method of a driver that should raise nothing; log what it raises.
+
+    :param name: the driver or the member in the log
+    """
     try:
         call()
     except Exception:
         LOG.exception('%s: unexpected error of the driver', name)
 
 
-class _Entrance:
-    """Joins one member with one driver, sooner or later.
+class _SecondaryMember:
+    """One member with one secondary driver.
 
-    A driver's own beat goes on trying while its backend is away. This goes on
-    where the driver could not even begin.
+    A driver's own heartbeat goes on trying while its backend is away. Here,
+    join is tried again as long as it raises.
     """
 
     def __init__(
@@ -121,13 +123,12 @@ class _Entrance:
         service: services.Service,
     ) -> None:
         self._name = f'Member {member} of group {group} ({name})'
-        self._join = functools.partial(driver.join, member, group, service)
-        self._leave = functools.partial(driver.leave, member, group)
+        self._driver = driver
+        self._key = member, group
         self._service = service
         self._joined = False
-        self._mark = functools.partial(driver.mark, member, group)
-        self._said: condition.Condition | None = None
-        self._reporter = reporter.Reporter(self._name, self._try)
+        self._condition: condition.Condition | None = None
+        self._reporter = reporter.Reporter(self._name, self._try_to_join)
 
     def join(self) -> None:
         """Join now, or else on the timer of the service."""
@@ -136,26 +137,26 @@ class _Entrance:
             self._reporter.start(self._service, self._service.report_interval)
 
     def mark(self, said: condition.Condition | None) -> None:
-        """Tell, as soon as it has joined. Raises nothing."""
-        self._said = said
+        """Publish a condition, once it has joined. Raises nothing."""
+        self._condition = said
         if self._joined:
-            guard(self._name, functools.partial(self._mark, said))
+            guard(self._name, lambda: self._driver.mark(*self._key, said))
 
     def leave(self) -> None:
-        """Leave, and try no more. Raises nothing."""
+        """Leave, and do not try to join any more. Raises nothing."""
         self._reporter.stop()
-        guard(self._name, self._leave)
+        guard(self._name, lambda: self._driver.leave(*self._key))
 
-    def _try(self) -> None:
+    def _try_to_join(self) -> None:
         if self._joined:
             return
         try:
-            self._join()
+            self._driver.join(*self._key, self._service)
         except Exception as error:
-            # As one that is expected, it is logged once and not each time.
+            # Logged once, as an expected error is, and not at each try.
             raise exceptions.BackendError(
                 'joining', f'{type(error).__name__}: {error}'
             ) from error
         self._joined = True
-        if self._said is not None:
-            self.mark(self._said)
+        if self._condition is not None:
+            self.mark(self._condition)

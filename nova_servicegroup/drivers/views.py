@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What an observer sees of a group, for all who look on."""
+"""A group and its members as an observer sees them, for all programs."""
 
 from collections.abc import Callable, Collection
 import dataclasses
@@ -20,20 +20,20 @@ from nova_servicegroup import exceptions
 from nova_servicegroup import membership
 from nova_servicegroup import observer
 
-#: The states of a member. DEGRADED and DRAINING are up, and of no use.
+#: The states of a member. DEGRADED and DRAINING: it is up, and unfit.
 UP, HELD, DOWN = 'up', 'held', 'down'
 DEGRADED, DRAINING = condition.DEGRADED, condition.DRAINING
 
 
 @dataclasses.dataclass(frozen=True)
 class Incarnation:
-    """One process behind a member. None: it is not known, or was not asked.
+    """One process behind a member. None if unknown, or not asked for.
 
-    :ivar name: what the backend calls it
+    :ivar name: its name in the backend
     :ivar since: when it joined, in seconds since the epoch by its own clock
     :ivar machine: the name of the machine that it runs on
-    :ivar pid: of the process
-    :ivar reads: the driver by which its process asks who is up
+    :ivar pid: the process's id
+    :ivar reads: the driver by which the process asks which services are up
     """
 
     name: str
@@ -51,12 +51,12 @@ class Member:
     :ivar group: the group that it joined
     :ivar up: the verdict
     :ivar held: up only because absence is not yet evidence
-    :ivar proof_age: seconds since the last proof of life; None: never seen
+    :ivar proof_age: seconds since the last proof of life, or None if none
     :ivar incarnations: the processes behind it
-    :ivar reason: why it is in its state; None: it is up, or that is not known
-    :ivar cell: whose database tells; None: no database does
-    :ivar condition: why it is of no use; None: it is of use, or that is not
-        believed or known
+    :ivar reason: why it is in its state, or None if it is up or unknown
+    :ivar cell: the cell with its record, or None if no database was read
+    :ivar condition: why it is unfit, or None if it is fit, or that is unknown
+        or not believed
     """
 
     host: str
@@ -83,11 +83,11 @@ class Member:
 class View:
     """A group as an observer sees it.
 
-    :ivar members: sorted by host. Drivers other than db leave out who is down
-    :ivar age: seconds since the backend has confirmed it; None: it never has
-    :ivar error: why it could not be read just now; None: it could
-    :ivar ignored: the checks that so many members fail, or have begun to fail
-        together, that these are not degraded for them
+    :ivar members: sorted by host. Only db includes members that are down
+    :ivar age: seconds since the backend confirmed it, or None if it never did
+    :ivar error: why it could not be read just now, or None
+    :ivar ignored: the checks that many members fail, or began to fail at the
+        same time, so that none of them is degraded for it
     """
 
     members: tuple[Member, ...]
@@ -96,13 +96,13 @@ class View:
     ignored: tuple[str, ...] = ()
 
 
-#: Whether to also ask where the processes behind members run: of all, or only
-#: of some hosts.
+#: Whether to also ask where the processes behind members run: for all hosts,
+#: or the hosts for which to ask.
 Detailed = bool | Collection[str]
 
 
 def is_wanted(detailed: Detailed, host: str) -> bool:
-    """Tell whether to ask where the processes of a host run."""
+    """Return whether to ask where the processes of a host run."""
     if isinstance(detailed, bool):
         return detailed
     name = membership.canonical(host)
@@ -116,7 +116,7 @@ def view_of(
 ) -> View:
     """Return what an observer sees of a group.
 
-    :param incarnations: tells them of a host
+    :param incarnations: returns those of a host
     """
     seen.refresh()
     return View(

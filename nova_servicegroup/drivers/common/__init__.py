@@ -10,8 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the drivers share: registrations, readers, connections, addresses.
+"""What drivers share: registrations, readers, connections, addresses.
 
-It knows none of them. A driver on tooz is its settings, its registration and
-its reader: read settings, registration and roster_reader first.
+It imports no driver. A driver on tooz consists of its settings, registration
+and reader: read settings, registration and roster_reader first.
 """

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The addresses of servers as operators write them, here or for others."""
+"""Parses the addresses and credentials of servers in options."""
 
 from collections.abc import Sequence
 import ipaddress
@@ -22,61 +22,60 @@ from oslo_utils import netutils
 
 from nova_servicegroup import exceptions
 
-#: The servers that other services of OpenStack use.
+#: The option with the servers that other services of OpenStack use.
 BACKEND_URL = '[coordination] backend_url'
 
 _ACCEPTED = 'host, host:port or [address]:port, each once, separated by commas'
 
-#: What may stand before an address, as clients of memcached take it; the
-#: host, in brackets or not; and the port.
-_PLACE = re.compile(
+#: A prefix that clients of memcached accept; the host, in brackets or not;
+#: and the port.
+_ADDRESS = re.compile(
     r'(?:inet6?:)?'
     r'(?:\[(?P<closed>[^][]+)\]|(?P<open>[^][:]+))'
     r'(?::(?P<port>[0-9]{1,5}))?'
 )
-#: A name as resolvers take it, with letters of any language.
+#: A host name as resolvers accept it, with letters of any language.
 _NAME = re.compile(r'[\w.-]+')
 
 
 def parse(option: str, value: str, default_port: int) -> list[str]:
     """Return the addresses in value, each as host:port.
 
-    Quotes around the whole are dropped, as are empty places and repetitions.
+    Quotes around the whole, empty items and repetitions are dropped.
 
-    :param option: what to call the option in an error
-    :raises ConfigurationError: a place that is no address
+    :param option: the name of the option in an error
+    :raises ConfigurationError: an item is no address
     """
     found = [
-        _address(option, value, place.strip(), default_port)
-        for place in value.strip(' \t"\'').split(',')
-        if place.strip()
+        _address(option, value, item.strip(), default_port)
+        for item in value.strip(' \t"\'').split(',')
+        if item.strip()
     ]
     return list(dict.fromkeys(found))
 
 
 def split(address: str) -> tuple[str, int]:
-    """Return the host and the port of an address that parse has returned."""
+    """Return the host and the port of an address from parse."""
     host, _, port = address.rpartition(':')
     return host.strip('[]'), int(port)
 
 
-def _address(option: str, value: str, place: str, default_port: int) -> str:
-    # An IPv6 address alone needs no brackets.
-    bare = ':' in place and _is_host(place)
-    found = _PLACE.fullmatch(f'[{place}]' if bare else place)
-    # What stands before an @ is a secret.
+def _address(option: str, value: str, item: str, default_port: int) -> str:
+    # An IPv6 address without a port needs no brackets.
+    bare = ':' in item and _is_host(item)
+    found = _ADDRESS.fullmatch(f'[{item}]' if bare else item)
+    if found is not None:
+        host = found['closed'] or found['open']
+        port = int(found['port'] or default_port)
+        if port and netutils.is_valid_port(port) and _is_host(host):
+            return f'{netutils.escape_ipv6(host)}:{port}'
+    # A value with an @ may contain a password.
     shown = None if '@' in value else value
-    if found is None:
-        raise exceptions.ConfigurationError(option, shown, _ACCEPTED)
-    host = found['closed'] or found['open']
-    port = int(found['port'] or default_port)
-    if not _is_host(host) or not netutils.is_valid_port(port) or not port:
-        raise exceptions.ConfigurationError(option, shown, _ACCEPTED)
-    return f'{netutils.escape_ipv6(host)}:{port}'
+    raise exceptions.ConfigurationError(option, shown, _ACCEPTED)
 
 
 def _is_host(host: str) -> bool:
-    """Tell whether it is a name or an address."""
+    """Return whether it is a name or an IP address."""
     if ':' not in host:
         return _NAME.fullmatch(host) is not None
     address, _, scope = host.partition('%')
@@ -93,13 +92,13 @@ def backend_url(
     schemes: Sequence[str],
     unused: Sequence[str],
 ) -> urllib.parse.SplitResult:
-    """Return the parts of BACKEND_URL, where a group has no address.
+    """Return the parts of BACKEND_URL, for a group without an address.
 
-    An error does not show it: a part may be of the password.
+    An error does not show the URL: it may contain a password.
 
-    :param schemes: of the backends that will do
-    :param unused: options of the group that count only with its own address
-    :raises ConfigurationError: it is no such URL, or one of them is set
+    :param schemes: the schemes that are accepted
+    :param unused: options of the group that need its own address
+    :raises ConfigurationError: it is no such URL, or one of unused is set
     """
     try:
         parts = urllib.parse.urlsplit(conf.coordination.backend_url or '')
@@ -125,17 +124,17 @@ def backend_url(
     return parts
 
 
-def of_backend_url(places: Sequence[str], default_port: int) -> list[str]:
-    """Return the servers that BACKEND_URL names, each as host:port.
+def of_backend_url(servers: Sequence[str], default_port: int) -> list[str]:
+    """Return the servers of BACKEND_URL, each as host:port.
 
-    :raises ConfigurationError: one is no address, or is there twice
+    :raises ConfigurationError: one is no address, or is named twice
     """
     try:
-        found = parse(BACKEND_URL, ','.join(places), default_port)
+        found = parse(BACKEND_URL, ','.join(servers), default_port)
     except exceptions.ConfigurationError:
         raise _bad_url() from None
-    # Who counts answers would count the same one twice.
-    if len(found) < len(places):
+    # The answers of one server must not be counted twice.
+    if len(found) < len(servers):
         raise _bad_url()
     return found
 
@@ -152,9 +151,9 @@ def _bad_url() -> exceptions.ConfigurationError:
 def check_credentials(
     group: str, username: str | None, password: str | None
 ) -> None:
-    """Refuse one without the other.
+    """Check that both are set, or none.
 
-    :raises ConfigurationError: it is so
+    :raises ConfigurationError: only one of them is
     """
     if bool(username) != bool(password):
         raise exceptions.ConfigurationError(

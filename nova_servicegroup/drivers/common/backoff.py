@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""How long to leave alone what has failed."""
+"""Waits before a server that has failed is used again."""
 
 from collections.abc import Callable, Iterator
 import contextlib
@@ -21,14 +20,14 @@ import time
 
 from nova_servicegroup import exceptions
 
-#: A wait is doubled so often at most: a float has an end.
+#: How often a wait is doubled at most, lest a float overflow.
 _MOST_DOUBLED = 64
 
 
 class Rest:
-    """Leaves a server that failed alone for a while.
+    """A circuit breaker for one server.
 
-    :param longest: seconds
+    :param longest: the longest wait after a failure, in seconds
     """
 
     def __init__(
@@ -42,9 +41,10 @@ class Rest:
 
     @contextlib.contextmanager
     def guard(self, backend: str) -> Iterator[None]:
-        """Refuse while resting; else note how the body fares.
+        """Refuse to run the body for a while after it has failed.
 
-        :raises BackendError: resting, or as raised inside
+        :param backend: the name of the server in errors
+        :raises BackendError: refused, or as raised inside
         """
         if self._clock() < self._until:
             raise exceptions.BackendError(
@@ -63,6 +63,6 @@ class Rest:
 
 
 def backoff(failures: int, longest: float) -> float:
-    """Return the seconds to wait after so many failures, with jitter."""
+    """Return the seconds to wait after a number of failures, with jitter."""
     doubled = 0.5 * 2.0 ** min(failures, _MOST_DOUBLED)
     return min(doubled, longest) * random.uniform(0.5, 1.0)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Sockets whose answers come to an end, in time and in size."""
+"""Sockets that bound the time and the size of an answer."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from typing import Any
 
 from nova_servicegroup import process
 
-#: Bytes of an answer, at most: a few hundred thousand members.
+#: Bytes of an answer, at most. Enough for some hundred thousand members.
 LARGEST = 64 * 1024 * 1024
 
 
 class Socket:
-    """A socket whose timeout is that of a whole answer.
+    """A socket whose timeout bounds a whole answer.
 
-    Client libraries await each piece of an answer for the whole timeout, so a
-    server that sends a byte now and then would hold a thread for as long as it
-    likes. Here time and bytes count from when something was last sent.
+    Client libraries wait up to the timeout for each piece of an answer, so a
+    server that sends a byte now and then can hold a thread for ever. Here time
+    and bytes count from the last request that was sent.
 
-    :param made: a connected socket, maybe with TLS
-    :param most: bytes of an answer
+    :param made: a connected socket, with TLS or without
+    :param most: bytes of an answer, at most
     """
 
     def __init__(
@@ -55,31 +55,31 @@ class Socket:
         return getattr(self._made, name)
 
     def sendall(self, data: Any) -> None:
-        """Send all of data, and have its answer begin."""
+        """Send all of data. Its answer begins now."""
         self._made.sendall(data)
         self._begin()
 
     def recv(self, size: int) -> bytes:
-        """Return some bytes; none: the connection has ended.
+        """Return some bytes, or none if the connection has ended.
 
-        :raises OSError: there are none, or the answer has taken too long, or
-            is too long
+        :raises OSError: none can be received, or the answer has taken too
+            long or is too long
         """
         data: bytes = self._receive(self._made.recv, size)
         self._count(len(data))
         return data
 
     def recv_into(self, buffer: Any) -> int:
-        """Receive some bytes into buffer, return how many; see recv."""
+        """Receive some bytes into buffer, return their number; see recv."""
         return self._count(self._receive(self._made.recv_into, buffer))
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        """Return a file to read from, which keeps the socket open."""
+        """Return a file for reading, which keeps the socket open."""
         raw = self._made.makefile(mode, buffering=0)
         return io.BufferedReader(_File(self, raw))
 
     def read_into(self, raw: Any, buffer: Any) -> int:
-        """Read from a file of the socket within it; see recv."""
+        """Read from an unbounded file of the socket; see recv."""
         return self._count(self._receive(raw.readinto, buffer))
 
     def _begin(self) -> None:
@@ -107,7 +107,7 @@ class Socket:
 
 
 class _File(io.RawIOBase):
-    """Reads from a socket."""
+    """A raw file that reads through a bounded socket."""
 
     def __init__(self, bounded: Socket, raw: Any) -> None:
         self._bounded = bounded
@@ -127,18 +127,18 @@ class _File(io.RawIOBase):
 
 @contextlib.contextmanager
 def within(seconds: float | None) -> Iterator[None]:
-    """Bound what a green thread awaits of TLS: a handshake, or a record.
+    """Bound the time for a handshake or a record of TLS in a green thread.
 
-    eventlet awaits each piece of them for the whole timeout of a socket. In
-    native threads it is for all.
+    eventlet waits up to the timeout of the socket for each piece of them. In
+    native threads that timeout already bounds all of it.
 
-    :param seconds: None: any number of them
+    :param seconds: the bound, or None for no bound
     :raises TimeoutError: it takes longer
     """
     if process.handler() != 'eventlet':
         yield
         return
-    # It is there, and must not be imported where it is not.
+    # Already imported here; elsewhere it must not be.
     eventlet = sys.modules['eventlet']
     with eventlet.Timeout(seconds, TimeoutError('timed out')):
         yield
@@ -146,12 +146,12 @@ def within(seconds: float | None) -> Iterator[None]:
 
 @functools.cache
 def connecting(base: type, method: str, timeout: str) -> type:
-    """Return a class of a client library, its sockets bounded.
+    """Return a subclass whose connections have bounded sockets.
 
-    :param base: of connections
-    :param method: of base that connects, and returns the socket, or keeps it
-        as ``sock``
-    :param timeout: the attribute with the seconds that this may take
+    :param base: a client library's class of connections
+    :param method: the method of base that connects, and either returns the
+        socket or stores it in ``sock``
+    :param timeout: the attribute with the seconds that connecting may take
     """
     connect = getattr(base, method)
 

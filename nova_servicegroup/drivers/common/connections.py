@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""The life of a tooz coordinator in one process."""
+"""Connects, lends and replaces the tooz coordinators of one process."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ from nova_servicegroup import exceptions
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds that a start may take, at least, before another one is tried.
+#: Seconds before a start that has not finished is given up, at least.
 _START = 30.0
 
 
 class Limits(NamedTuple):
     """When to replace a coordinator. In seconds.
 
-    :ivar patience: of failures without any success after which it is replaced
-    :ivar max_backoff: between two that cannot be connected, at most; between
-        two that can be connected but not used, twice that
-    :ivar max_idle: without use after which it is replaced before it is lent
+    :ivar patience: for how long all uses may fail until it is replaced
+    :ivar max_backoff: the longest wait between two that cannot connect; twice
+        that between two that connect and cannot be used
+    :ivar max_idle: after so long without use, the next use replaces it
     """
 
     patience: float
@@ -51,16 +51,16 @@ class Limits(NamedTuple):
 
 
 class Connection:
-    """Connects a coordinator when it is wanted, and replaces a hopeless one.
+    """Connects a coordinator at first use, and replaces one that fails.
 
-    Connecting runs in a thread of its own, so that nobody waits for longer
-    than the bound. There are two coordinators at most: the one that is lent,
-    and its predecessor, which stays until the successor was used: a membership
-    would be gone meanwhile. One that was never of use is stopped before the
-    next one is made. The more there were of those, whether they could not be
-    connected or not be used, the longer the next one has to wait.
+    Connecting runs in a thread of its own, so that no caller waits beyond its
+    deadline. There are two coordinators at most: the current one, and its
+    predecessor, which keeps its membership until the current one was used. A
+    coordinator that never worked is stopped before the next one is made, and
+    each of them makes the wait for the next one longer, whether it could not
+    connect or could not be used.
 
-    :param host: whose member ids the coordinators get
+    :param host: the host of the coordinators' member ids
     """
 
     def __init__(
@@ -82,12 +82,12 @@ class Connection:
 
     @property
     def backend(self) -> str:
-        """What to call the backend in errors."""
+        """The name of the backend in errors."""
         return self._factory.backend
 
     @contextlib.contextmanager
     def use(self, deadline: requests.Deadline) -> Iterator[starting.Connected]:
-        """Lend the coordinator, connecting if need be.
+        """Lend the coordinator, connecting it if need be.
 
         :raises BackendTimeout: still connecting at the deadline, or as
             raised inside
@@ -98,12 +98,13 @@ class Connection:
             try:
                 yield attempt.start.connected
             except Exception:
-                attempt.fail(self._clock())
+                failed_at = min(attempt.failing_since, self._clock())
+                attempt.failing_since = failed_at
                 raise
-            self._use_done(attempt)
+            self._succeed(attempt)
 
     def discard(self, wait: float = 0.0) -> None:
-        """Drop all coordinators; wait at most so long for their stop."""
+        """Stop all coordinators, waiting for at most wait seconds."""
         with self._lock:
             dropped, self._attempts = self._attempts, []
         for each in dropped:
@@ -111,10 +112,10 @@ class Connection:
         deadline = requests.Deadline(wait)
         for each in dropped:
             if each.start.finished.is_set():
-                each.start.ended.wait(deadline.left())
+                each.start.stopped.wait(deadline.left())
 
     def close(self, wait: float) -> None:
-        """Stop for good, waiting at most so many seconds."""
+        """Stop for good, waiting for at most wait seconds."""
         self._closed = True
         self.discard(wait)
 
@@ -131,14 +132,15 @@ class Connection:
         return attempt
 
     def _current(self) -> _Attempt:
-        """Return the attempt to go by, making one where that is due."""
+        """Return the last attempt, or a new one if it is to be replaced."""
         if self._closed:
             raise exceptions.BackendError(self.backend, 'closed')
         if not self._attempts:
             return self._make()
         attempt, now = self._attempts[-1], self._clock()
         if attempt.is_over(now):
-            if self._hang():
+            if sum(each.is_starting() for each in self._attempts) > 1:
+                # Two starts hang, and so would another one.
                 return attempt
             self._failures += 1
             if attempt.start.failure is None:
@@ -149,15 +151,8 @@ class Connection:
             return attempt
         return self._make()
 
-    def _hang(self) -> bool:
-        """Tell whether so many starts hang that another one may as well."""
-        hanging = [
-            each for each in self._attempts if not each.start.finished.is_set()
-        ]
-        return len(hanging) > 1
-
     def _make(self) -> _Attempt:
-        """Make an attempt beside the last one that was of use."""
+        """Begin an attempt beside the last one that has worked."""
         longest = self._limits.max_backoff
         usable = backoff.backoff(self._failures, 2 * longest)
         made = _Attempt(
@@ -167,16 +162,16 @@ class Connection:
             max(self._limits.patience, usable),
         )
         former = [
-            each for each in self._attempts if not each.start.ended.is_set()
+            each for each in self._attempts if not each.start.stopped.is_set()
         ]
-        useful = [each for each in former if each.was_used][-1:]
+        kept = [each for each in former if each.used_at < math.inf][-1:]
         self._attempts = [*former, made]
-        made.start.begin([each.start for each in former if each not in useful])
+        made.start.begin([each.start for each in former if each not in kept])
         return made
 
-    def _use_done(self, attempt: _Attempt) -> None:
-        """Take note of a success, and stop the predecessor."""
-        attempt.succeed(self._clock())
+    def _succeed(self, attempt: _Attempt) -> None:
+        """Note a successful use, and stop the predecessor."""
+        attempt.used_at, attempt.failing_since = self._clock(), math.inf
         with self._lock:
             former = []
             if self._attempts[-1:] == [attempt]:
@@ -188,13 +183,13 @@ class Connection:
 
 @dataclasses.dataclass(eq=False)
 class _Attempt:
-    """A coordinator, and whether it is of use. In seconds, or times.
+    """A coordinator and when to replace it. In seconds, or monotonic times.
 
-    :ivar start_by: when to give it up, where it has not started
-    :ivar retry_after: until the next one, where it cannot be connected
-    :ivar replace_after: until the next one, where it cannot be used
-    :ivar used_at: when it was last of use; infinite: never
-    :ivar failing_since: when it first failed after that
+    :ivar start_by: when to give up a start that has not finished
+    :ivar retry_after: the wait for the next one if it cannot connect
+    :ivar replace_after: the wait for the next one if all its uses fail
+    :ivar used_at: when it was last used with success, or infinity if never
+    :ivar failing_since: when it first failed after that, or infinity
     """
 
     start: starting.Start
@@ -204,22 +199,13 @@ class _Attempt:
     used_at: float = math.inf
     failing_since: float = math.inf
 
-    @property
-    def was_used(self) -> bool:
-        """Whether it was ever of use."""
-        return self.used_at < math.inf
-
-    def succeed(self, now: float) -> None:
-        """Take note of a success."""
-        self.used_at, self.failing_since = now, math.inf
-
-    def fail(self, now: float) -> None:
-        """Take note of a failure."""
-        self.failing_since = min(self.failing_since, now)
+    def is_starting(self) -> bool:
+        """Return whether its start has not finished."""
+        return not self.start.finished.is_set()
 
     def is_over(self, now: float) -> bool:
-        """Tell whether it is to be replaced for its failures."""
-        if not self.start.finished.is_set():
+        """Return whether its failures call for another one."""
+        if self.is_starting():
             return now > self.start_by
         if self.start.failure is not None:
             return now >= self.start.failure.at + self.retry_after

@@ -11,19 +11,18 @@
 # under the License.
 
 
-"""What the drivers share whose backend keeps the memberships."""
+"""The base class of the drivers whose backend keeps the memberships."""
 
 import abc
 from collections.abc import Callable, Iterable
 import datetime
 import time
-from typing import Protocol
+from typing import Protocol, TYPE_CHECKING
 
 from oslo_config import cfg
 from oslo_log import log as logging
 
 from nova_servicegroup.drivers import base
-from nova_servicegroup.drivers.common import peers
 from nova_servicegroup.drivers.common import registering
 from nova_servicegroup.drivers import views
 from nova_servicegroup import membership
@@ -32,6 +31,9 @@ from nova_servicegroup import pace
 from nova_servicegroup import process
 from nova_servicegroup import services
 
+if TYPE_CHECKING:
+    from nova_servicegroup.drivers.common import peers
+
 LOG = logging.getLogger(__name__)
 
 
@@ -39,11 +41,11 @@ class Registration(registering.Registration, Protocol):
     """One member of one group, for as long as its service runs."""
 
     def start(self, service: services.Service) -> None:
-        """Join, as far as it is possible at once, and go on beating."""
+        """Try to join, and renew the membership on the service's timer."""
 
 
 class GroupReader(observer.Source):
-    """Reads one group, for the observer that it has.
+    """Reads one group for its observer.
 
     :param settle_time: see membership.Membership
     :param patience: see base.observe
@@ -67,7 +69,7 @@ class GroupReader(observer.Source):
 
 
 class Backend(Protocol):
-    """The reading side of one process: its connections, for all groups."""
+    """The connections with which one process reads all groups."""
 
     def reader(self, group: str) -> GroupReader:
         """Return a new reader of a group."""
@@ -80,7 +82,7 @@ class Backend(Protocol):
 
 
 class Settings(Protocol):
-    """What the options say about the servers of a driver.
+    """The settings of a driver, from its options.
 
     :ivar addresses: of the servers; see base.Driver
     """
@@ -91,12 +93,15 @@ class Settings(Protocol):
     def found_within(self) -> float:
         """See base.Driver."""
 
-    def peer_group(self, name: str, host: str) -> peers.PeerGroup | None:
+    def peer_group(self, name: str, host: str) -> 'peers.PeerGroup | None':
         """See base.Driver."""
 
 
 class Reading(dict[str, GroupReader]):
-    """One process's backend, and its reader of each group, made when asked."""
+    """The readers of one process by group, made when asked for.
+
+    :ivar backend: what they share
+    """
 
     def __init__(self, backend: Backend) -> None:
         super().__init__()
@@ -118,8 +123,8 @@ class CoordinatedDriver(registering.RegisteringDriver):
         self.servers = settings.addresses
         self.found_within = settings.found_within
         self._reading = process.PerProcess(lambda: Reading(self._connect()))
-        # The observers that were used last, perhaps by a parent process. To
-        # ask for this process's own is a system call for each question.
+        # The observers that were used last, perhaps by a parent process:
+        # finding those of this process takes a system call.
         self._latest: dict[str, observer.Observer] = {}
         self._dates = observer.Dates()
 
@@ -129,7 +134,7 @@ class CoordinatedDriver(registering.RegisteringDriver):
 
     @abc.abstractmethod
     def _connect(self) -> Backend:
-        """Return the reading side; opens no connection yet."""
+        """Return what reads all groups; opens no connection yet."""
 
     def join(self, member: str, group: str, service: services.Service) -> None:
         """See base.Driver."""
@@ -152,13 +157,12 @@ class CoordinatedDriver(registering.RegisteringDriver):
             host = service_ref['host']
             seen = self._latest.get(group)
             known = None if seen is None else seen.recall(host)
-            return self._ask(group, host) if known is None else known
+            if known is not None:
+                return known
+            seen = self._observer(group)
+            return seen.is_up(host) and not seen.fitness.skips(host)
         except Exception:
             return base.is_up_all_the_same(service_ref)
-
-    def _ask(self, group: str, host: str) -> bool:
-        seen = self._observer(group)
-        return seen.is_up(host) and not seen.fitness.skips(host)
 
     def _observer(self, group: str) -> observer.Observer:
         seen = self._latest[group] = self._reading.get()[group].observer
@@ -187,7 +191,7 @@ class CoordinatedDriver(registering.RegisteringDriver):
         """See base.Driver."""
         return self._reading.get()[group].view(detailed)
 
-    def peer_group(self, name: str, host: str) -> peers.PeerGroup | None:
+    def peer_group(self, name: str, host: str) -> 'peers.PeerGroup | None':
         """See base.Driver."""
         return self._settings.peer_group(name, host)
 

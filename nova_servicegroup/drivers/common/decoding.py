@@ -10,12 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is stored in a backend, decoded as what anybody may have written.
+"""Decodes values from a backend, which any client may have written.
 
-tooz decodes msgpack with the extension types of oslo.serialization. They nest
+tooz decodes msgpack with the extension types of oslo.serialization. These nest
 in C, so that a value of 700 bytes ends the process, and make objects that
-raise errors of their own. None of ours has any, so here they are refused, and
-tooz is given what is decoded here.
+raise errors of their own. Our values have none, so they are refused here, and
+tooz gets the values that are decoded here.
 """
 
 from typing import Any
@@ -25,24 +25,24 @@ from oslo_utils import importutils
 msgpack = importutils.try_import('msgpack')
 tooz_utils = importutils.try_import('tooz.utils')
 
-#: Bytes. No server takes more than about 1 MiB unless it is told to.
+#: Bytes of a value, at most. The servers' own limits are about 1 MiB.
 _LARGEST = 8 * 1024 * 1024
-#: Lists and maps in each other; the deepest of ours has three.
+#: Levels of nested lists and maps, at most. Our values have three.
 _DEEPEST = 8
 
 
 def decode(data: Any) -> Any:
-    """Return what was packed, made of plain values alone.
+    """Return the value that was packed, of plain types only.
 
     :raises ValueError: it is too large, nested too deeply, has an extension
-        type or is no msgpack
+        type or is not msgpack
     """
     if not isinstance(data, bytes) or len(data) > _LARGEST:
         raise ValueError('not a value of ours')
     value = msgpack.unpackb(
         data,
         raw=False,
-        # Other keys can be made to collide.
+        # Keys of other types can be chosen so that their hashes collide.
         strict_map_key=True,
         max_ext_len=0,
         ext_hook=_refuse,
@@ -52,7 +52,7 @@ def decode(data: Any) -> Any:
 
 
 def decode_or_none(data: Any) -> Any:
-    """Return what was packed; None: it cannot be decoded."""
+    """Return the value that was packed, or None if it cannot be decoded."""
     try:
         return decode(data)
     except ValueError:
@@ -64,9 +64,9 @@ def _refuse(code: int, data: bytes) -> None:
 
 
 def _check_depth(value: Any, levels: int) -> None:
-    """Check that what uses a value, by recursion, does not go too deep.
+    """Check the depth of a value, which code that recurses relies on.
 
-    :raises ValueError: it is nested more deeply than that
+    :raises ValueError: it has more levels of nested lists and maps
     """
     if isinstance(value, dict):
         value = value.values()
@@ -79,10 +79,10 @@ def _check_depth(value: Any, levels: int) -> None:
 
 
 def guard_tooz() -> None:
-    """Have all of tooz in this process decode nothing that nests.
+    """Make tooz in this process refuse nested and extended values.
 
-    For a program of our own that uses any driver of tooz's. Of the extension
-    types there is but the date, which the driver for files needs.
+    For a program of ours that uses any driver of tooz. Of the extension types
+    only the date is accepted, which the driver for files needs.
     """
     packing = tooz_utils.msgpackutils
     if isinstance(packing, _Packing):
@@ -91,7 +91,7 @@ def guard_tooz() -> None:
 
 
 class _Packing:
-    """What tooz uses of oslo.serialization.msgpackutils."""
+    """Replaces oslo.serialization.msgpackutils in tooz."""
 
     def __init__(self, packing: Any) -> None:
         self.dumps = packing.dumps
@@ -101,9 +101,9 @@ class _Packing:
         self._registry.register(packing.DateTimeHandler(inner), reserved=True)
 
     def loads(self, data: bytes) -> Any:
-        """Return what was packed.
+        """Return the value that was packed.
 
-        :raises ValueError: it cannot be decoded, which tooz expects
+        :raises ValueError: it cannot be decoded; the error that tooz expects
         """
         try:
             value = self._loads(data, registry=self._registry)

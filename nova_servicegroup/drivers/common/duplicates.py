@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""Two machines that believe to be the same host."""
+"""Finds several machines that report under one host name."""
 
 from collections.abc import Callable
 import contextlib
@@ -35,11 +34,11 @@ from nova_servicegroup import membership
 
 LOG = logging.getLogger(__name__)
 
-#: So many lines are logged in an hour at most, with so many machines each.
+#: Lines that are logged in an hour, and machines that each names, at most.
 _LINES = 10
 _HOUR = 3600.0
 _NAMED = 10
-#: So many members are asked at once where they run.
+#: Members whose origins are asked for at once, at most.
 _ASKED = 100
 
 
@@ -47,7 +46,8 @@ _ASKED = 100
 class _Double:
     """A host with more than one member id.
 
-    :ivar since: when that was first seen
+    :ivar since: when that was first seen, by the monotonic clock
+    :ivar warned: whether a line was logged for it
     """
 
     since: float
@@ -57,10 +57,10 @@ class _Double:
 class Duplicates:
     """Finds the hosts whose members run on several machines.
 
-    Several workers of one machine are none, and a restart shows the old member
-    beside the new one for a while.
+    Several workers on one machine are no duplicates, and a restart shows the
+    old member beside the new one for a while.
 
-    :param patience: seconds that a restart may take to be over
+    :param patience: seconds for which a restart may do so
     """
 
     def __init__(
@@ -82,9 +82,9 @@ class Duplicates:
         self._lines_until = -math.inf
 
     def unknown(self, detailed: views.Detailed = False) -> list[bytes]:
-        """Return the member ids that nothing is known of.
+        """Return the member ids whose origins are not known.
 
-        :param detailed: whose; of no host in particular: of those doubled
+        :param detailed: of which hosts; False: of those with several members
         """
         self._update()
         if not detailed:
@@ -101,25 +101,26 @@ class Duplicates:
         return sorted(ids - self._known.keys())
 
     def doubtful(self) -> list[bytes]:
-        """Return those of them that have been doubled for too long."""
+        """Return such ids of hosts that have had several for too long."""
+        self._update()
         return self._unknown(self._clock() - self._patience)
 
-    def tell(self, member_id: bytes, found: Any) -> None:
-        """Take what a member said of its origin; anything is possible."""
+    def add_origin(self, member_id: bytes, found: Any) -> None:
+        """Store the origin that a member has published, of any form."""
         self._known[member_id] = _incarnation(member_id, found)
         for host, double in self._doubles.items():
             if member_id in self._roster.ids(host):
-                self._warn(host, double)
+                self._check(host, double)
 
     def incarnations(self, host: str) -> tuple[views.Incarnation, ...]:
-        """Return the processes of host, with their origins if known."""
+        """Return the processes of a host, with their origins if known."""
         return tuple(
             self._known.get(each) or _incarnation(each, None)
             for each in self._roster.ids(host)
         )
 
     def _unknown(self, before: float) -> list[bytes]:
-        self._update()
+        """Return such ids of hosts that have had several since before."""
         return [
             each
             for host, double in self._doubles.items()
@@ -129,7 +130,7 @@ class Duplicates:
         ]
 
     def _update(self) -> None:
-        """Keep what is known of the hosts that are still doubled."""
+        """Follow the roster, and check the hosts with several members."""
         if self._known:
             for each in self._known.keys() - self._roster.all_ids():
                 del self._known[each]
@@ -141,18 +142,23 @@ class Duplicates:
             for host in self._roster.doubles
         }
         for host, double in self._doubles.items():
-            self._warn(host, double)
+            self._check(host, double)
 
-    def _warn(self, host: str, double: _Double) -> None:
-        machines = self._machines(host)
+    def _check(self, host: str, double: _Double) -> None:
+        """Warn once of a host that has run on several machines for long."""
+        machines = {
+            each.machine
+            for each in self.incarnations(host)
+            if each.machine is not None
+        }
         young = self._clock() - double.since < self._patience
         if len(machines) < 2 or young or double.warned:
             return
         double.warned = True
-        self._tell(host, machines)
+        self._log(host, machines)
 
-    def _tell(self, host: str, machines: list[str]) -> None:
-        """Log a host that is doubled; of many in an hour, only the first."""
+    def _log(self, host: str, machines: set[str]) -> None:
+        """Log the machines of a host, of at most _LINES hosts in an hour."""
         now = self._clock()
         if now >= self._lines_until:
             self._lines, self._lines_until = 0, now + _HOUR
@@ -169,16 +175,6 @@ class Duplicates:
             more,
         )
 
-    def _machines(self, host: str) -> list[str]:
-        """Return where the members of a host run, as far as is known."""
-        return sorted(
-            {
-                each.machine
-                for each in self.incarnations(host)
-                if each.machine is not None
-            }
-        )
-
 
 def _incarnation(member_id: bytes, found: Any) -> views.Incarnation:
     name = member_id.decode('ascii')
@@ -186,9 +182,11 @@ def _incarnation(member_id: bytes, found: Any) -> views.Incarnation:
 
 
 class Origins:
-    """Asks where members run, beside the reading; one question at a time.
+    """Asks members where they run, apart from the reading of the group.
 
-    :param wait: seconds, at most, for each question
+    One request is outstanding at a time.
+
+    :param wait: seconds that each answer may take
     """
 
     def __init__(
@@ -200,17 +198,21 @@ class Origins:
         self._asking = threading.Lock()
 
     def learn(self, detailed: views.Detailed) -> None:
-        """Ask about many; of doubled hosts, if none is named."""
+        """Ask the members of which the origins are not known.
+
+        :param detailed: of which hosts; False: some of those with several
+        """
         with self._asking, contextlib.suppress(exceptions.BackendError):
             unknown = self.duplicates.unknown(detailed)
-            last = len(unknown) if detailed else _ASKED
-            for start in range(0, min(len(unknown), last), _ASKED):
+            if not detailed:
+                del unknown[_ASKED:]
+            for start in range(0, len(unknown), _ASKED):
                 deadline = requests.Deadline(self._wait)
                 with self._sessions.lend(deadline) as session:
                     self._ask(session, unknown[start : start + _ASKED])
 
     def look(self, session: sessions.Session) -> None:
-        """Ask about one member that is doubled, unless others are asked."""
+        """Ask one member of a doubtful host, unless others are asked."""
         if not session.deadline.left() or not self._asking.acquire(
             blocking=False
         ):
@@ -226,9 +228,9 @@ class Origins:
             self._asking.release()
 
     def _ask(self, session: sessions.Session, ids: list[bytes]) -> None:
-        """Ask about some members at once.
+        """Ask some members at once.
 
         One that has just left, or whose data is foreign, has no origin.
         """
         for member_id, found in session.said(ids).items():
-            self.duplicates.tell(member_id, found)
+            self.duplicates.add_origin(member_id, found)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The marks of a group's members: what those say who are of no use."""
+"""The marks of a group: nodes by which members say that they are unfit."""
 
 from collections.abc import Mapping, Set
 
@@ -20,9 +20,9 @@ from nova_servicegroup import membership
 
 
 class Marks:
-    """The marks that nodes are, each beside the member that has made it.
+    """The marks of a group: nodes, each beside the member that has made it.
 
-    :ivar unfit: the hosts that are of no use: all whose members say so
+    :ivar unfit: the conditions of the hosts of which all members have a mark
     """
 
     def __init__(self) -> None:
@@ -30,29 +30,29 @@ class Marks:
         self._by_id: dict[bytes, set[condition.Condition]] = {}
 
     def add(self, node: bytes) -> bool:
-        """Take a node; tell whether it is a mark."""
-        member_id, said = _read(node)
-        if said is not None:
-            self._by_id.setdefault(member_id, set()).add(said)
-        return said is not None
+        """Add a node if it is a mark; return whether it is."""
+        member_id, found = _parse(node)
+        if found is not None:
+            self._by_id.setdefault(member_id, set()).add(found)
+        return found is not None
 
     def remove(self, node: bytes) -> None:
-        """Forget a node, if it is a mark."""
-        member_id, said = _read(node)
+        """Remove a node if it is a mark."""
+        member_id, found = _parse(node)
         known = self._by_id.get(member_id, set())
-        if said in known:
-            known.discard(said)
+        if found in known:
+            known.discard(found)
             if not known:
                 del self._by_id[member_id]
 
     def match(self, ids: Mapping[str, Set[bytes]]) -> None:
-        """Find out who is of no use, after marks or members have changed.
+        """Update unfit after marks or members have changed.
 
         :param ids: the member ids of each host
         """
         self.unfit = {
             host: newest(
-                {said for each in ids[host] for said in self._by_id[each]}
+                {found for each in ids[host] for found in self._by_id[each]}
             )
             for host in {_host_of(each) for each in self._by_id}
             if host in ids and ids[host] <= self._by_id.keys()
@@ -60,7 +60,7 @@ class Marks:
 
 
 def newest(said: Set[condition.Condition]) -> condition.Condition:
-    """Return what was said last; of that, always the same."""
+    """Return the condition that began last; of several, always the same."""
     return max(said, key=lambda each: (each.since, each))
 
 
@@ -68,11 +68,11 @@ def _host_of(member_id: bytes) -> str:
     return membership.canonical(naming.host_of(member_id))
 
 
-def _read(node: bytes) -> tuple[bytes, condition.Condition | None]:
-    """Return whose mark a node is, and what it says; None: it is none."""
-    member_id, said = naming.split(node)
+def _parse(node: bytes) -> tuple[bytes, condition.Condition | None]:
+    """Return the member id and the condition of a mark; None: it is none."""
+    member_id, found = naming.split(node)
     try:
         naming.host_of(member_id)
     except ValueError:
         return member_id, None
-    return member_id, said
+    return member_id, found

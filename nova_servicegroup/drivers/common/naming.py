@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""The names of hosts and groups, as every backend takes them."""
+"""Names of hosts and groups, member ids, and the names of marks."""
 
 import secrets
 import time
@@ -23,25 +22,24 @@ from nova_servicegroup import condition
 SEPARATOR = '@'
 #: Separates a member id from its mark, see condition. No escaped name has it.
 MARK = b'!'
-#: Characters of the name of a host: more than Nova's services table takes.
+#: Characters of the name of a host, at most. Nova's services table has less.
 _LONGEST = 1000
-#: Bytes of a member id: each character may become four times three.
+#: Bytes of a member id, at most: four bytes of UTF-8 a character, each %XX.
 LONGEST_ID = 12 * _LONGEST + 128
 
 
 def escape(name: str) -> str:
-    """Return name in the letters that every backend takes: A-Za-z0-9._:-~%.
+    """Return name in the characters A-Za-z0-9._:-~%, valid in every backend.
 
-    Anything else becomes the %XX of its UTF-8 bytes, if need be of what is no
-    character.
+    Other characters, and surrogates, become the %XX of their UTF-8 bytes.
     """
     return urllib.parse.quote(name, safe=':', errors='surrogatepass')
 
 
 def unescape(name: str) -> str:
-    """Return what escape was given.
+    """Return the name that escape has escaped.
 
-    :raises ValueError: escape never makes such a name
+    :raises ValueError: escape never returns such a name
     """
     host = urllib.parse.unquote(name, errors='surrogatepass')
     if escape(host) != name:
@@ -50,32 +48,32 @@ def unescape(name: str) -> str:
 
 
 def is_host(name: object) -> bool:
-    """Tell whether this can be the name of a host."""
+    """Return whether a value can be the name of a host."""
     return isinstance(name, str) and 0 < len(name) <= _LONGEST
 
 
 def token() -> bytes:
-    """Return a token that nobody else has; it tells when it was made."""
+    """Return a unique token, which contains the time of its making."""
     return int(time.time()).to_bytes(4, 'big') + secrets.token_bytes(4)
 
 
 def since(token: bytes) -> float | None:
     """Return when a token was made, in seconds since the epoch.
 
-    None: it is none of ours.
+    Or None if token did not make it.
     """
     return float(int.from_bytes(token[:4], 'big')) if len(token) == 8 else None
 
 
 def member_id(host: str) -> bytes:
-    """Return an id of host's that no other coordinator has."""
+    """Return a member id of host, unique for each coordinator."""
     return f'{escape(host)}{SEPARATOR}{token().hex()}'.encode('ascii')
 
 
 def joined(member: bytes) -> float | None:
     """Return when a member id was made, in seconds since the epoch.
 
-    None: it cannot be told.
+    Or None if member_id did not make it.
     """
     try:
         text = member[-LONGEST_ID:].decode('ascii').rpartition(SEPARATOR)[2]
@@ -87,7 +85,7 @@ def joined(member: bytes) -> float | None:
 def host_of(member: bytes) -> str:
     """Return the host of a member id.
 
-    :raises ValueError: member_id never makes such an id
+    :raises ValueError: member_id never returns such an id
     """
     if len(member) > LONGEST_ID:
         raise ValueError('it is too long for a member id')
@@ -101,14 +99,16 @@ def host_of(member: bytes) -> str:
 
 
 def marked(member: bytes, mark: str) -> bytes:
-    """Return the name of the mark of a member, beside its member id."""
+    """Return the name of a member's mark: its member id, and the mark."""
     return member + MARK + mark.encode('ascii')
 
 
 def split(name: bytes) -> tuple[bytes, condition.Condition | None]:
-    """Return whose mark something is, and what it says; None: it is no mark.
+    """Return the member id and the condition in the name of a mark.
 
-    :param name: anything is possible
+    The condition is None if it is no mark.
+
+    :param name: any name that a client has made
     """
     member, separator, mark = name.rpartition(MARK)
     if not separator or len(name) > LONGEST_ID:

@@ -10,10 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+"""A group of a few processes that share a task, on any backend of tooz.
 
-"""A few processes that share a task, as members of one tooz group.
-
-Each sees who else is there, in the order in which they joined, and what each
+Each of them sees the others, in the order in which they joined, and what each
 has published.
 """
 
@@ -38,20 +37,20 @@ from nova_servicegroup import exceptions
 
 coordination = requests.try_import('tooz.coordination')
 
-#: What other backends of tooz take, at the least (seconds).
+#: Seconds after which a member expires by the backends of tooz, at least.
 _URL_TTL = 10
 _URL_LIMITS = connections.Limits(2.5 * _URL_TTL, 5.0)
-#: So many others there may be. Each is asked what it has published.
+#: Other members, at most. Each is asked what it has published.
 _MOST = 100
 
 
 @dataclasses.dataclass(frozen=True)
 class Peers:
-    """Who is there.
+    """The members of the group as one process has read them.
 
-    :ivar me: this process
+    :ivar me: the member id of this process
     :ivar since: when it joined, by the monotonic clock
-    :ivar others: what the others have published; None: nothing yet
+    :ivar others: what each other member has published, or None if nothing yet
     :ivar asked: when they were asked, by the monotonic clock
     """
 
@@ -61,21 +60,21 @@ class Peers:
     asked: float
 
     def by_age(self) -> list[bytes]:
-        """Return the others, whoever has joined first before the others."""
+        """Return the other members, the one that joined first at the head."""
         return sorted(self.others, key=_age)
 
     def older(self) -> list[bytes]:
-        """Return those who have joined before this process, by age."""
+        """Return those that joined before this process, in the same order."""
         return [each for each in self.by_age() if _age(each) < _age(self.me)]
 
 
 class PeerGroup:
-    """One member. For one thread; only close is for any.
+    """One member of the group. Only close may be called by other threads.
 
     Each coordinator has a member id of its own. One that has lost its
-    membership is replaced, so whoever was away is the youngest.
+    membership is replaced, so a member that was away is the youngest.
 
-    :param expiry: a member that is silent for so long may be gone (seconds)
+    :param expiry: seconds of silence after which a member may be gone
     :param wait: seconds that an answer may take
     """
 
@@ -94,9 +93,9 @@ class PeerGroup:
         self._joined: tuple[bytes, float] | None = None
 
     def meet(self) -> Peers:
-        """See to it that this process is a member; return who else is.
+        """Join the group unless this process is a member, and read it.
 
-        :raises BackendError: it is not, or that cannot be told
+        :raises BackendError: it is no member, or there is no answer
         """
         with self._sessions.lend(requests.Deadline(self._wait)) as session:
             me = session.member_id
@@ -104,31 +103,31 @@ class PeerGroup:
                 session.create()
                 # Not collected: tooz would hang on stopping what has joined.
                 session.join({}, collect=False)
-            _beat(session.coordinator)
-            ids = _members(session)
+            _renew(session.coordinator)
+            ids = _read_members(session)
             if me not in ids:
-                self._forget()
+                self._replace()
             if not self._has_joined(me):
                 self._joined = me, time.monotonic()
             self._check(len(ids) - 1)
             others = {
-                each: said.get('published') if isinstance(said, dict) else None
-                for each, said in session.said(ids - {me}).items()
+                each: data.get('published') if isinstance(data, dict) else None
+                for each, data in session.said(ids - {me}).items()
             }
         assert self._joined is not None  # noqa: S101
         asked_at = self._sessions.request.asked_at
         return Peers(me, self._joined[1], others, asked_at)
 
     def publish(self, value: bytes) -> float:
-        """Let the others see a value.
+        """Store a value that the other members see.
 
-        :returns: a moment at which this process was a member, and not long
-            ago: when the backend was asked, by the monotonic clock
-        :raises BackendError: it is none any more, or that cannot be told
+        :returns: when the backend was asked, by the monotonic clock: a recent
+            moment at which this process was a member
+        :raises BackendError: it is a member no more, or there is no answer
         """
         with self._sessions.lend(requests.Deadline(self._wait)) as session:
             if not self._has_joined(session.member_id):
-                self._forget()
+                self._replace()
             try:
                 session.ask(
                     'publish',
@@ -140,47 +139,47 @@ class PeerGroup:
                 coordination.MemberNotJoined,
                 coordination.GroupNotCreated,
             ):
-                self._forget()
+                self._replace()
         return self._sessions.request.asked_at
 
     def close(self, wait: float) -> None:
-        """Leave, waiting at most so many seconds."""
+        """Leave the group, waiting for at most wait seconds."""
         self._connection.close(wait)
 
     def _has_joined(self, me: bytes) -> bool:
         return self._joined is not None and self._joined[0] == me
 
     def _check(self, others: int) -> None:
-        """Refuse a group that nobody can have filled but a stranger."""
+        """Raise BackendError if unknown clients must have joined."""
         if others > _MOST:
             raise exceptions.BackendError(
                 self.backend,
                 f'{others} others are in the group, which is not possible: '
-                'somebody else writes there',
+                'another client writes there',
             )
 
-    def _forget(self) -> NoReturn:
-        """Begin anew, with another member id."""
+    def _replace(self) -> NoReturn:
+        """Drop a coordinator without membership, and raise BackendError."""
         if self._joined is not None:
             self._joined = None
             self._connection.discard()
         raise exceptions.BackendError(self.backend, 'the membership is gone')
 
 
-def _beat(coordinator: Any) -> None:
-    """Renew a membership that expires without; ZooKeeper's does not."""
+def _renew(coordinator: Any) -> None:
+    """Renew a membership that expires otherwise; ZooKeeper's does not."""
     steady = coordination.Characteristics.NON_TIMEOUT_BASED
     if steady not in coordinator.CHARACTERISTICS:
         coordinator.heartbeat()
 
 
 def _age(member_id: bytes) -> tuple[float, bytes]:
-    """Return what sorts members by the time at which they joined."""
+    """Return the sort key of a member: when it joined, and its id."""
     return naming.joined(member_id) or 0.0, member_id
 
 
-def _members(session: sessions.Session) -> set[bytes]:
-    """Return those whose age can be told; others are none of ours."""
+def _read_members(session: sessions.Session) -> set[bytes]:
+    """Return the members that have an id of ours; others are foreign."""
     try:
         found = session.ask(
             'members', session.coordinator.get_members, session.group
@@ -191,13 +190,13 @@ def _members(session: sessions.Session) -> set[bytes]:
 
 
 def by_url(conf: cfg.ConfigOpts, url: str, group: str, host: str) -> PeerGroup:
-    """Return this process's part in a group on a backend of tooz.
+    """Return the member that this process is to be of a group.
 
-    :param url: of tooz
-    :param host: where it runs
+    :param url: the URL of a backend, as tooz takes it
+    :param host: the host on which this process runs
     :raises ConfigurationError: tooz knows no such backend
     :raises LibraryMissing: tooz, or the backend's client, is not installed
-    :raises LibraryUnusable: it is, and cannot be imported
+    :raises LibraryUnusable: one of them cannot be imported
     """
     requests.require('monitor', 'tooz', 'zk')
     connection = connections.Connection(_Url(url), host, _URL_LIMITS)
@@ -206,7 +205,7 @@ def by_url(conf: cfg.ConfigOpts, url: str, group: str, host: str) -> PeerGroup:
 
 
 class _Url(starting.Factory):
-    """Makes the coordinators of a URL, in a program of our own."""
+    """Makes coordinators by a URL of tooz, in a program of this package."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -216,23 +215,23 @@ class _Url(starting.Factory):
             raise _refused(
                 f'a URL of tooz that begins with one of {", ".join(known)}'
             )
-        place = parts.hostname or parts.path.rpartition('@')[2]
-        self.backend = f'{parts.scheme}://{place}'
+        location = parts.hostname or parts.path.rpartition('@')[2]
+        self.backend = f'{parts.scheme}://{location}'
         decoding.guard_tooz()
 
     def make(self, member_id: bytes) -> Any:
         """See starting.Factory.
 
-        :raises ConfigurationError: TLS is wanted, and tooz does not do it
+        :raises ConfigurationError: this tooz cannot use TLS, which is wanted
         """
         made = coordination.get_coordinator(self._url, member_id)
         if self._parts.scheme.startswith('etcd3+'):
             # tooz says that a membership needs no heartbeats. Its lease does.
             made.CHARACTERISTICS = ()
-        said = dict(urllib.parse.parse_qsl(self._parts.query))
+        options = dict(urllib.parse.parse_qsl(self._parts.query))
         if (
             self._parts.scheme == 'memcached'
-            and strutils.bool_from_string(said.get('use_ssl'))
+            and strutils.bool_from_string(options.get('use_ssl'))
             and getattr(made, 'ssl_context', None) is None
         ):
             raise _refused(

@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""Where the processes behind members run."""
+"""The origin of a member: the machine and the process behind it."""
 
 import os
 import socket
@@ -20,14 +19,15 @@ from typing import Any
 from nova_servicegroup.drivers import views
 from nova_servicegroup import escaping
 
-#: Characters of what is shown.
+#: Characters of a text that is shown, at most.
 _LONGEST = 255
 
 
 def origin(reads: str) -> dict[str, Any]:
-    """Return what tells two processes with one host name apart.
+    """Return the origin of this process.
 
-    :param reads: the driver by which this one asks who is up
+    :param reads: the driver by which it asks which services are up
+    :returns: ``machine``, ``pid`` and ``reads``
     """
     return {
         'machine': socket.gethostname(),
@@ -39,9 +39,9 @@ def origin(reads: str) -> dict[str, Any]:
 def incarnation(
     name: str, since: float | None, found: Any
 ) -> views.Incarnation:
-    """Return an incarnation by what it said of its origin.
+    """Return an incarnation with the origin that it has published.
 
-    :param found: anything is possible
+    :param found: the origin, or any other value of an unknown client
     """
     origin = found if isinstance(found, dict) else {}
     pid = origin.get('pid')
@@ -55,7 +55,7 @@ def incarnation(
 
 
 def _text(value: Any) -> str | None:
-    """Return what is only shown, as it can be shown; None: it is no text."""
+    """Return a text as it can be shown, or None if it is not one."""
     if not isinstance(value, str):
         return None
     return escaping.printable(value, _LONGEST)

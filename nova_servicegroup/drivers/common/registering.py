@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""What the drivers share that have a registration for each member."""
+"""The base class of the drivers with a registration for each member."""
 
 from typing import Protocol
 
@@ -35,14 +34,14 @@ class Registration(Protocol):
         """Leave, in bounded time. Raises nothing."""
 
     def mark(self, mark: str | None) -> None:
-        """Have readers see a mark, see condition; None: none any more.
+        """Show readers a mark, see condition, or none if it is None.
 
-        Returns in bounded time, and goes on trying with each beat.
+        Returns in bounded time, and tries again with each heartbeat.
         """
 
 
 class RegisteringDriver(base.Driver):
-    """A driver that knows its registrations in this process."""
+    """A driver that keeps the registrations of this process."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         super().__init__(conf)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Registers a member through a connection of its own."""
+"""The base class of registrations with a connection of their own."""
 
 import abc
 from typing import Any
@@ -22,7 +22,7 @@ from nova_servicegroup.drivers.common import settings as common_settings
 from nova_servicegroup import reporter
 from nova_servicegroup import services
 
-#: Seconds between two beats while they fail.
+#: Seconds between two heartbeats while they fail.
 _RETRY_INTERVAL = 0.5
 
 
@@ -37,7 +37,7 @@ class Registration(abc.ABC):
         self._sessions = sessions.Sessions(self._connection, group)
         self._wait = float(settings.conf.servicegroup.read_timeout)
         self._mark: str | None = None
-        # The marks that may be there: of more than one if some were refused.
+        # The marks that the backend may have: several after failures.
         self._marks: set[str] = set()
         self.reporter = reporter.Reporter(
             f'Member {host} of group {group} ({settings.driver})',
@@ -47,7 +47,7 @@ class Registration(abc.ABC):
         )
 
     def start(self, service: services.Service) -> None:
-        """Join, as far as it is possible at once, and go on beating."""
+        """Try to join, and renew the membership on the service's timer."""
         interval = min(service.report_interval, self._settings.expiry / 3)
         self._wait = min(self._wait, interval / 2)
         self.reporter.run()
@@ -68,59 +68,57 @@ class Registration(abc.ABC):
         self.reporter.beat_now()
 
     def _said(self) -> dict[str, Any]:
-        """Return what the member says of itself."""
+        """Return the capabilities of the member."""
         return provenance.origin(self._settings.conf.servicegroup_driver)
 
     def _leave(self) -> None:
         self._connection.close(wait=1.0)
 
     def _is_urgent(self) -> bool:
-        """Tell, without asking anybody, whether a beat cannot wait."""
+        """Return whether a heartbeat is due at once. Asks no server."""
         return False
 
     def _beat(self) -> None:
         deadline = requests.Deadline(self._wait)
         with self._sessions.lend(deadline) as session:
             self._keep(session)
-        # Without a mark a connection is of use all the same.
+        # Apart from the above: a mark that fails must not fail a connection.
         self._tend_mark(deadline)
 
     def _tend_mark(self, deadline: requests.Deadline) -> None:
-        """Have the mark be there that is wanted, and no other.
+        """Write the mark that is wanted, and remove all others.
 
-        :raises BackendError: it could not be done
+        :raises BackendError: that has failed
         """
-        if self._mark is not None or self._marks:
-            with self._sessions.lend(deadline) as session:
-                self._keep_mark(session)
-
-    def _keep_mark(self, session: sessions.Session) -> None:
         mark = self._mark
-        if mark is not None:
-            self._marks.add(mark)
-            self._put_mark(session, mark)
-        for each in self._marks - {mark}:
-            self._drop_mark(session, each)
-            self._marks.discard(each)
+        if mark is None and not self._marks:
+            return
+        with self._sessions.lend(deadline) as session:
+            if mark is not None:
+                self._marks.add(mark)
+                self._put_mark(session, mark)
+            for each in self._marks - {mark}:
+                self._drop_mark(session, each)
+                self._marks.discard(each)
 
     @abc.abstractmethod
     def _keep(self, session: sessions.Session) -> None:
-        """Verify the membership, and restore it where it is gone.
+        """Verify the membership, and restore it if it is gone.
 
         :raises BackendError: it could not be restored
-        :raises tooz.ToozError: the answer
+        :raises tooz.ToozError: an error of the backend
         """
 
     def _put_mark(  # noqa: B027
         self, session: sessions.Session, mark: str
     ) -> None:
-        """Have a mark beside the member that goes when the member does.
+        """Write a mark that the backend drops together with the member.
 
-        :raises BackendError: it could not be put there
-        :raises tooz.ToozError: the answer
+        :raises BackendError: it could not be written
+        :raises tooz.ToozError: an error of the backend
         """
 
     def _drop_mark(  # noqa: B027
         self, session: sessions.Session, mark: str
     ) -> None:
-        """Remove a mark, if it is there; see _put_mark."""
+        """Remove a mark if it exists; see _put_mark."""

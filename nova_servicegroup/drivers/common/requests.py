@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the drivers on tooz share: waits, requests, errors, threads."""
+"""Imports, errors, deadlines and requests of the drivers on tooz."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ from nova_servicegroup import exceptions
 
 LOG = logging.getLogger(__name__)
 
+#: Seconds between two looks at an outstanding request, at most.
 _POLL = 0.005
 
 
 def try_import(name: str) -> Any:
-    """Return a module; None: it cannot be imported, as require says.
+    """Return a module, or None if it cannot be imported; see require.
 
-    A library that does not fit the others may raise anything.
+    A library of an unsuitable version may raise anything.
     """
     try:
         return importlib.import_module(name)
@@ -45,11 +46,11 @@ def try_import(name: str) -> Any:
 
 
 def require(driver: str, library: str, extra: str, *modules: str) -> None:
-    """Check that tooz and a client library are there and can be used.
+    """Check that tooz and a client library can be imported.
 
-    :param modules: of them that are used
-    :raises LibraryMissing: one is not installed
-    :raises LibraryUnusable: one is, and cannot be imported
+    :param modules: the modules of the two that the driver uses
+    :raises LibraryMissing: one of the two is not installed
+    :raises LibraryUnusable: a module cannot be imported
     """
     for name in ('tooz', library):
         if importlib.util.find_spec(name) is None:
@@ -63,10 +64,10 @@ def require(driver: str, library: str, extra: str, *modules: str) -> None:
 
 @contextlib.contextmanager
 def translated(backend: str) -> Iterator[None]:
-    """Let nothing but BackendError out.
+    """Turn any error that is not one of this package into BackendError.
 
     The client libraries raise errors of tooz, of their own, of the operating
-    system and of codecs; whatever it is, the backend was not asked.
+    system and of codecs. Each means that there is no usable answer.
     """
     try:
         yield
@@ -77,10 +78,10 @@ def translated(backend: str) -> Iterator[None]:
 
 
 def reason(error: BaseException) -> str:
-    """Return a text for error; tooz's are often empty, its causes are not.
+    """Return the text of an error, or of its cause: tooz's are often empty.
 
-    tooz looks the number of an error of the operating system up in a table,
-    and raises KeyError where that has none, as for a name without an address.
+    tooz looks up the number of an OSError in a table and raises KeyError if it
+    is not there, as for a name without an address.
     """
     if isinstance(error, LookupError) and isinstance(
         error.__context__, OSError
@@ -93,20 +94,20 @@ def reason(error: BaseException) -> str:
 
 
 class Answers:
-    """The results of several questions, as one; those that failed are None.
+    """The results of several requests as one; a failed one becomes None.
 
-    :param results: tooz's async results, by what was asked about
+    :param results: tooz's async results, by the id of what was asked about
     """
 
     def __init__(self, results: dict[bytes, Any]) -> None:
         self._results = results
 
     def done(self) -> bool:
-        """Tell whether get can be called."""
+        """Return whether all have been answered."""
         return all(each.done() for each in self._results.values())
 
     def get(self) -> dict[bytes, Any]:
-        """Return what was answered."""
+        """Return the answers, by the same ids."""
         return {name: _get(each) for name, each in self._results.items()}
 
 
@@ -119,24 +120,24 @@ def _get(result: Any) -> Any:
 
 
 class Deadline:
-    """The end of a wait that several steps share."""
+    """The end of a wait, in seconds, that several steps share."""
 
     def __init__(self, wait: float) -> None:
         self._end = time.monotonic() + wait
 
     def left(self) -> float:
-        """Return the seconds that are left; never less than 0."""
+        """Return the seconds that are left, 0 if it has passed."""
         return max(0.0, self._end - time.monotonic())
 
 
 class Request:
-    """At most one outstanding question to a coordinator.
+    """The one outstanding request to a coordinator.
 
     An answer that does not come in time stays awaited: asking anew would
     keep a mute server's connection alive for ever.
 
-    :ivar asked_at: when the last one was issued, whose answer may be collected
-        much later
+    :ivar asked_at: when the last request was issued, by the clock; its answer
+        may be collected much later
     """
 
     def __init__(
@@ -157,19 +158,18 @@ class Request:
         collect: bool = True,
         max_age: float = math.inf,
     ) -> Any:
-        """Issue a question, unless it is outstanding, and await the answer.
+        """Issue a request, unless it is outstanding, and await its answer.
 
-        :param name: says which question is the same one
-        :param issue: asks it of coordinator, returns tooz's async result
-        :param collect: return what it is; else tooz's own, which is done
-        :param max_age: take an answer that is there if it was asked for in
-            the last so many seconds
+        :param name: identifies the request: the same name, the same request
+        :param issue: sends it to coordinator, returns tooz's async result
+        :param collect: return the answer; else tooz's result, which is done
+        :param max_age: drop an answer that has come to a request of more than
+            so many seconds ago, and ask again
         :raises BackendTimeout: no answer yet; ask again, with the same name
         :raises tooz.ToozError: the answer
         """
-        self._settle(coordinator, name, deadline)
-        if self._is_stale(max_age):
-            self._pending = None
+        if self._pending is not None:
+            self._drop_outdated(coordinator, name, deadline, max_age)
         if self._pending is None:
             self._asked, self.asked_at = (coordinator, name), self._clock()
             self._pending = issue()
@@ -177,19 +177,18 @@ class Request:
         pending, self._pending = self._pending, None
         return pending.get() if collect else pending
 
-    def _is_stale(self, max_age: float) -> bool:
-        """Tell whether there is an answer that may no longer be true."""
-        return (
-            self._clock() - self.asked_at > max_age
-            and self._pending is not None
-            and self._pending.done()
-        )
+    def _drop_outdated(
+        self, coordinator: Any, name: str, deadline: Deadline, max_age: float
+    ) -> None:
+        """Drop the outstanding request if it is another one, or too old.
 
-    def _settle(self, coordinator: Any, name: str, deadline: Deadline) -> None:
-        """Await and drop what was asked before, if it was something else."""
-        if self._pending is None or self._asked == (coordinator, name):
-            return
-        if self._asked[0] is coordinator:
+        Another one is awaited first, unless its coordinator was replaced.
+        """
+        if self._asked == (coordinator, name):
+            age = self._clock() - self.asked_at
+            if age <= max_age or not self._pending.done():
+                return
+        elif self._asked[0] is coordinator:
             self._await(deadline)
         self._pending = None
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The members of a group, as the names of nodes tell them."""
+"""Turns the member ids of a group into hosts and their marks."""
 
 from collections.abc import Callable, Collection, Mapping, Set
 import math
@@ -27,44 +27,42 @@ from nova_servicegroup import membership
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds between two lines on nodes that are no members, at least, and so
-#: many of them are named in one.
+#: Seconds between two lines on foreign nodes, at least, and the number of
+#: nodes that one line names, at most.
 _SELDOM = 3600.0
-
 _NAMED = 10
 
 
 class Roster:
-    """Turns member ids into hosts, looking only at those that changed.
+    """The hosts of a group; an update handles only the ids that changed.
 
     :ivar doubles: the hosts with more than one member id
-    :ivar rejoined: whether more than half of those that stayed have ids that
-        are all new: then they were lost and have joined again, and so may the
-        others
+    :ivar rejoined: whether more than half of the hosts that stayed have only
+        new ids: they were lost and have joined again, and so may the others
     """
 
     def __init__(
         self, group: str, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._strangers = _Strangers(group, clock)
+        self._foreign = _ForeignNodes(group, clock)
         self._ids: Set[bytes] = frozenset()
         self._by_host: dict[str, set[bytes]] = {}
         self._hosts: Set[str] = frozenset()
-        # The names of those that are not canonical.
+        # The names, by host, that are not canonical.
         self._names: dict[str, str] = {}
         self.doubles: set[str] = set()
         self.rejoined = False
         self._marks = marks.Marks()
 
     def take(self, ids: Set[bytes]) -> Set[str]:
-        """Return the hosts of ids, canonical."""
+        """Replace all ids by these; return their hosts, canonical."""
         before = self._ids
         came, gone = ids - before, before - ids
         self._ids = ids
         left = {self._remove(each) for each in gone}
-        # Near to each other in memory, as whoever asks about all goes.
-        strangers = [each for each in sorted(came) if not self._add(each)]
-        self._strangers.note(strangers)
+        # Sorted, hosts are near to each other in memory: faster to iterate.
+        foreign = [each for each in sorted(came) if not self._add(each)]
+        self._foreign.add(foreign)
         self.rejoined = bool(gone) and self._has_rejoined(left, before)
         if came or gone:
             self._hosts = frozenset(self._by_host)
@@ -72,11 +70,11 @@ class Roster:
         return self._hosts
 
     def name(self, host: str) -> str:
-        """Return a host's name as it has joined."""
+        """Return the name with which a host has joined."""
         return self._names.get(host, host)
 
     def unfit(self) -> Mapping[str, condition.Condition]:
-        """Return what those hosts say who are of no use."""
+        """Return the conditions of the unfit hosts."""
         return self._marks.unfit
 
     def all_ids(self) -> Set[bytes]:
@@ -88,11 +86,11 @@ class Roster:
         return sorted(self._by_host.get(host, ()))
 
     def _has_rejoined(self, left: set[str | None], before: Set[bytes]) -> bool:
-        """Tell whether most of those that stayed have joined anew.
+        """Return whether most of the hosts that stayed have joined anew.
 
-        Of fewer than three that is by chance, unless nobody else has stayed.
+        Fewer than three may do so by chance, unless no other host has stayed.
 
-        :param left: the hosts of which an id is gone
+        :param left: the hosts that have lost an id
         :param before: all ids until now
         """
         stayed = sum(host in self._by_host for host in self._hosts)
@@ -106,7 +104,7 @@ class Roster:
         return anew >= evidence.MASS_LOSS and 2 * anew > stayed
 
     def _add(self, member_id: bytes) -> bool:
-        """Take a member id, or a mark; tell whether it is one."""
+        """Add a member id or a mark; return whether it was one of them."""
         name = _name_of(member_id)
         if name is None:
             return self._marks.add(member_id)
@@ -120,7 +118,7 @@ class Roster:
         return True
 
     def _remove(self, member_id: bytes) -> str | None:
-        """Forget a member id; return its host, None: it is no member's."""
+        """Remove a member id or a mark; return the host of a member id."""
         name = _name_of(member_id)
         if name is None:
             self._marks.remove(member_id)
@@ -136,37 +134,37 @@ class Roster:
         return host
 
 
-class _Strangers:
-    """Tells of the nodes in a group that are no members.
+class _ForeignNodes:
+    """Logs the nodes in a group that are neither members nor marks.
 
-    Whoever can write there can make and delete any number of them, so it is
-    told in one line, which comes once in an hour at most.
+    A client with access to the group can make and delete any number of them,
+    so they are logged in one line, at most once in an hour.
     """
 
     def __init__(self, group: str, clock: Callable[[], float]) -> None:
         self._group = group
         self._clock = clock
         self._due = -math.inf
-        self._untold = 0
+        self._unlogged = 0
 
-    def note(self, ids: Collection[bytes]) -> None:
-        """Take note of the strangers that have come."""
-        self._untold += len(ids)
+    def add(self, ids: Collection[bytes]) -> None:
+        """Add foreign nodes that have come, and log them if that is due."""
+        self._unlogged += len(ids)
         if not ids or self._clock() < self._due:
             return
         LOG.warning(
             'Group %s: %d nodes are no members and are ignored: %s',
             escaping.printable(self._group),
-            self._untold,
+            self._unlogged,
             escaping.names(
                 [each.decode(errors='replace') for each in ids], _NAMED
             ),
         )
-        self._due, self._untold = self._clock() + _SELDOM, 0
+        self._due, self._unlogged = self._clock() + _SELDOM, 0
 
 
 def _name_of(member_id: bytes) -> str | None:
-    """Return the host of a member id; None: it is no member's."""
+    """Return the host of a member id, or None if it is not one."""
     try:
         return naming.host_of(member_id)
     except ValueError:

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Reads groups whose backend tells all member ids at once."""
+"""Reads groups from a backend that can list all member ids."""
 
 import abc
 from collections.abc import Set
@@ -28,14 +28,14 @@ from nova_servicegroup.drivers import views
 from nova_servicegroup import evidence
 from nova_servicegroup import exceptions
 
-#: Seconds between two questions when the first was answered by an error.
+#: Seconds until a read that failed is tried again.
 _RETRY = 0.05
 
 
 class Backend:
-    """The reading side of one process: one connection, all groups.
+    """The connection with which one process reads all groups.
 
-    :param reader: of the driver
+    :param reader: the reader class of the driver
     """
 
     def __init__(
@@ -55,8 +55,7 @@ class Backend:
     def check(self) -> str:
         """Ask the servers once; see base.Driver."""
         deadline = requests.Deadline(self.settings.expiry + 1.0)
-        lent = sessions.Sessions(self.connection, '')
-        with lent.lend(deadline) as session:
+        with sessions.Sessions(self.connection, '').lend(deadline) as session:
             groups = session.ask('groups', session.coordinator.get_groups)
         more = f'; {len(groups)} groups' if groups else ''
         return f'{self.settings.backend} answers{more}.'
@@ -110,8 +109,8 @@ class RosterReader(coordinated.GroupReader):
             except exceptions.BackendTimeout as error:
                 raise first or error from None
             except exceptions.BackendError as error:
-                # A connection that was lost fails what is asked until the
-                # client has another one.
+                # After a lost connection, requests fail until the client has
+                # connected again.
                 first = first or error
                 if deadline.left() < _RETRY:
                     raise
@@ -125,14 +124,14 @@ class RosterReader(coordinated.GroupReader):
         """
 
     def _emptied(self, ids: Set[bytes]) -> evidence.Reading:
-        """Return what ids are worth after the group was emptied."""
+        """Return a doubtful reading, of a group that was emptied before."""
         present = self._roster.take(ids)
         return evidence.Reading(present, evidence.EMPTIED, complete=False)
 
     def _whole(
         self, session: sessions.Session, ids: Set[bytes]
     ) -> evidence.Reading:
-        """Return what the ids of all members are worth."""
+        """Return a reading with all ids, doubtful if most have rejoined."""
         present = self._roster.take(ids)
         self._origins.look(session)
         if self._roster.rejoined:

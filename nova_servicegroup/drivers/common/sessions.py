@@ -10,13 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a coordinator is asked about one group, before a deadline."""
+"""Requests to a coordinator about one group, before a deadline."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 import contextlib
-import functools
 import math
 from typing import Any
 
@@ -29,13 +28,13 @@ coordination = requests.try_import('tooz.coordination')
 
 
 class Session:
-    """A coordinator that is lent, and a group.
+    """A lent coordinator and a group to ask it about.
 
-    Each method that asks raises BackendTimeout where no answer comes in time,
-    and the errors of tooz.
+    Each method that asks raises BackendTimeout if no answer comes in time, and
+    the errors of tooz.
 
-    :param group: as the servers have it
-    :param request: holds the one question that is outstanding
+    :param group: its name on the servers
+    :param request: holds the one outstanding request
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class Session:
         self._request = request
 
     def beside(self, request: requests.Request) -> Session:
-        """Return one for questions that do not put these off."""
+        """Return a session with a request that does not await this one's."""
         return Session(self._connected, self.group, request, self.deadline)
 
     def ask(
@@ -64,13 +63,13 @@ class Session:
     ) -> Any:
         """Call a method of the coordinator, and await its result.
 
-        :param name: says which question is the same one
-        :param collect: see requests.Request, as for max_age
+        :param name: identifies the request; see requests.Request.ask, also
+            for collect and max_age
         """
         return self._request.ask(
             self.coordinator,
             name,
-            functools.partial(method, *args),
+            lambda: method(*args),
             self.deadline,
             collect,
             max_age,
@@ -84,32 +83,29 @@ class Session:
     def join(self, said: Any, collect: bool = True) -> Any:
         """Join the group.
 
-        :param said: what the member says of itself
+        :param said: the capabilities of the member
         """
         join = self.coordinator.join_group
         return self.ask('join', join, self.group, said, collect=collect)
 
     def said(self, member_ids: Collection[bytes]) -> dict[bytes, Any]:
-        """Return what some members say of themselves; None: nothing."""
-        some = tuple(sorted(member_ids))
+        """Return the capabilities of members, or None for those unknown."""
+        ids = tuple(sorted(member_ids))
+        ask = self.coordinator.get_member_capabilities
         answers: dict[bytes, Any] = self.ask(
-            f'what {len(some)} members say of themselves, {hash(some)}',
-            self._ask_members,
-            some,
+            f'what {len(ids)} members say of themselves, {hash(ids)}',
+            lambda: requests.Answers(
+                {each: ask(self.group, each) for each in ids}
+            ),
         )
         return answers
 
-    def _ask_members(self, member_ids: Collection[bytes]) -> requests.Answers:
-        ask = self.coordinator.get_member_capabilities
-        return requests.Answers(
-            {each: ask(self.group, each) for each in member_ids}
-        )
-
 
 class Sessions:
-    """Lends sessions about one group, for one question at a time.
+    """Lends sessions about one group, with one request outstanding.
 
-    :ivar group: as the servers have it
+    :ivar group: its name on the servers
+    :ivar request: the request of all sessions
     """
 
     def __init__(self, connection: connections.Connection, group: str) -> None:
@@ -119,9 +115,9 @@ class Sessions:
 
     @contextlib.contextmanager
     def lend(self, deadline: requests.Deadline) -> Iterator[Session]:
-        """Lend one, connecting if need be.
+        """Lend a session, connecting if need be.
 
-        :raises BackendError: see connections.Connection
+        :raises BackendError: see connections.Connection.use
         """
         with self._connection.use(deadline) as connected:
             yield Session(connected, self.group, self.request, deadline)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the options say about the servers of a driver on tooz."""
+"""The settings of a driver on tooz, from its options."""
 
 import math
 
@@ -22,16 +22,16 @@ from nova_servicegroup.drivers.common import starting
 
 
 class Settings(starting.Factory):
-    """Makes the connections of one driver, and their coordinators.
+    """The settings of one driver; makes its connections and coordinators.
 
-    :ivar addresses: of the servers, each as host:port
-    :ivar expiry: seconds after which a member is gone that is not renewed
+    :ivar addresses: the servers, each as host:port
+    :ivar expiry: seconds after which a member that is not renewed is gone
     :ivar settle_time: seconds within which every live member is renewed
     """
 
-    #: The name of the driver, and what its servers are called in errors.
+    #: The name of the driver, and that of its servers in errors.
     driver = backend_name = ''
-    #: What the names of groups of peers begin with.
+    #: The beginning of the names of groups of peers.
     peer_prefix = ''
 
     def __init__(
@@ -42,7 +42,7 @@ class Settings(starting.Factory):
         self.expiry = expiry
         self.backend = f'{self.backend_name} {",".join(addresses)}'
         self.settle_time = 1.5 * expiry
-        # A coordinator whose client connects anew by itself is not replaced.
+        # A client that reconnects by itself is not replaced.
         self.limits = connections.Limits(math.inf, expiry / 4)
 
     @property
@@ -59,7 +59,7 @@ class Settings(starting.Factory):
         return connections.Connection(self, 'reader', self.limits)
 
     def for_peers(self) -> starting.Factory:
-        """Return what makes the coordinators of peers."""
+        """Return the factory of the coordinators of peers."""
         return self
 
     def peer_group(self, name: str, host: str) -> peers.PeerGroup:

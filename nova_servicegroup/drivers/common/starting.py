@@ -35,9 +35,9 @@ class Connected(NamedTuple):
 
 
 class Factory(abc.ABC):
-    """Makes coordinators, and stops them.
+    """Makes and stops the coordinators of one backend.
 
-    :ivar backend: what to call the backend in errors
+    :ivar backend: the name of the backend in errors
     """
 
     backend: str
@@ -51,15 +51,15 @@ class Factory(abc.ABC):
         """Return a coordinator that has not been started."""
 
     def stop(self, coordinator: Any) -> None:
-        """End its connection."""
+        """End the connection of a coordinator."""
         coordinator.stop()
 
     def failed(self) -> None:  # noqa: B027
-        """Take note, in the background, that one could not be started."""
+        """Called in the background when a coordinator could not be started."""
 
 
 class Failure(NamedTuple):
-    """Why something failed, and when."""
+    """An error, and when it came by the monotonic clock."""
 
     error: BaseException
     at: float
@@ -68,10 +68,10 @@ class Failure(NamedTuple):
 class Start:
     """Starts one coordinator in a thread of its own, and stops it.
 
-    :ivar connected: the coordinator, once it is made
-    :ivar finished: set when it is started, or cannot be
-    :ivar failure: why it cannot be; None: it is
-    :ivar ended: set when it is stopped
+    :ivar connected: the coordinator, None until it is made, and its member id
+    :ivar finished: set when the start has succeeded or failed
+    :ivar failure: why the start failed, or None
+    :ivar stopped: set when the coordinator is stopped
     """
 
     def __init__(
@@ -84,39 +84,32 @@ class Start:
         self.connected = Connected(None, factory.new_id(host))
         self.finished = threading.Event()
         self.failure: Failure | None = None
-        self.ended = threading.Event()
+        self.stopped = threading.Event()
 
     def begin(self, before: Sequence[Start]) -> None:
-        """Start it. Where no thread can be had for that, it has failed.
+        """Start the coordinator. Without a thread for that, it has failed.
 
         :param before: what to stop first
         """
         try:
-            threading.Thread(
-                target=self._run,
-                args=[before],
-                daemon=True,
-                name='servicegroup-connect',
-            ).start()
+            _spawn('connect', self._run, before)
         except RuntimeError as error:
             self._fail(error)
 
     def drop(self) -> None:
-        """Stop it in the background, also when it is yet to start."""
+        """Stop the coordinator in the background, or once it has started."""
         self._dropped = True
-        if not self.finished.is_set() or self.ended.is_set():
+        if not self.finished.is_set() or self.stopped.is_set():
             return
         try:
-            threading.Thread(
-                target=self.stop, daemon=True, name='servicegroup-disconnect'
-            ).start()
+            _spawn('disconnect', self.stop)
         except RuntimeError:
             self.stop()
 
     def stop(self) -> None:
-        """Stop it, unless that was done. Raises nothing."""
+        """Stop the coordinator, unless that was done. Raises nothing."""
         with self._stopping:
-            if self.ended.is_set():
+            if self.stopped.is_set():
                 return
             self._dropped = True
             try:
@@ -124,15 +117,18 @@ class Start:
                     self._factory.stop(self.connected.coordinator)
             except Exception as error:
                 LOG.debug('Stopping a coordinator: %s', requests.reason(error))
-            # One whose start still hangs is stopped again when it ends.
+            # A coordinator whose start still hangs is stopped again after it.
             if self.finished.is_set():
-                self.ended.set()
+                self.stopped.set()
 
     def _run(self, before: Sequence[Start]) -> None:
         for each in before:
             each.stop()
         try:
-            self._connect()
+            member_id = self.connected.member_id
+            coordinator = self._factory.make(member_id)
+            self.connected = Connected(coordinator, member_id)
+            coordinator.start()
         except Exception as error:
             self._fail(error)
         self.finished.set()
@@ -142,12 +138,16 @@ class Start:
         if self.failure is not None and not dropped:
             self._factory.failed()
 
-    def _connect(self) -> None:
-        member_id = self.connected.member_id
-        coordinator = self._factory.make(member_id)
-        self.connected = Connected(coordinator, member_id)
-        coordinator.start()
-
     def _fail(self, error: BaseException) -> None:
         self.failure = Failure(error, self._clock())
         self.finished.set()
+
+
+def _spawn(name: str, target: Callable[..., None], *args: Any) -> None:
+    """Call a function in a thread of its own.
+
+    :raises RuntimeError: no thread can be started
+    """
+    threading.Thread(
+        target=target, args=args, daemon=True, name=f'servicegroup-{name}'
+    ).start()

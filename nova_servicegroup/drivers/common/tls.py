@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What tells who is trusted, by the options of any driver."""
+"""TLS contexts, made from the options of any driver."""
 
 import ssl
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from nova_servicegroup import exceptions
 
 
 class Files(NamedTuple):
-    """What an operator has given. None: nothing."""
+    """The files of the TLS options, each None if unset."""
 
     ca_file: str | None
     cert_file: str | None
@@ -30,7 +30,7 @@ class Files(NamedTuple):
 
 
 def files(options: cfg.ConfigOpts.GroupAttr) -> Files:
-    """Return what the options of a group say."""
+    """Return the files that the options of a group name."""
     return Files(
         options.ca_file,
         options.cert_file,
@@ -40,9 +40,9 @@ def files(options: cfg.ConfigOpts.GroupAttr) -> Files:
 
 
 def context(group: str, given: Files) -> ssl.SSLContext:
-    """Return a context that trusts only whom the files name.
+    """Return a context that trusts ca_file, or the system if it is unset.
 
-    :param group: of the options, for errors
+    :param group: the group of the options, for errors
     :raises ConfigurationError: a file cannot be used
     """
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -69,7 +69,7 @@ def _load_certificate(made: ssl.SSLContext, group: str, given: Files) -> None:
         made.load_cert_chain(
             given.cert_file,
             given.key_file or None,
-            # None would have a locked key ask at the terminal.
+            # With None, an encrypted key asks for it at the terminal.
             given.key_password or '',
         )
     except (OSError, ValueError) as error:

@@ -26,7 +26,7 @@ class AddressesTest(base.TestCase):
             self.parse('"h1:2181,h2:2181,h3:2181"'),
         )
 
-    def test_blanks_empty_places_and_repetitions_are_dropped(self) -> None:
+    def test_blanks_empty_items_and_repetitions_are_dropped(self) -> None:
         self.assertEqual(
             ['h1:2181', 'h2:2182'], self.parse(' h1, h2:2182 ,,h1:2181, ')
         )
@@ -37,7 +37,7 @@ class AddressesTest(base.TestCase):
         )
         self.assertEqual(['[fe80::2]:2181'], self.parse('fe80::2'))
 
-    def test_as_the_cache_of_nova_takes_them(self) -> None:
+    def test_as_the_cache_of_nova_accepts_them(self) -> None:
         self.assertEqual(
             ['mc0:11211', '127.0.0.1:11211', '[::1]:11211', 'mc1:2181'],
             self.parse(
@@ -60,11 +60,11 @@ class AddressesTest(base.TestCase):
     def test_a_scope(self) -> None:
         self.assertEqual(['[fe80::2%eth0]:1'], self.parse('[fe80::2%eth0]:1'))
 
-    def test_nothing(self) -> None:
+    def test_no_address(self) -> None:
         for value in ('', '""', ' , '):
             self.assertEqual([], self.parse(value))
 
-    def test_what_is_no_address_is_refused_by_name(self) -> None:
+    def test_invalid_addresses_are_refused(self) -> None:
         for value in (
             'h1:port',
             'h1:0',

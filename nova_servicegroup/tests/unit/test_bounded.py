@@ -33,25 +33,25 @@ class SocketTest(base.TestCase):
         self.there.sendall(data)
         return self.socket.recv(100)
 
-    def test_the_timeout_is_that_of_a_whole_answer(self) -> None:
+    def test_the_timeout_bounds_a_whole_answer(self) -> None:
         self.assertEqual(b'a', self.receive(b'a'))
         self.clock.advance(TIMEOUT - 0.1)
         self.assertEqual(b'b', self.receive(b'b'))
         self.clock.advance(0.2)
         self.assertRaises(TimeoutError, self.receive, b'c')
 
-    def test_it_begins_with_what_is_sent(self) -> None:
+    def test_an_answer_begins_when_its_request_is_sent(self) -> None:
         self.clock.advance(TIMEOUT + 1)
         self.socket.sendall(b'again')
         self.assertEqual(b'a', self.receive(b'a'))
         self.assertEqual(b'again', self.there.recv(9))
 
-    def test_only_what_is_left_is_awaited(self) -> None:
+    def test_only_the_rest_of_the_timeout_is_waited(self) -> None:
         self.clock.advance(TIMEOUT - 0.1)
         self.assertRaises(TimeoutError, self.socket.recv, 1)
         self.assertEqual(TIMEOUT, self.socket.gettimeout())
 
-    def test_a_look_without_a_wait_has_no_end(self) -> None:
+    def test_without_a_timeout_nothing_times_out(self) -> None:
         self.clock.advance(TIMEOUT + 1)
         self.socket.settimeout(0)
         self.assertRaises(BlockingIOError, self.socket.recv, 1)
@@ -64,11 +64,11 @@ class SocketTest(base.TestCase):
         self.socket.sendall(b'again')
         self.receive(b'x' * MOST)
 
-    def test_so_it_is_where_a_buffer_is_filled(self) -> None:
+    def test_an_answer_that_is_too_long_for_a_buffer(self) -> None:
         self.there.sendall(b'x' * (MOST + 1))
         self.assertRaises(OSError, self.socket.recv_into, bytearray(100))
 
-    def test_so_it_is_with_a_file(self) -> None:
+    def test_a_file_is_bounded(self) -> None:
         with self.socket.makefile('rb') as file:
             self.there.sendall(b'a\n')
             self.assertEqual(b'a\n', file.readline())
@@ -79,7 +79,7 @@ class SocketTest(base.TestCase):
             self.there.sendall(b'x' * (MOST + 1))
             self.assertRaises(OSError, file.readline)
 
-    def test_a_file_keeps_it_open(self) -> None:
+    def test_a_file_keeps_the_socket_open(self) -> None:
         with self.socket.makefile('rb') as file:
             self.socket.close()
             self.there.sendall(b'a\n')
@@ -88,9 +88,9 @@ class SocketTest(base.TestCase):
 
 
 class ConnectingTest(base.TestCase):
-    """Each library has its own way to keep its socket."""
+    """Libraries return their socket, or store it."""
 
-    def test_one_that_returns_it(self) -> None:
+    def test_a_socket_that_is_returned(self) -> None:
         class Returns:
             timeout = 1.0
 
@@ -101,7 +101,7 @@ class ConnectingTest(base.TestCase):
         self.assertIsInstance(made, Returns)
         self.assertIsInstance(made.connect(), bounded.Socket)
 
-    def test_one_that_keeps_it(self) -> None:
+    def test_a_socket_that_is_stored(self) -> None:
         class Keeps:
             timeout = 1.0
 

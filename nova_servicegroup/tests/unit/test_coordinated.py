@@ -9,7 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-
+"""The base class of the drivers whose backend keeps the memberships."""
 
 from collections.abc import Callable
 import datetime
@@ -31,7 +31,7 @@ REFRESH_INTERVAL = 0.5
 
 
 class FakeReader(observer.Source):
-    """Reads a group that has one member, and notes which process did."""
+    """Reads a group with one member, and records the reading process."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.read_in: list[int] = []
@@ -52,7 +52,7 @@ class FakeReader(observer.Source):
 
 
 class FakeBackend:
-    """Makes readers, and keeps them."""
+    """Makes readers, and stores them."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.readers: list[FakeReader] = []
@@ -109,36 +109,36 @@ class IsUpTest(base.TestCase):
         for reader in self.driver.backends[0].readers:
             self.assertEqual(1, len(reader.read_in))
 
-    def say(self, *hosts: str, state: str = condition.DEGRADED) -> None:
-        """Have hosts say that they are of no use, as is read from now on."""
+    def publish(self, *hosts: str, state: str = condition.DEGRADED) -> None:
+        """Make hosts unfit from now on."""
         self.driver = Driver(self.clock)
         self.is_up()
         reader = self.driver.backends[0].readers[0]
         said = condition.Condition(state, 'rpc', 5.0)
         reader.unfit = dict.fromkeys(hosts, said)
-        # It is heeded when it has been there for some seconds.
+        # It counts after some seconds.
         self.clock.advance(5.0)
 
-    def test_who_is_of_no_use_is_up(self) -> None:
-        self.say('host1')
+    def test_an_unfit_host_is_up(self) -> None:
+        self.publish('host1')
         self.assertTrue(self.is_up())
 
-    def test_but_not_where_they_are_passed_over(self) -> None:
-        self.say('host1')
+    def test_an_unfit_host_is_down_where_those_are_passed_over(self) -> None:
+        self.publish('host1')
         self.driver.passes_over_unfit = True
         for host in ('host1', 'HOST1', 'host2'):
             for _ in range(2):
                 self.assertIs(False, self.is_up(host))
         self.assertTrue(self.is_up(group='conductor'))
 
-    def test_others_are_not_passed_over(self) -> None:
-        self.say('host2')
+    def test_other_hosts_are_not_passed_over(self) -> None:
+        self.publish('host2')
         self.driver.passes_over_unfit = True
         self.assertTrue(self.is_up())
 
-    def test_the_view_tells_it_everywhere(self) -> None:
+    def test_the_view_has_the_condition_in_every_process(self) -> None:
         for state in (condition.DEGRADED, condition.DRAINING):
-            self.say('host1', state=state)
+            self.publish('host1', state=state)
             self.driver.passes_over_unfit = True
             seen = self.driver.backends[0].readers[0].observer
             (member,) = views.view_of(seen, 'compute', lambda _: ()).members
@@ -147,15 +147,15 @@ class IsUpTest(base.TestCase):
             self.assertEqual((state, 'rpc', 5.0), member.condition)
             self.assertIn('rpc', member.reason)
 
-    def test_the_view_tells_which_check_is_not_believed(self) -> None:
-        self.say('host1', 'host2', 'host3')
+    def test_the_view_names_ignored_checks(self) -> None:
+        self.publish('host1', 'host2', 'host3')
         self.is_up()
         seen = self.driver.backends[0].readers[0].observer
         view = views.view_of(seen, 'compute', lambda _: ())
         self.assertEqual(('rpc',), view.ignored)
         self.assertEqual({'up'}, {each.state for each in view.members})
 
-    def test_who_is_held_or_down_is_that(self) -> None:
+    def test_the_states_held_and_down_take_precedence(self) -> None:
         said = condition.Condition(condition.DEGRADED, 'rpc', 5.0)
         for up, held, state in (
             (True, False, 'degraded'),
@@ -169,7 +169,7 @@ class IsUpTest(base.TestCase):
         record = {'host': 'host1', 'topic': None, 'binary': 'nova-compute'}
         self.assertTrue(self.driver.is_up(record))
 
-    def test_whoever_is_asked_about_it_never_raises(self) -> None:
+    def test_is_up_never_raises(self) -> None:
         for host in (None, '', 5, '\udc80', 'x' * 5000, b'host1'):
             self.assertIs(False, self.driver.is_up(ref(host)), ascii(host))
         for record in ({}, {'host': 'a'}, {'topic': 'compute'}, ref('a', [])):
@@ -180,20 +180,20 @@ class IsUpTest(base.TestCase):
         self.assertTrue(self.is_up())
         self.assertIn('ZeroDivisionError', self.log.output)
 
-    def test_the_last_proof_is_now_for_who_is_present(self) -> None:
+    def test_the_last_proof_of_a_present_member_is_now(self) -> None:
         proof = self.driver.updated_time(
             {**ref('HOST1'), 'updated_at': datetime.datetime(2020, 1, 1)}
         )
         age = observer.time_ago(0.0) - proof
         self.assertLess(age.total_seconds(), 10)
 
-    def test_of_others_the_record_tells_as_it_is(self) -> None:
+    def test_others_have_the_update_of_the_record_unchanged(self) -> None:
         naive = datetime.datetime(2020, 1, 1)
         for updated in (None, naive, _aware(naive), '2020-01-01', 'some day'):
             record = {**ref('host2'), 'updated_at': updated}
             self.assertIs(updated, self.driver.updated_time(record))
 
-    def test_a_newer_update_of_the_record_tells_as_it_is(self) -> None:
+    def test_a_newer_update_of_the_record_is_unchanged(self) -> None:
         naive = datetime.datetime(2120, 1, 1)
         for updated in (naive, _aware(naive), naive.isoformat()):
             record = {**ref('host1'), 'updated_at': updated}
@@ -206,7 +206,7 @@ class IsUpTest(base.TestCase):
             proof = self.driver.updated_time(record)
             self.assertIs(datetime.timezone.utc, proof.tzinfo, repr(updated))
 
-    def test_errors_of_a_record_reach_who_asks(self) -> None:
+    def test_errors_of_a_record_reach_the_caller(self) -> None:
         for record in ({}, {'host': 'host1'}, ref('host1'), ref('host2')):
             self.assertRaises(KeyError, self.driver.updated_time, record)
 
@@ -227,7 +227,7 @@ class IsUpTest(base.TestCase):
 
     def child_is_well(self) -> bool:
         parents = self.driver.backends[0].readers[0]
-        # A lock that a thread of the parent held is held for ever.
+        # A lock that a thread of the parent held is never released.
         parents.observer._pace.reading.acquire()
         parents.observer._changing.acquire()
         remembers = self.is_up() and len(self.driver.backends) == 1

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What anybody may have stored in a backend, and what tooz makes of it."""
+"""Values that any client may have stored, and how tooz decodes them."""
 
 import datetime
 import itertools
@@ -39,7 +39,7 @@ from nova_servicegroup.tests import base
 DRIVER = tooz_memcached.MemcachedDriver
 SHARD = DRIVER.GROUP_PREFIX + b'nova:compute:1'
 
-#: Prints how a child process fares with a value; it may end by a signal.
+#: Prints the type of a value in a child process, which may crash.
 CHILD = """
 import sys
 from tooz import utils
@@ -52,7 +52,7 @@ print(type(utils.loads(data)).__name__)
 
 
 def nested(levels: int) -> bytes:
-    """Return what ends a process that decodes it as tooz does."""
+    """Return a value that crashes a process that decodes it as tooz does."""
     data: bytes = msgpack.packb(1)
     for _ in range(levels):
         data = msgpack.packb(msgpack.ExtType(4, data))
@@ -60,7 +60,7 @@ def nested(levels: int) -> bytes:
 
 
 def raising() -> list[bytes]:
-    """Return what raises out of tooz's decoder, or becomes no plain value."""
+    """Return values that tooz's decoder raises for, or makes no plain ones."""
     date = dict.fromkeys(('day', 'month', 'year', 'hour', 'minute'), 99)
     return (
         [
@@ -76,7 +76,7 @@ def raising() -> list[bytes]:
             )
         ]
         + [
-            # Of msgpack's own type for a time.
+            # msgpack's own type for a time.
             b'\xc7\x00\xff',
             b'\xd6\xff1234',
         ]
@@ -110,7 +110,7 @@ class DecodeTest(base.TestCase):
             packed = msgpack.packb({'a': [1]})[:-1] + data
             self.assertRaises(ValueError, decoding.decode, packed)
 
-    def test_what_is_no_msgpack_is_refused(self) -> None:
+    def test_other_data_than_msgpack_is_refused(self) -> None:
         for data in (
             b'',
             b'\xc1',
@@ -150,19 +150,19 @@ class CrashTest(base.TestCase):
             timeout=60,
         )
 
-    def test_714_bytes_end_a_process_that_uses_tooz(self) -> None:
-        # If this fails, tooz or oslo.serialization does it right by now, and
-        # what guards us here may not be needed any more.
+    def test_714_bytes_crash_a_process_that_uses_tooz(self) -> None:
+        # If this fails, tooz or oslo.serialization has been fixed, and the
+        # guard may not be needed any more.
         self.assertEqual(714, len(nested(200)))
         self.assertLess(self.run_child('plain').returncode, 0)
 
-    def test_but_not_one_that_is_guarded(self) -> None:
+    def test_a_guarded_process_does_not_crash(self) -> None:
         done = self.run_child('guarded')
         self.assertEqual((0, 'ExtType\n'), (done.returncode, done.stdout))
 
 
 class GuardToozTest(base.TestCase):
-    """Any driver of tooz's, in a program of our own."""
+    """Any driver of tooz, in a program of this package."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -171,25 +171,25 @@ class GuardToozTest(base.TestCase):
         for _ in range(2):
             decoding.guard_tooz()
 
-    def test_what_is_no_value_is_refused_in_tooz_s_own_words(self) -> None:
+    def test_invalid_values_raise_the_error_of_tooz(self) -> None:
         for data in [100 * b'\x91' + b'\xc0', b'\xc1']:
             self.assertRaises(
                 tooz_utils.SerializationError, tooz_utils.loads, data
             )
 
-    def test_nothing_else_is_raised(self) -> None:
+    def test_only_errors_of_tooz_are_raised(self) -> None:
         for data in raising():
             try:
                 tooz_utils.loads(data)
             except tooz.ToozError:
                 continue
 
-    def test_what_tooz_has_packed_itself_is_as_it_was(self) -> None:
+    def test_values_that_tooz_has_packed_are_unchanged(self) -> None:
         now = datetime.datetime(2027, 1, 15, 8)
         for value in ({'joined_on': now}, {'published': b'x'}, None):
             self.assertEqual(value, tooz_utils.loads(tooz_utils.dumps(value)))
 
-    def test_every_driver_goes_this_way(self) -> None:
+    def test_every_driver_uses_the_guarded_decoder(self) -> None:
         # The one for IPC has no extension types.
         for path in pathlib.Path(tooz_memcached.__file__).parent.glob('*.py'):
             text = path.read_text()
@@ -212,7 +212,7 @@ class GuardToozTest(base.TestCase):
 
 
 class ZooKeeperTest(base.TestCase):
-    """tooz's own driver, with what a server would answer."""
+    """tooz's own driver, with answers of a server."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -229,19 +229,19 @@ class ZooKeeperTest(base.TestCase):
     def ask(self) -> Any:
         return self.coordinator.get_member_capabilities(b'g', b'a')
 
-    def test_what_a_member_says(self) -> None:
+    def test_capabilities_are_decoded(self) -> None:
         result = self.ask()
         self.assertFalse(result.done())
         self.answer.set((tooz_utils.dumps({'machine': 'm'}), None))
         self.assertTrue(result.done())
         self.assertEqual({'machine': 'm'}, result.get())
 
-    def test_what_cannot_be_decoded_is_nothing_and_ends_nobody(self) -> None:
+    def test_invalid_values_are_none(self) -> None:
         for data in [nested(200), *raising(), b'', None, b'\xc1']:
             self.answer.set((data, None))
             self.assertIsNone(self.ask().get())
 
-    def test_errors_are_tooz_s(self) -> None:
+    def test_errors_are_those_of_tooz(self) -> None:
         for error, expected in (
             (kazoo_exceptions.NoNodeError(), coordination.MemberNotJoined),
             (kazoo_exceptions.ConnectionLoss(), tooz.ToozError),
@@ -255,7 +255,7 @@ class ZooKeeperTest(base.TestCase):
             (error, coordination.OperationTimedOut), self.ask().get, 0.01
         )
 
-    def test_groups_are_told_though_the_name_of_one_is_not_ascii(self) -> None:
+    def test_a_group_may_have_a_name_that_is_not_ascii(self) -> None:
         self.answer.set(['compute', 'hörst'])
         self.assertEqual(
             {b'compute', 'hörst'.encode()},
@@ -264,13 +264,13 @@ class ZooKeeperTest(base.TestCase):
 
 
 class MemcachedTest(base.TestCase):
-    """tooz's own driver, and what it gives to pymemcache."""
+    """tooz's own driver, and the deserializer that it gives to pymemcache."""
 
     def deserialize(self, key: bytes, value: Any) -> Any:
         packed = msgpack.packb(value)
         return coordinators.deserialize(key, packed, 2)
 
-    def test_tooz_decodes_by_what_it_is_given(self) -> None:
+    def test_tooz_uses_our_deserializer(self) -> None:
         conf = self.make_conf()
         made = coordinators.Factory('h:1', conf.memcached, 60).make(b'me')
         made.heartbeat = mock.Mock()
@@ -284,12 +284,12 @@ class MemcachedTest(base.TestCase):
             pooled.call_args.kwargs['deserializer'],
         )
 
-    def test_values_are_as_tooz_has_packed_them(self) -> None:
+    def test_values_that_tooz_has_packed_are_unchanged(self) -> None:
         for value in (b'token', {'machine': 'm'}, None):
             packed = DRIVER._msgpack_serializer(b'k', value)
             self.assertEqual(value, coordinators.deserialize(b'k', *packed))
 
-    def test_what_cannot_be_decoded_is_nothing_and_ends_nobody(self) -> None:
+    def test_invalid_values_are_none(self) -> None:
         for data in [nested(200), *raising(), b'', b'\xc1']:
             for flags in (0, 2, 3, 2**32):
                 for key in (b'k', 'k'):
@@ -297,11 +297,11 @@ class MemcachedTest(base.TestCase):
                         coordinators.deserialize(key, data, flags)
                     )
 
-    def test_what_is_too_long_for_a_token_is_not_kept(self) -> None:
+    def test_a_value_that_is_too_long_for_a_token_is_dropped(self) -> None:
         found = coordinators.deserialize(b'k', bytes(1_000_000), 1)
         self.assertEqual(b'', found)
 
-    def test_a_list_that_cannot_be_decoded_is_written_over(self) -> None:
+    def test_an_invalid_list_is_replaced(self) -> None:
         for data, flags in ((nested(200), 2), (b'x', 1), (b'[]', 0)):
             found = coordinators.deserialize(SHARD, data, flags)
             self.assertEqual({}, found)
@@ -313,21 +313,21 @@ class MemcachedTest(base.TestCase):
         found = self.deserialize(DRIVER.GROUP_LIST_KEY, [b'a', 'b', [1], 5])
         self.assertEqual([b'a', 'b'], found)
 
-    def test_entries_that_can_be_used_stay(self) -> None:
+    def test_valid_entries_stay(self) -> None:
         good = {b'a': {b'capabilities': None, b'more': 1}}
         bad = {'a': {b'capabilities': None}, b'b': 5, b'c': {}, b'd': [1]}
         self.assertEqual(good, self.deserialize(SHARD, {**bad, **good}))
 
 
 class OriginTest(base.TestCase):
-    def test_what_is_shown_is_shown_in_one_line(self) -> None:
+    def test_an_origin_is_shown_in_one_line(self) -> None:
         found = {'machine': '\x1b]0;x\x07' + 9999 * 'a', 'reads': 'z\nk'}
         made = provenance.incarnation('x\n@y', None, found)
         for shown in (made.name, made.machine, made.reads):
             self.assertTrue(shown.isprintable())
             self.assertLess(len(shown), 300)
 
-    def test_what_is_no_origin_is_none(self) -> None:
+    def test_an_invalid_origin_is_none(self) -> None:
         for found in (
             None,
             5,

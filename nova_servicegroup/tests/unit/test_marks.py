@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The marks that a group has beside its members."""
+"""The marks of a group, and the members that make them."""
 
 from collections.abc import Iterator
 import contextlib
@@ -39,7 +39,7 @@ FOREIGN = (
     b'a@1!\xff',
     b'a@1!degraded:rpc:1!degraded:rpc:1',
     b'h%zz@1!degraded:rpc:1',
-    # Written in another way than a member would: not twice the same mark.
+    # Not as encode writes it: one condition has only one mark.
     b'a@1!degraded:rpc:01',
     b'a@1!degraded:rpc:999999999999',
     b'a@1!degraded:rpc:' + 20_000 * b'1',
@@ -57,16 +57,16 @@ class MarksTest(base.TestCase):
         self.a, self.b = naming.member_id('a'), naming.member_id('b')
 
     def take(self, *ids: bytes) -> dict[str, condition.Condition]:
-        """Take ids; return who is of no use."""
+        """Replace all ids; return the unfit hosts."""
         self.roster.take(set(ids))
         return dict(self.roster.unfit())
 
-    def test_it_is_there_beside_its_member(self) -> None:
+    def test_a_mark_makes_its_host_unfit(self) -> None:
         self.assertEqual({}, self.take(self.a, self.b))
         self.assertEqual({'a': FAILS}, self.take(self.a, self.b, mark(self.a)))
         self.assertEqual({}, self.take(self.a, self.b))
 
-    def test_it_is_no_member(self) -> None:
+    def test_a_mark_is_no_member(self) -> None:
         self.assertEqual({'a'}, self.roster.take({self.a, mark(self.a)}))
         self.assertEqual([self.a], self.roster.ids('a'))
         self.assertEqual({self.a}, self.roster.all_ids())
@@ -87,12 +87,12 @@ class MarksTest(base.TestCase):
                 {name: FAILS}, self.take(member_id, mark(member_id)), host
             )
 
-    def test_the_last_word_counts(self) -> None:
+    def test_the_newest_mark_counts(self) -> None:
         both = {mark(self.a), mark(self.a, STOPS)}
         self.assertEqual({'a': STOPS}, self.take(self.a, *both))
         self.assertEqual({'a': FAILS}, self.take(self.a, mark(self.a)))
 
-    def test_a_host_is_of_use_while_one_of_its_processes_is(self) -> None:
+    def test_a_host_is_unfit_if_all_its_processes_are(self) -> None:
         other = naming.member_id('a')
         self.assertEqual({}, self.take(self.a, mark(self.a), other))
         self.assertEqual(
@@ -100,19 +100,19 @@ class MarksTest(base.TestCase):
             self.take(self.a, mark(self.a), other, mark(other, STOPS)),
         )
 
-    def test_that_of_a_process_that_is_gone_is_nobodys(self) -> None:
+    def test_the_mark_of_a_member_that_is_gone_is_ignored(self) -> None:
         other = naming.member_id('a')
         self.assertEqual({}, self.take(mark(self.a), other))
 
-    def test_what_is_foreign_costs_itself(self) -> None:
+    def test_foreign_nodes_are_ignored(self) -> None:
         self.assertEqual(
             {'a': FAILS}, self.take(self.a, mark(self.a), self.b, *FOREIGN)
         )
         self.assertEqual({'a', 'b'}, self.roster.take({self.a, self.b}))
         self.assertEqual(1, len(self.log_lines('WARNING')))
 
-    def test_what_reads_like_a_mark_may_come_and_go(self) -> None:
-        """Whoever writes it harms nobody else."""
+    def test_similar_marks_may_come_and_go(self) -> None:
+        """They change no other mark."""
         alike = {
             self.a + b'!degraded:rpc:' + since
             for since in (
@@ -130,13 +130,13 @@ class MarksTest(base.TestCase):
         self.assertEqual({}, self.take(self.a))
         self.assertEqual({'a'}, self.roster.take({self.a}))
 
-    def test_what_says_nothing_new_is_not_looked_at_again(self) -> None:
+    def test_unchanged_ids_are_not_matched_again(self) -> None:
         self.roster.take({self.a, mark(self.a)})
         found = self.roster.unfit()
         self.roster.take({self.a, mark(self.a)})
         self.assertIs(found, self.roster.unfit())
 
-    def test_marks_of_most_are_no_return_of_most(self) -> None:
+    def test_marks_of_most_hosts_are_no_mass_rejoin(self) -> None:
         ids = {naming.member_id(host) for host in 'abcde'}
         self.roster.take(ids)
         for more in ({mark(each) for each in ids}, set()):
@@ -145,7 +145,7 @@ class MarksTest(base.TestCase):
 
 
 class Connection:
-    """Lends nothing, and counts how often it was of use."""
+    """A connection without a coordinator that counts its successful uses."""
 
     backend = 'fake'
 
@@ -191,7 +191,7 @@ class Registration(registration.Registration):
 
 
 class RegistrationTest(base.TestCase):
-    """A member keeps its mark as it keeps itself."""
+    """A member verifies its mark as it does its membership."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -207,7 +207,7 @@ class RegistrationTest(base.TestCase):
         )
 
     def beats(self) -> bool:
-        """Beat once; tell whether all that was wanted was done."""
+        """Beat once; return whether that has succeeded."""
         failures = self.made.reporter.counts.failures
         self.made.reporter.run()
         return self.made.reporter.counts.failures == failures
@@ -217,14 +217,14 @@ class RegistrationTest(base.TestCase):
         self.assertEqual([], self.made.asked)
         self.assertEqual(1, self.connection.used)
 
-    def test_it_is_there_at_once_and_verified_with_each_beat(self) -> None:
+    def test_a_mark_is_written_at_once_and_with_each_beat(self) -> None:
         self.made.mark('x')
         self.assertEqual({'x'}, self.made.there)
         self.made.there.clear()
         self.assertTrue(self.beats())
         self.assertEqual({'x'}, self.made.there)
 
-    def test_another_one_comes_before_the_old_one_goes(self) -> None:
+    def test_a_new_mark_is_written_before_the_old_is_removed(self) -> None:
         self.made.mark('x')
         self.made.mark('y')
         self.assertEqual(['x', 'y', '-x'], self.made.asked)
@@ -233,17 +233,17 @@ class RegistrationTest(base.TestCase):
         self.assertTrue(self.beats())
         self.assertEqual('-y', self.made.asked[-1])
 
-    def test_one_that_is_refused_is_tried_again_and_harms_nobody(self) -> None:
+    def test_a_mark_that_is_refused_is_tried_again(self) -> None:
         self.made.error = exceptions.BackendError('fake', 'refused')
         self.made.mark('x')
         self.assertFalse(self.beats())
-        # The membership was renewed all the same.
+        # The membership was renewed.
         self.assertEqual(2, self.connection.used)
         self.made.error = None
         self.assertTrue(self.beats())
         self.assertEqual({'x'}, self.made.there)
 
-    def test_one_that_may_be_there_after_all_is_taken_back(self) -> None:
+    def test_a_mark_that_was_perhaps_written_is_removed(self) -> None:
         self.made.error = exceptions.BackendTimeout('fake', 'no answer yet')
         self.made.mark('x')
         self.made.mark('y')
@@ -252,14 +252,14 @@ class RegistrationTest(base.TestCase):
         self.assertTrue(self.beats())
         self.assertEqual(set(), self.made.there)
 
-    def test_it_is_no_sign_that_the_timers_run(self) -> None:
+    def test_a_mark_does_not_count_as_a_run_of_the_timer(self) -> None:
         before = self.made.reporter.last_run
         self.made.mark('x')
         self.assertEqual(before, self.made.reporter.last_run)
         self.beats()
         self.assertLess(before, self.made.reporter.last_run)
 
-    def test_who_has_stopped_says_nothing(self) -> None:
+    def test_a_stopped_member_writes_no_mark(self) -> None:
         self.made.stop()
         self.made.mark('x')
         self.assertEqual([], self.made.asked)

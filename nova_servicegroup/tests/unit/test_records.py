@@ -38,7 +38,7 @@ class RecordsTest(base.TestCase):
         records = record_cache.Records(lambda group: [group])
         self.assertEqual(['compute'], records.read('compute', LONG))
 
-    def test_errors_are_told(self) -> None:
+    def test_errors_are_raised(self) -> None:
         def read(group: str) -> list[Any]:
             raise exceptions.BackendError('services table', 'is away')
 
@@ -50,7 +50,7 @@ class RecordsTest(base.TestCase):
         )
         self.assertIn('is away', str(error))
 
-    def test_a_mute_database_is_waited_for_once(self) -> None:
+    def test_a_database_that_hangs_is_awaited_once(self) -> None:
         records = record_cache.Records(self.read_late)
         for _ in range(100):
             self.assertRaises(
@@ -59,7 +59,7 @@ class RecordsTest(base.TestCase):
         slot = records._reads.get()['compute']._slot
         self.assertLess(slot.outstanding, 5)
 
-    def test_a_late_answer_is_taken(self) -> None:
+    def test_a_late_answer_is_used(self) -> None:
         records = record_cache.Records(self.read_late)
         self.assertRaises(
             exceptions.BackendTimeout, records.read, 'compute', 0.0

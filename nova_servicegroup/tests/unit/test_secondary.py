@@ -9,7 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-
+"""The drivers of also_report_to."""
 
 import os
 from typing import Any
@@ -28,12 +28,12 @@ CONF = """
 [DEFAULT]
 servicegroup_driver = main
 [servicegroup]
-also_report_to = {further}
+also_report_to = {secondary}
 """
 
 
 class FakeDriver(drivers.Driver):
-    """Joins as it is told to."""
+    """A driver that records its calls."""
 
     def __init__(self, conf: Any, name: str, events: list[Any]) -> None:
         super().__init__(conf)
@@ -71,7 +71,7 @@ class FakeDriver(drivers.Driver):
         return views.View((), 0.0)
 
 
-class FurtherTest(base.TestCase):
+class SecondaryDriversTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.events: list[Any] = []
@@ -85,11 +85,11 @@ class FurtherTest(base.TestCase):
     def _load(self, conf: Any, name: str, option: str = '') -> FakeDriver:
         return self.made.setdefault(name, FakeDriver(conf, name, self.events))
 
-    def api_with(self, further: str) -> api.API:
-        return api.API(self.make_conf(CONF.format(further=further)))
+    def api_with(self, secondary: str) -> api.API:
+        return api.API(self.make_conf(CONF.format(secondary=secondary)))
 
-    def joined(self, further: str = 'one,two') -> api.API:
-        made = self.api_with(further)
+    def joined(self, secondary: str = 'one,two') -> api.API:
+        made = self.api_with(secondary)
         made.join('a', 'compute', self.service)
         return made
 
@@ -97,7 +97,7 @@ class FurtherTest(base.TestCase):
         api.API(self.make_conf()).join('a', 'compute', self.service)
         self.assertEqual([('join', 'db', 'a', 'compute')], self.events)
 
-    def test_a_service_joins_with_each_and_first_with_its_own(self) -> None:
+    def test_a_service_joins_with_the_main_driver_first(self) -> None:
         self.joined()
         self.assertEqual(
             [
@@ -112,7 +112,7 @@ class FurtherTest(base.TestCase):
             self.log_lines('INFO'),
         )
 
-    def test_only_its_own_is_asked(self) -> None:
+    def test_only_the_main_driver_is_asked(self) -> None:
         made = self.api_with('one,two')
         made.service_is_up({'host': 'a'})
         made.get_updated_time({'host': 'a'})
@@ -132,7 +132,7 @@ class FurtherTest(base.TestCase):
         )
         self.assertEqual(3, len(self.events))
 
-    def test_each_tells_that_a_member_is_of_no_use(self) -> None:
+    def test_each_publishes_that_a_member_is_unfit(self) -> None:
         made = self.joined()
         self.events.clear()
         self.made['main'].error = self.made['one'].error = KeyError('broken')
@@ -154,7 +154,7 @@ class FurtherTest(base.TestCase):
             [('mark', 'main', 'a', 'compute', STOPS)], self.events
         )
 
-    def test_one_that_joins_late_tells_it_then(self) -> None:
+    def test_a_driver_that_joins_late_publishes_it_then(self) -> None:
         made = self.api_with('one')
         self.made['one'].error = KeyError('broken')
         made.join('a', 'compute', self.service)
@@ -170,7 +170,7 @@ class FurtherTest(base.TestCase):
             self.events,
         )
 
-    def test_to_leave_is_to_leave_each_though_one_fails(self) -> None:
+    def test_a_service_leaves_each_though_one_fails(self) -> None:
         made = self.joined()
         made.join('a', 'conductor', self.service)
         self.events.clear()
@@ -186,17 +186,17 @@ class FurtherTest(base.TestCase):
         made.leave('b', 'compute')
         self.assertEqual(('leave', 'main', 'b', 'compute'), self.events[-1])
 
-    def test_to_close_is_to_close_each_though_the_own_fails(self) -> None:
+    def test_each_is_closed_though_the_main_driver_fails(self) -> None:
         made = self.joined()
         self.made['main'].error = KeyError('broken')
         self.assertRaises(KeyError, made.close)
         for name in ('main', 'one', 'two'):
             self.assertIn(('close', name), self.events)
 
-    def test_one_whose_backend_is_away_goes_on_trying(self) -> None:
+    def test_a_driver_is_retried_while_its_backend_is_away(self) -> None:
         self.check_failing(exceptions.BackendError('one', 'away'))
 
-    def test_so_does_one_that_is_broken(self) -> None:
+    def test_a_driver_is_retried_while_it_raises(self) -> None:
         self.check_failing(KeyError('broken'))
 
     def check_failing(self, error: Exception) -> None:
@@ -217,7 +217,7 @@ class FurtherTest(base.TestCase):
         self.assertEqual([('join', 'one', 'a', 'compute')], self.events)
         self.assertIn('recovered', self.log.output)
 
-    def test_one_that_could_not_join_is_left_alone_after_the_stop(
+    def test_a_driver_is_not_retried_after_the_stop(
         self,
     ) -> None:
         made = self.api_with('one')
@@ -234,14 +234,14 @@ class FurtherTest(base.TestCase):
                 timer['callback']()
             self.assertEqual([], self.events)
 
-    def test_one_that_never_reports_has_no_timer(self) -> None:
+    def test_a_service_that_never_reports_has_no_timer(self) -> None:
         made = self.api_with('one')
         self.made['one'].error = KeyError('broken')
         self.service.report_interval = 0
         made.join('a', 'compute', self.service)
         self.assertEqual([], self.service.timers)
 
-    def test_its_own_name_is_ignored_with_one_warning(self) -> None:
+    def test_the_main_driver_is_ignored_with_one_warning(self) -> None:
         made = self.api_with('main, one, one,')
         self.assertEqual([], self.log_lines('WARNING'))
         for group in ('compute', 'conductor'):
@@ -282,7 +282,7 @@ class OptionTest(base.TestCase):
         self.assertIn("[servicegroup] also_report_to = 'zoo'", str(error))
         self.assertIn(', '.join(api.installed_drivers()), str(error))
 
-    def test_the_options_of_a_further_driver_must_hold(self) -> None:
+    def test_the_options_of_a_secondary_driver_must_be_valid(self) -> None:
         conf = self.make_conf('[servicegroup]\nalso_report_to = zk\n')
         error = self.assertRaises(exceptions.ConfigurationError, api.API, conf)
         self.assertIn('[zookeeper] address', str(error))

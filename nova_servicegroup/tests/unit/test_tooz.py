@@ -9,7 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-
+"""The parts that the drivers on tooz share."""
 
 from collections.abc import Iterator
 import contextlib
@@ -33,7 +33,7 @@ SOON = 10.0
 
 
 class NamesTest(base.TestCase):
-    def test_escape_and_back(self) -> None:
+    def test_escaped_names_can_be_unescaped(self) -> None:
         for name in (
             'compute1',
             'a.b-c_d:e',
@@ -44,18 +44,18 @@ class NamesTest(base.TestCase):
             '..',
             '\x00',
             'h\n',
-            # As a name that is not UTF-8 comes from the operating system.
+            # A name that is not UTF-8, as the operating system returns it.
             'h\udcff',
         ):
             escaped = naming.escape(name)
             self.assertRegex(escaped, r'^[A-Za-z0-9._:~%-]+$')
             self.assertEqual(name, naming.unescape(escaped))
 
-    def test_what_escape_never_makes_is_refused(self) -> None:
+    def test_names_that_escape_never_returns_are_refused(self) -> None:
         for name in ('a/b', '%zz', '%2f', '%FF', '%41'):
             self.assertRaises(ValueError, naming.unescape, name)
 
-    def test_member_ids_are_unique_and_tell_the_host(self) -> None:
+    def test_member_ids_are_unique_and_contain_the_host(self) -> None:
         ids = {naming.member_id('höst@1') for _ in range(100)}
         self.assertEqual(100, len(ids))
         self.assertEqual({'höst@1'}, {naming.host_of(each) for each in ids})
@@ -66,7 +66,7 @@ class NamesTest(base.TestCase):
 
 
 class Result:
-    """An asynchronous result that is there when it is told."""
+    """An asynchronous result that is done when it is set to be."""
 
     def __init__(self, value: Any = None, done: bool = True) -> None:
         self.value = value
@@ -109,10 +109,10 @@ class RequestTest(base.TestCase):
             max_age=5.0,
         )
 
-    def test_an_answer_that_is_there(self) -> None:
+    def test_an_answer_that_is_done(self) -> None:
         self.assertEqual(7, self.ask('members', Result(7)))
 
-    def test_the_same_question_is_not_asked_again(self) -> None:
+    def test_the_same_request_is_not_issued_again(self) -> None:
         late = Result(7, done=False)
         for _ in range(3):
             self.assertRaises(
@@ -122,7 +122,7 @@ class RequestTest(base.TestCase):
         self.assertEqual(7, self.ask('members', Result(8)))
         self.assertEqual(['members'], self.issued)
 
-    def test_an_answer_that_nobody_fetched_in_time_is_dropped(self) -> None:
+    def test_an_answer_that_is_too_old_is_dropped(self) -> None:
         late = Result(7, done=False)
         self.assertRaises(exceptions.BackendTimeout, self.ask, 'members', late)
         self.clock.advance(6)
@@ -132,7 +132,7 @@ class RequestTest(base.TestCase):
         self.assertEqual(8, self.ask('members', Result(8)))
         self.assertEqual(['members', 'members'], self.issued)
 
-    def test_another_question_waits_for_the_first(self) -> None:
+    def test_another_request_waits_for_the_first(self) -> None:
         late = Result(7, done=False)
         self.assertRaises(exceptions.BackendTimeout, self.ask, 'verify', late)
         self.assertRaises(
@@ -162,7 +162,7 @@ class RequestTest(base.TestCase):
 
 
 class Coordinator:
-    """Starts and stops as it is told."""
+    """A coordinator whose start can hang or fail."""
 
     def __init__(self, member_id: bytes) -> None:
         self.member_id = member_id
@@ -209,7 +209,7 @@ class ConnectionTest(starting.Factory, base.TestCase):
         self.failures.release()
 
     def running(self) -> int:
-        """Return how many coordinators have not been stopped."""
+        """Return the number of coordinators that are not stopped."""
         return sum(not each.stopped.is_set() for each in self.made)
 
     def use(self, wait: float = SOON, error: Exception | None = None) -> Any:
@@ -242,12 +242,12 @@ class ConnectionTest(starting.Factory, base.TestCase):
         self.clock.advance(1)
         self.assertEqual(b'id1', self.use().member_id)
         self.assertTrue(self.made[0].stopped.wait(SOON))
-        # Should it end after all, its connection goes, too.
+        # If it ends after all, its connection is stopped again.
         self.made[0].stopped.clear()
         self.made[0].may_start.set()
         self.assertTrue(self.made[0].stopped.wait(SOON))
 
-    def test_two_that_hang_are_enough(self) -> None:
+    def test_at_most_two_starts_hang(self) -> None:
         self.starts_at_once = False
         for _ in range(10):
             self.assertRaises(exceptions.BackendTimeout, self.use, 0.0)
@@ -290,7 +290,7 @@ class ConnectionTest(starting.Factory, base.TestCase):
             self.assertEqual('zk', caught.backend)
             self.assertIn(type(error).__name__, caught.reason)
 
-    def test_a_hopeless_coordinator_is_replaced(self) -> None:
+    def test_a_coordinator_that_always_fails_is_replaced(self) -> None:
         self.use()
         for _ in range(26):
             self.assertRaises(
@@ -315,7 +315,7 @@ class ConnectionTest(starting.Factory, base.TestCase):
         self.assertTrue(self.made[1].stopped.is_set())
 
     def fail_for(self, seconds: int) -> int:
-        """Fail once a second; return how many there were at once, at most."""
+        """Fail once a second; return the most that ran at the same time."""
         most = 0
         for _ in range(seconds):
             self.assertRaises(
@@ -325,7 +325,7 @@ class ConnectionTest(starting.Factory, base.TestCase):
             self.clock.advance(1)
         return most
 
-    def test_what_can_never_be_used_is_made_ever_more_seldom(self) -> None:
+    def test_unusable_coordinators_are_made_with_backoff(self) -> None:
         self.connection = self.connect(connections.Limits(0.5, 5))
         self.assertEqual(1, self.fail_for(10))
         self.assertIn(len(self.made), range(3, 7))
@@ -334,7 +334,7 @@ class ConnectionTest(starting.Factory, base.TestCase):
         # Every 10 s, without the jitter.
         self.assertIn(len(self.made), range(10, 22))
 
-    def test_the_one_that_was_of_use_stays_beside_it(self) -> None:
+    def test_the_last_one_that_worked_is_kept(self) -> None:
         self.connection = self.connect(connections.Limits(0.5, 5))
         self.use()
         self.assertEqual(2, self.fail_for(100))
@@ -344,7 +344,7 @@ class ConnectionTest(starting.Factory, base.TestCase):
         self.assertFalse(self.made[-1].stopped.is_set())
         self.assertEqual(1, self.running())
 
-    def test_one_that_is_slow_gets_the_time_it_takes(self) -> None:
+    def test_a_slow_one_gets_the_time_it_takes(self) -> None:
         """Writes that take 6 s."""
         self.connection = self.connect(connections.Limits(0.5, 10))
         self.fail_for(60)
@@ -355,7 +355,7 @@ class ConnectionTest(starting.Factory, base.TestCase):
             self.fail_for(1)
             self.assertLess(number, 100)
 
-    def test_no_thread_is_a_failure_like_others(self) -> None:
+    def test_a_thread_that_cannot_start_is_a_failure(self) -> None:
         error = RuntimeError("can't start new thread")
         with mock.patch.object(threading.Thread, 'start', side_effect=error):
             caught = self.assertRaises(exceptions.BackendError, self.use)
@@ -366,7 +366,7 @@ class ConnectionTest(starting.Factory, base.TestCase):
             self.connection.discard(SOON)
         self.assertTrue(self.made[0].stopped.is_set())
 
-    def test_one_success_makes_it_hopeful(self) -> None:
+    def test_one_success_ends_a_series_of_failures(self) -> None:
         self.use()
         for _ in range(5):
             self.assertRaises(
@@ -382,7 +382,7 @@ class ConnectionTest(starting.Factory, base.TestCase):
         self.use()
         self.assertEqual(1, len(self.made))
 
-    def test_an_idle_one_is_replaced_where_nobody_renews_it(self) -> None:
+    def test_an_idle_one_is_replaced_after_max_idle(self) -> None:
         self.connection = self.connect(connections.Limits(25, 5, 5))
         self.use()
         self.clock.advance(5)
@@ -407,7 +407,7 @@ class ConnectionTest(starting.Factory, base.TestCase):
         self.made[0].may_start.set()
         self.assertTrue(self.made[0].stopped.wait(SOON))
 
-    def test_closed_is_closed(self) -> None:
+    def test_a_closed_connection_cannot_be_used(self) -> None:
         self.use()
         self.connection.close(SOON)
         self.assertTrue(self.made[0].stopped.is_set())
@@ -426,7 +426,7 @@ class RestTest(base.TestCase):
             if fails:
                 raise exceptions.BackendError('mc', 'no')
 
-    def test_a_server_that_failed_is_left_alone(self) -> None:
+    def test_a_server_that_failed_is_not_used_for_a_while(self) -> None:
         self.assertRaises(exceptions.BackendError, self.call, fails=True)
         self.assertRaises(exceptions.BackendError, self.call)
         self.assertEqual(1, self.calls)
@@ -435,7 +435,7 @@ class RestTest(base.TestCase):
         self.call()
         self.assertEqual(3, self.calls)
 
-    def test_never_for_longer_than_it_was_told(self) -> None:
+    def test_the_wait_is_bounded(self) -> None:
         # More often than a float can be doubled.
         for _ in range(1100):
             self.assertRaises(exceptions.BackendError, self.call, fails=True)
@@ -444,25 +444,25 @@ class RestTest(base.TestCase):
 
 
 class ReasonTest(base.TestCase):
-    def test_an_empty_error_tells_its_cause(self) -> None:
+    def test_an_empty_error_has_the_text_of_its_cause(self) -> None:
         error = tooz.ToozError('')
         error.__cause__ = OSError('reset')
         self.assertEqual('OSError: reset', requests.reason(error))
 
     def test_a_name_without_an_address(self) -> None:
-        told = ''
+        reason = ''
         try:
-            # As tooz does around each call of pymemcache.
+            # As in tooz, around each call of pymemcache.
             with tooz_server.memcached._failure_translator():
                 raise socket.gaierror(
                     socket.EAI_NONAME, 'Name or service not known'
                 )
         except Exception as error:
-            told = requests.reason(error)
-        self.assertIn('Name or service not known', told)
+            reason = requests.reason(error)
+        self.assertIn('Name or service not known', reason)
 
-    def test_a_key_that_is_missing_is_told_as_such(self) -> None:
+    def test_a_key_error_stays_one(self) -> None:
         self.assertEqual("KeyError: 'x'", requests.reason(KeyError('x')))
 
-    def test_a_mute_error_tells_its_type(self) -> None:
+    def test_an_error_without_text_has_its_type(self) -> None:
         self.assertEqual('TimeoutError', requests.reason(TimeoutError()))

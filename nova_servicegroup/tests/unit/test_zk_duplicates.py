@@ -9,7 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-
+"""Hosts whose members run on several machines."""
 
 import time
 
@@ -21,7 +21,7 @@ from nova_servicegroup.tests import base
 PATIENCE = 15
 
 
-class TwinsTest(base.TestCase):
+class DuplicatesTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.roster = roster.Roster('compute')
@@ -33,9 +33,9 @@ class TwinsTest(base.TestCase):
     def take(self, *ids: bytes) -> None:
         self.roster.take(frozenset(ids))
 
-    def tell(self, **machines: str) -> None:
+    def add_origins(self, **machines: str) -> None:
         for number, machine in machines.items():
-            self.duplicates.tell(
+            self.duplicates.add_origin(
                 getattr(self, number), {'machine': machine, 'pid': 1}
             )
 
@@ -48,14 +48,14 @@ class TwinsTest(base.TestCase):
         self.clock.advance(PATIENCE)
         self.assertEqual([], self.duplicates.doubtful())
 
-    def test_a_double_that_stays_is_asked_once_for_each_member(self) -> None:
+    def test_each_member_of_a_duplicate_that_stays_is_asked_once(self) -> None:
         self.take(self.one, self.two)
         self.duplicates.doubtful()
         self.clock.advance(PATIENCE)
         self.assertEqual([self.one, self.two], self.duplicates.doubtful())
-        self.tell(one='x')
+        self.add_origins(one='x')
         self.assertEqual([self.two], self.duplicates.doubtful())
-        self.tell(two='x')
+        self.add_origins(two='x')
         self.assertEqual([], self.duplicates.doubtful())
         self.assertEqual([], self.log_lines('WARNING'))
 
@@ -63,22 +63,22 @@ class TwinsTest(base.TestCase):
         self.take(self.one, self.two)
         self.duplicates.doubtful()
         self.clock.advance(PATIENCE)
-        self.tell(one='x', two='y')
-        self.tell(two='y')
+        self.add_origins(one='x', two='y')
+        self.add_origins(two='y')
         lines = self.log_lines('WARNING')
         self.assertEqual(1, len(lines))
         self.assertIn('several machines: x, y', lines[0])
 
-    def test_what_was_learnt_too_soon_is_told_when_it_stays(self) -> None:
+    def test_what_was_learnt_early_is_logged_when_it_stays(self) -> None:
         self.take(self.one, self.two)
         self.assertEqual([self.one, self.two], self.duplicates.unknown())
-        self.tell(one='x', two='y')
+        self.add_origins(one='x', two='y')
         self.assertEqual([], self.log_lines('WARNING'))
         self.clock.advance(PATIENCE)
         self.assertEqual([], self.duplicates.doubtful())
         self.assertEqual(1, len(self.log_lines('WARNING')))
 
-    def test_thousands_of_doubles_are_a_few_lines(self) -> None:
+    def test_thousands_of_duplicates_are_a_few_lines(self) -> None:
         pairs = [
             [naming.member_id(f'h{number}') for _ in range(2)]
             for number in range(1000)
@@ -88,35 +88,35 @@ class TwinsTest(base.TestCase):
         self.clock.advance(PATIENCE)
         for pair in pairs:
             for machine, each in zip('xy', pair, strict=True):
-                self.duplicates.tell(each, {'machine': machine})
+                self.duplicates.add_origin(each, {'machine': machine})
         lines = self.log_lines('WARNING')
         self.assertLessEqual(len(lines), 10)
         self.assertIn('There are others', lines[-1])
 
-    def test_what_is_shown_is_shown_in_one_line(self) -> None:
+    def test_names_are_logged_in_one_line(self) -> None:
         pair = [naming.member_id('\x1b[2Jh\n') for _ in range(2)]
         self.take(*pair)
         self.duplicates.doubtful()
         self.clock.advance(PATIENCE)
         for machine, each in zip(['x\n', '\x1by'], pair, strict=True):
-            self.duplicates.tell(each, {'machine': machine})
+            self.duplicates.add_origin(each, {'machine': machine})
         lines = self.log.output.splitlines()
         self.assertEqual(1, len(lines))
         self.assertTrue(lines[0].isprintable())
 
-    def test_garbage_is_no_machine(self) -> None:
+    def test_an_invalid_origin_is_no_machine(self) -> None:
         self.take(self.one, self.two)
         self.duplicates.doubtful()
         self.clock.advance(PATIENCE)
         for number, found in ((self.one, b'\xff'), (self.two, None)):
-            self.duplicates.tell(number, found)
+            self.duplicates.add_origin(number, found)
         self.assertEqual([], self.duplicates.doubtful())
         self.assertEqual([], self.log_lines('WARNING'))
 
     def test_origins_are_shown(self) -> None:
         self.take(self.one, self.two)
         self.duplicates.unknown()
-        self.tell(one='x')
+        self.add_origins(one='x')
         first, second = self.duplicates.incarnations('a')
         self.assertEqual(
             (self.one.decode(), 'x', 1), (first.name, first.machine, first.pid)
@@ -128,19 +128,19 @@ class TwinsTest(base.TestCase):
         self.assertLess(abs(time.time() - second.since), 60)
         self.assertEqual((), self.duplicates.incarnations('b'))
 
-    def test_everybody_can_be_asked_for(self) -> None:
+    def test_all_members_can_be_asked_for(self) -> None:
         other = naming.member_id('b')
         self.take(self.one, other)
         self.assertEqual([], self.duplicates.unknown())
         self.assertEqual([self.one, other], self.duplicates.unknown(True))
         self.assertEqual([self.one], self.duplicates.unknown({'a'}))
         self.assertEqual([self.one], self.duplicates.unknown({'A'}))
-        self.tell(one='x')
+        self.add_origins(one='x')
         self.assertEqual([other], self.duplicates.unknown(True))
 
-    def test_what_was_said_is_forgotten_with_the_member(self) -> None:
+    def test_an_origin_is_removed_with_its_member(self) -> None:
         self.take(self.one)
-        self.tell(one='x')
+        self.add_origins(one='x')
         self.take()
         self.duplicates.unknown()
         self.take(self.one)
