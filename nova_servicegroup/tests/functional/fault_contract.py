@@ -185,15 +185,25 @@ class ForkFaults(faults.Faults):
         child = os.fork()
         if not child:
             os._exit(self._as_child())
-        status = os.waitpid(child, 0)[1]
-        self.assertEqual(0, os.waitstatus_to_exitcode(status))
+        self.assertEqual(0, self._beat_until_ended(child))
         end = time.monotonic() + 2 * self.expiry
         while time.monotonic() < end:
-            self.service.fire()
-            self.assertTrue(self.is_up('parent'))
-            time.sleep(self.expiry / 6)
+            self._beat()
         self.assert_never_down(fault)
         self.assertEqual('up', watcher.state('parent'))
+
+    def _beat(self) -> None:
+        self.service.fire()
+        self.assertTrue(self.is_up('parent'))
+        time.sleep(self.expiry / 6)
+
+    def _beat_until_ended(self, child: int) -> int:
+        """Beat until the child has ended; return how it did."""
+        while True:
+            self._beat()
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                return os.waitstatus_to_exitcode(status)
 
     def _as_child(self) -> int:
         """Join and look; return how it ended, for exit."""
