@@ -54,8 +54,8 @@ class Coordinator:
         self, settings: configuration.Settings, member_id: bytes
     ) -> None:
         self._settings = settings
-        self._gateway = _gateway(settings)
-        self._tooz = _tooz(settings, self._gateway, member_id)
+        self._tooz = _tooz(settings, member_id)
+        self._gateway: gateway.Gateway = self._tooz.client.session
         self._member_id = member_id
         self._lease: int | None = None
         # The thread of tooz takes a second to stop.
@@ -136,22 +136,17 @@ class Coordinator:
 def for_peer(settings: configuration.Settings, member_id: bytes) -> Any:
     """Return the coordinator of tooz itself, for programs of our own."""
     decoding.guard_tooz()
-    made = _tooz(settings, _gateway(settings), member_id)
+    made = _tooz(settings, member_id)
     # tooz says that a membership needs no heartbeats, but its lease does.
     made.CHARACTERISTICS = ()
     return made
 
 
-def _gateway(settings: configuration.Settings) -> gateway.Gateway:
-    return gateway.Gateway(settings.endpoints, settings.wait)
+def _tooz(settings: configuration.Settings, member_id: bytes) -> Any:
+    """Return a coordinator of tooz with a session of ours.
 
-
-def _tooz(
-    settings: configuration.Settings,
-    session: gateway.Gateway,
-    member_id: bytes,
-) -> Any:
-    """Return a coordinator; its URL takes one server, and no credentials."""
+    Its URL takes only one server, and no credentials.
+    """
     scheme = 'https' if settings.endpoints.secure else 'http'
     made = coordination.get_coordinator(
         f'etcd3+{scheme}://{settings.endpoints.servers[0]}',
@@ -161,5 +156,5 @@ def _tooz(
         membership_timeout=settings.expiry,
         lock_timeout=settings.expiry,
     )
-    made.client.session = session
+    made.client.session = gateway.Gateway(settings.endpoints, settings.wait)
     return made

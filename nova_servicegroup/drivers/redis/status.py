@@ -132,20 +132,16 @@ def about(conf: cfg.ConfigOpts, address: str) -> tuple[dict[str, Any], float]:
         return info, time.monotonic() - begun
 
 
-def _client(conf: cfg.ConfigOpts) -> Any:
-    """Return the client that a coordinator would use, not yet connected."""
-    made = configuration.Settings(conf).make(b'doctor')
-    return made._make_client(made._parsed_url, made._options, made.timeout)
-
-
 @contextlib.contextmanager
 def _asking(conf: cfg.ConfigOpts, address: str | None = None) -> Iterator[Any]:
-    """Provide a client, and close it.
+    """Provide a client, not yet connected, and close it afterwards.
 
     :param address: of the server to ask, also if Sentinels name another one;
-        None for the client of a coordinator
+        None for the client that a coordinator would use
     """
-    with contextlib.closing(_client(conf)) as client:
+    made = configuration.Settings(conf).make(b'doctor')
+    client = made._make_client(made._parsed_url, made._options, made.timeout)
+    with contextlib.closing(client):
         pool = client.connection_pool
         if address is None or not hasattr(pool, 'sentinel_manager'):
             yield client
