@@ -101,10 +101,7 @@ class GroupReader(roster_reader.RosterReader):
     def _read(self, session: sessions.Session) -> evidence.Reading:
         """See RosterReader."""
         state = session.ask(
-            'read',
-            session.coordinator.read,
-            self._members,
-            max_age=pace.IDLE,
+            'read', session.coordinator.read, self._members, max_age=pace.IDLE
         )
         known, self._marker = self._marker, state.marker
         if state.marker is None or known not in (None, state.marker):

@@ -98,12 +98,24 @@ class Gateway:
         path = urllib.parse.urlsplit(url).path
         body = jsonlib.dumps(json) if data is None else data
         deadline = self.deadline or requests.Deadline(self._wait)
+        return self._post(path, body, deadline)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def _post(
+        self, path: str, body: str, deadline: requests.Deadline
+    ) -> Answer:
+        """Post to one server after the other; see post."""
         # One more, because an idle connection may have been closed.
         tries = len(self._endpoints.servers) + 1
         while True:
             tries -= 1
+            # Leave half of the time to the other servers.
+            share = deadline.left() / (2 if tries > 1 else 1)
             try:
-                return self._post(path, body, deadline, tries)
+                return self._try(path, body, requests.Deadline(share))
             except exceptions.BackendUnreachable:
                 servers = self._endpoints.servers
                 self._server = (self._server + 1) % len(servers)
@@ -115,25 +127,14 @@ class Gateway:
                 # A server forgets the token when it restarts.
                 self._token = None
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._session.close()
-
-    def _post(
-        self, path: str, body: str, deadline: requests.Deadline, tries: int
-    ) -> Answer:
-        # Leave the other servers as much time as this one.
-        share = requests.Deadline(deadline.left() / (2 if tries > 1 else 1))
-        if self._endpoints.username and self._token is None:
-            self._token = self._authenticate(share)
-        return self._send(path, body, share)
-
-    def _authenticate(self, share: requests.Deadline) -> str:
-        """Return a new token."""
+    def _try(self, path: str, body: str, share: requests.Deadline) -> Answer:
+        """Post to the current server, with a token if there is a user."""
         name, password = self._endpoints.username, self._endpoints.password
-        body = jsonlib.dumps({'name': name, 'password': password})
-        answer = self._send('/v3/auth/authenticate', body, share)
-        return str(answer.json()['token'])
+        if name and self._token is None:
+            user = jsonlib.dumps({'name': name, 'password': password})
+            answer = self._send('/v3/auth/authenticate', user, share)
+            self._token = str(answer.json()['token'])
+        return self._send(path, body, share)
 
     def _send(self, path: str, body: str, share: requests.Deadline) -> Answer:
         """Post to the current server, with the token if there is one."""

@@ -129,9 +129,7 @@ def key(namespace: str, group: bytes) -> bytes:
 
 
 def joining(group_key: bytes, member: bytes, lease: int, value: bytes) -> Any:
-    """Return the transaction that writes a member, unless it is there.
-
-    It also creates the group if needed.
+    """Return the transaction that writes a member, and its group, if missing.
 
     :param group_key: the key of the group
     :param lease: whose end removes the member

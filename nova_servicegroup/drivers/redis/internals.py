@@ -183,11 +183,7 @@ class Group:
     def sweep(self) -> None:
         """Remove the members whose keys have expired."""
         self._tooz._client.eval(
-            _MEMBERS,
-            1,
-            self._key,
-            self._prefix,
-            self._tooz.GROUP_EXISTS,
+            _MEMBERS, 1, self._key, self._prefix, self._tooz.GROUP_EXISTS
         )
 
 
