@@ -88,14 +88,13 @@ class Registration(registration.Registration):
 
 
 class GroupReader(roster_reader.RosterReader):
-    """Reads one group."""
+    """A reader of one group."""
 
     def __init__(self, backend: roster_reader.Backend, group: str) -> None:
         super().__init__(backend, group)
         namespace = backend.settings.conf.etcd.namespace
-        self._members = members.Group(
-            members.key(namespace, self._sessions.group)
-        )
+        key = members.key(namespace, self._sessions.group)
+        self._members = members.Group(key)
         self._marker: str | None = None
 
     def _read(self, session: sessions.Session) -> evidence.Reading:

@@ -76,7 +76,7 @@ class RedisDriver(coordinated.CoordinatedDriver):
 
 
 class Registration(registration.Registration):
-    """A key that expires, renewed at each heartbeat."""
+    """A registration whose key is renewed at each heartbeat."""
 
     def _keep(self, session: sessions.Session) -> None:
         """See registration.Registration.
@@ -119,7 +119,7 @@ class Registration(registration.Registration):
 
 
 class GroupReader(roster_reader.RosterReader):
-    """Reads one group."""
+    """A reader of one group."""
 
     def __init__(self, backend: roster_reader.Backend, group: str) -> None:
         super().__init__(backend, group)
