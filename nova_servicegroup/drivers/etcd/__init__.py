@@ -10,7 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""etcd: a member is a key that has a lease. Read driver first."""
+"""The driver for etcd, where a member is a key with a lease.
+
+Start reading with driver.
+"""
 
 from nova_servicegroup.drivers.etcd import driver
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the options say about etcd servers."""
+"""Settings of the etcd driver, from its options."""
 
 from __future__ import annotations
 
@@ -26,30 +26,33 @@ from nova_servicegroup.drivers.etcd import coordinator
 from nova_servicegroup.drivers.etcd import gateway
 
 _PORT = 2379
+#: The options that are refused where [coordination] backend_url is used.
 _UNUSED = ('use_tls', 'ca_file', 'cert_file', 'key_file')
 
 
 class Settings(settings.Settings):
-    """What the options say about servers.
+    """Settings of the etcd driver, from its options.
 
-    A coordinator that fails goes on to the next server by itself, and gets a
-    lease when it can, so it need not be replaced.
+    After a failure a coordinator asks the next server and gets a new lease by
+    itself, so it is never replaced.
 
+    :ivar wait: seconds for all requests that one question takes
+    :ivar namespace: of the groups of one Nova on the servers
     :raises ConfigurationError: an option cannot be used
     """
 
     driver = backend_name = 'etcd'
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        self.place = place = _own_place(conf) or _shared_place(conf)
-        super().__init__(conf, place.servers, conf.etcd.ttl)
-        addresses.check_credentials('etcd', place.username, place.password)
-        if place.secure:
-            tls.context('etcd', place.files)
+        found = _own_endpoints(conf) or _shared_endpoints(conf)
+        super().__init__(conf, found.servers, conf.etcd.ttl)
+        addresses.check_credentials('etcd', found.username, found.password)
+        if found.secure:
+            tls.context('etcd', found.files)
+        self.endpoints = found
         self.namespace: str = conf.etcd.namespace
-        # tooz knows no namespaces of etcd's.
+        # tooz does not know the namespaces of this driver.
         self.peer_prefix = f'{self.namespace}:'
-        # Seconds that several questions may take, one after the other.
         self.wait = min(
             float(conf.servicegroup.read_timeout), max(1.0, self.expiry / 6)
         )
@@ -58,7 +61,8 @@ class Settings(settings.Settings):
     def found_within(self) -> float:
         """See base.Driver.
 
-        etcd looks twice in a second, and a leader may take as long.
+        etcd looks for expired leases twice a second, and its leader may take
+        as long to revoke them.
         """
         return self.expiry + 1.0
 
@@ -72,19 +76,19 @@ class Settings(settings.Settings):
 
 
 class _Peers(Settings):
-    """Makes tooz's own coordinators."""
+    """Settings that make tooz's own coordinators."""
 
     def make(self, member_id: bytes) -> Any:
         """See starting.Factory."""
         return coordinator.for_peer(self, member_id)
 
 
-def _own_place(conf: cfg.ConfigOpts) -> gateway.Place | None:
+def _own_endpoints(conf: cfg.ConfigOpts) -> gateway.Endpoints | None:
     group = conf.etcd
     servers = addresses.parse('[etcd] address', group.address, _PORT)
     if not servers:
         return None
-    return gateway.Place(
+    return gateway.Endpoints(
         servers,
         group.use_tls,
         tls.files(group),
@@ -93,20 +97,20 @@ def _own_place(conf: cfg.ConfigOpts) -> gateway.Place | None:
     )
 
 
-def _shared_place(conf: cfg.ConfigOpts) -> gateway.Place:
-    """Return what other services of OpenStack use, if that is etcd.
+def _shared_endpoints(conf: cfg.ConfigOpts) -> gateway.Endpoints:
+    """Return the servers of other OpenStack services, if they are of etcd.
 
-    Its timeouts are for others: 60 s is more than a lease lasts.
+    Timeouts in the URL are ignored: 60 s is longer than a lease.
     """
     schemes = 'etcd3+http', 'etcd3+https'
     parts = addresses.backend_url(conf, 'etcd', schemes, _UNUSED)
     user, _, hosts = parts.netloc.rpartition('@')
     name, _, password = map(urllib.parse.unquote, user.partition(':'))
-    said: dict[str, Any] = dict(urllib.parse.parse_qsl(parts.query))
-    return gateway.Place(
+    query: dict[str, Any] = dict(urllib.parse.parse_qsl(parts.query))
+    return gateway.Endpoints(
         addresses.of_backend_url([hosts or 'localhost'], _PORT),
         parts.scheme == 'etcd3+https',
-        tls.Files(*map(said.get, ('ca_cert', 'cert_cert', 'cert_key'))),
+        tls.Files(*map(query.get, ('ca_cert', 'cert_cert', 'cert_key'))),
         conf.etcd.username or name or None,
         conf.etcd.password or password or None,
     )

@@ -10,14 +10,15 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""tooz's coordinator for etcd, and what it lacks."""
+"""The coordinator of tooz for etcd, and what the driver adds to it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent import futures
 import contextlib
-from typing import Any, Protocol
+import functools
+from typing import Any, TYPE_CHECKING
 
 from nova_servicegroup.drivers.common import decoding
 from nova_servicegroup.drivers.common import naming
@@ -25,37 +26,39 @@ from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.etcd import gateway
 from nova_servicegroup.drivers.etcd import members
 
+if TYPE_CHECKING:
+    from nova_servicegroup.drivers.etcd import configuration
+
 coordination = requests.try_import('tooz.coordination')
 tooz_utils = requests.try_import('tooz.utils')
 
 
-class Settings(Protocol):
-    """What a coordinator goes by.
+def _in_thread(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Run a method in the thread of its coordinator; return tooz's result."""
 
-    :ivar wait: seconds that several questions may take, one after the other
-    :ivar expiry: seconds after which a lease ends that is not renewed
-    :ivar namespace: of the groups, among those of others
-    """
+    @functools.wraps(method)
+    def submit(self: Coordinator, *args: Any) -> Any:
+        return self._submit(method, self, *args)
 
-    place: gateway.Place
-    wait: float
-    expiry: int
-    namespace: str
+    return submit
 
 
 class Coordinator:
-    """One lease, and one connection. Each method returns tooz's result.
+    """A coordinator with one lease and one connection.
 
-    All that is asked shares one thread, and is bounded from when it was asked.
+    All its questions share one thread. The time of each is bounded, beginning
+    when it is put.
     """
 
-    def __init__(self, settings: Settings, member_id: bytes) -> None:
+    def __init__(
+        self, settings: configuration.Settings, member_id: bytes
+    ) -> None:
         self._settings = settings
-        self._gateway = _gateway(settings)
-        self._tooz = _tooz(settings, self._gateway, member_id)
+        self._tooz = _tooz(settings, member_id)
+        self._gateway: gateway.Gateway = self._tooz.client.session
         self._member_id = member_id
         self._lease: int | None = None
-        # That of tooz takes a second to stop.
+        # The thread of tooz takes a second to stop.
         self._thread = futures.ThreadPoolExecutor(1, 'servicegroup-etcd')
 
     def start(self) -> None:
@@ -63,8 +66,8 @@ class Coordinator:
         self._tooz.start()
 
     def stop(self) -> None:
-        """Give up the lease, and all that goes with it."""
-        # tooz does not promise to keep it.
+        """Revoke the lease, which removes all keys that have it."""
+        # tooz does not promise to revoke it.
         lease = self._tooz._membership_lease
         if lease is not None:
             with contextlib.suppress(Exception):
@@ -73,63 +76,49 @@ class Coordinator:
         self._gateway.close()
         self._tooz.stop()
 
-    def renew(self, group: bytes, said: dict[str, Any]) -> Any:
-        """Renew the lease, and the membership where it is gone.
-
-        :param said: what the member says of itself
-        """
-        return self._submit(self._renew, group, said)
-
-    def put_mark(self, group: bytes, mark: str) -> Any:
-        """Have a mark beside the member, with its lease."""
-        return self._submit(self._put_mark, group, mark)
-
-    def drop_mark(self, group: bytes, mark: str) -> Any:
-        """Remove a mark."""
-        return self._submit(self._drop_mark, group, mark)
-
-    def read(self, group: members.Group) -> Any:
-        """Read a group; see members.State."""
-        return self._submit(group.read, self._tooz.client)
-
-    def get_groups(self) -> Any:
-        """Ask for a key of the namespace that nobody has."""
-        return self._submit(self._tooz.client.get, self._key(b''))
-
-    def get_member_capabilities(self, group: bytes, member: bytes) -> Any:
-        """Read what a member says of itself."""
-        return self._submit(self._said, group, member)
-
-    def _renew(self, group: bytes, said: dict[str, Any]) -> None:
+    @_in_thread
+    def renew(self, group: bytes, capabilities: dict[str, Any]) -> None:
+        """Renew the lease, and restore the member if its key is gone."""
         self._tooz.heartbeat()
         lease = self._tooz._membership_lease.id
         if self._lease not in (None, lease):
-            # Who reads must see that it was gone.
+            # With another id, readers see that the member was gone.
             self._member_id = naming.member_id(naming.host_of(self._member_id))
         self._lease = lease
-        self._tooz.client.transaction(
-            members.joining(
-                self._key(group),
-                self._member_id,
-                lease,
-                tooz_utils.dumps(said),
-            )
-        )
+        self._put(group, self._member_id, tooz_utils.dumps(capabilities))
 
-    def _put_mark(self, group: bytes, mark: str) -> None:
-        name = naming.marked(self._member_id, mark)
-        lease = self._tooz._membership_lease.id
-        self._tooz.client.transaction(
-            members.joining(self._key(group), name, lease, b'')
-        )
+    @_in_thread
+    def put_mark(self, group: bytes, mark: str) -> None:
+        """Put a mark beside the member, with the same lease."""
+        self._put(group, naming.marked(self._member_id, mark), b'')
 
-    def _drop_mark(self, group: bytes, mark: str) -> None:
+    @_in_thread
+    def drop_mark(self, group: bytes, mark: str) -> None:
+        """Remove a mark."""
         name = naming.marked(self._member_id, mark)
         self._tooz.client.delete(self._key(group) + name)
 
-    def _said(self, group: bytes, member: bytes) -> Any:
+    @_in_thread
+    def read(self, group: members.Group) -> members.State:
+        """Read a group."""
+        return group.read(self._tooz.client)
+
+    @_in_thread
+    def get_groups(self) -> Any:
+        """Read a key of the namespace that does not exist."""
+        return self._tooz.client.get(self._key(b''))
+
+    @_in_thread
+    def get_member_capabilities(self, group: bytes, member: bytes) -> Any:
+        """Read what a member stores beside its id."""
         found = self._tooz.client.get(self._key(group) + member)
         return decoding.decode_or_none(found[0]) if found else None
+
+    def _put(self, group: bytes, name: bytes, value: bytes) -> None:
+        lease = self._tooz._membership_lease.id
+        self._tooz.client.transaction(
+            members.joining(self._key(group), name, lease, value)
+        )
 
     def _key(self, group: bytes) -> bytes:
         return members.key(self._settings.namespace, group)
@@ -144,33 +133,28 @@ class Coordinator:
         return coordination.CoordinatorResult(self._thread.submit(bounded))
 
 
-def for_peer(settings: Settings, member_id: bytes) -> Any:
-    """Return tooz's own, for programs of our own."""
+def for_peer(settings: configuration.Settings, member_id: bytes) -> Any:
+    """Return the coordinator of tooz itself, for programs of our own."""
     decoding.guard_tooz()
-    made = _tooz(settings, _gateway(settings), member_id)
-    # tooz says that a membership needs no heartbeats. Its lease does.
+    made = _tooz(settings, member_id)
+    # tooz says that a membership needs no heartbeats, but its lease does.
     made.CHARACTERISTICS = ()
     return made
 
 
-def _gateway(settings: Settings) -> gateway.Gateway:
-    return gateway.Gateway(settings.place, settings.wait)
+def _tooz(settings: configuration.Settings, member_id: bytes) -> Any:
+    """Return a coordinator of tooz with a session of ours.
 
-
-def _tooz(
-    settings: Settings,
-    posting: gateway.Gateway,
-    member_id: bytes,
-) -> Any:
-    """Return a coordinator; its URL takes one server, and no credentials."""
-    scheme = 'https' if settings.place.secure else 'http'
+    Its URL takes only one server, and no credentials.
+    """
+    scheme = 'https' if settings.endpoints.secure else 'http'
     made = coordination.get_coordinator(
-        f'etcd3+{scheme}://{settings.place.servers[0]}',
+        f'etcd3+{scheme}://{settings.endpoints.servers[0]}',
         member_id,
         api_version='v3',
         timeout=settings.expiry,
         membership_timeout=settings.expiry,
         lock_timeout=settings.expiry,
     )
-    made.client.session = posting
+    made.client.session = gateway.Gateway(settings.endpoints, settings.wait)
     return made

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The etcd driver, its members, and its readers."""
+"""The etcd driver with its registration and its reader."""
 
 from oslo_config import cfg
 
@@ -27,19 +27,19 @@ from nova_servicegroup import pace
 
 
 class EtcdDriver(coordinated.CoordinatedDriver):
-    """Members are keys, one for each process that joined, with its lease.
+    """A driver whose members are keys with leases, one for each process.
 
     Options: ``[etcd] address``, ``ttl``, ``namespace``, ``username``,
     ``password``, ``use_tls``, ``ca_file``, ``cert_file``, ``key_file``. A
     dead member is found when its lease expires.
 
-    What tooz leaves to others:
+    What tooz's own driver for etcd lacks:
 
-    - its heartbeat makes an expired lease anew, and not the keys: each beat
-      compares the member's key with the lease, and writes it;
+    - its heartbeat replaces an expired lease, but does not restore the keys:
+      here each heartbeat compares the lease of the member's key, and writes
+      the key if it differs;
     - it knows one server: see gateway;
-    - its join reads the whole group, and so does a look at the members: see
-      members.
+    - its join and its list of members read the whole group: see members.
     """
 
     backend = base.ETCD
@@ -65,9 +65,10 @@ class EtcdDriver(coordinated.CoordinatedDriver):
 
 
 class Registration(registration.Registration):
-    """A key with a lease, compared at each heartbeat.
+    """A registration whose key is verified at each heartbeat.
 
-    Nothing renews the lease of a service whose timers stand still.
+    Only heartbeats renew the lease, so it expires when the timers of the
+    service stop.
     """
 
     def _keep(self, session: sessions.Session) -> None:
@@ -87,23 +88,19 @@ class Registration(registration.Registration):
 
 
 class GroupReader(roster_reader.RosterReader):
-    """Reads one group."""
+    """A reader of one group."""
 
     def __init__(self, backend: roster_reader.Backend, group: str) -> None:
         super().__init__(backend, group)
         namespace = backend.settings.conf.etcd.namespace
-        self._members = members.Group(
-            members.key(namespace, self._sessions.group)
-        )
+        key = members.key(namespace, self._sessions.group)
+        self._members = members.Group(key)
         self._marker: str | None = None
 
     def _read(self, session: sessions.Session) -> evidence.Reading:
         """See RosterReader."""
         state = session.ask(
-            'read',
-            session.coordinator.read,
-            self._members,
-            max_age=pace.IDLE,
+            'read', session.coordinator.read, self._members, max_age=pace.IDLE
         )
         known, self._marker = self._marker, state.marker
         if state.marker is None or known not in (None, state.marker):

@@ -10,10 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What etcd3gw posts with: HTTP to any of the servers, in bounded time."""
+"""The HTTP session of etcd3gw: it posts to any server, in bounded time."""
 
-from collections.abc import Iterator
-import contextlib
 import json as jsonlib
 import random
 from typing import Any, NamedTuple
@@ -31,11 +29,11 @@ urllib3 = requests.try_import('urllib3')
 _CHUNK = 1024 * 1024
 
 
-class Place(NamedTuple):
-    """Where the servers are, and how they are reached.
+class Endpoints(NamedTuple):
+    """The servers, and how to connect to them.
 
     :ivar servers: each as host:port
-    :ivar secure: with TLS
+    :ivar secure: whether TLS is used
     """
 
     servers: list[str]
@@ -46,17 +44,17 @@ class Place(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """An answer, as etcd3gw looks at it."""
+    """An answer as etcd3gw reads it."""
 
     status_code: int
     text: str
 
     def json(self) -> Any:
-        """Return what it says."""
+        """Return the decoded text."""
         return jsonlib.loads(self.text)
 
     def message(self) -> str:
-        """Return what an error says."""
+        """Return the status and the message of an error."""
         try:
             text = str(self.json()['message'])
         except (ValueError, LookupError, TypeError):
@@ -65,25 +63,22 @@ class Answer(NamedTuple):
 
 
 class Gateway:
-    """Posts to the servers, with a token where there are users.
+    """A session that posts to the servers, with a token where they have users.
 
-    That of etcd3gw posts to one server, knows no users, takes an answer of
-    any size, and proxies and passwords from the environment. A server that
-    fails is left for the next one, and this one tried within the deadline: an
-    answer that takes longer than its share of the time is a failure.
+    etcd3gw's own session posts to one server and does not authenticate. It
+    takes an answer of any size, and proxies and passwords of the environment.
+    Here the next server is asked when one fails, all before the deadline; a
+    server that takes longer than its share of the time has failed.
 
     :param wait: seconds for all that is posted for one question
-    :ivar deadline: for all that is posted from now on; None: each by itself
+    :ivar deadline: of all posts from now on, or None: each has its own
     """
 
-    def __init__(self, place: Place, wait: float) -> None:
-        self._place = place
+    def __init__(self, endpoints: Endpoints, wait: float) -> None:
+        self._endpoints = endpoints
         self._wait = wait
-        self._session = _session()
-        cert, key = place.files.cert_file, place.files.key_file
-        self._session.verify = place.files.ca_file or True
-        self._session.cert = (cert, key) if key else cert
-        self._server = random.randrange(len(place.servers))
+        self._session = _session(endpoints.files)
+        self._server = random.randrange(len(endpoints.servers))
         self._token: str | None = None
         self.deadline: requests.Deadline | None = None
 
@@ -94,102 +89,86 @@ class Gateway:
         json: Any = None,
         timeout: float | None = None,
     ) -> Answer:
-        """Return the answer to what etcd3gw has to say.
+        """Post a request of etcd3gw, and return the answer.
 
         :param url: of any server
-        :param timeout: is not used
-        :raises BackendError: it is refused, or there is none in time
+        :param timeout: not used
+        :raises BackendError: the answer is an error, or comes too late
         """
         path = urllib.parse.urlsplit(url).path
         body = jsonlib.dumps(json) if data is None else data
         deadline = self.deadline or requests.Deadline(self._wait)
-        # One more: a connection of old may have ended meanwhile.
-        tries = len(self._place.servers) + 1
-        while True:
-            tries -= 1
-            try:
-                return self._post(path, body, deadline, tries)
-            except exceptions.BackendUnreachable:
-                self._server = (self._server + 1) % len(self._place.servers)
-                if not tries or not deadline.left():
-                    raise
-            except exceptions.NoAccess:
-                if self._token is None or not tries:
-                    raise
-                # It is forgotten by a server that was restarted.
-                self._token = None
+        return self._post(path, body, deadline)
 
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
 
     def _post(
-        self, path: str, body: str, deadline: requests.Deadline, tries: int
+        self, path: str, body: str, deadline: requests.Deadline
     ) -> Answer:
-        # The others get as much time as this one.
-        share = requests.Deadline(deadline.left() / (2 if tries > 1 else 1))
-        headers = {'Content-Type': 'application/json'}
-        if self._place.username and self._token is None:
-            self._token = self._authenticate(path, share)
-        if self._token is not None:
-            headers['Authorization'] = self._token
-        return self._send(path, body, headers, share)
+        """Post to one server after the other; see post."""
+        # One more, because an idle connection may have been closed.
+        tries = len(self._endpoints.servers) + 1
+        while True:
+            tries -= 1
+            # Leave half of the time to the other servers.
+            share = deadline.left() / (2 if tries > 1 else 1)
+            try:
+                return self._try(path, body, requests.Deadline(share))
+            except exceptions.BackendUnreachable:
+                servers = self._endpoints.servers
+                self._server = (self._server + 1) % len(servers)
+                if not tries or not deadline.left():
+                    raise
+            except exceptions.NoAccess:
+                if self._token is None or not tries:
+                    raise
+                # A server forgets the token when it restarts.
+                self._token = None
 
-    def _authenticate(self, path: str, share: requests.Deadline) -> str:
-        version = '/'.join(path.split('/')[:2])
-        body = {'name': self._place.username, 'password': self._place.password}
-        said = self._send(
-            f'{version}/auth/authenticate', jsonlib.dumps(body), {}, share
-        ).json()
-        return str(said['token'])
+    def _try(self, path: str, body: str, share: requests.Deadline) -> Answer:
+        """Post to the current server, with a token if there is a user."""
+        name, password = self._endpoints.username, self._endpoints.password
+        if name and self._token is None:
+            user = jsonlib.dumps({'name': name, 'password': password})
+            answer = self._send('/v3/auth/authenticate', user, share)
+            self._token = str(answer.json()['token'])
+        return self._send(path, body, share)
 
-    def _send(
-        self,
-        path: str,
-        body: str,
-        headers: dict[str, str],
-        share: requests.Deadline,
-    ) -> Answer:
-        server = self._place.servers[self._server]
+    def _send(self, path: str, body: str, share: requests.Deadline) -> Answer:
+        """Post to the current server, with the token if there is one."""
+        server = self._endpoints.servers[self._server]
         name = f'etcd {server}'
-        scheme = 'https' if self._place.secure else 'http'
+        scheme = 'https' if self._endpoints.secure else 'http'
         wait = share.left()
         if not wait:
             raise exceptions.BackendUnreachable(name, 'no answer in time')
-        with (
-            _translated(name),
-            self._session.post(
+        try:
+            with self._session.post(
                 f'{scheme}://{server}{path}',
                 data=body,
-                headers=headers,
+                headers={'Authorization': self._token},
                 timeout=urllib3.Timeout(total=wait),
                 stream=True,
                 allow_redirects=False,
-            ) as found,
-        ):
-            answer = Answer(found.status_code, _read(found, name))
+            ) as found:
+                answer = Answer(found.status_code, _read(found, name))
+        except (http.RequestException, urllib3.exceptions.HTTPError) as error:
+            reason = requests.reason(error)
+            raise exceptions.BackendUnreachable(name, reason) from error
         return _judge(name, answer)
 
 
-@contextlib.contextmanager
-def _translated(name: str) -> Iterator[None]:
-    """Have another server be asked where there is no whole answer."""
-    try:
-        yield
-    except (
-        http.exceptions.RequestException,
-        urllib3.exceptions.HTTPError,
-    ) as error:
-        raise exceptions.BackendUnreachable(
-            name, requests.reason(error)
-        ) from error
-
-
-def _session() -> Any:
-    """Return a session that heeds nothing of the environment."""
+def _session(files: tls.Files) -> Any:
+    """Return a session of requests that ignores the environment."""
     made = http.Session()
     made.trust_env = False
-    # What is packed has no size before it is unpacked.
+    made.verify = files.ca_file or True
+    cert, key = files.cert_file, files.key_file
+    made.cert = (cert, key) if key else cert
+    made.headers['Content-Type'] = 'application/json'
+    # The size of a compressed answer is not known before it is unpacked.
     made.headers['Accept-Encoding'] = 'identity'
     for each in made.adapters.values():
         manager = each.poolmanager
@@ -201,7 +180,7 @@ def _session() -> Any:
 
 
 def _pool(kind: Any) -> type:
-    """Return a class of pools of urllib3 whose connections are bounded."""
+    """Return a class of pools of urllib3 with bounded connections."""
     connections = bounded.connecting(kind.ConnectionCls, 'connect', 'timeout')
     return type(kind.__name__, (kind,), {'ConnectionCls': connections})
 
@@ -209,7 +188,7 @@ def _pool(kind: Any) -> type:
 def _read(found: Any, name: str) -> str:
     """Return the text of an answer.
 
-    :raises BackendError: there is too much of it
+    :raises BackendError: it is too long
     """
     text = b''
     for chunk in found.raw.stream(_CHUNK, decode_content=False):
@@ -220,19 +199,19 @@ def _read(found: Any, name: str) -> str:
 
 
 def _judge(name: str, answer: Answer) -> Answer:
-    """Return an answer that is no error.
+    """Return an answer that is not an error.
 
-    :raises BackendUnreachable: another server, or another time, may do
-    :raises NoAccess: the token is not, or no more, accepted
+    :raises BackendUnreachable: another server, or a later try, may succeed
+    :raises NoAccess: the server does not accept the token, or not any more
     :raises BackendError: any other error
     """
-    # A stream, as that of keepalive, has begun well before it fails.
-    well = answer.status_code == 200
-    broken = well and answer.text.startswith('{"error"')
-    if well and not broken:
+    succeeded = answer.status_code == 200
+    # A stream, as that of a keepalive, begins with 200 and may fail later.
+    failed_later = succeeded and answer.text.startswith('{"error"')
+    if succeeded and not failed_later:
         return answer
     kind: type[exceptions.BackendError] = exceptions.BackendError
-    if broken or answer.status_code >= 500:
+    if failed_later or answer.status_code >= 500:
         kind = exceptions.BackendUnreachable
     elif answer.status_code in (400, 401):
         kind = exceptions.NoAccess

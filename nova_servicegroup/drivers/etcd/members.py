@@ -10,10 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The keys of a group, and what is asked about them.
+"""The keys of a group, and how they are read and written.
 
-The key of a group is the beginning of those of its members, as with tooz. Its
-value is a marker: with another one, the group was emptied and is made anew.
+As in tooz, the keys of members begin with the key of their group. The value
+of the group's key is a marker: it changes when the group is recreated after
+it was emptied.
 """
 
 import base64
@@ -28,10 +29,10 @@ from nova_servicegroup import pace
 
 
 class State(NamedTuple):
-    """A group as etcd had it.
+    """The state of a group on the servers.
 
-    :ivar marker: of the group; None: there is no such group
-    :ivar revision: of etcd, at which it was so
+    :ivar marker: of the group, or None if the group does not exist
+    :ivar revision: of etcd when the group was read
     """
 
     marker: str | None = None
@@ -40,10 +41,10 @@ class State(NamedTuple):
 
 
 class Group:
-    """The member ids of a group. What has not changed is not read again.
+    """The member ids of a group, of which only changes are read.
 
-    After a failure, or a long time, it is read anew: etcd may have been
-    restored from a snapshot, and its revisions have been there before.
+    After a failure or a long pause the whole group is read: etcd may have been
+    restored from a snapshot, after which its revisions repeat.
 
     :param key: of the group
     """
@@ -57,10 +58,10 @@ class Group:
         self._read_at = -math.inf
 
     def read(self, client: Any) -> State:
-        """Return the group as it is.
+        """Return the current state of the group.
 
         :param client: of etcd3gw
-        :raises Exception: whatever a foreign answer may lead to
+        :raises Exception: of any type, if an answer is not one of etcd
         """
         begun, known = self._clock(), self._state
         if begun - self._read_at > pace.IDLE:
@@ -92,7 +93,7 @@ class Group:
         return state
 
     def _update(self, client: Any, state: State) -> State:
-        """Read what has come since; all, where something has gone, too."""
+        """Read the new members, or all of them if others have left."""
         found = self._range(client, state.marker, state.revision)
         ids = state.ids | _ids(found, len(self._key))
         if state.revision and len(ids) != _count(found):
@@ -101,9 +102,9 @@ class Group:
         return State(state.marker, int(found['header']['revision']), ids)
 
     def _range(self, client: Any, marker: str | None, since: int) -> Any:
-        """Read what was created since a revision, of the group as it was.
+        """Read the keys created after a revision, if the marker is the same.
 
-        :raises BackendError: it was made anew meanwhile
+        :raises BackendError: the group was recreated meanwhile
         """
         options = {'keys_only': True, 'min_create_revision': since + 1}
         same = {'key': encode(self._key), 'target': 'VALUE', 'value': marker}
@@ -123,16 +124,16 @@ class Group:
 
 
 def key(namespace: str, group: bytes) -> bytes:
-    """Return the key of a group, where tooz would have it."""
+    """Return the key of a group, which is the same as with tooz."""
     return b'tooz/groups/%s:%s/' % (namespace.encode('ascii'), group)
 
 
 def joining(group_key: bytes, member: bytes, lease: int, value: bytes) -> Any:
-    """Return the transaction that joins, unless that was done.
+    """Return the transaction that writes a member, and its group, if missing.
 
     :param group_key: the key of the group
-    :param lease: with which the member goes
-    :param value: what it says of itself
+    :param lease: whose end removes the member
+    :param value: what the member stores beside its id
     """
     group, own = encode(group_key), encode(group_key + member)
     marker = {'key': group, 'value': encode(uuid.uuid4().hex.encode())}
@@ -154,16 +155,19 @@ def joining(group_key: bytes, member: bytes, lease: int, value: bytes) -> Any:
 
 
 def encode(data: bytes) -> str:
-    """Return bytes as the gateway takes them."""
+    """Return bytes in base64, as the JSON gateway of etcd takes them."""
     return base64.b64encode(data).decode('ascii')
 
 
 def _ids(found: Any, length: int) -> frozenset[bytes]:
-    """Return what follows the group's key, which has that length."""
+    """Return the parts of keys after the group's key.
+
+    :param length: of the group's key
+    """
     keys = (base64.b64decode(each['key']) for each in found.get('kvs', ()))
     return frozenset(each[length:] for each in keys if len(each) > length)
 
 
 def _count(found: Any) -> int:
-    """Return the number of members; the key of the group is none."""
+    """Return the number of members, without the key of the group."""
     return int(found.get('count', 0)) - 1

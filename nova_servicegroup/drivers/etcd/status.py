@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What each etcd server says of itself, for operators' checks."""
+"""Asks each etcd server about itself, for the doctor."""
 
 from collections.abc import Callable, Iterator, Mapping
 import contextlib
@@ -28,15 +28,15 @@ from nova_servicegroup.drivers.etcd import members
 from nova_servicegroup import escaping
 from nova_servicegroup import exceptions
 
-#: Characters of a text of the server that are shown.
+#: Characters of a text of a server that are shown, at most.
 _SHOWN = 100
 
 
 class Words(NamedTuple):
-    """What a server says that need not ask the others.
+    """The status of a server, which it knows without the other servers.
 
-    :ivar leader: the id of the one that it follows; empty: it knows none
-    :ivar alarms: of the cluster, and what is wrong with this server
+    :ivar leader: id of the leader that it follows, or empty if it knows none
+    :ivar alarms: alarms of the cluster, and errors of this server
     :ivar size: of its database, in bytes
     """
 
@@ -50,7 +50,7 @@ class Words(NamedTuple):
 
     @property
     def mode(self) -> str:
-        """``leader``, ``follower``, ``learner``; empty: it knows no leader."""
+        """``leader``, ``follower``, ``learner``; empty without a leader."""
         if self.learner:
             return 'learner'
         if not self.leader:
@@ -59,10 +59,10 @@ class Words(NamedTuple):
 
 
 class Served(NamedTuple):
-    """What a server answers with the consent of the majority.
+    """The answers of a server that need the majority of the cluster.
 
     :ivar latency: seconds that a question took
-    :ivar members: how many servers the cluster has; None: it does not tell
+    :ivar members: number of servers in the cluster, or None if unknown
     """
 
     latency: float
@@ -78,37 +78,34 @@ def addresses(conf: cfg.ConfigOpts) -> list[str]:
 
 
 def way(conf: cfg.ConfigOpts) -> tuple[str | None, bool, bool]:
-    """Return the user, whether there is TLS, and a certificate of ours."""
-    place = configuration.Settings(conf).place
-    return place.username, place.secure, bool(place.files.cert_file)
+    """Return the user, whether TLS is used, and whether with a certificate."""
+    used = configuration.Settings(conf).endpoints
+    return used.username, used.secure, bool(used.files.cert_file)
 
 
 def words(conf: cfg.ConfigOpts, address: str, wait: float) -> Words:
-    """Ask one server what it knows by itself.
+    """Ask one server for its own status.
 
     :param wait: seconds, at most
-    :raises NoAccess: it wants a user, or another password
+    :raises NoAccess: it needs a user, or another password
     :raises BackendError: it does not answer
     """
-    place = configuration.Settings(conf).place
-    # A token takes the majority.
-    stranger = place._replace(username=None, password=None)
     try:
-        return _words(stranger, address, wait)
+        # Authentication needs the majority.
+        return _words(conf, address, wait, anonymous=True)
     except exceptions.NoAccess:
-        return _words(place, address, wait)
+        return _words(conf, address, wait, anonymous=False)
 
 
 def serve(conf: cfg.ConfigOpts, address: str, wait: float) -> Served:
-    """Have one server read a group, as observers do.
+    """Read a group from one server, as readers do.
 
     :param wait: seconds, at most
-    :raises NoAccess: it wants a user, or another password
-    :raises BackendError: it does not answer, or knows no majority
+    :raises NoAccess: it needs a user, or another password
+    :raises BackendError: it does not answer, or has no majority
     """
-    place = configuration.Settings(conf).place
     group = {'key': members.encode(_group(conf)), 'count_only': True}
-    with _asking(place, address, wait) as ask:
+    with _asking(conf, address, wait) as ask:
         # The first question also connects.
         ask('kv/range', group)
         begun = time.monotonic()
@@ -118,15 +115,14 @@ def serve(conf: cfg.ConfigOpts, address: str, wait: float) -> Served:
 
 
 def join(conf: cfg.ConfigOpts, address: str, wait: float) -> int:
-    """Get a lease, and see whether a member could be written with it.
+    """Get a lease, and check that a member could be written with it.
 
-    Nothing is written: the condition for it is never true.
+    Nothing is written, because the condition of the write is never true.
 
-    :returns: the seconds for which a lease lasts
+    :returns: the seconds that the server grants for a lease
     :raises BackendError: a member cannot join
     """
-    place = configuration.Settings(conf).place
-    with _asking(place, address, wait) as ask:
+    with _asking(conf, address, wait) as ask:
         granted = ask('lease/grant', {'TTL': conf.etcd.ttl})
         lease = {'ID': granted['ID']}
         try:
@@ -141,15 +137,20 @@ _Ask = Callable[[str, Mapping[str, Any]], Any]
 
 
 @contextlib.contextmanager
-def _asking(place: gateway.Place, address: str, wait: float) -> Iterator[_Ask]:
-    """Lend what asks one server, within some seconds for all questions.
+def _asking(
+    conf: cfg.ConfigOpts, address: str, wait: float, anonymous: bool = False
+) -> Iterator[_Ask]:
+    """Provide a function that asks one server.
 
-    :raises BackendError: whatever the answers lead to
+    :param wait: seconds for all questions together
+    :raises BackendError: instead of any error that answers lead to
     """
-    alone = gateway.Gateway(place._replace(servers=[address]), wait)
+    used = configuration.Settings(conf).endpoints._replace(servers=[address])
+    if anonymous:
+        used = used._replace(username=None, password=None)
     with (
         requests.translated(f'etcd {address}'),
-        contextlib.closing(alone) as session,
+        contextlib.closing(gateway.Gateway(used, wait)) as session,
     ):
         session.deadline = requests.Deadline(wait)
         yield lambda path, question: session.post(
@@ -157,26 +158,28 @@ def _asking(place: gateway.Place, address: str, wait: float) -> Iterator[_Ask]:
         ).json()
 
 
-def _words(place: gateway.Place, address: str, wait: float) -> Words:
-    with _asking(place, address, wait) as ask:
-        said = ask('maintenance/status', {})
-        leader = said.get('leader', '0')
+def _words(
+    conf: cfg.ConfigOpts, address: str, wait: float, anonymous: bool
+) -> Words:
+    with _asking(conf, address, wait, anonymous) as ask:
+        status = ask('maintenance/status', {})
+        leader = status.get('leader', '0')
         return Words(
-            escaping.printable(said['version'], _SHOWN),
-            str(said['header']['member_id']),
-            str(said['header']['cluster_id']),
+            escaping.printable(status['version'], _SHOWN),
+            str(status['header']['member_id']),
+            str(status['header']['cluster_id']),
             '' if leader == '0' else str(leader),
-            bool(said.get('isLearner')),
+            bool(status.get('isLearner')),
             tuple(
                 escaping.printable(each, _SHOWN)
-                for each in said.get('errors', ())
+                for each in status.get('errors', ())
             ),
-            int(said.get('dbSize', 0)),
+            int(status.get('dbSize', 0)),
         )
 
 
 def _size(ask: _Ask) -> int | None:
-    """Return the number of servers. A user may not be allowed to see it."""
+    """Return the number of servers, or None if the user may not read it."""
     try:
         return len(ask('cluster/member/list', {})['members'])
     except exceptions.BackendError:
@@ -188,7 +191,7 @@ def _group(conf: cfg.ConfigOpts) -> bytes:
 
 
 def _never(group: bytes, lease: int) -> Any:
-    """Return the transaction of a member that joins, made harmless."""
+    """Return a transaction that would write a member, and never does."""
     key = members.encode(group + naming.member_id('doctor'))
     put = {'key': key, 'value': members.encode(b''), 'lease': lease}
     return {

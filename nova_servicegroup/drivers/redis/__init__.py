@@ -10,7 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""redis or Valkey: a member is a key that expires. Read driver first."""
+"""The driver for redis and Valkey, where a member is a key that expires.
+
+Start reading with driver.
+"""
 
 from nova_servicegroup.drivers.redis import driver
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the options say about redis servers, and how to connect to them."""
+"""Settings of the redis driver, from its options."""
 
 from typing import Any
 import urllib.parse
@@ -28,16 +28,17 @@ coordination = requests.try_import('tooz.coordination')
 
 _ADDRESS = '[redis] address'
 _PORT = 6379
+#: The options that are refused where [coordination] backend_url is used.
 _UNUSED = ('use_tls', 'ca_file', 'cert_file', 'key_file', 'database')
 
 
 class Settings(settings.Settings):
-    """What the options say about the server, or the Sentinels that tell it.
+    """Settings of the server, or of the Sentinels that name it.
 
-    A client connects anew by itself, so no coordinator is ever replaced.
+    redis-py reconnects by itself, so no coordinator is ever replaced.
 
-    :ivar timeout: seconds that an answer may take: a server that is mute must
-        not use up the time that a member has
+    :ivar timeout: seconds that an answer may take. A server that does not
+        answer must not use up the time until a member expires.
     :raises ConfigurationError: an option cannot be used
     """
 
@@ -46,8 +47,8 @@ class Settings(settings.Settings):
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         group = conf.redis
         own = group.address or group.sentinel_addresses or group.sentinel_name
-        # With secrets only if that of other services is used.
-        self._url = _own_url(conf) if own else _shared_url(conf)
+        # It has a password only if it is that of other services.
+        self._url = _own_url(group) if own else _shared_url(conf)
         super().__init__(conf, _servers(self._url), group.ttl)
         read_timeout = float(conf.servicegroup.read_timeout)
         self.timeout = min(read_timeout, self.expiry / 5)
@@ -65,59 +66,59 @@ class Settings(settings.Settings):
 
 
 def _shared_url(conf: cfg.ConfigOpts) -> str:
-    """Return what other services of OpenStack use, if that is redis."""
-    addresses.backend_url(conf, 'redis', ['redis'], _UNUSED)
-    found: str = conf.coordination.backend_url
-    return found
+    """Return the URL of other OpenStack services, if it is one of redis."""
+    return addresses.backend_url(conf, 'redis', ['redis'], _UNUSED).geturl()
 
 
-def _own_url(conf: cfg.ConfigOpts) -> str:
-    group = conf.redis
+def _own_url(group: cfg.ConfigOpts.GroupAttr) -> str:
+    """Return a URL for tooz by the options of [redis]; it has no secrets."""
+    servers, sentinels = _own_servers(group)
+    query: dict[str, Any] = {
+        'db': str(group.database),
+        'sentinel': group.sentinel_name,
+        'sentinel_fallback': sentinels[1:],
+    }
+    if group.use_tls:
+        files = tls.files(group)
+        tls.context('redis', files)
+        query.update(
+            ssl='true',
+            # Without Sentinels tooz passes it on, and redis-py rejects it.
+            sentinel_ssl='true' if sentinels else None,
+            ssl_ca_certs=files.ca_file,
+            ssl_certfile=files.cert_file,
+            ssl_keyfile=files.key_file,
+        )
+    given = {name: value for name, value in query.items() if value}
+    first = (servers or sentinels)[0]
+    return f'redis://{first}?{urllib.parse.urlencode(given, doseq=True)}'
+
+
+def _own_servers(
+    group: cfg.ConfigOpts.GroupAttr,
+) -> tuple[list[str], list[str]]:
+    """Return the server and the Sentinels; one of the lists is empty."""
     servers = addresses.parse(_ADDRESS, group.address, _PORT)
     sentinels = addresses.parse(
         '[redis] sentinel_addresses', group.sentinel_addresses, 26379
     )
     watched = bool(group.sentinel_name)
-    alone = len(servers) == 1 and not sentinels and not watched
-    if not alone and (servers or not sentinels or not watched):
+    if len(servers) + watched != 1 or bool(sentinels) != watched:
         raise exceptions.ConfigurationError(
             _ADDRESS,
             group.address,
             'one server; or none, and both sentinel_name and '
             'sentinel_addresses',
         )
-    query = {'db': [str(group.database)]}
-    if sentinels:
-        query['sentinel'] = [group.sentinel_name]
-        query['sentinel_fallback'] = sentinels[1:]
-    if group.use_tls:
-        query.update(_tls(group, bool(sentinels)))
-    here = (servers or sentinels)[0]
-    return f'redis://{here}?{urllib.parse.urlencode(query, doseq=True)}'
-
-
-def _tls(
-    group: cfg.ConfigOpts.GroupAttr, watched: bool
-) -> dict[str, list[str]]:
-    files = tls.files(group)
-    tls.context('redis', files)
-    names = ('ssl_ca_certs', 'ssl_certfile', 'ssl_keyfile')
-    said = {
-        name: [path] for name, path in zip(names, files, strict=False) if path
-    }
-    said['ssl'] = ['true']
-    # Without Sentinels, tooz hands it on to who does not know it.
-    if watched:
-        said['sentinel_ssl'] = ['true']
-    return said
+    return servers, sentinels
 
 
 def _servers(url: str) -> list[str]:
     """Return the server of a URL of tooz, or the Sentinels.
 
-    :raises ConfigurationError: one is no address
+    :raises ConfigurationError: an address is not valid
     """
     parts = urllib.parse.urlsplit(url)
-    here = parts.netloc.rpartition('@')[2]
-    more = urllib.parse.parse_qs(parts.query).get('sentinel_fallback', [])
-    return addresses.of_backend_url([here, *more], _PORT)
+    first = parts.netloc.rpartition('@')[2]
+    others = urllib.parse.parse_qs(parts.query).get('sentinel_fallback', [])
+    return addresses.of_backend_url([first, *others], _PORT)

@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How redis-py connects, as what tooz makes of it has it.
+"""How the clients that tooz makes of redis-py connect.
 
-Functional tests fail when what tooz does not promise to keep is gone.
+Functional tests fail when tooz or redis-py changes what this relies on.
 """
 
 from collections.abc import Mapping
@@ -34,79 +34,78 @@ redis_sentinel = requests.try_import('redis.sentinel')
 def guard(
     coordinator: Any, timeout: float, options: cfg.ConfigOpts.GroupAttr
 ) -> None:
-    """Have a coordinator decode nothing that nests, and wait for nothing long.
+    """Make a coordinator reject nested data and bound its waits.
 
-    :param timeout: seconds that one attempt takes at most; there is but one
-    :param options: those of [redis]. tooz does not hand all of them on to
-        redis-py, and some only in a URL
+    :param timeout: seconds that an attempt may take; it is not repeated
+    :param options: those of [redis]. tooz does not pass all of them to
+        redis-py, and takes some only in a URL
     """
     coordinator._loads = decoding.decode_or_none
     make = coordinator._make_client
 
-    def make_client(*how: Any) -> Any:
-        pool = (client := make(*how)).connection_pool
+    def make_client(*args: Any) -> Any:
+        pool = (client := make(*args)).connection_pool
         _fail_once(pool)
-        _bound(pool, timeout, options, '')
+        _configure(pool, timeout, options, '')
         manager = getattr(pool, 'sentinel_manager', None)
         for each in manager.sentinels if manager is not None else ():
-            # A few that are mute leave time for the others.
-            _bound(each.connection_pool, timeout / 4, options, 'sentinel_')
+            # A few that do not answer leave time for the others.
+            _configure(each.connection_pool, timeout / 4, options, 'sentinel_')
         return client
 
     coordinator._make_client = make_client
 
 
 def bounded_class(kind: type) -> type:
-    """Return a class of connections of redis-py, its sockets bounded."""
+    """Return a class of connections of redis-py with bounded sockets."""
     return bounded.connecting(kind, '_connect', 'socket_connect_timeout')
 
 
-def _bound(
+def _configure(
     pool: Any, timeout: float, options: Mapping[str, Any], prefix: str
 ) -> None:
-    """Change how the connections of a pool are made.
+    """Change how a pool makes connections.
 
-    :param timeout: seconds that the answers to what is sent at once may take
-    :param prefix: of the options that say as whom
+    :param timeout: seconds that the answers to one request may take
+    :param prefix: of the options with the user name and the password
     """
     pool.connection_class = bounded_class(pool.connection_class)
-    given = pool.connection_kwargs
+    arguments = pool.connection_kwargs
     for name in ('username', 'password'):
         if options[prefix + name]:
-            given[name] = options[prefix + name]
-    given.update(
+            arguments[name] = options[prefix + name]
+    arguments.update(
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
         socket_keepalive=True,
         retry=redis_retry.Retry(redis_backoff.NoBackoff(), 0),
     )
     if issubclass(pool.connection_class, redis_connection.SSLConnection):
-        given.update(
+        arguments.update(
             ssl_check_hostname=options['check_hostname'],
             ssl_password=options['key_password'],
         )
 
 
-def _reason(pool: Any, error: Exception) -> str:
-    """Return why there is no connection; some versions tell of passwords."""
-    name = getattr(pool, 'service_name', None)
-    if isinstance(error, redis_sentinel.MasterNotFoundError):
-        return f'no Sentinel that can be asked knows the master {name}'
-    return str(error)
-
-
 def _fail_once(pool: Any) -> None:
-    """Have a connection that cannot be made be one failure.
+    """Report a failed connection once instead of retrying it.
 
-    tooz tries fifteen times where a connection fails, and Sentinels that name
-    no master are such a failure, too.
+    tooz repeats a call fifteen times after a ConnectionError. redis-py also
+    raises one when no Sentinel names a master.
     """
     connect = pool.get_connection
 
-    def wrapper(*args: Any, **how: Any) -> Any:
+    def get_connection(*args: Any, **kwargs: Any) -> Any:
         try:
-            return connect(*args, **how)
+            return connect(*args, **kwargs)
+        except redis_sentinel.MasterNotFoundError as error:
+            # In some versions its text contains the password.
+            reason = (
+                'no Sentinel that can be asked knows the master '
+                f'{pool.service_name}'
+            )
+            raise redis_exceptions.RedisError(reason) from error
         except redis_exceptions.ConnectionError as error:
-            raise redis_exceptions.RedisError(_reason(pool, error)) from error
+            raise redis_exceptions.RedisError(str(error)) from error
 
-    pool.get_connection = wrapper
+    pool.get_connection = get_connection

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The redis driver, its members, and its readers."""
+"""The redis driver with its registration and its reader."""
 
 import contextlib
 import random
@@ -33,22 +33,22 @@ from nova_servicegroup import pace
 
 coordination = requests.try_import('tooz.coordination')
 
-#: One in so many joins removes those that have died.
+#: One of so many joins removes the dead members of the group.
 _SWEEP = 50
-#: Seconds that it may take to remove a mark.
+#: Seconds that removing a mark may take when a member leaves.
 _LEAVE = 0.5
 _UNCONFIRMED = 'most Sentinels do not say that this is the server'
 
 
 class RedisDriver(coordinated.CoordinatedDriver):
-    """Members are keys that expire, one for each process that joined.
+    """A driver whose members are keys that expire, one for each process.
 
     Options: those of ``[redis]``, or else ``[coordination] backend_url``. A
     dead member is found when its key expires.
 
-    What tooz's driver for redis does, and this one does not: its heartbeat
-    never joins again, its readers remove members whose key has expired, it
-    tries fifteen times whatever fails, and it takes any data for its own.
+    This driver avoids these traps of tooz's own for redis: its heartbeat never
+    rejoins, its readers remove members whose key has expired, it repeats each
+    failed call fifteen times, and it trusts any data.
     """
 
     backend = base.REDIS
@@ -76,32 +76,31 @@ class RedisDriver(coordinated.CoordinatedDriver):
 
 
 class Registration(registration.Registration):
-    """A key that expires, renewed at each heartbeat."""
+    """A registration whose key is renewed at each heartbeat."""
 
     def _keep(self, session: sessions.Session) -> None:
         """See registration.Registration.
 
-        Somebody may have removed the member, or everything.
+        The member, or all data of the server, may have been removed.
         """
-        servers = internals.Group(session)
-        said = self._said()
-        if servers.ask('renew', servers.renew) == internals.packed(said):
+        group, capabilities = internals.Group(session), self._said()
+        if group.ask('renew', group.renew, capabilities):
             return
-        # Others have yet to join: whoever reads must know it before it sees
-        # the first of them.
-        servers.ask('mark', servers.mark, self._settings.settle_time)
+        # Other members have yet to rejoin. Readers must know that before they
+        # see the first member.
+        group.ask('mark', group.mark_young, self._settings.settle_time)
         session.create()
-        # It was there, with something else in it, which is replaced.
+        # A member with other capabilities is overwritten all the same.
         with contextlib.suppress(coordination.MemberAlreadyExist):
-            session.join(said)
+            session.join(capabilities)
         if not random.randrange(_SWEEP):
-            servers.ask('sweep', servers.sweep)
+            group.ask('sweep', group.sweep)
 
     def _leave(self) -> None:
         """See registration.Registration.
 
-        A mark would expire by itself. Until then, older releases take it for
-        the member's.
+        Remove the mark first. It would expire by itself, but until then older
+        releases take it for the member.
         """
         self._mark = None
         with contextlib.suppress(exceptions.BackendError):
@@ -110,22 +109,22 @@ class Registration(registration.Registration):
 
     def _put_mark(self, session: sessions.Session, mark: str) -> None:
         """See registration.Registration."""
-        servers = internals.Group(session)
-        servers.ask(f'mark {mark}', servers.put_mark, mark)
+        group = internals.Group(session)
+        group.ask(f'mark {mark}', group.put_mark, mark)
 
     def _drop_mark(self, session: sessions.Session, mark: str) -> None:
         """See registration.Registration."""
-        servers = internals.Group(session)
-        servers.ask(f'drop {mark}', servers.drop_mark, mark)
+        group = internals.Group(session)
+        group.ask(f'drop {mark}', group.drop_mark, mark)
 
 
 class GroupReader(roster_reader.RosterReader):
-    """Reads one group."""
+    """A reader of one group."""
 
     def __init__(self, backend: roster_reader.Backend, group: str) -> None:
         super().__init__(backend, group)
-        # Where nobody waits, the next read fetches what this one asks: two
-        # questions of one request would put each other off for ever.
+        # A read that does not wait leaves its question to the next one. Two
+        # questions in one request would displace each other for ever.
         self._confirmation = requests.Request(backend.settings.backend)
         self._memory = memory.Memory(
             backend.settings.settle_time,
@@ -134,14 +133,14 @@ class GroupReader(roster_reader.RosterReader):
 
     def _read(self, session: sessions.Session) -> evidence.Reading:
         """See RosterReader."""
-        servers = internals.Group(session)
-        answer = servers.ask('get members', servers.read, max_age=pace.IDLE)
+        group = internals.Group(session)
+        answer = group.ask('get members', group.read, max_age=pace.IDLE)
         hosts = self._roster.take(answer.ids or frozenset())
         if self._memory.misses(hosts):
-            beside = internals.Group(session.beside(self._confirmation))
-            if not beside.ask('confirm', beside.confirm, max_age=pace.IDLE):
+            group = internals.Group(session.beside(self._confirmation))
+            if not group.ask('confirm', group.confirm, max_age=pace.IDLE):
                 raise exceptions.BackendError(
                     self._confirmation.backend, _UNCONFIRMED
                 )
         self._origins.look(session)
-        return self._memory.take(answer, hosts)
+        return self._memory.update(answer, hosts)

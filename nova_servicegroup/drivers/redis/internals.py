@@ -10,12 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What tooz does not promise to keep, and what it does not offer.
+"""What the driver asks of redis, and what it uses of tooz's internals.
 
-Functional tests fail when it is gone.
+Functional tests fail when tooz changes what this relies on.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 import math
 import time
 from typing import Any
@@ -31,13 +31,14 @@ coordination = requests.try_import('tooz.coordination')
 redis_exceptions = requests.try_import('redis.exceptions')
 tooz_utils = requests.try_import('tooz.utils')
 
-#: So many members a group may have; more are somebody else's.
+#: Members of a group, at most; more were written by an unknown client.
 _MOST = 200_000
-#: The lists that a script can hand over have an end.
+#: Keys of one MGET: a script can unpack only a limited number of values.
 _CHUNK = 1000
 
-#: Tells the members whose keys are there; with a second argument, it removes
-#: the others. At once: one that joins anew under another id is never missed.
+#: Returns the members whose keys exist. With a second argument it removes the
+#: others, except the one with that name. It is atomic, so that a member that
+#: rejoins with another id is never missing.
 _MEMBERS = f"""
 if redis.call('exists', KEYS[1]) == 0 then return false end
 if redis.call('hlen', KEYS[1]) > {_MOST} then
@@ -61,7 +62,8 @@ end
 return found
 """
 
-#: Puts a mark beside a member, unless who makes the group anew has to say so.
+#: Puts a mark beside a member if the group exists. Only a join may create the
+#: group, because it marks it as young first.
 _MARK = """
 if redis.call('exists', KEYS[1]) == 1 then
     redis.call('hset', KEYS[1], ARGV[1], '')
@@ -71,9 +73,9 @@ end
 
 
 class Group:
-    """One group, as the coordinator of one member or reader sees it.
+    """One group on the server, for one member or reader.
 
-    All but ask wait for the server.
+    Every method but ask waits for the answer of the server.
     """
 
     def __init__(self, session: sessions.Session) -> None:
@@ -84,6 +86,8 @@ class Group:
         self._beat = tooz._encode_beat_id(session.member_id)
         self._prefix = tooz._encode_beat_id(b'')
         self._young = tooz.namespace + b'_young:' + session.group
+        # In whole milliseconds, as in tooz's heartbeat.
+        self._expiry = int(1000 * tooz.membership_timeout)
 
     def ask(
         self,
@@ -92,7 +96,7 @@ class Group:
         *args: Any,
         max_age: float = math.inf,
     ) -> Any:
-        """Call one of the other methods in the background; see sessions."""
+        """Call another method in the background; see sessions.Session."""
         return self._session.ask(
             name, self._submit, call, *args, max_age=max_age
         )
@@ -100,28 +104,25 @@ class Group:
     def _submit(self, call: Callable[..., Any], *args: Any) -> Any:
         return coordination.CoordinatorResult(self._tooz._submit(call, *args))
 
-    def renew(self) -> Any:
-        """Renew the member; return what it has said of itself, packed."""
+    def renew(self, capabilities: Any) -> bool:
+        """Renew the key of the member.
+
+        :returns: whether the member is in the group with these capabilities
+        """
         with self._tooz._client.pipeline() as pipe:
             self._put(pipe)
             pipe.hget(self._key, self._id)
-            said = _execute(pipe, foreign=1)[-1]
-        if isinstance(said, Exception):
-            # Only a stranger has made something else of the group.
+            stored = _execute(pipe, foreign=1)[-1]
+        if isinstance(stored, Exception):
+            # An unknown client has stored another type at the group's key.
             self._tooz._client.delete(self._key)
-            return None
-        return said
+        return bool(stored == tooz_utils.dumps(capabilities))
 
     def _put(self, pipe: Any) -> None:
         pipe.psetex(self._beat, self._expiry, self._tooz.STILL_ALIVE)
 
-    @property
-    def _expiry(self) -> int:
-        """In whole milliseconds, as tooz's heartbeat has it."""
-        return int(1000 * self._tooz.membership_timeout)
-
     def put_mark(self, mark: str) -> None:
-        """Have a mark beside the member that expires as it does."""
+        """Put a mark beside the member, which expires as the member does."""
         name = naming.marked(self._id, mark)
         keys = self._key, self._prefix + name
         self._tooz._client.eval(_MARK, 2, *keys, name, self._expiry)
@@ -134,17 +135,16 @@ class Group:
         client.hdel(self._key, name)
 
     def read(self) -> memory.Answer:
-        """Ask who is there."""
+        """Read the members of the group, and the state of the server."""
         with self._tooz._client.pipeline() as pipe:
-            # A server that takes no writes loses all members.
+            # The members of a server that refuses writes all expire.
             self._put(pipe)
             pipe.eval(_MEMBERS, 1, self._key, self._prefix)
             pipe.getrange(self._young, 0, 15)
             pipe.info('server')
             pipe.info('stats')
             pipe.time()
-            answers = _execute(pipe, foreign=2)
-        _, ids, young, server, stats, (seconds, micros) = answers
+            _, ids, young, server, stats, clock = _execute(pipe, foreign=2)
         now = time.monotonic()
         return memory.Answer(
             None if ids is None else frozenset(ids),
@@ -152,15 +152,15 @@ class Group:
             str(server['run_id']),
             float(server['uptime_in_seconds']),
             int(stats['evicted_keys']),
-            seconds + micros / 1e6 - now,
+            clock[0] + clock[1] / 1e6 - now,
             now,
         )
 
     def confirm(self) -> bool:
-        """Ask most Sentinels, if there are any, whether it is the master.
+        """Return whether most Sentinels name this server as the master.
 
-        One that was cut off from them goes on answering while another one
-        takes its place.
+        Without Sentinels return True. A master that is cut off from them
+        continues to answer after a replica was promoted.
         """
         pool = self._tooz._client.connection_pool
         manager = getattr(pool, 'sentinel_manager', None)
@@ -174,8 +174,8 @@ class Group:
                 break
         return not needed
 
-    def mark(self, seconds: float) -> None:
-        """Mark a group that is not there yet as young, for a while."""
+    def mark_young(self, seconds: float) -> None:
+        """Mark a group that does not exist yet as young, for some time."""
         client = self._tooz._client
         if not client.exists(self._key):
             client.psetex(self._young, int(1000 * seconds), naming.token())
@@ -183,38 +183,31 @@ class Group:
     def sweep(self) -> None:
         """Remove the members whose keys have expired."""
         self._tooz._client.eval(
-            _MEMBERS,
-            1,
-            self._key,
-            self._prefix,
-            self._tooz.GROUP_EXISTS,
+            _MEMBERS, 1, self._key, self._prefix, self._tooz.GROUP_EXISTS
         )
 
 
 def _execute(pipe: Any, foreign: int) -> list[Any]:
-    """Return the answers; redis-py's own errors hold all of a command.
+    """Return the answers to the commands of a pipeline.
 
-    :param foreign: which one may be an error, as what a key holds is not ours
-    :raises redis.exceptions.RedisError: one of them is an error
+    redis-py would put the whole command into the text of an error.
+
+    :param foreign: index of the answer that may be an error, because an
+        unknown client can have stored another type at its key
+    :raises redis.exceptions.RedisError: another answer is an error
     """
     answers: list[Any] = pipe.execute(raise_on_error=False)
     for number, each in enumerate(answers):
-        other_type = number == foreign and 'WRONGTYPE' in str(each)
-        if isinstance(each, Exception) and not other_type:
+        is_expected = number == foreign and 'WRONGTYPE' in str(each)
+        if isinstance(each, Exception) and not is_expected:
             raise each
     return answers
 
 
 def _named(sentinel: Any, name: str) -> Any:
-    """Return the address of the master that a Sentinel names, if it does."""
+    """Return the address of the master that a Sentinel names, or None."""
     try:
         found = sentinel.sentinel_get_master_addr_by_name(name)
     except redis_exceptions.RedisError:
         return None
     return found and (encodeutils.safe_decode(found[0]), int(found[1]))
-
-
-def packed(origin: Mapping[str, Any]) -> bytes:
-    """Return what tooz stores of what a member says of itself."""
-    data: bytes = tooz_utils.dumps(origin)
-    return data

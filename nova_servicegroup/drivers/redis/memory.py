@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the silence of a redis server on a member is worth.
+"""Decides whether a member that a redis server does not return is gone.
 
-Pure: no I/O, no clock of its own. Times are in seconds.
+No I/O and no clock. Times are in seconds.
 """
 
 from collections.abc import Set
@@ -28,16 +28,16 @@ _YOUNG = 'the server was emptied a moment ago'
 
 
 class Answer(NamedTuple):
-    """What a server says of a group.
+    """The answer of a server about a group.
 
-    :ivar ids: the members that are alive; None: there is no such group
-    :ivar young: says that the group was made anew not long ago, and which
-        time: some members may not have joined since; empty: it was not
-    :ivar run: changes when the server is restarted, or is another one
+    :ivar ids: the members that are alive, or None if the group does not exist
+    :ivar young: a token if the group was recreated lately, so that some
+        members may not have rejoined yet; another one each time, else empty
+    :ivar run: changes when the server restarts or is replaced
     :ivar uptime: of the server
-    :ivar evictions: how many keys it has dropped that had not expired
-    :ivar ahead: its clock, less the monotonic clock of this process
-    :ivar at: when it answered, by the latter
+    :ivar evictions: number of keys that the server dropped before they expired
+    :ivar ahead: the server's clock minus the monotonic clock of this process
+    :ivar at: when the server answered, by the monotonic clock
     """
 
     ids: Set[bytes] | None
@@ -50,15 +50,15 @@ class Answer(NamedTuple):
 
 
 class Memory:
-    """What the server has said of a group before.
+    """What the server has answered about a group before.
 
-    Something that befalls the server is known by signs of which each is there
-    but for a while, or only for who has looked before. Who was there before
-    it, and was not seen since, may be about to join again. Whoever was seen
-    since and is missed is gone.
+    Each sign of a restart or a failover lasts only for a while, or is visible
+    only to a reader that has seen the server before it. Members that were
+    present before the event and have not been seen since may be about to
+    rejoin. A member that was seen since and is missing is gone.
 
-    :param settle_time: within it every live member is renewed
-    :param hold_time: for which those are held that are doubted
+    :param settle_time: within which every live member is renewed
+    :param hold_time: for which doubted members are held
     """
 
     def __init__(self, settle_time: float, hold_time: float) -> None:
@@ -71,17 +71,17 @@ class Memory:
         self._reason: str | None = None
 
     def misses(self, hosts: Set[str]) -> bool:
-        """Tell whether somebody is missed who was there before."""
+        """Return whether a member that was present before is missing."""
         return not self._hosts <= hosts
 
-    def take(self, answer: Answer, hosts: Set[str]) -> evidence.Reading:
-        """Take an answer; return what it is worth.
+    def update(self, answer: Answer, hosts: Set[str]) -> evidence.Reading:
+        """Add an answer; return the reading that follows from it.
 
-        :param hosts: those of the members
+        :param hosts: the hosts of the members that are alive
         """
-        befell = self._befell(answer)
-        if befell is not None:
-            self._reason = befell
+        event = self._event(answer)
+        if event is not None:
+            self._reason = event
             self._until = answer.at + self._settle_time
             self._unseen |= self._hosts
         elif answer.at > self._until:
@@ -91,10 +91,10 @@ class Memory:
         if answer.evictions != last.evictions:
             return evidence.Reading(hosts, _EVICTS, complete=False)
         doubted = dict.fromkeys(self._unseen, self._hold_time)
-        return evidence.Reading(hosts, self._reason, doubted, befell is None)
+        return evidence.Reading(hosts, self._reason, doubted, event is None)
 
-    def _befell(self, answer: Answer) -> str | None:
-        """Tell what has just befallen the server; None: nothing."""
+    def _event(self, answer: Answer) -> str | None:
+        """Return what has just happened to the server, or None."""
         last = self._last
         if answer.ids is None:
             return evidence.EMPTIED
@@ -104,6 +104,6 @@ class Memory:
             return _OTHER if answer.uptime < self._settle_time else None
         if answer.run != last.run:
             return _OTHER
-        # A key must not expire by that alone.
+        # A smaller step expires no key that is renewed in time.
         stepped = answer.ahead - last.ahead > self._settle_time / 4
         return _STEPPED if stepped else None

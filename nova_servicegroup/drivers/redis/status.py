@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What redis servers and Sentinels say of themselves, for operators' checks.
+"""Asks redis servers and Sentinels about themselves, for the doctor.
 
-The clients are those that tooz makes. It does not promise to keep what this
-relies on; functional tests fail when it is gone.
+The clients are those that tooz makes. Functional tests fail when tooz or
+redis-py changes what this relies on.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,14 +33,14 @@ redis_exceptions = requests.try_import('redis.exceptions')
 
 
 class Watch(NamedTuple):
-    """What a Sentinel says of the server that it watches.
+    """The answer of a Sentinel about the server that it watches.
 
-    :ivar master: its address, as host:port
-    :ivar flags: what it is, and what is wrong: ``s_down``, ``o_down``
-    :ivar down_after: seconds after which one that is mute counts as down
-    :ivar others: how many other Sentinels it knows
-    :ivar replicas: their addresses, and their flags
-    :ivar quorum: why no replica could be promoted; empty: one could
+    :ivar master: address of the server, as host:port
+    :ivar flags: its role, and what is wrong: ``s_down``, ``o_down``
+    :ivar down_after: seconds without an answer after which it counts as down
+    :ivar others: number of other Sentinels that the Sentinel knows
+    :ivar replicas: flags of each replica, by its address
+    :ivar quorum: why no replica could be promoted, or empty if one could
     """
 
     master: str
@@ -52,12 +52,13 @@ class Watch(NamedTuple):
 
 
 class Way(NamedTuple):
-    """How the servers are asked.
+    """The settings of connections to the servers.
 
-    :ivar sentinel_name: what Sentinels call the server; None: none are asked
-    :ivar user: None: the default user
-    :ivar password: whether there is one
-    :ivar secure: whether there is TLS
+    :ivar sentinel_name: the Sentinels' name for the server, or None without
+        Sentinels
+    :ivar user: None for the default user
+    :ivar password: whether there is a password
+    :ivar secure: whether TLS is used
     """
 
     sentinel_name: str | None
@@ -67,7 +68,7 @@ class Way(NamedTuple):
 
 
 def addresses(conf: cfg.ConfigOpts) -> list[str]:
-    """Return the configured server, or the Sentinels, each as host:port.
+    """Return the configured server or Sentinels, each as host:port.
 
     :raises ConfigurationError: an option cannot be used
     """
@@ -75,49 +76,49 @@ def addresses(conf: cfg.ConfigOpts) -> list[str]:
 
 
 def way(conf: cfg.ConfigOpts) -> Way:
-    """Return how the servers are asked.
+    """Return the settings of connections.
 
     :raises ConfigurationError: an option cannot be used
     """
     with _asking(conf) as client:
         pool = client.connection_pool
-        how = pool.connection_kwargs
+        arguments = pool.connection_kwargs
         return Way(
             getattr(pool, 'service_name', None),
-            how.get('username'),
-            bool(how.get('password')),
+            arguments.get('username'),
+            bool(arguments.get('password')),
             issubclass(pool.connection_class, redis_connection.SSLConnection),
         )
 
 
 def watch(conf: cfg.ConfigOpts, address: str) -> Watch:
-    """Ask one Sentinel, in half a second for each of three questions.
+    """Ask one Sentinel; each of three questions takes half a second at most.
 
-    :raises BackendError: it does not answer, or watches something else
+    :raises BackendError: it does not answer, or watches no such server
     """
     with requests.translated(f'Sentinel {address}'), _asking(conf) as client:
         pool = client.connection_pool
-        name, everyone = pool.service_name, pool.sentinel_manager.sentinels
-        asked = everyone[addresses(conf).index(address)]
-        with contextlib.closing(asked):
-            said = asked.sentinel_master(name)
+        name, sentinels = pool.service_name, pool.sentinel_manager.sentinels
+        sentinel = sentinels[addresses(conf).index(address)]
+        with contextlib.closing(sentinel):
+            master = sentinel.sentinel_master(name)
             return Watch(
-                _address(said),
-                _flags(said),
-                int(said['down-after-milliseconds']) / 1000,
-                int(said['num-other-sentinels']),
+                _address(master),
+                _flags(master),
+                int(master['down-after-milliseconds']) / 1000,
+                int(master['num-other-sentinels']),
                 {
                     _address(each): _flags(each)
-                    for each in asked.sentinel_slaves(name)
+                    for each in sentinel.sentinel_slaves(name)
                 },
-                _quorum(asked, name),
+                _quorum(sentinel, name),
             )
 
 
 def about(conf: cfg.ConfigOpts, address: str) -> tuple[dict[str, Any], float]:
-    """Ask one server what it says of itself, and how long that takes.
+    """Ask one server about itself.
 
-    :returns: the answer to INFO, and seconds
+    :returns: the answer to INFO, and the seconds that it took
     :raises BackendError: it does not answer
     """
     with (
@@ -127,61 +128,58 @@ def about(conf: cfg.ConfigOpts, address: str) -> tuple[dict[str, Any], float]:
         # The first question also connects.
         client.info()
         begun = time.monotonic()
-        said = client.info()
-        return said, time.monotonic() - begun
-
-
-def _client(conf: cfg.ConfigOpts) -> Any:
-    """Return the client that a coordinator would have, not connected."""
-    made = configuration.Settings(conf).make(b'doctor')
-    return made._make_client(made._parsed_url, made._options, made.timeout)
+        info = client.info()
+        return info, time.monotonic() - begun
 
 
 @contextlib.contextmanager
 def _asking(conf: cfg.ConfigOpts, address: str | None = None) -> Iterator[Any]:
-    """Lend a client; of a server that Sentinels name, one for it alone.
+    """Provide a client, not yet connected, and close it afterwards.
 
-    :param address: of the server; None: it does not matter
+    :param address: of the server to ask, also if Sentinels name another one;
+        None for the client that a coordinator would use
     """
-    with contextlib.closing(_client(conf)) as client:
+    made = configuration.Settings(conf).make(b'doctor')
+    client = made._make_client(made._parsed_url, made._options, made.timeout)
+    with contextlib.closing(client):
         pool = client.connection_pool
         if address is None or not hasattr(pool, 'sentinel_manager'):
             yield client
             return
-        made = _direct(pool, address)
+        direct = _direct(pool, address)
         try:
-            yield redis_client.Redis(connection_pool=made)
+            yield redis_client.Redis(connection_pool=direct)
         finally:
-            made.disconnect()
+            direct.disconnect()
 
 
 def _direct(pool: Any, address: str) -> Any:
-    """Return a pool of connections to one server, made as that of a client."""
+    """Return a pool of connections to one server, with a pool's settings."""
     host, _, port = address.rpartition(':')
-    how = {**pool.connection_kwargs, 'host': host, 'port': int(port)}
-    del how['connection_pool']
-    secure = redis_connection.SSLConnection
+    arguments = {**pool.connection_kwargs, 'host': host, 'port': int(port)}
+    del arguments['connection_pool']
     kind = redis_connection.Connection
-    if issubclass(pool.connection_class, secure):
-        kind = secure
+    if issubclass(pool.connection_class, redis_connection.SSLConnection):
+        kind = redis_connection.SSLConnection
     return redis_connection.ConnectionPool(
-        connection_class=connecting.bounded_class(kind), **how
+        connection_class=connecting.bounded_class(kind), **arguments
     )
 
 
-def _address(said: Mapping[str, Any]) -> str:
-    return f'{said["ip"]}:{said["port"]}'
+def _address(server: Mapping[str, Any]) -> str:
+    return f'{server["ip"]}:{server["port"]}'
 
 
-def _flags(said: Mapping[str, Any]) -> frozenset[str]:
-    """Return the flags; they are text, or a set, by redis-py's version."""
-    flags = said['flags']
+def _flags(server: Mapping[str, Any]) -> frozenset[str]:
+    """Return the flags; redis-py returns a text or a set, by its version."""
+    flags = server['flags']
     return frozenset(flags.split(',') if isinstance(flags, str) else flags)
 
 
-def _quorum(asked: Any, name: str) -> str:
+def _quorum(sentinel: Any, name: str) -> str:
+    """Return why no replica could be promoted; see Watch."""
     try:
-        asked.sentinel_ckquorum(name)
+        sentinel.sentinel_ckquorum(name)
     except redis_exceptions.ResponseError as error:
         return requests.reason(error)
     return ''

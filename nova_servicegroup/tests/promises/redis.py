@@ -24,11 +24,11 @@ from typing import Any
 
 from redis import exceptions as redis_exc
 from tooz import coordination
+from tooz import utils as tooz_utils
 
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.redis import configuration
 from nova_servicegroup.drivers.redis import driver as drivers
-from nova_servicegroup.drivers.redis import internals
 from nova_servicegroup.tests.promises import kernel
 from nova_servicegroup.tests.promises import plan
 from nova_servicegroup.tests.promises import renewals
@@ -307,7 +307,7 @@ class Coordinator:
         if not server.members:
             raise coordination.GroupNotCreated(b'')
         there = self._id in server.members
-        server.members[self._id] = internals.packed(origin)
+        server.members[self._id] = tooz_utils.dumps(origin)
         if there:
             raise coordination.MemberAlreadyExist(b'', self._id)
 

@@ -58,10 +58,10 @@ import sys
 from nova_servicegroup.drivers.common import tls
 from nova_servicegroup.drivers.etcd import gateway
 files = tls.Files(None, None, None)
-place = gateway.Place(sys.argv[1:], True, files, None, None)
+endpoints = gateway.Endpoints(sys.argv[1:], True, files, None, None)
 with eventlet.Timeout(5):
     try:
-        gateway.Gateway(place, 1.0).post('http://x/v3/kv')
+        gateway.Gateway(endpoints, 1.0).post('http://x/v3/kv')
     except Exception as error:
         print(type(error).__name__, end='')
 """
@@ -147,7 +147,7 @@ class EtcdTest(TestCase):
     def test_a_question_fails_in_its_time(self) -> None:
         for begun in (HTTP, HTTP[:20], b'HTTP/1.1 100 Continue\r\n\r\n' * 9):
             settings = self.settings(self.serve(begun).address)
-            posting = gateway.Gateway(settings.place, 1.0)
+            posting = gateway.Gateway(settings.endpoints, 1.0)
             error = self.assert_fails(1.5, posting.post, URL)
             self.assertIsInstance(error, exceptions.BackendUnreachable)
             posting.close()
@@ -156,7 +156,7 @@ class EtcdTest(TestCase):
         server = self.serve(HTTP)
         settings = self.settings(f'{server.address},{self.well()}')
         with mock.patch.object(random, 'randrange', return_value=0):
-            posting = gateway.Gateway(settings.place, 1.0)
+            posting = gateway.Gateway(settings.endpoints, 1.0)
         answer = self.within(0.9, posting.post, URL)
         self.assertEqual('7', answer.json()['ID'])
         self.assert_lets_go(server, 1.0)
@@ -179,7 +179,7 @@ class EtcdTest(TestCase):
         head = 'HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n'
         head += f'Content-Length: {len(packed)}\r\n\r\n'
         server = self.serve(b'', [head.encode() + packed])
-        posting = gateway.Gateway(self.settings(server.address).place, 1.0)
+        posting = gateway.Gateway(self.settings(server.address).endpoints, 1.0)
         answer = self.within(1.0, posting.post, URL)
         self.assertLessEqual(len(answer.text), len(packed))
         posting.close()

@@ -54,13 +54,13 @@ class SettingsTest(base.TestCase):
         self.assertEqual(['h1:2379', '[::1]:9'], settings.addresses)
         self.assertEqual(10, settings.expiry)
 
-    def test_else_those_of_other_services(self) -> None:
+    def test_else_the_servers_of_other_services(self) -> None:
         settings = self.settings(
             '', 'etcd3+http://nova:p%40ss@h1:2379,h2?timeout=60'
         )
         self.assertEqual(['h1:2379', 'h2:2379'], settings.addresses)
         self.assertEqual(
-            ('nova', 'p@ss'), settings.place[-2:], 'as a URL has them'
+            ('nova', 'p@ss'), settings.endpoints[-2:], 'as a URL has them'
         )
 
     def test_their_timeouts_are_bounded(self) -> None:
@@ -146,7 +146,7 @@ class SettingsTest(base.TestCase):
 
 
 class Found:
-    """An answer of requests."""
+    """An answer, as the library requests returns it."""
 
     def __init__(self, status: int, said: Any = None, size: int = 0) -> None:
         self.status_code = status
@@ -165,7 +165,7 @@ class Found:
 
 
 class SessionTest(base.TestCase):
-    """What becomes of a question, and where it goes."""
+    """Which servers are asked, and what is done with the answers."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -182,7 +182,7 @@ class SessionTest(base.TestCase):
         return made
 
     def gateway(self, settings: configuration.Settings) -> gateway.Gateway:
-        return gateway.Gateway(settings.place, settings.wait)
+        return gateway.Gateway(settings.endpoints, settings.wait)
 
     def _post(self, url: str, **how: Any) -> Any:
         self.asked.append((url, how))
@@ -248,7 +248,7 @@ class SessionTest(base.TestCase):
         )
         self.assertIn('too long', str(error))
 
-    def test_an_error_is_told_in_one_line(self) -> None:
+    def test_an_error_is_one_line(self) -> None:
         session = self.session()
         self.answers = [Found(404, {'message': 'not\n\x1b[2J' + 'x' * 9999})]
         error = self.assertRaises(
@@ -261,7 +261,7 @@ class SessionTest(base.TestCase):
         session = self.session()
         self.assertFalse(session._session.trust_env)
 
-    def test_a_token_is_got_once(self) -> None:
+    def test_one_token_serves_all_requests(self) -> None:
         session = self.session('username = nova\npassword = hush\n')
         self.answers = [Found(200, {'token': 't1'}), Found(200), Found(200)]
         session.post('http://x/v3/kv')
@@ -275,7 +275,7 @@ class SessionTest(base.TestCase):
             self.assertEqual('t1', how['headers']['Authorization'])
             self.assertNotIn('hush', str(how))
 
-    def test_a_token_that_is_forgotten_is_got_anew(self) -> None:
+    def test_a_token_that_is_forgotten_is_replaced(self) -> None:
         for status in (400, 401):
             session = self.session('username = nova\npassword = hush\n')
             self.answers = [
@@ -301,13 +301,15 @@ class SessionTest(base.TestCase):
     def test_certificates(self) -> None:
         session = self.session()
         self.assertIs(True, session._session.verify)
-        place = session._place._replace(files=tls.Files('ca', 'cert', 'key'))
-        made = gateway.Gateway(place, 1.0)._session
+        endpoints = session._endpoints._replace(
+            files=tls.Files('ca', 'cert', 'key')
+        )
+        made = gateway.Gateway(endpoints, 1.0)._session
         self.assertEqual(('ca', ('cert', 'key')), (made.verify, made.cert))
 
 
 class Client(fake.Client):
-    """One that counts the questions, and what they bring."""
+    """A client that counts the keys that it receives."""
 
     def __init__(self, cluster: fake.Cluster) -> None:
         self._cluster = cluster
@@ -326,11 +328,11 @@ class Client(fake.Client):
         return found
 
     def meanwhile(self) -> None:
-        """Do what others do before each transaction."""
+        """Called before each transaction, for changes by other clients."""
 
 
 class GroupTest(base.TestCase):
-    """What is read of a group."""
+    """Which keys of a group are read."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -384,7 +386,7 @@ class GroupTest(base.TestCase):
         self.cluster.wipe()
         self.assertEqual((None, frozenset()), self.read()[::2])
 
-    def test_a_group_that_is_made_anew_has_another_marker(self) -> None:
+    def test_a_group_that_is_recreated_has_another_marker(self) -> None:
         self.join('a')
         before = self.read()
         self.cluster.wipe()
@@ -393,7 +395,9 @@ class GroupTest(base.TestCase):
         self.assertEqual(ids, after.ids)
         self.assertNotEqual(before.marker, after.marker)
 
-    def test_so_it_is_when_revisions_have_passed_the_known_one(self) -> None:
+    def test_a_recreated_group_is_read_though_its_revision_is_higher(
+        self,
+    ) -> None:
         self.join('a')
         self.read()
         self.cluster.wipe()
@@ -406,15 +410,15 @@ class GroupTest(base.TestCase):
     def test_a_snapshot_was_restored_in_an_outage(self) -> None:
         self.restore(
             lambda: self.assertRaises(
-                exceptions.BackendUnreachable, self.group.read, _Away()
+                exceptions.BackendUnreachable, self.group.read, _Unreachable()
             )
         )
 
-    def test_a_snapshot_was_restored_while_nobody_looked(self) -> None:
+    def test_a_snapshot_was_restored_during_a_pause(self) -> None:
         self.restore(lambda: self.clock.advance(pace.IDLE + 1))
 
     def restore(self, meanwhile: Any) -> None:
-        """Go back to a snapshot, and on to the same revision again."""
+        """Restore a snapshot, and write until the revision is the same."""
         self.join('a')
         before = dict(self.cluster._keys)
         revision = self.cluster._revision
@@ -430,7 +434,7 @@ class GroupTest(base.TestCase):
         self.assertEqual(ids, self.read().ids)
 
     def test_a_group_that_is_emptied_while_it_is_read(self) -> None:
-        """Between the two questions that a reading takes."""
+        """It is emptied between the two questions of a read."""
         self.join('a')
         self.read()
         self.join('b')
@@ -465,7 +469,7 @@ class GroupTest(base.TestCase):
                 self.assertEqual(one == other, one.startswith(other))
 
 
-class _Away:
+class _Unreachable:
     def transaction(self, txn: Any) -> Any:
         raise exceptions.BackendUnreachable('etcd', 'away')
 
@@ -475,13 +479,13 @@ class Asked:
 
     def __init__(self, client: Any) -> None:
         self.client = client
-        self.said: Any = {'machine': 'somewhere'}
+        self.capabilities: Any = {'machine': 'somewhere'}
 
     def read(self, group: members.Group) -> Any:
         return _Done(group.read(self.client))
 
     def get_member_capabilities(self, group: bytes, member: bytes) -> Any:
-        return _Done(self.said)
+        return _Done(self.capabilities)
 
 
 class _Done:
@@ -496,7 +500,7 @@ class _Done:
 
 
 class GroupReaderTest(base.TestCase):
-    """What a reading is worth."""
+    """Which readings are evidence of absence."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -530,7 +534,7 @@ class GroupReaderTest(base.TestCase):
         for host in hosts:
             self.cluster.revoke(self.leases.pop(host))
 
-    def test_who_is_not_in_the_group_has_left_it(self) -> None:
+    def test_a_member_that_is_not_in_the_group_has_left(self) -> None:
         self.join('a', 'B')
         found = evidence.Reading(frozenset('ab'))
         self.assertEqual(found, self.reader.read(1.0))
@@ -547,8 +551,8 @@ class GroupReaderTest(base.TestCase):
             self.reader.read(1.0),
         )
 
-    def test_nor_is_one_that_was_made_anew_since_the_last_look(self) -> None:
-        """Two are too few to be lost together."""
+    def test_nor_is_one_that_was_recreated_since_the_last_read(self) -> None:
+        """The loss of two members is not a mass loss."""
         self.join('a', 'b')
         self.reader.read(1.0)
         self.cluster.empty()
@@ -559,7 +563,7 @@ class GroupReaderTest(base.TestCase):
         )
         self.assertIsNone(self.reader.read(1.0).doubt)
 
-    def test_nor_is_one_where_most_have_joined_anew(self) -> None:
+    def test_nor_is_one_where_most_members_have_rejoined(self) -> None:
         self.join('a', 'b', 'c')
         self.reader.read(1.0)
         self.leave('a', 'b', 'c')
@@ -590,20 +594,20 @@ class GroupReaderTest(base.TestCase):
 
 
 class CoordinatorTest(base.TestCase):
-    """What tooz is told, and what it does not do."""
+    """How the coordinators of tooz are set up."""
 
     def setUp(self) -> None:
         super().setUp()
         conf = self.make_conf('[etcd]\naddress = h1\nttl = 7\n')
         self.settings = configuration.Settings(conf)
 
-    def test_peers_beat_though_tooz_says_that_they_need_not(self) -> None:
+    def test_peers_send_heartbeats_that_tooz_calls_needless(self) -> None:
         group = self.settings.peer_group('monitors', 'a')
         made = group._connection._factory.make(b'a@1')
         self.assertEqual((), made.CHARACTERISTICS)
         self.assertIsInstance(made.client.session, gateway.Gateway)
 
-    def test_so_do_those_that_meet_by_a_url(self) -> None:
+    def test_so_do_peers_by_a_url(self) -> None:
         made = peers.by_url(
             self.make_conf(), 'etcd3+http://h1', 'monitors', 'a'
         )

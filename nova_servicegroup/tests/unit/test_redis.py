@@ -32,7 +32,7 @@ NOBODY: frozenset[str] = frozenset()
 
 
 class MemoryTest(base.TestCase):
-    """What befalls a server, and about whom its silence then tells nothing."""
+    """Events on a server, and which members are doubted after each."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -44,10 +44,10 @@ class MemoryTest(base.TestCase):
             frozenset(), b'', 'a', 1e6, 0, 5.0, self.clock()
         )
 
-    def take(self, hosts: str, **changed: Any) -> evidence.Reading:
-        """Have the server tell of hosts, each a letter."""
+    def update(self, hosts: str, **changed: Any) -> evidence.Reading:
+        """Let the server answer with hosts, each a letter."""
         self.answer = self.answer._replace(at=self.clock(), **changed)
-        return self.memory.take(self.answer, frozenset(hosts))
+        return self.memory.update(self.answer, frozenset(hosts))
 
     def assert_doubts(self, hosts: str, found: evidence.Reading) -> None:
         self.assertIsNotNone(found.doubt)
@@ -57,12 +57,12 @@ class MemoryTest(base.TestCase):
         self.assertFalse(found.doubted)
         self.assertTrue(found.complete)
 
-    def test_who_is_missed_is_gone(self) -> None:
-        self.assert_is_evidence(self.take('ab'))
-        self.assert_is_evidence(self.take('a'))
-        self.assert_is_evidence(self.take(''))
+    def test_a_missing_member_is_gone(self) -> None:
+        self.assert_is_evidence(self.update('ab'))
+        self.assert_is_evidence(self.update('a'))
+        self.assert_is_evidence(self.update(''))
 
-    def test_each_thing_that_befalls_a_server(self) -> None:
+    def test_each_event_on_a_server(self) -> None:
         for changed in (
             {'run': 'b'},
             {'young': b'1'},
@@ -70,70 +70,72 @@ class MemoryTest(base.TestCase):
             {'ahead': 9.0},
         ):
             self.begin()
-            self.take('ab')
-            found = self.take('', **changed)
+            self.update('ab')
+            found = self.update('', **changed)
             self.assert_doubts('ab', found)
             self.assertFalse(found.complete)
 
-    def test_who_was_seen_since_is_gone_when_missed(self) -> None:
-        self.take('abc')
-        self.assert_doubts('bc', self.take('a', run='b'))
-        self.assert_doubts('c', self.take('ab'))
-        found = self.take('b')
+    def test_a_member_seen_since_the_event_is_gone_when_missing(self) -> None:
+        self.update('abc')
+        self.assert_doubts('bc', self.update('a', run='b'))
+        self.assert_doubts('c', self.update('ab'))
+        found = self.update('b')
         self.assert_doubts('c', found)
         self.assertTrue(found.complete)
 
-    def test_all_have_come_back_by_then(self) -> None:
-        self.take('ab')
-        self.take('a', young=b'1')
+    def test_the_doubt_ends_after_the_settle_time(self) -> None:
+        self.update('ab')
+        self.update('a', young=b'1')
         self.clock.advance(SETTLE)
-        self.assert_doubts('b', self.take('a', young=b''))
+        self.assert_doubts('b', self.update('a', young=b''))
         self.clock.advance(1)
-        self.assert_is_evidence(self.take('a'))
+        self.assert_is_evidence(self.update('a'))
 
-    def test_a_group_that_is_made_anew_twice_in_a_row(self) -> None:
-        self.take('ab')
-        self.assert_doubts('b', self.take('a', young=b'1'))
-        self.assert_is_evidence(self.take('ab'))
-        # Nobody has seen that it was gone meanwhile.
-        self.assert_doubts('b', self.take('a', young=b'2'))
+    def test_a_group_that_is_recreated_twice_in_a_row(self) -> None:
+        self.update('ab')
+        self.assert_doubts('b', self.update('a', young=b'1'))
+        self.assert_is_evidence(self.update('ab'))
+        # No read has seen that it was gone meanwhile.
+        self.assert_doubts('b', self.update('a', young=b'2'))
 
-    def test_two_things_one_after_the_other(self) -> None:
-        self.take('ab')
-        self.take('a', run='b')
+    def test_two_events_one_after_the_other(self) -> None:
+        self.update('ab')
+        self.update('a', run='b')
         self.clock.advance(SETTLE - 1)
-        self.take('', ids=None)
+        self.update('', ids=None)
         self.clock.advance(SETTLE - 1)
-        self.assert_doubts('ab', self.take('', ids=frozenset()))
+        self.assert_doubts('ab', self.update('', ids=frozenset()))
 
-    def test_the_first_look_at_a_server_that_was_just_started(self) -> None:
-        self.assertFalse(self.take('', uptime=SETTLE - 1).complete)
+    def test_the_first_read_of_a_server_that_was_just_started(self) -> None:
+        self.assertFalse(self.update('', uptime=SETTLE - 1).complete)
         self.begin()
-        self.assertFalse(self.take('', young=b'1').complete)
+        self.assertFalse(self.update('', young=b'1').complete)
         self.begin()
-        self.assertTrue(self.take('', uptime=SETTLE + 1).complete)
+        self.assertTrue(self.update('', uptime=SETTLE + 1).complete)
 
-    def test_among_evictions_nobody_is_known_to_be_gone(self) -> None:
-        self.take('ab')
-        found = self.take('a', evictions=1)
+    def test_no_member_is_gone_while_the_server_evicts_keys(self) -> None:
+        self.update('ab')
+        found = self.update('a', evictions=1)
         self.assertEqual((None, False), (found.doubted, found.complete))
         self.assertIsNotNone(found.doubt)
-        self.assert_is_evidence(self.take('a'))
+        self.assert_is_evidence(self.update('a'))
 
-    def test_a_clock_that_goes_back_or_a_little_wrong_is_nothing(self) -> None:
-        self.take('a')
+    def test_a_clock_that_goes_back_or_a_little_forward_is_no_event(
+        self,
+    ) -> None:
+        self.update('a')
         for ahead in (-3600.0, -3599.0):
-            self.assert_is_evidence(self.take('a', ahead=ahead))
+            self.assert_is_evidence(self.update('a', ahead=ahead))
 
 
 class SettingsTest(base.TestCase):
-    """Where the server is, and how it is connected to."""
+    """The addresses of the server, and the settings of connections."""
 
     def settings(self, text: str) -> configuration.Settings:
         return configuration.Settings(self.make_conf(text))
 
     def client(self, text: str) -> Any:
-        """Return redis-py's client, which is not connected."""
+        """Return the client of redis-py, not connected."""
         made = self.settings(text).make(b'member')
         return made._make_client(made._parsed_url, made._options, made.timeout)
 
@@ -258,7 +260,7 @@ class SettingsTest(base.TestCase):
         for option, line in (
             ('ca_file', 'ca_file = /nowhere\n'),
             ('cert_file', 'cert_file = /nowhere\n'),
-            # Without a certificate, a key is of no use.
+            # A key needs a certificate.
             ('cert_file', 'key_file = /nowhere\n'),
         ):
             error = self.assertRaises(
@@ -268,7 +270,7 @@ class SettingsTest(base.TestCase):
 
 
 class Later:
-    """A result that is there when it is asked for a second time."""
+    """A result that is ready when it is asked for the second time."""
 
     def __init__(self, value: Any) -> None:
         self._value = value
@@ -283,7 +285,7 @@ class Later:
 
 
 class Servers:
-    """What is asked of the servers, in the place of internals.Group."""
+    """Takes the place of internals.Group."""
 
     answer: memory.Answer
 
@@ -301,6 +303,8 @@ class Servers:
 
 
 class ReadingTest(base.TestCase):
+    """Reads of a group that do not wait."""
+
     def setUp(self) -> None:
         super().setUp()
         self.patch(internals, 'Group', Servers)
@@ -332,7 +336,7 @@ class ReadingTest(base.TestCase):
         except exceptions.BackendTimeout:
             return None
 
-    def test_two_questions_do_not_put_each_other_off(self) -> None:
+    def test_two_questions_do_not_displace_each_other(self) -> None:
         with self.backend.connection.use(requests.Deadline(10.0)):
             pass
         for hosts in (('a', 'b'), ('a',)):
