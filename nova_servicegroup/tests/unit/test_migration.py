@@ -11,9 +11,11 @@
 # under the License.
 
 
+import functools
 from typing import Any
 
 from nova_servicegroup import api
+from nova_servicegroup.doctor import examination
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.doctor import migration
 from nova_servicegroup.drivers import base as drivers
@@ -93,7 +95,8 @@ class MigrationTest(base.TestCase):
         how = {'databases': dict, **how}
         subject = finding.Subject(conf, None, self._api, **how)
         self.slept: list[float] = []
-        return list(migration.check(subject, sleep=self.slept.append))
+        check = functools.partial(migration.check, sleep=self.slept.append)
+        return examination.examine(subject, {'migration': check})
 
     def _api(self, name: str) -> api.API:
         if name not in self.drivers:
