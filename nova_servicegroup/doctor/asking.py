@@ -48,18 +48,8 @@ def ask_each(
     :returns: the answers by key, in the order of the keys
     """
     answers: dict[K, Answer[T]] = {}
-    threads = {
-        key: threading.Thread(
-            target=_answer,
-            args=(answers, ask, key),
-            daemon=True,
-            name='servicegroup-doctor',
-        )
-        for key in about
-    }
     end = time.monotonic() + wait
-    for thread in threads.values():
-        thread.start()
+    threads = {key: _start(answers, ask, key) for key in about}
     for thread in threads.values():
         thread.join(max(0.0, end - time.monotonic()))
     # A late answer must not change what is returned.
@@ -80,6 +70,19 @@ def reason(error: Exception | None) -> str:
     if isinstance(error, exceptions.BackendError):
         return error.reason
     return exceptions.first_line(error or exceptions.ServiceGroupError())
+
+
+def _start(
+    answers: dict[K, Answer[T]], ask: Callable[[K], T], key: K
+) -> threading.Thread:
+    thread = threading.Thread(
+        target=_answer,
+        args=(answers, ask, key),
+        daemon=True,
+        name='servicegroup-doctor',
+    )
+    thread.start()
+    return thread
 
 
 def _answer(

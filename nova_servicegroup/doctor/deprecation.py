@@ -25,7 +25,10 @@ _Deprecated = tuple[str, str, str]
 
 
 def judge(conf: cfg.ConfigOpts) -> Iterator[finding.Finding]:
-    """Judge the files themselves, as oslo.config hides which name was used."""
+    """Return a warning for each deprecated option that a file has.
+
+    The files are read again, as oslo.config hides which name it used.
+    """
     files = list(_files(conf))
     for group, name, advice in _all():
         if any(name in file.get(group, {}) for file in files):

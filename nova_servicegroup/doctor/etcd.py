@@ -159,33 +159,21 @@ def _not_serving(server: Server) -> tuple[str, str]:
     )
 
 
-def judge_cluster(servers: Sequence[Server]) -> list[finding.Finding]:
+def judge_cluster(servers: Sequence[Server]) -> Iterator[finding.Finding]:
     """Judge whether the servers are one cluster, and all of it."""
-    clusters = {
-        each.words.cluster for each in servers if each.words is not None
-    }
+    clusters = {each.words.cluster for each in servers if each.words}
     if len(clusters) > 1:
-        return [
-            finding.error(
-                'The servers are not one cluster.',
-                common.APART,
-                'Make them one cluster, or name only the servers of one.',
-            )
-        ]
-    sizes = [
-        each.served.members or 0 for each in servers if each.served is not None
-    ]
-    found = list(_judge_size(len(servers), max(sizes, default=0)))
-    modes = [
-        each.words.mode
-        for each in servers
-        if each.words is not None and each.served is not None
-    ]
-    if 'leader' in modes:
-        found.append(
-            finding.ok(f'They are one cluster: {common.counted(modes)}.')
+        yield finding.error(
+            'The servers are not one cluster.',
+            common.APART,
+            'Make them one cluster, or name only the servers of one.',
         )
-    return found
+        return
+    sizes = [each.served.members or 0 for each in servers if each.served]
+    yield from _judge_size(len(servers), max(sizes, default=0))
+    modes = [each.words.mode for each in servers if each.words and each.served]
+    if 'leader' in modes:
+        yield finding.ok(f'They are one cluster: {common.counted(modes)}.')
 
 
 def _judge_size(named: int, size: int) -> Iterator[finding.Finding]:
@@ -202,6 +190,6 @@ def _judge_size(named: int, size: int) -> Iterator[finding.Finding]:
 def _access(
     user: str | None, secure: bool, certified: bool
 ) -> finding.Finding:
-    """Return the finding how the servers are asked."""
+    """Return the finding that says how the servers are asked."""
     more = ' and a certificate of our own' if certified else ''
     return finding.ok(f'They are asked {common.access(user, secure)}{more}.')

@@ -68,7 +68,13 @@ def judge_joining(
             'cannot come back.',
             advice(answer.error),
         )
-    configured, down_time = conf.etcd.ttl, opts.service_down_time(conf)
+    return _judge_lease(granted, conf.etcd.ttl, opts.service_down_time(conf))
+
+
+def _judge_lease(
+    granted: int, configured: int, down_time: int
+) -> finding.Finding:
+    """Judge the seconds for which a lease was granted."""
     if granted == configured:
         return finding.ok(
             f'A member could join: leases last {granted} s, as configured.'

@@ -43,6 +43,18 @@ def judge(
         yield finding.ok(f'With {driver}, no nova-compute checks itself.')
         return
     names = list(dict.fromkeys(options.checks))
+    yield from _judge_checks(names, options.check_interval)
+    if not options.pass_over_unfit:
+        yield finding.ok(
+            '[servicegroup] pass_over_unfit is false: a nova-scheduler that '
+            'has these options gives servers also to those that are degraded '
+            'or draining.'
+        )
+
+
+def _judge_checks(
+    names: list[str], interval: float
+) -> Iterator[finding.Finding]:
     broken = [each for name in names for each in _load(name)]
     yield from broken
     if not names:
@@ -50,13 +62,7 @@ def judge(
     elif not broken:
         yield finding.ok(
             f'Each nova-compute checks {", ".join(names)} every '
-            f'{options.check_interval:g} s.'
-        )
-    if not options.pass_over_unfit:
-        yield finding.ok(
-            '[servicegroup] pass_over_unfit is false: a nova-scheduler that '
-            'has these options gives servers also to those that are degraded '
-            'or draining.'
+            f'{interval:g} s.'
         )
 
 

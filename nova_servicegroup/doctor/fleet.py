@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Judges whether hosts have names of their own and ask by one driver."""
+"""Judges whether host names are unique, and all hosts ask by one driver."""
 
 import collections
 from collections.abc import Iterator

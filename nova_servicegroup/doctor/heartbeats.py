@@ -23,6 +23,11 @@ from nova_servicegroup import services
 
 #: The share of a group that may be late without a warning.
 _FEW = 0.05
+_ADVICE = (
+    'Look at the load of the database, nova-conductor and the message queue, '
+    'and at the clocks of the hosts. The log of nova-compute tells whether a '
+    'collector takes its heartbeats.'
+)
 
 
 def check(subject: finding.Subject) -> Iterator[finding.Finding]:
@@ -55,32 +60,28 @@ def ages(members: Sequence[views.Member]) -> list[float]:
 
 
 def judge(
-    group: str, ages: Sequence[float], interval: int, down_time: int
-) -> list[finding.Finding]:
+    group: str, ages: Sequence[float], report_interval: int, down_time: int
+) -> Iterator[finding.Finding]:
     """Judge the ages of the heartbeats of a group.
 
     :param ages: in seconds, sorted
-    :param interval: report_interval
     """
     if not ages:
-        return []
-    fresh = sum(age <= 2 * interval for age in ages)
+        return
+    limit = 2 * report_interval
+    fresh = sum(age <= limit for age in ages)
     median, oldest = ages[len(ages) // 2], ages[-1]
     what = (
         f'{group}: {fresh} of {len(ages)} services that are up have reported '
-        f'within {2 * interval} s; half of them within {median:.0f} s, all '
+        f'within {limit} s; half of them within {median:.0f} s, all '
         f'within {oldest:.0f} s.'
     )
     if len(ages) - fresh <= _FEW * len(ages):
-        return [finding.ok(what)]
+        yield finding.ok(what)
+        return
     report = finding.error if fresh <= len(ages) / 2 else finding.warning
-    return [
-        report(
-            what,
-            f'Heartbeats come late. At {down_time} s a live service is down, '
-            'unless the whole group is late.',
-            'Look at the load of the database, nova-conductor and the '
-            'message queue, and at the clocks of the hosts. The log of '
-            'nova-compute tells whether a collector takes its heartbeats.',
-        )
-    ]
+    why = (
+        f'Heartbeats come late. At {down_time} s a live service is down, '
+        'unless the whole group is late.'
+    )
+    yield report(what, why, _ADVICE)

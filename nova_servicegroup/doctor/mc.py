@@ -167,7 +167,7 @@ def judge_addresses(
 def _all_local(
     addresses: Sequence[str], hosts: Collection[str] | None
 ) -> finding.Finding:
-    where = 'hosts that cannot be told here'
+    where = 'hosts that are not known here'
     if hosts is not None:
         where = f'{len(hosts)} hosts: {finding.names(hosts)}'
     return finding.warning(

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Checks whether Nova and the backend know the same services, all well."""
+"""Checks whether Nova and the backend know the same services, all up."""
 
 from collections.abc import Callable, Iterator
 import datetime
@@ -75,56 +75,45 @@ def judge_registration(
     inventories: dict[str, inventory.Inventory],
     configured: bool,
     in_database: bool,
-) -> list[finding.Finding]:
+) -> Iterator[finding.Finding]:
     """Judge whether the services table can be read.
 
     :param configured: whether there is a database
     :param in_database: whether members report to it
     """
-    errors = [
-        each.unregistered
-        for each in inventories.values()
-        if each.unregistered is not None
-    ]
-    if not errors:
-        return []
-    if not configured:
-        return [
-            finding.ok(
-                'Not compared with the services table: no database is '
-                'configured here.'
-            )
-        ]
-    report = finding.error if in_database else finding.warning
-    return [
-        report(
-            f'{errors[0]}.',
+    unread = [each.unregistered for each in inventories.values()]
+    error = next((each for each in unread if each is not None), None)
+    if error is not None and not configured:
+        yield finding.ok(
+            'Not compared with the services table: no database is configured '
+            'here.'
+        )
+    elif error is not None:
+        report = finding.error if in_database else finding.warning
+        yield report(
+            f'{error}.',
             'Who is registered with Nova cannot be compared with who is '
             'alive.',
             'See what the check of the clock says of the databases.',
         )
-    ]
 
 
 def judge_reading(
     inventories: dict[str, inventory.Inventory],
-) -> list[finding.Finding]:
+) -> Iterator[finding.Finding]:
     """Judge whether the groups themselves can be read."""
     errors = {
         group: seen.view.error
         for group, seen in inventories.items()
         if seen.view.error is not None
     }
-    if not errors:
-        return []
-    reason = next(iter(errors.values()))
-    return [
-        finding.error(
+    if errors:
+        reason = next(iter(errors.values()))
+        yield finding.error(
             f'{", ".join(errors)} cannot be read: {reason}.',
             'It cannot be told who is alive.',
             'See what the check of the backend says.',
         )
-    ]
 
 
 def judge_inventory(

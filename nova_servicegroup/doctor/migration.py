@@ -228,6 +228,6 @@ def _names(services: Iterable[Service]) -> str:
 def _unreadable(name: str, error: Exception) -> finding.Finding:
     return finding.error(
         f'{name} cannot be read: {error}',
-        'It cannot be told which step is safe.',
+        'It is not known which step is safe.',
         'Look again when it can, and take no step before.',
     )

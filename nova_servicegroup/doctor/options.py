@@ -32,6 +32,9 @@ _SHORTEST_SESSION = 5
 #: What takes as long as a short session, without and with an election.
 _BUSY = 'A busy host takes'
 _ELECTION = 'A busy host or a new election takes'
+_THREE_TIMES = (
+    'Set service_down_time to three times report_interval, at least.'
+)
 
 
 def check(subject: finding.Subject) -> list[finding.Finding]:
@@ -73,9 +76,6 @@ def _notes(conf: cfg.ConfigOpts) -> Iterator[finding.Finding]:
 
 def _down_time(conf: cfg.ConfigOpts) -> Iterator[finding.Finding]:
     interval, configured = conf.report_interval, conf.service_down_time
-    raise_it = (
-        'Set service_down_time to three times report_interval, at least.'
-    )
     if not interval:
         yield finding.warning(
             'report_interval is 0.',
@@ -88,14 +88,14 @@ def _down_time(conf: cfg.ConfigOpts) -> Iterator[finding.Finding]:
             f'= {interval}: Nova takes {opts.service_down_time(conf)} s '
             'instead.',
             'A dead service is found later than the file says.',
-            raise_it,
+            _THREE_TIMES,
         )
     elif configured < 3 * interval:
         yield finding.warning(
             f'service_down_time = {configured} is less than three times '
             f'report_interval = {interval}.',
             'One heartbeat that is lost or late makes a live service down.',
-            raise_it,
+            _THREE_TIMES,
         )
 
 
@@ -221,7 +221,7 @@ def _plain_password(
 
 
 def _etcd_password(conf: cfg.ConfigOpts) -> Iterator[finding.Finding]:
-    """Judge it with [etcd] address, to which use_tls applies."""
+    """Judge the password of [etcd] address, to which use_tls applies."""
     if conf.etcd.address:
         yield from _plain_password('etcd', conf)
 

@@ -131,7 +131,7 @@ def judge_joining(
 
 
 def _access(way: status.Way) -> finding.Finding:
-    """Return the finding how the servers are asked."""
+    """Return the finding that says how the servers are asked."""
     access = common.access(way.user, way.secure, way.password)
     watched = (
         'No Sentinel watches the server.'

@@ -28,6 +28,15 @@ _ILL = frozenset({'s_down', 'o_down', 'disconnected', 'master_down'})
 #: answers as a Sentinel can name any number.
 _MOST_REPLICAS = 20
 
+_FEW = '; when most do not, the dead are found later.'
+_MOST = (
+    ', and most have to: without that, nobody is called down before hold_time.'
+)
+_REACH = (
+    'See that it runs, that this host may reach it, and that [redis] '
+    'sentinel_addresses and sentinel_password are right.'
+)
+
 _Answers = Mapping[str, asking.Answer[status.Watch]]
 _Watches = Sequence[status.Watch]
 
@@ -80,26 +89,15 @@ def _no_answer(
     :param named: how many are configured
     """
     reason = redis_refusals.reason(error)
-    report, why = (
-        finding.warning,
-        '; when most do not, the dead are found later.',
-    )
+    report, why = finding.warning, _FEW
     if well <= named / 2:
-        report = finding.error
-        why = (
-            ', and most have to: without that, nobody is called down before '
-            'hold_time.'
-        )
-    advice = (
-        'See that it runs, that this host may reach it, and that [redis] '
-        'sentinel_addresses and sentinel_password are right.'
-    )
-    if 'No such' in reason:
-        advice = f'See that it watches a server that it calls {name}.'
+        report, why = finding.error, _MOST
     return report(
         f'The Sentinel {address} does not tell the master: {reason}.',
         f'{well} of {named} Sentinels tell it{why}',
-        advice,
+        f'See that it watches a server that it calls {name}.'
+        if 'No such' in reason
+        else _REACH,
     )
 
 

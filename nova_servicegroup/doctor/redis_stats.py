@@ -27,8 +27,8 @@ _KEEPS = 'noeviction'
 _STATES: dict[tuple[str, object], finding.Finding] = {
     ('cluster_enabled', 1): finding.error(
         'is part of a Redis Cluster.',
-        'The driver does not know those: it is told to ask another server, '
-        'and does not.',
+        'The driver does not support those: it follows no redirection to '
+        'another server.',
         'Give Nova a server of its own, or one that Sentinels watch.',
     ),
     ('loading', 1): finding.warning(
@@ -65,7 +65,7 @@ class Memory:
     """The memory of one server.
 
     :ivar policy: what the server does when it is full
-    :ivar evictions: how many keys it has evicted
+    :ivar evictions: how many keys it has evicted that had not expired
     :ivar used, limit: bytes; limit is 0 if there is none
     """
 

@@ -17,7 +17,7 @@ import dataclasses
 
 from nova_servicegroup.doctor import finding
 
-#: An answer that takes as long (seconds) is slow.
+#: Seconds after which an answer is slow.
 SLOW = 0.5
 #: The share of memory or connections from which on it is a finding.
 NEARLY_FULL = 0.9
@@ -185,7 +185,7 @@ def judge_number(
 ) -> Iterator[finding.Finding]:
     """Judge whether servers that need a majority are an odd number.
 
-    :param what: what has the servers
+    :param what: the cluster or the option that has the servers
     :param more: appended to the advice
     """
     if count and count % 2 == 0:

@@ -93,7 +93,7 @@ def look(conf: cfg.ConfigOpts) -> list[Server]:
 
 
 def _ask(conf: cfg.ConfigOpts, address: str) -> Server:
-    """Ask one server. Of two errors, the one of the words is clearer."""
+    """Ask one server. Of two errors, that of the four-letter words is clearer."""
     words, failure = _words(conf, address)
     if failure is not None and not isinstance(
         failure, exceptions.BackendTimeout
@@ -204,7 +204,7 @@ def judge_ensemble(servers: Sequence[Server]) -> list[finding.Finding]:
 
 
 def _apart(servers: Sequence[Server]) -> str | None:
-    """Return how servers do not belong to one ensemble, or None."""
+    """Return why the servers are not one ensemble, or None."""
     alone = _addresses(servers, 'standalone')
     if alone and len(servers) > 1:
         return f'{", ".join(alone)}: each stands alone.'

@@ -42,37 +42,43 @@ TLS = (
 def judge_sessions(
     granted: Mapping[str, float], configured: int, down_time: int
 ) -> list[finding.Finding]:
-    """Judge the session timeouts, in seconds, that servers granted.
+    """Return the worst of the session timeouts that servers granted.
 
-    :param granted: by address
+    :param granted: seconds, by address
     :param configured: [zookeeper] session_timeout
     """
-    if not granted:
-        return []
-    # Of several findings, the worst only.
-    for address, seconds in granted.items():
-        if seconds > down_time:
-            return [
-                common.granted_too_long(
-                    f'{address} grants sessions of {seconds:g} s',
-                    down_time,
-                    'Lower tickTime in zoo.cfg: a session lasts for 2 of '
-                    'them, at least. Or raise service_down_time.',
-                )
-            ]
-    for address, seconds in granted.items():
-        if seconds != configured:
-            return [
-                common.granted_otherwise(
-                    f'{address} grants sessions of {seconds:g} s',
-                    seconds,
-                    f'[zookeeper] session_timeout = {configured}',
-                    'A session lasts from 2 to 20 ticks: change tickTime, '
-                    'or minSessionTimeout and maxSessionTimeout, in zoo.cfg, '
-                    'or session_timeout.',
-                )
-            ]
-    return [finding.ok(f'Sessions last {configured} s, as configured.')]
+    found = [
+        _judge_session(
+            f'{address} grants sessions of {seconds:g} s',
+            seconds,
+            configured,
+            down_time,
+        )
+        for address, seconds in granted.items()
+    ]
+    return [max(found, key=lambda each: each.level)] if found else []
+
+
+def _judge_session(
+    what: str, seconds: float, configured: int, down_time: int
+) -> finding.Finding:
+    if seconds > down_time:
+        return common.granted_too_long(
+            what,
+            down_time,
+            'Lower tickTime in zoo.cfg: a session lasts for 2 of them, at '
+            'least. Or raise service_down_time.',
+        )
+    if seconds != configured:
+        return common.granted_otherwise(
+            what,
+            seconds,
+            f'[zookeeper] session_timeout = {configured}',
+            'A session lasts from 2 to 20 ticks: change tickTime, or '
+            'minSessionTimeout and maxSessionTimeout, in zoo.cfg, or '
+            'session_timeout.',
+        )
+    return finding.ok(f'Sessions last {configured} s, as configured.')
 
 
 def judge_connections(
@@ -115,7 +121,7 @@ def _allowance(limits: set[int | None]) -> str:
     """Return how many sessions may come from one address."""
     if None in limits:
         return (
-            'maxClientCnxns cannot be told: the servers do not answer the '
+            'maxClientCnxns is not known: the servers do not answer the '
             f'four-letter word conf. Its default is {_DEFAULT_LIMIT} sessions '
             'from one address; each process of Nova takes up to two.'
         )

@@ -115,7 +115,7 @@ class ServersTest(base.TestCase):
 
 class ClusterTest(base.TestCase):
     def judge(self, *servers):
-        return etcd.judge_cluster(servers)
+        return list(etcd.judge_cluster(servers))
 
     def test_servers_of_several_clusters(self):
         (found,) = self.judge(

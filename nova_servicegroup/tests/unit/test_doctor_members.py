@@ -116,9 +116,8 @@ class MembersTest(JudgeTestCase):
         (found,) = members.judge_reading(inventories)
         self.assertEqual(ERROR, found.level)
         self.assertIn('compute cannot be read: table: refused', found.what)
-        self.assertEqual(
-            [], members.judge_reading({'compute': make_inventory()})
-        )
+        readable = {'compute': make_inventory()}
+        self.assertEqual([], list(members.judge_reading(readable)))
 
     def test_the_services_table(self):
         unreadable = {'compute': make_inventory(unregistered=UNREACHABLE)}
@@ -132,7 +131,8 @@ class MembersTest(JudgeTestCase):
             )
             self.assertEqual(level, found.level)
         readable = {'compute': make_inventory()}
-        self.assertEqual([], members.judge_registration(readable, True, True))
+        found = members.judge_registration(readable, True, True)
+        self.assertEqual([], list(found))
 
 
 class FleetTest(JudgeTestCase):
@@ -184,7 +184,7 @@ class FleetTest(JudgeTestCase):
 
 class HeartbeatsTest(base.TestCase):
     def judge(self, *ages):
-        return heartbeats.judge('compute', ages, 10, 60)
+        return list(heartbeats.judge('compute', ages, 10, 60))
 
     def test_in_time(self):
         (found,) = self.judge(*[5.0] * 99, 40.0)

@@ -207,7 +207,7 @@ class LimitsTest(base.TestCase):
             (60, 60, WARNING, 'allows no more'),
             (60, None, OK, '60 sessions may come'),
             (0, 5000, OK, 'Any number'),
-            (None, None, OK, 'cannot be told'),
+            (None, None, OK, 'is not known'),
         ):
             found = self.connections(limit, sessions)
             self.assertEqual(level, found.level)
