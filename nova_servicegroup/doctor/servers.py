@@ -17,7 +17,7 @@ import dataclasses
 
 from nova_servicegroup.doctor import finding
 
-#: Seconds after which an answer is slow.
+#: Seconds from which on an answer is slow.
 SLOW = 0.5
 #: The share of memory or connections from which on it is a finding.
 NEARLY_FULL = 0.9

@@ -93,7 +93,7 @@ def look(conf: cfg.ConfigOpts) -> list[Server]:
 
 
 def _ask(conf: cfg.ConfigOpts, address: str) -> Server:
-    """Ask one server. Of two errors, that of the four-letter words is clearer."""
+    """Ask one server. Of two errors, that of the words is clearer."""
     words, failure = _words(conf, address)
     if failure is not None and not isinstance(
         failure, exceptions.BackendTimeout
