@@ -10,5 +10,4 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""Checks as a colleague would make them, and what they find."""
+"""Checks that examine an installation, and their findings."""

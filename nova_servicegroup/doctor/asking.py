@@ -10,12 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+"""Makes several calls at once, in bounded time."""
 
-"""Asks several at once, and waits for none that is mute."""
-
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable
 import dataclasses
-import functools
 import threading
 import time
 from typing import Generic, TypeVar
@@ -28,68 +26,70 @@ T = TypeVar('T')
 
 @dataclasses.dataclass(frozen=True)
 class Answer(Generic[T]):
-    """What became of one question.
+    """The result of one call.
 
-    :ivar value: the answer; None where there is an error
-    :ivar error: why there is none
+    :ivar value: what it returned, or None if it failed
+    :ivar error: why it failed, or None
     """
 
     value: T | None = None
     error: Exception | None = None
 
 
-def ask_all(
-    calls: Mapping[K, Callable[[], T]], wait: float
+def ask_each(
+    ask: Callable[[K], T], about: Iterable[K], wait: float
 ) -> dict[K, Answer[T]]:
-    """Make all calls, each in a thread of its own; return what they gave.
+    """Call a function with each of some keys, in a thread each.
 
     A call that takes too long goes on in the background, which never keeps
     the process from ending. Its error is a BackendTimeout.
 
-    :param wait: seconds for all of them together
+    :param wait: seconds for all calls together
+    :returns: the answers by key, in the order of the keys
     """
     answers: dict[K, Answer[T]] = {}
-    threads = [
-        threading.Thread(
-            target=_answer,
-            args=(answers, key, call),
-            daemon=True,
-            name='servicegroup-doctor',
-        )
-        for key, call in calls.items()
-    ]
     end = time.monotonic() + wait
-    for thread in threads:
-        thread.start()
-    for thread in threads:
+    threads = {key: _start(answers, ask, key) for key in about}
+    for thread in threads.values():
         thread.join(max(0.0, end - time.monotonic()))
-    # What comes late must not change what is returned.
+    # A late answer must not change what is returned.
     in_time = answers.copy()
-    return {key: in_time.get(key) or _late(str(key), wait) for key in calls}
-
-
-def ask_each(
-    ask: Callable[[K], T], about: Iterable[K], wait: float
-) -> dict[K, Answer[T]]:
-    """Ask the same about several; see ask_all."""
-    return ask_all(
-        {each: functools.partial(ask, each) for each in about}, wait
-    )
+    return {key: in_time.get(key) or _late(str(key), wait) for key in threads}
 
 
 def ask_one(what: str, call: Callable[[], T], wait: float) -> Answer[T]:
-    """Make one call; see ask_all.
+    """Make one call; see ask_each.
 
-    :param what: what to call it in the error
+    :param what: its name in the error
     """
-    return ask_all({what: call}, wait)[what]
+    return ask_each(lambda _: call(), [what], wait)[what]
+
+
+def reason(error: Exception | None) -> str:
+    """Return why there is no answer, in one line."""
+    if isinstance(error, exceptions.BackendError):
+        return error.reason
+    return exceptions.first_line(error or exceptions.ServiceGroupError())
+
+
+def _start(
+    answers: dict[K, Answer[T]], ask: Callable[[K], T], key: K
+) -> threading.Thread:
+    thread = threading.Thread(
+        target=_answer,
+        args=(answers, ask, key),
+        daemon=True,
+        name='servicegroup-doctor',
+    )
+    thread.start()
+    return thread
 
 
 def _answer(
-    answers: dict[K, Answer[T]], key: K, call: Callable[[], T]
+    answers: dict[K, Answer[T]], ask: Callable[[K], T], key: K
 ) -> None:
     try:
-        answers[key] = Answer(call())
+        answers[key] = Answer(ask(key))
     except Exception as error:
         answers[key] = Answer(error=error)
 

@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""Does the backend answer? For drivers that have no check of their own."""
+"""Checks whether the backend answers, if no other check asks its servers."""
 
 import time
 
@@ -19,9 +18,7 @@ from nova_servicegroup.doctor import finding
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
 
-NAME = 'backend'
-
-#: Those whose servers are looked at one by one, each by its own check.
+#: Backends with a check of their own, which asks each server.
 _COVERED = (base.ETCD, base.MEMCACHED, base.REDIS, base.ZOOKEEPER)
 
 NO_DATABASE = (
@@ -33,32 +30,27 @@ NO_DATABASE = (
 
 def check(subject: finding.Subject) -> list[finding.Finding]:
     """See finding.Check."""
-    name, backend = subject.driver, subject.backend
+    backend = subject.backend
     if backend in _COVERED:
         return []
     if backend == base.DATABASE and subject.databases is None:
-        return [finding.Finding(finding.Level.OK, NAME, NO_DATABASE)]
-    return [_ask(subject, name)]
+        return [finding.ok(NO_DATABASE)]
+    return [_ask(subject)]
 
 
-def _ask(subject: finding.Subject, name: str) -> finding.Finding:
+def _ask(subject: finding.Subject) -> finding.Finding:
+    name = subject.driver
     driver = subject.api(name).driver
     begun = time.monotonic()
     try:
         answer = driver.check()
     except NotImplementedError:
-        return finding.Finding(
-            finding.Level.OK, NAME, f'The driver {name} offers no check.'
-        )
+        return finding.ok(f'The driver {name} offers no check.')
     except exceptions.BackendError as error:
-        return finding.Finding(
-            finding.Level.ERROR,
-            NAME,
+        return finding.error(
             str(error),
             'Nobody can report or see who is alive.',
             'See that the backend runs, and that this host may reach it.',
         )
     took = 1000 * (time.monotonic() - begun)
-    return finding.Finding(
-        finding.Level.OK, NAME, f'{answer} It took {took:.1f} ms.'
-    )
+    return finding.ok(f'{answer} It took {took:.1f} ms.')

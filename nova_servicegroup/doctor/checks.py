@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""All checks, in the order in which they are shown."""
+"""All checks, in the order in which their findings are shown."""
 
 from nova_servicegroup.doctor import backend
 from nova_servicegroup.doctor import clock
@@ -30,17 +29,17 @@ from nova_servicegroup.doctor import zk
 
 #: By name. A check that is made for another driver finds nothing.
 CHECKS: dict[str, finding.Check] = {
-    hook.NAME: hook.check,
-    driver.NAME: driver.check,
-    options.NAME: options.check,
-    backend.NAME: backend.check,
-    zk.NAME: zk.check,
-    etcd.NAME: etcd.check,
-    mc.NAME: mc.check,
-    redis.NAME: redis.check,
-    clock.NAME: clock.check,
-    heartbeats.NAME: heartbeats.check,
-    fitness.NAME: fitness.check,
-    members.NAME: members.check,
-    migration.NAME: migration.check,
+    'hook': hook.check,
+    'driver': driver.check,
+    'options': options.check,
+    'backend': backend.check,
+    'zookeeper': zk.check,
+    'etcd': etcd.check,
+    'memcached': mc.check,
+    'redis': redis.check,
+    'clock': clock.check,
+    'heartbeats': heartbeats.check,
+    'fitness': fitness.check,
+    'members': members.check,
+    'migration': migration.check,
 }

@@ -10,11 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""Does the clock of this host agree with that of the database?"""
+"""Checks whether the clock of this host agrees with the databases' clocks."""
 
 from collections.abc import Callable, Mapping
-import functools
 import time
 from typing import Any
 
@@ -22,13 +20,10 @@ from nova_servicegroup.doctor import asking
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.db import store
-from nova_servicegroup import exceptions
 from nova_servicegroup import opts
 
-NAME = 'clock'
-
-#: Seconds that the databases may take to answer, together; and the one that
-#: tells which there are.
+#: Seconds that all databases together may take to answer, and the API
+#: database to list them.
 _WAIT = 5.0
 _CELLS_WAIT = 4.0
 #: Seconds by which clocks may differ.
@@ -39,46 +34,34 @@ _TRIES = 3
 def check(subject: finding.Subject) -> list[finding.Finding]:
     """See finding.Check."""
     if subject.databases is None:
-        return [
-            finding.Finding(
-                finding.Level.OK,
-                NAME,
-                'Not compared: no database is configured here.',
-            )
-        ]
-    databases = _databases(subject.databases)
+        return [finding.ok('Not compared: no database is configured here.')]
+    engines = _engines(subject.databases)
     down_time = opts.service_down_time(subject.conf)
-    answers = asking.ask_all(
-        {
-            name: functools.partial(_measure, engine)
-            for name, engine in databases.items()
-        },
-        _WAIT,
+    answers = asking.ask_each(
+        lambda name: _measure(engines[name]), engines, _WAIT
     )
     return [
         judge(name, answer.value, down_time)
         if answer.value is not None
-        else _away(name, answer.error, subject.backend)
+        else _no_answer(name, answer.error, subject.backend)
         for name, answer in answers.items()
     ]
 
 
-def _databases(
-    find: finding.Databases,
+def _engines(
+    databases: finding.Databases,
 ) -> Mapping[str, Callable[[], Any]]:
-    """Return the databases.
+    """Return the factories of the databases' engines, by name.
 
-    :raises BackendError: they are not known, or not in time
+    :raises BackendError: the databases cannot be listed in time
     """
-    answer = asking.ask_one('API database', find, _CELLS_WAIT)
+    answer = asking.ask_one('API database', databases, _CELLS_WAIT)
     if answer.error is not None:
         raise answer.error
     return answer.value or {}
 
 
-def _measure(
-    engine: Callable[[], Any], wall: Callable[[], float] = time.time
-) -> tuple[float, float]:
+def _measure(engine: Callable[[], Any]) -> tuple[float, float]:
     """Return the seconds by which this clock is ahead, and the error of that.
 
     :raises BackendError: the database does not answer
@@ -86,41 +69,35 @@ def _measure(
     asked = store.Store(engine)
     # The first question also connects.
     return min(
-        (_compare(asked, wall) for _ in range(_TRIES)),
-        key=lambda each: each[1],
+        (_compare(asked) for _ in range(_TRIES)), key=lambda each: each[1]
     )
 
 
-def _compare(
-    asked: store.Store, wall: Callable[[], float]
-) -> tuple[float, float]:
-    begun = wall()
+def _compare(asked: store.Store) -> tuple[float, float]:
+    begun = time.time()
     now = asked.now()
-    ended = wall()
+    ended = time.time()
     return (begun + ended) / 2 - now, abs(ended - begun) / 2
 
 
 def judge(
     name: str, measured: tuple[float, float], down_time: int
 ) -> finding.Finding:
-    """Judge the difference to one database.
+    """Judge the difference to the clock of one database.
 
     :param name: of the database
-    :param measured: seconds by which the clock of this host is ahead, and
-        by which that may be wrong
+    :param measured: the seconds by which the clock of this host is ahead,
+        and the error of that
     """
     ahead, error = measured
     apart = max(0.0, abs(ahead) - error)
     if apart < _TOLERANCE:
-        return finding.Finding(
-            finding.Level.OK,
-            NAME,
-            f'This clock and that of {name} agree to {abs(ahead):.2f} s.',
+        return finding.ok(
+            f'This clock and that of {name} agree to {abs(ahead):.2f} s.'
         )
     serious = apart >= down_time / 4
-    return finding.Finding(
-        finding.Level.ERROR if serious else finding.Level.WARNING,
-        NAME,
+    report = finding.error if serious else finding.warning
+    return report(
         f'The clock of this host is {abs(ahead):.1f} s '
         f'{"ahead of" if ahead > 0 else "behind"} that of {name}.',
         'Heartbeats in the database look older or younger by as much: with '
@@ -130,17 +107,13 @@ def judge(
     )
 
 
-def _away(name: str, error: Exception | None, backend: str) -> finding.Finding:
-    if isinstance(error, exceptions.BackendError):
-        reason = error.reason
-    else:
-        reason = exceptions.first_line(error or exceptions.ServiceGroupError())
-    return finding.Finding(
-        finding.Level.ERROR
-        if backend == base.DATABASE
-        else finding.Level.WARNING,
-        NAME,
-        f'{name[:1].upper()}{name[1:]} does not answer: {reason}.',
+def _no_answer(
+    name: str, error: Exception | None, backend: str
+) -> finding.Finding:
+    report = finding.error if backend == base.DATABASE else finding.warning
+    return report(
+        f'{name[:1].upper()}{name[1:]} does not answer: '
+        f'{asking.reason(error)}.',
         'Nova cannot work without its database, whatever the driver.',
         'See that it runs, that this host may reach it, and that '
         '[database] connection and the cell mappings are right.',

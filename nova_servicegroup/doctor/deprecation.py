@@ -10,48 +10,44 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Which deprecated options do the files of a configuration have?"""
+"""Warns of deprecated options in the files of a configuration."""
 
 from collections.abc import Iterator
 import pathlib
-from typing import NamedTuple
 
 from oslo_config import cfg
 
+from nova_servicegroup.doctor import finding
 from nova_servicegroup import opts
 
-
-class Deprecated(NamedTuple):
-    """A name of an option, and what to do about it."""
-
-    group: str
-    name: str
-    advice: str
+#: The group and the name of an option, and what to do about it.
+_Deprecated = tuple[str, str, str]
 
 
-def written(conf: cfg.ConfigOpts) -> Iterator[Deprecated]:
-    """Return those that a file has; oslo.config hides which it took."""
+def judge(conf: cfg.ConfigOpts) -> Iterator[finding.Finding]:
+    """Return a warning for each deprecated option that a file has.
+
+    The files are read again, as oslo.config hides which name it used.
+    """
     files = list(_files(conf))
-    for each in _all():
-        if any(each.name in file.get(each.group, {}) for file in files):
-            yield each
+    for group, name, advice in _all():
+        if any(name in file.get(group, {}) for file in files):
+            yield finding.warning(
+                f'[{group}] {name} is deprecated.',
+                'A later release will not know it.',
+                advice,
+            )
 
 
-def _all() -> Iterator[Deprecated]:
+def _all() -> Iterator[_Deprecated]:
     for group, options in opts.list_opts():
+        section = group or 'DEFAULT'
         for option in options:
             for old in option.deprecated_opts:
-                yield Deprecated(
-                    group or 'DEFAULT',
-                    str(old.name),
-                    f'Call it {option.name}.',
-                )
+                yield section, str(old.name), f'Call it {option.name}.'
             if option.deprecated_for_removal:
-                yield Deprecated(
-                    group or 'DEFAULT',
-                    option.name,
-                    option.deprecated_reason or 'Remove it.',
-                )
+                advice = option.deprecated_reason or 'Remove it.'
+                yield section, option.name, advice
 
 
 def _files(conf: cfg.ConfigOpts) -> Iterator[dict[str, dict[str, list[str]]]]:

@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""Is the driver that was chosen there, and can it be used?"""
+"""Checks whether the configured driver is installed and can be used."""
 
 from collections.abc import Callable
 
@@ -20,8 +19,6 @@ from oslo_config import cfg
 from nova_servicegroup import api
 from nova_servicegroup.doctor import finding
 from nova_servicegroup import exceptions
-
-NAME = 'driver'
 
 _WHY = 'No service of Nova starts with a driver that cannot be used.'
 
@@ -35,45 +32,42 @@ def check(subject: finding.Subject) -> list[finding.Finding]:
 
 
 def chosen(conf: cfg.ConfigOpts) -> finding.Finding:
-    """Tell whether the chosen driver is one that is installed."""
+    """Judge whether the configured driver is installed."""
     try:
         name = conf.servicegroup_driver
     except ValueError as error:
-        return _error(str(error), 'Correct [DEFAULT] servicegroup_driver.')
+        return finding.error(
+            str(error), _WHY, 'Correct [DEFAULT] servicegroup_driver.'
+        )
     installed = api.installed_drivers()
     if name not in installed:
-        return _error(
+        return finding.error(
             str(exceptions.DriverNotFound(name, installed)),
+            _WHY,
             'Correct the name, or install the package that has this driver.',
         )
     files = ', '.join(conf.config_file or ())
     if not files:
-        return finding.Finding(
-            finding.Level.WARNING,
-            NAME,
+        return finding.warning(
             f'servicegroup_driver is {name}, but no nova.conf was found.',
             "These are the options' defaults, most likely not those of Nova.",
             'Name it with --config-file.',
         )
-    return finding.Finding(
-        finding.Level.OK, NAME, f'servicegroup_driver is {name}. Read: {files}'
-    )
+    return finding.ok(f'servicegroup_driver is {name}. Read: {files}')
 
 
 def loads(load: Callable[[], api.API]) -> finding.Finding:
-    """Tell whether the driver's library is there and its options hold.
+    """Judge whether the driver's library and options can be used.
 
     :param load: see finding.Subject.api
     """
     try:
         made = load()
     except exceptions.ServiceGroupError as error:
-        return _error(str(error), _advice(error))
-    return finding.Finding(
-        finding.Level.OK,
-        NAME,
+        return finding.error(str(error), _WHY, _advice(error))
+    return finding.ok(
         f'{type(made.driver).__name__} is ready: its libraries are installed '
-        'and its options can be used.',
+        'and its options can be used.'
     )
 
 
@@ -86,7 +80,3 @@ def _advice(error: exceptions.ServiceGroupError) -> str:
             "constraints of Nova's release, say."
         )
     return 'Correct the option in nova.conf.'
-
-
-def _error(what: str, advice: str) -> finding.Finding:
-    return finding.Finding(finding.Level.ERROR, NAME, what, _WHY, advice)

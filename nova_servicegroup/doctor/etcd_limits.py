@@ -10,20 +10,20 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What etcd servers grant and refuse."""
+"""Judges what etcd servers grant and refuse."""
 
-from collections.abc import Sequence
-import functools
+from collections.abc import Iterator, Sequence
 
 from oslo_config import cfg
 
 from nova_servicegroup.doctor import asking
 from nova_servicegroup.doctor import finding
+from nova_servicegroup.doctor import servers as common
 from nova_servicegroup.drivers.etcd import status
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
 
-#: What is said while there is none; each server tells that of itself.
+#: The alarm while there is no leader, a finding of each server already.
 _NO_LEADER = 'no leader'
 
 _NO_SPACE = (
@@ -40,72 +40,60 @@ _OTHER_ALARM = (
     'etcd says by it that something is wrong with its data.',
     "Read etcd's log, and its guide for disaster recovery.",
 )
+_NO_ANSWER = (
+    'See that the server runs, with its JSON gateway, that this host may '
+    'reach it, and that [etcd] address is right.'
+)
 
 
-def judge_alarms(
-    check: str, servers: Sequence[status.Words]
-) -> list[finding.Finding]:
-    """Judge the alarms of the cluster; each server tells all of them."""
-    alarms = sorted({alarm for each in servers for alarm in each.alarms})
-    return [
-        finding.Finding(
-            finding.Level.ERROR,
-            check,
-            f'The cluster has an alarm: {alarm.strip()}.',
-            *(_NO_SPACE if 'NOSPACE' in alarm else _OTHER_ALARM),
-        )
-        for alarm in alarms
-        if _NO_LEADER not in alarm
-    ]
+def judge_alarms(servers: Sequence[status.Words]) -> Iterator[finding.Finding]:
+    """Judge the alarms of the cluster, all of which each server reports."""
+    for alarm in sorted({alarm for each in servers for alarm in each.alarms}):
+        if _NO_LEADER not in alarm:
+            yield finding.error(
+                f'The cluster has an alarm: {alarm.strip()}.',
+                *(_NO_SPACE if 'NOSPACE' in alarm else _OTHER_ALARM),
+            )
 
 
 def judge_joining(
-    check: str, conf: cfg.ConfigOpts, answer: asking.Answer[int]
+    conf: cfg.ConfigOpts, answer: asking.Answer[int]
 ) -> finding.Finding:
-    """Judge what became of an attempt to join; see status.join."""
-    if answer.value is None:
-        return finding.Finding(
-            finding.Level.ERROR,
-            check,
+    """Judge the result of an attempt to join; see status.join."""
+    granted = answer.value
+    if granted is None:
+        return finding.error(
             f'A member could not join: {reason(answer.error)}.',
             'A service that starts now is down; those that lose their lease '
             'cannot come back.',
             advice(answer.error),
         )
-    return _judge_lease(
-        check, answer.value, conf.etcd.ttl, opts.service_down_time(conf)
-    )
+    return _judge_lease(granted, conf.etcd.ttl, opts.service_down_time(conf))
 
 
 def _judge_lease(
-    check: str, granted: int, wish: int, down_time: int
+    granted: int, configured: int, down_time: int
 ) -> finding.Finding:
-    """Compare seconds: of a lease, of [etcd] ttl, of service_down_time."""
-    told = functools.partial(finding.Finding, check=check)
-    if granted == wish:
-        return told(
-            finding.Level.OK,
-            what=f'A member could join: leases last {wish} s, as configured.',
+    """Judge the seconds for which a lease was granted."""
+    if granted == configured:
+        return finding.ok(
+            f'A member could join: leases last {granted} s, as configured.'
         )
+    what = f'The servers grant leases of {granted} s'
     if granted > down_time:
-        return told(
-            finding.Level.ERROR,
-            what=f'The servers grant leases of {granted} s, more than '
-            f'service_down_time = {down_time}.',
-            why='Dead services cannot be found within service_down_time.',
-            advice=f'{_ELECTION} Or raise service_down_time.',
+        return common.granted_too_long(
+            what, down_time, f'{_ELECTION} Or raise service_down_time.'
         )
-    return told(
-        finding.Level.WARNING,
-        what=f'The servers grant leases of {granted} s instead of [etcd] ttl '
-        f'= {wish}.',
-        why=f'A dead service is found after {granted} s.',
-        advice=f'{_ELECTION} Or change ttl.',
+    return common.granted_otherwise(
+        what,
+        granted,
+        f'[etcd] ttl = {configured}',
+        f'{_ELECTION} Or change ttl.',
     )
 
 
 def reason(error: Exception | None) -> str:
-    """Return why a server was not asked, in its shortest form."""
+    """Return why a server did not answer, by the innermost error."""
     if isinstance(error, exceptions.BackendError) and error.__cause__ is None:
         return error.reason
     root: BaseException = error or exceptions.ServiceGroupError('no answer')
@@ -114,28 +102,25 @@ def reason(error: Exception | None) -> str:
     return exceptions.first_line(root)
 
 
-_MUTE = (
-    'See that the server runs, with its JSON gateway, that this host may '
-    'reach it, and that [etcd] address is right.'
-)
+def advice(error: Exception | None, otherwise: str = _NO_ANSWER) -> str:
+    """Return what to do about a server that refuses, or does not answer.
 
-
-def advice(error: Exception | None, otherwise: str = _MUTE) -> str:
-    """Return what to do about a server that refuses, or does not answer."""
-    said = f'{error}'
+    :param otherwise: the advice for an error that is not known here
+    """
+    text = str(error)
     if isinstance(error, exceptions.NoAccess):
         return (
             'See that etcd has the user of [etcd] username and that password '
             'is right; unset both where it has no users.'
         )
-    if 'permission denied' in said:
+    if 'permission denied' in text:
         return (
             'Let the user of [etcd] username read and write what begins with '
             'tooz/groups/ and [etcd] namespace.'
         )
-    if 'database space exceeded' in said:
+    if 'database space exceeded' in text:
         return _NO_SPACE[1]
-    if 'SSL' in said:
+    if 'SSL' in text:
         return (
             'See that [etcd] address names each server as its certificate '
             'does, that ca_file has the authority that has signed it, and '

@@ -10,17 +10,16 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+"""Runs checks on a subject, in bounded time."""
 
-"""Runs checks on a subject, each in bounded time."""
-
-from collections.abc import Mapping
-import functools
+from collections.abc import Iterable, Mapping
+import dataclasses
 
 from nova_servicegroup.doctor import asking
 from nova_servicegroup.doctor import finding
 from nova_servicegroup import exceptions
 
-#: Seconds for all checks, which run side by side.
+#: Seconds for all checks together.
 BOUND = 10.0
 
 
@@ -29,66 +28,48 @@ def examine(
     checks: Mapping[str, finding.Check],
     bound: float = BOUND,
 ) -> list[finding.Finding]:
-    """Run checks side by side; return what they find, in their order.
+    """Run checks in parallel; return their findings in the checks' order.
 
-    A check that breaks, or does not come to an end, is a finding itself.
+    A check that fails or takes too long is a finding itself. What several
+    checks find is returned once, for the first of them.
 
     :param checks: by name
     :param bound: seconds
     """
-    answers = asking.ask_all(
-        {
-            name: functools.partial(_run, check, subject)
-            for name, check in checks.items()
-        },
-        bound,
+    answers = asking.ask_each(
+        lambda name: list(checks[name](subject)), checks, bound
     )
-    found = [
-        each
-        for name, answer in answers.items()
-        for each in _findings(name, answer, bound)
-    ]
-    return _once(found)
-
-
-def _run(
-    check: finding.Check, subject: finding.Subject
-) -> list[finding.Finding]:
-    return list(check(subject))
+    found: dict[str, finding.Finding] = {}
+    for name, answer in answers.items():
+        for each in _findings(name, answer, bound):
+            found.setdefault(each.what, dataclasses.replace(each, check=name))
+    return list(found.values())
 
 
 def _findings(
     name: str, answer: asking.Answer[list[finding.Finding]], bound: float
-) -> list[finding.Finding]:
-    if answer.error is not None:
-        return [_broken(name, answer.error, bound)]
-    return answer.value or []
+) -> Iterable[finding.Finding]:
+    if answer.error is None:
+        return answer.value or []
+    return [_failed(name, answer.error, bound)]
 
 
-def _broken(name: str, error: Exception, bound: float) -> finding.Finding:
-    broken = functools.partial(finding.Finding, finding.Level.ERROR, name)
+def _failed(name: str, error: Exception, bound: float) -> finding.Finding:
+    """Return the finding that a check has raised an error."""
     if isinstance(error, exceptions.BackendTimeout) and error.backend == name:
-        return broken(
+        return finding.error(
             f'The check {name} did not come to an end in {bound:g} s.',
             'Something that it asks is mute, or very slow.',
             'See what the other checks say of the backend and the database.',
         )
     if isinstance(error, exceptions.ServiceGroupError):
-        return broken(
+        return finding.error(
             str(error),
             'Without it the rest of this check cannot be made.',
             'Mend it, and run the check again.',
         )
-    return broken(
+    return finding.error(
         f'The check is broken: {type(error).__name__}: {error}',
         'What it looks at is not known now.',
         'Run it again with --debug, and report what that shows.',
     )
-
-
-def _once(found: list[finding.Finding]) -> list[finding.Finding]:
-    """Leave out what several checks have met, but for the first."""
-    seen: dict[str, finding.Finding] = {}
-    for each in found:
-        seen.setdefault(each.what, each)
-    return list(seen.values())

@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""What a check finds, and what it may ask."""
+"""Findings, and the subject that checks examine."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 import dataclasses
@@ -25,26 +24,12 @@ from nova_servicegroup import api
 from nova_servicegroup import escaping
 from nova_servicegroup import exceptions
 
-#: A server that takes as long to answer (seconds) is slow.
-SLOW = 0.5
-
-#: Why it matters that no server answers.
-NOBODY = (
-    'Nobody can report or see who is alive: everybody is held up until '
-    'hold_time is over, and down then.'
-)
-#: Why it matters that servers do not belong together.
-APART = (
-    'Members that join by one of them are not seen by the others: live hosts '
-    'are down for some.'
-)
-
-#: So many hosts are named in one finding.
+#: The number of hosts that one finding names.
 _NAMED = 10
 
 
 class Level(enum.IntEnum):
-    """How bad it is; also the exit status of the command."""
+    """How bad a finding is; the worst is the exit status of the command."""
 
     OK = 0
     WARNING = 1
@@ -53,12 +38,12 @@ class Level(enum.IntEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that a check has found.
+    """One result of a check.
 
-    :ivar check: the name of the check
+    :ivar check: the name of the check; examination.examine sets it
     :ivar what: what was found
-    :ivar why: why it matters; empty where all is well
-    :ivar advice: what to do; empty where there is nothing to do
+    :ivar why: why it matters; empty if all is well
+    :ivar advice: what to do; empty if there is nothing to do
     """
 
     level: Level
@@ -68,21 +53,36 @@ class Finding:
     advice: str = ''
 
 
+def ok(what: str) -> Finding:
+    """Return a finding that needs no action."""
+    return Finding(Level.OK, '', what)
+
+
+def warning(what: str, why: str, advice: str) -> Finding:
+    """Return a finding of the level WARNING."""
+    return Finding(Level.WARNING, '', what, why, advice)
+
+
+def error(what: str, why: str, advice: str) -> Finding:
+    """Return a finding of the level ERROR."""
+    return Finding(Level.ERROR, '', what, why, advice)
+
+
 #: See Subject.
 Databases = Callable[[], Mapping[str, Callable[[], Any]]]
 
 
 class Subject:
-    """What the checks look at. Several threads may ask it at once.
+    """The installation that the checks examine. Safe for several threads.
 
-    :ivar nova_error: why Nova could not be imported here; None: it could
-    :ivar hook_problems: tells why Nova does not use our drivers
-    :ivar databases: returns what makes the SQLAlchemy engine of the database
-        of each cell, by name. :raises BackendError: the cells cannot be read.
-        None: no database is configured
+    :ivar nova_error: why Nova could not be imported here, or None
+    :ivar hook_problems: returns why Nova does not use our drivers
+    :ivar databases: returns the factories of the SQLAlchemy engines of the
+        cells' databases, by name. :raises BackendError: the cells cannot be
+        read. None if no database is configured
     :ivar towards: the names of drivers to which a migration is planned,
         besides those of also_report_to
-    :param make_api: makes an API that asks by the driver of a name.
+    :param make_api: returns an API that asks by the driver of a name.
         :raises ServiceGroupError: see api.API
     """
 
@@ -106,7 +106,7 @@ class Subject:
 
     @property
     def driver(self) -> str:
-        """The name of the driver that is configured.
+        """The name of the configured driver.
 
         :raises ServiceGroupError: Nova does not accept it
         """
@@ -117,14 +117,14 @@ class Subject:
 
     @property
     def backend(self) -> str:
-        """What the driver reports to; see drivers.base.Driver.
+        """The backend of the configured driver; see drivers.base.Driver.
 
         :raises ServiceGroupError: see api
         """
         return self.api(self.driver).driver.backend
 
     def api(self, driver: str) -> api.API:
-        """Return an API that asks by the driver of a name, made once.
+        """Return the one API that asks by the driver of a name.
 
         :raises ServiceGroupError: see api.API
         """
@@ -134,34 +134,16 @@ class Subject:
             return self._apis[driver]
 
     def close(self) -> None:
-        """End the connections."""
+        """Close the connections of all APIs."""
         for each in list(self._apis.values()):
             each.close()
 
 
-#: Looks at a subject, in bounded time.
-#: :raises ServiceGroupError: what was looked at does not answer
+#: Examines a subject, in bounded time.
+#: :raises ServiceGroupError: what it asks does not answer
 Check = Callable[[Subject], Iterable[Finding]]
 
 
 def names(hosts: Collection[str]) -> str:
-    """Return the names of some hosts, or of the first of many."""
+    """Return the sorted names of some hosts, or the first of many."""
     return escaping.names(hosts, _NAMED)
-
-
-def period(seconds: int) -> str:
-    """Return a time in a unit that suits it."""
-    for name, size in (('days', 86400), ('hours', 3600), ('minutes', 60)):
-        if seconds >= 2 * size:
-            return f'{seconds // size} {name}'
-    return f'{seconds} s'
-
-
-def counted(modes: Sequence[str]) -> str:
-    """Say how many servers have each mode, the leader first."""
-    return ', '.join(
-        f'{modes.count(mode)} {mode}{"s" if modes.count(mode) > 1 else ""}'
-        for mode in sorted(
-            set(modes), key=lambda each: (each != 'leader', each)
-        )
-    )

@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""Are the hosts of a fleet told apart, and do they use the same driver?"""
+"""Judges whether host names are unique, and all hosts ask by one driver."""
 
 import collections
 from collections.abc import Iterator
@@ -26,11 +25,9 @@ from nova_servicegroup import opts
 from nova_servicegroup import services
 from nova_servicegroup.watch import inventory
 
-_CHECK = 'members'
-
 
 class Judge:
-    """Judges groups for an observer that asks by a driver.
+    """Judges the hosts of groups, as seen by one driver.
 
     :param driver: its name
     :param in_database: whether its members report to the database
@@ -49,7 +46,7 @@ class Judge:
         self._down_time = opts.service_down_time(conf)
         self._now = now
 
-    def __call__(
+    def judge(
         self, group: str, seen: inventory.Inventory
     ) -> Iterator[finding.Finding]:
         """Return what is wrong with the hosts of a group."""
@@ -60,7 +57,7 @@ class Judge:
             yield self._missed(group, elsewhere)
 
     def elsewhere(self, seen: inventory.Inventory) -> set[str]:
-        """Return the hosts that report to the database, and not here."""
+        """Return the hosts that report to the database only."""
         if self._in_database:
             return set()
         return {
@@ -79,9 +76,7 @@ class Judge:
         return abs((self._now - beat).total_seconds()) <= self._down_time
 
     def _missed(self, group: str, hosts: set[str]) -> finding.Finding:
-        return finding.Finding(
-            finding.Level.ERROR,
-            _CHECK,
+        return finding.error(
             f'{group}: {len(hosts)} reporting to the database, but not to the '
             f'backend of {self._driver}: {finding.names(hosts)}.',
             f'They are alive, and down for whoever asks by {self._driver}: '
@@ -95,30 +90,30 @@ class Judge:
     ) -> Iterator[finding.Finding]:
         for host, entry in seen.entries.items():
             shown = entry.member.incarnations if entry.member else ()
-            machines = {each.machine for each in shown} - {None}
+            machines = sorted({each.machine for each in shown if each.machine})
             if len(machines) > 1:
-                yield self._twin(group, host, shown)
+                yield self._duplicate(group, host, machines, shown)
 
-    def _twin(
-        self, group: str, host: str, shown: tuple[views.Incarnation, ...]
+    def _duplicate(
+        self,
+        group: str,
+        host: str,
+        machines: list[str],
+        shown: tuple[views.Incarnation, ...],
     ) -> finding.Finding:
-        machines = sorted({each.machine for each in shown if each.machine})
         youngest = max((each.since or 0.0 for each in shown), default=0.0)
         # A service that moved shows its old machine for a while.
         moved = self._now.timestamp() - youngest < self._down_time
-        return finding.Finding(
-            finding.Level.WARNING if moved else finding.Level.ERROR,
-            _CHECK,
+        report, again = finding.error, ''
+        if moved:
+            report = finding.warning
+            again = ' If it has just moved, look again in a minute.'
+        return report(
             f'{group}: {host} is the host name of several machines: '
             f'{", ".join(machines)}.',
             'It is up while one of them is, so the death of one is not seen, '
             'and both take the work of the host.',
-            'Stop one, and give each a [DEFAULT] host of its own.'
-            + (
-                ' If it has just moved, look again in a minute.'
-                if moved
-                else ''
-            ),
+            f'Stop one, and give each a [DEFAULT] host of its own.{again}',
         )
 
     def _mixed(
@@ -130,9 +125,7 @@ class Judge:
                 if each.reads and each.reads != self._driver:
                     readers[each.reads].add(host)
         for driver, hosts in sorted(readers.items()):
-            yield finding.Finding(
-                finding.Level.WARNING,
-                _CHECK,
+            yield finding.warning(
                 f'{group}: {len(hosts)} asking by {driver}, while this host '
                 f'asks by {self._driver}: {finding.names(hosts)}.',
                 'In a mixed fleet two services may differ on who is up.',

@@ -10,10 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+"""Checks whether heartbeats reach the database in time."""
 
-"""Do the heartbeats reach the database in time?"""
-
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.drivers import base
@@ -22,29 +21,29 @@ from nova_servicegroup import exceptions
 from nova_servicegroup import opts
 from nova_servicegroup import services
 
-NAME = 'heartbeats'
-
-#: The share of a group that may be late, and be no more than late.
+#: The share of a group that may be late without a warning.
 _FEW = 0.05
+_ADVICE = (
+    'Look at the load of the database, nova-conductor and the message queue, '
+    'and at the clocks of the hosts. The log of nova-compute tells whether a '
+    'collector takes its heartbeats.'
+)
 
 
-def check(subject: finding.Subject) -> list[finding.Finding]:
+def check(subject: finding.Subject) -> Iterator[finding.Finding]:
     """See finding.Check. Only the db driver has heartbeats in the database."""
     if subject.backend != base.DATABASE or subject.databases is None:
-        return []
-    return [
-        each
-        for group in services.GROUPS
-        for each in judge(
+        return
+    for group in services.GROUPS:
+        yield from judge(
             group,
-            _ages(subject, group),
+            _read_ages(subject, group),
             subject.conf.report_interval,
             opts.service_down_time(subject.conf),
         )
-    ]
 
 
-def _ages(subject: finding.Subject, group: str) -> list[float]:
+def _read_ages(subject: finding.Subject, group: str) -> list[float]:
     view = subject.api('db').view(group)
     if view.error is not None:
         raise exceptions.BackendError(view.error.backend, view.error.reason)
@@ -52,7 +51,7 @@ def _ages(subject: finding.Subject, group: str) -> list[float]:
 
 
 def ages(members: Sequence[views.Member]) -> list[float]:
-    """Return how old the heartbeats of those are who are up, in seconds."""
+    """Return the sorted ages of the heartbeats of members that are up (s)."""
     return sorted(
         each.proof_age
         for each in members
@@ -61,34 +60,28 @@ def ages(members: Sequence[views.Member]) -> list[float]:
 
 
 def judge(
-    group: str, ages: Sequence[float], interval: int, down_time: int
-) -> list[finding.Finding]:
-    """Judge how old the heartbeats of a group are.
+    group: str, ages: Sequence[float], report_interval: int, down_time: int
+) -> Iterator[finding.Finding]:
+    """Judge the ages of the heartbeats of a group.
 
     :param ages: in seconds, sorted
-    :param interval: report_interval
     """
     if not ages:
-        return []
-    fresh = sum(age <= 2 * interval for age in ages)
+        return
+    limit = 2 * report_interval
+    fresh = sum(age <= limit for age in ages)
     median, oldest = ages[len(ages) // 2], ages[-1]
     what = (
         f'{group}: {fresh} of {len(ages)} services that are up have reported '
-        f'within {2 * interval} s; half of them within {median:.0f} s, all '
+        f'within {limit} s; half of them within {median:.0f} s, all '
         f'within {oldest:.0f} s.'
     )
     if len(ages) - fresh <= _FEW * len(ages):
-        return [finding.Finding(finding.Level.OK, NAME, what)]
-    most = fresh <= len(ages) / 2
-    return [
-        finding.Finding(
-            finding.Level.ERROR if most else finding.Level.WARNING,
-            NAME,
-            what,
-            f'Heartbeats come late. At {down_time} s a live service is down, '
-            'unless the whole group is late.',
-            'Look at the load of the database, nova-conductor and the '
-            'message queue, and at the clocks of the hosts. The log of '
-            'nova-compute tells whether a collector takes its heartbeats.',
-        )
-    ]
+        yield finding.ok(what)
+        return
+    report = finding.error if fresh <= len(ages) / 2 else finding.warning
+    why = (
+        f'Heartbeats come late. At {down_time} s a live service is down, '
+        'unless the whole group is late.'
+    )
+    yield report(what, why, _ADVICE)

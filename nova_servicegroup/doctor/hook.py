@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""Does Nova, as it is installed here, use our drivers?"""
+"""Checks whether Nova, as installed here, uses the package's drivers."""
 
 from collections.abc import Callable
 from importlib import metadata
@@ -20,8 +19,6 @@ import sys
 from nova_servicegroup import api
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.plugin import hook
-
-NAME = 'hook'
 
 _HOOKS = ('castellan.drivers', 'oslo.policy.rule_checks')
 _WHY = (
@@ -38,46 +35,41 @@ def check(subject: finding.Subject) -> list[finding.Finding]:
 def judge(
     nova_error: str | None, problems: Callable[[], list[str]]
 ) -> finding.Finding:
-    """Tell whether the hook is live.
+    """Judge whether the hook is in effect.
 
     :param nova_error: see finding.Subject
     :param problems: see finding.Subject.hook_problems
     """
     if nova_error is not None:
-        return _error(
+        return finding.error(
             f'{sys.executable} cannot import Nova: {nova_error}.',
+            _WHY,
             'Install nova-servicegroup into the environment in which Nova '
             'runs, and run the command that is installed there.',
         )
     found = problems()
     if found:
-        return _not_live(found)
+        return _unused(found)
     drivers = ', '.join(api.installed_drivers())
-    return finding.Finding(
-        finding.Level.OK,
-        NAME,
-        f'Nova {hook.nova_version()} accepts {drivers}.',
-    )
+    return finding.ok(f'Nova {hook.nova_version()} accepts {drivers}.')
 
 
-def _not_live(problems: list[str]) -> finding.Finding:
+def _unused(problems: list[str]) -> finding.Finding:
     missing = [
         group
         for group in _HOOKS
         if not metadata.entry_points(group=group, name='nova_servicegroup')
     ]
     if missing:
-        return _error(
+        return finding.error(
             f'The package is not registered under {" and ".join(missing)}.',
+            _WHY,
             'Install nova-servicegroup again with the pip of the environment '
             'in which Nova runs.',
         )
-    return _error(
+    return finding.error(
         f'Nova {hook.nova_version()} runs with its own drivers '
         f'only: {"; ".join(problems)}.',
+        _WHY,
         'Install a release of nova-servicegroup that knows this Nova.',
     )
-
-
-def _error(what: str, advice: str) -> finding.Finding:
-    return finding.Finding(finding.Level.ERROR, NAME, what, _WHY, advice)

@@ -10,11 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+"""Checks the memcached servers, and whether they hold the same members."""
 
-"""Are the memcached servers well, and do they hold the same members?"""
-
-from collections.abc import Collection, Mapping, Sequence
-import functools
+from collections.abc import Collection, Iterator, Mapping, Sequence
 import ipaddress
 import secrets
 import time
@@ -22,19 +20,18 @@ import time
 from nova_servicegroup.doctor import asking
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.doctor import mc_stats
+from nova_servicegroup.doctor import servers as common
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.mc import configuration
-from nova_servicegroup.drivers.mc import storage
 from nova_servicegroup import exceptions
 from nova_servicegroup import services
 
-NAME = 'memcached'
-
 #: Seconds that the servers may take to answer, together.
 _WAIT = 3.0
-#: Seconds after which a member that expired has done so on every server.
+#: Seconds after which an expired member has expired on every server.
 _SETTLED = 1.5
 
+#: The group and host of each.
 _Members = frozenset[tuple[str, str]]
 
 
@@ -47,19 +44,19 @@ def check(subject: finding.Subject) -> list[finding.Finding]:
         return [_no_servers()]
     local = all(map(_is_local, settings.addresses))
     hosts = _registered(subject) if local else None
-    look = _Look(settings)
+    servers = _Servers(settings)
     try:
         return [
             *judge_addresses(settings.addresses, hosts),
-            *judge_servers(look.stats()),
-            *judge_members(look.missing()),
+            *judge_servers(servers.stats()),
+            *judge_members(servers.missing()),
         ]
     finally:
-        look.close()
+        servers.close()
 
 
-class _Look:
-    """Asks all servers at once."""
+class _Servers:
+    """The connections to all servers, which are asked at once."""
 
     def __init__(self, settings: configuration.Settings) -> None:
         self._keys = settings.keys
@@ -69,19 +66,16 @@ class _Look:
         }
 
     def stats(self) -> dict[str, asking.Answer[mc_stats.Stats]]:
-        """Return what each says of itself."""
-        return asking.ask_all(
-            {
-                address: functools.partial(mc_stats.ask, server)
-                for address, server in self._servers.items()
-            },
+        """Return the statistics of each server, by address."""
+        return asking.ask_each(
+            lambda address: mc_stats.ask(self._servers[address]),
+            self._servers,
             _WAIT,
         )
 
     def missing(self) -> dict[str, _Members]:
         """Return the members that each server misses and another has."""
-        listed = self._listed()
-        missing = self._missing(listed)
+        missing = self._missing(self._listed())
         if not any(missing.values()):
             return missing
         # One that just joined or died is not on all of them for a moment.
@@ -93,31 +87,30 @@ class _Look:
         }
 
     def close(self) -> None:
-        """End the connections."""
+        """Close the connections."""
         for each in self._servers.values():
             each.close()
 
     def _listed(self) -> _Members:
-        answers = asking.ask_all(
-            {
-                address: functools.partial(_listing, server)
-                for address, server in self._servers.items()
-            },
-            _WAIT,
-        )
+        """Return the members on the lists of all servers, alive or not."""
+        answers = asking.ask_each(self._listing, self._servers, _WAIT)
         return frozenset().union(
             *(answer.value or () for answer in answers.values())
         )
 
-    def _missing(
-        self, members: Collection[tuple[str, str]]
-    ) -> dict[str, _Members]:
+    def _listing(self, address: str) -> _Members:
+        # One group after the other: they share a connection.
+        return frozenset(
+            (group, host)
+            for group in services.GROUPS
+            for host in self._servers[address].listing(group)
+        )
+
+    def _missing(self, members: _Members) -> dict[str, _Members]:
         ids = {self._keys.member(*each): each for each in members}
-        answers = asking.ask_all(
-            {
-                address: functools.partial(server.read, list(ids))
-                for address, server in self._servers.items()
-            },
+        answers = asking.ask_each(
+            lambda address: self._servers[address].read(list(ids)),
+            self._servers,
             _WAIT,
         )
         held = {
@@ -129,20 +122,8 @@ class _Look:
         return {address: alive - has for address, has in held.items()}
 
 
-def _listing(server: storage.Server) -> _Members:
-    """Return the members on the lists of one server, alive or not."""
-    # One after the other: they share a connection.
-    return frozenset(
-        (group, host)
-        for group in services.GROUPS
-        for host in server.listing(group)
-    )
-
-
 def _no_servers() -> finding.Finding:
-    return finding.Finding(
-        finding.Level.ERROR,
-        NAME,
+    return finding.error(
         'The mc driver has no servers: [DEFAULT] memcached_servers and '
         '[cache] memcache_servers are unset.',
         'Every process sees only itself: all other services are down.',
@@ -151,7 +132,7 @@ def _no_servers() -> finding.Finding:
 
 
 def _registered(subject: finding.Subject) -> set[str] | None:
-    """Return the hosts on which Nova has services; None: it is not known."""
+    """Return the hosts on which Nova has services, or None if unknown."""
     read = subject.api(subject.driver).driver.read_records
     wait = _WAIT / len(services.GROUPS)
     try:
@@ -166,47 +147,36 @@ def _registered(subject: finding.Subject) -> set[str] | None:
 
 def judge_addresses(
     addresses: Sequence[str], hosts: Collection[str] | None
-) -> list[finding.Finding]:
+) -> Iterator[finding.Finding]:
     """Judge the list of servers, each host:port.
 
-    :param hosts: on which Nova has services; None: it is not known
+    :param hosts: on which Nova has services, or None if unknown
     """
     local = [each for each in addresses if _is_local(each)]
-    if len(local) == len(addresses):
-        return _all_local(local, hosts)
-    if not local:
-        return []
-    return [
-        finding.Finding(
-            finding.Level.WARNING,
-            NAME,
+    if local and len(local) < len(addresses):
+        yield finding.warning(
             f'{", ".join(local)} is one of several servers, and is another '
             'one on each host.',
             'Members that report to it are seen by their own host only.',
             'Name it by an address that is the same for all hosts.',
         )
-    ]
+    elif local and (hosts is None or len(hosts) > 1):
+        yield _all_local(local, hosts)
 
 
 def _all_local(
     addresses: Sequence[str], hosts: Collection[str] | None
-) -> list[finding.Finding]:
-    if hosts is not None and len(hosts) < 2:
-        return []
-    where = 'hosts that cannot be told here'
+) -> finding.Finding:
+    where = 'hosts that are not known here'
     if hosts is not None:
         where = f'{len(hosts)} hosts: {finding.names(hosts)}'
-    return [
-        finding.Finding(
-            finding.Level.WARNING,
-            NAME,
-            f'Every server is another one on each host: '
-            f'{", ".join(addresses)}. Nova has services on {where}.',
-            'Each host sees only itself, and takes all others for down.',
-            'Name the servers by addresses that are the same for all hosts, '
-            'unless all of Nova runs on this machine.',
-        )
-    ]
+    return finding.warning(
+        f'Every server is another one on each host: '
+        f'{", ".join(addresses)}. Nova has services on {where}.',
+        'Each host sees only itself, and takes all others for down.',
+        'Name the servers by addresses that are the same for all hosts, '
+        'unless all of Nova runs on this machine.',
+    )
 
 
 def _is_local(address: str) -> bool:
@@ -220,46 +190,32 @@ def _is_local(address: str) -> bool:
 def judge_servers(
     answers: Mapping[str, asking.Answer[mc_stats.Stats]],
 ) -> list[finding.Finding]:
-    """Judge each server by what it said of itself."""
+    """Judge each server by its statistics, those without an answer first."""
     stats = {
         address: answer.value
         for address, answer in answers.items()
         if answer.value is not None
     }
-    away = [
-        _away(address, answer.error, bool(stats))
+    silent = [
+        common.not_serving(
+            f'{address} does not answer: {asking.reason(answer.error)}.',
+            bool(stats),
+            'The other servers have all members; who dies is seen by them.',
+            common.reach_advice('memcached_servers'),
+        )
         for address, answer in answers.items()
         if answer.error is not None
     ]
-    return [*away, *mc_stats.judge(NAME, stats)]
-
-
-def _away(address: str, error: Exception, others: bool) -> finding.Finding:
-    reason = getattr(error, 'reason', exceptions.first_line(error))
-    why = (
-        'The other servers have all members; who dies is seen by them.'
-        if others
-        else finding.NOBODY
-    )
-    return finding.Finding(
-        finding.Level.WARNING if others else finding.Level.ERROR,
-        NAME,
-        f'{address} does not answer: {reason}.',
-        why,
-        'See that the server runs, that this host may reach it, and that '
-        'memcached_servers is right.',
-    )
+    return [*silent, *mc_stats.judge(stats)]
 
 
 def judge_members(missing: Mapping[str, _Members]) -> list[finding.Finding]:
     """Judge whether the servers hold the same members.
 
-    :param missing: the members, group and host, that a server misses
+    :param missing: the members that a server misses, by its address
     """
     return [
-        finding.Finding(
-            finding.Level.WARNING,
-            NAME,
+        finding.warning(
             f'{address} misses members that another server has: '
             f'{finding.names({host for _, host in members})}.',
             'These hosts cannot reach it, or their memcached_servers do not '

@@ -10,12 +10,15 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+"""Checks whether Nova and the backend know the same services, all up."""
 
-"""Do Nova and the backend know the same services, and are they well?"""
-
+from collections.abc import Callable, Iterator
 import datetime
 import time
 
+from oslo_config import cfg
+
+from nova_servicegroup import api
 from nova_servicegroup.doctor import backend
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.doctor import fitness
@@ -25,10 +28,8 @@ from nova_servicegroup.drivers import views
 from nova_servicegroup import services
 from nova_servicegroup.watch import inventory
 
-NAME = 'members'
-
-#: Seconds, at most, until a second look, which knows more than the first.
-_SECOND_LOOK = 2.0
+#: Seconds, at most, between two readings of the groups.
+_LONGEST_PAUSE = 2.0
 
 
 def check(subject: finding.Subject) -> list[finding.Finding]:
@@ -36,127 +37,111 @@ def check(subject: finding.Subject) -> list[finding.Finding]:
     driver = subject.driver
     in_database = subject.backend == base.DATABASE
     if in_database and subject.databases is None:
-        return [_ok(backend.NO_DATABASE)]
-    asked = subject.api(driver)
-    calls = [inventory.Reader(asked, group) for group in services.GROUPS]
-    for each in calls:
-        each.call()
-    time.sleep(
-        min(_SECOND_LOOK, 0.1 + subject.conf.servicegroup.refresh_interval)
-    )
-    inventories = {each.group: each.call(detailed=True) for each in calls}
+        return [finding.ok(backend.NO_DATABASE)]
+    inventories = read_groups(subject.api(driver), subject.conf)
     now = datetime.datetime.now(datetime.timezone.utc)
     judge = fleet.Judge(driver, in_database, subject.conf, now)
-    return [
+    found = [
         *judge_registration(
             inventories, subject.databases is not None, in_database
         ),
         *judge_reading(inventories),
-        *(
-            each
-            for group, seen in inventories.items()
-            if seen.view.error is None
-            for each in [
-                *judge_inventory(group, seen, judge),
-                *fitness.judge_group(group, seen),
-                *judge(group, seen),
-            ]
-        ),
     ]
+    for group, seen in inventories.items():
+        if seen.view.error is None:
+            found += judge_inventory(group, seen, judge)
+            found += fitness.judge_group(group, seen)
+            found += judge.judge(group, seen)
+    return found
+
+
+def read_groups(
+    asked: api.API,
+    conf: cfg.ConfigOpts,
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[str, inventory.Inventory]:
+    """Return the inventories of all groups.
+
+    Each is read twice: the first reading may not know all yet.
+    """
+    readers = [inventory.Reader(asked, group) for group in services.GROUPS]
+    for each in readers:
+        each.call()
+    sleep(min(_LONGEST_PAUSE, 0.1 + conf.servicegroup.refresh_interval))
+    return {each.group: each.call(detailed=True) for each in readers}
 
 
 def judge_registration(
     inventories: dict[str, inventory.Inventory],
     configured: bool,
     in_database: bool,
-) -> list[finding.Finding]:
+) -> Iterator[finding.Finding]:
     """Judge whether the services table can be read.
 
-    :param configured: there is a database
-    :param in_database: members report to it
+    :param configured: whether there is a database
+    :param in_database: whether members report to it
     """
     unread = [each.unregistered for each in inventories.values()]
     error = next((each for each in unread if each is not None), None)
-    if error is None:
-        return []
-    if not configured:
-        return [
-            _ok(
-                'Not compared with the services table: no database is '
-                'configured here.'
-            )
-        ]
-    return [
-        finding.Finding(
-            finding.Level.ERROR if in_database else finding.Level.WARNING,
-            NAME,
+    if error is not None and not configured:
+        yield finding.ok(
+            'Not compared with the services table: no database is configured '
+            'here.'
+        )
+    elif error is not None:
+        report = finding.error if in_database else finding.warning
+        yield report(
             f'{error}.',
             'Who is registered with Nova cannot be compared with who is '
             'alive.',
             'See what the check of the clock says of the databases.',
         )
-    ]
 
 
 def judge_reading(
     inventories: dict[str, inventory.Inventory],
-) -> list[finding.Finding]:
+) -> Iterator[finding.Finding]:
     """Judge whether the groups themselves can be read."""
     errors = {
         group: seen.view.error
         for group, seen in inventories.items()
         if seen.view.error is not None
     }
-    if not errors:
-        return []
-    reason = next(iter(errors.values()))
-    return [
-        finding.Finding(
-            finding.Level.ERROR,
-            NAME,
+    if errors:
+        reason = next(iter(errors.values()))
+        yield finding.error(
             f'{", ".join(errors)} cannot be read: {reason}.',
             'It cannot be told who is alive.',
             'See what the check of the backend says.',
         )
-    ]
 
 
 def judge_inventory(
     group: str, seen: inventory.Inventory, judge: fleet.Judge
-) -> list[finding.Finding]:
-    """Judge one group by its inventory, in which every service is once.
+) -> Iterator[finding.Finding]:
+    """Judge the states of the services of one group.
 
-    :param judge: knows who reports by another driver
+    :param judge: knows the hosts that report by another driver
     """
-    if not seen.entries:
-        return []
+    entries = seen.entries.values()
+    if not entries:
+        return
     counts = [f'{n} {state}' for state, n in seen.count().items() if n]
-    found = [_ok(f'{group}: {", ".join(counts)}.')]
-    elsewhere = judge.elsewhere(seen)
-    absent = {
-        each.host
-        for each in seen.entries.values()
-        if _is_absent(each) and each.host not in elsewhere
-    }
-    held = {
-        each.host for each in seen.entries.values() if each.state == views.HELD
-    }
-    strange = {
-        each.host
-        for each in seen.entries.values()
-        if each.record is None and each.member is not None and each.member.up
-    }
+    yield finding.ok(f'{group}: {", ".join(counts)}.')
+    absent = {each.host for each in entries if _is_absent(each)}
+    absent -= judge.elsewhere(seen)
     if absent:
-        found.append(_absent(group, absent))
+        yield _absent(group, absent)
+    held = {each.host for each in entries if each.state == views.HELD}
     if held:
-        found.append(_held(group, held))
-    if strange and seen.unregistered is None:
-        found.append(_strange(group, strange))
-    return found
+        yield _held(group, held)
+    unregistered = {each.host for each in entries if _is_unregistered(each)}
+    if unregistered and seen.unregistered is None:
+        yield _unregistered(group, unregistered)
 
 
 def _is_absent(entry: inventory.Entry) -> bool:
-    """Tell whether a service ought to be alive, and is not."""
+    """Return whether a service should be alive, and is not."""
     return (
         entry.state == views.DOWN
         and entry.record is not None
@@ -164,10 +149,13 @@ def _is_absent(entry: inventory.Entry) -> bool:
     )
 
 
+def _is_unregistered(entry: inventory.Entry) -> bool:
+    member = entry.member
+    return entry.record is None and member is not None and member.up
+
+
 def _absent(group: str, hosts: set[str]) -> finding.Finding:
-    return finding.Finding(
-        finding.Level.WARNING,
-        NAME,
+    return finding.warning(
         f'{group}: {len(hosts)} registered with Nova and enabled, but not '
         f'alive: {finding.names(hosts)}.',
         'They get no work, and their servers may be evacuated.',
@@ -178,9 +166,7 @@ def _absent(group: str, hosts: set[str]) -> finding.Finding:
 
 
 def _held(group: str, hosts: set[str]) -> finding.Finding:
-    return finding.Finding(
-        finding.Level.WARNING,
-        NAME,
+    return finding.warning(
         f'{group}: {len(hosts)} held up: {finding.names(hosts)}.',
         'They are missing, but their absence is no evidence yet. They are '
         'down when hold_time is over.',
@@ -188,10 +174,8 @@ def _held(group: str, hosts: set[str]) -> finding.Finding:
     )
 
 
-def _strange(group: str, hosts: set[str]) -> finding.Finding:
-    return finding.Finding(
-        finding.Level.WARNING,
-        NAME,
+def _unregistered(group: str, hosts: set[str]) -> finding.Finding:
+    return finding.warning(
         f'{group}: {len(hosts)} alive, but not registered with Nova: '
         f'{finding.names(hosts)}.',
         'Nova does not know them, so nothing is sent to them. Perhaps another '
@@ -199,7 +183,3 @@ def _strange(group: str, hosts: set[str]) -> finding.Finding:
         'Give each Nova a [zookeeper] namespace, or a [memcached] key_prefix, '
         'of its own. A service whose record was deleted must be restarted.',
     )
-
-
-def _ok(what: str) -> finding.Finding:
-    return finding.Finding(finding.Level.OK, NAME, what)

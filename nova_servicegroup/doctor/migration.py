@@ -2,7 +2,7 @@
 # not use this file except in compliance with the License. You may obtain
 # a copy of the License at
 #
-#     http://www.apache.org/licenses/LICENSE-2.0
+#      http://www.apache.org/licenses/LICENSE-2.0
 #
 # Unless required by applicable law or agreed to in writing, software
 # distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How far a Nova has come on its way from one driver to another."""
+"""Checks which step of a migration from one driver to another is safe."""
 
 from collections.abc import Callable, Iterable, Iterator
 import dataclasses
@@ -18,54 +18,55 @@ import time
 
 from nova_servicegroup.doctor import backend
 from nova_servicegroup.doctor import finding
+from nova_servicegroup.doctor import members
 from nova_servicegroup.drivers import views
+from nova_servicegroup import escaping
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
-from nova_servicegroup import services
 from nova_servicegroup.watch import inventory
 
-NAME = 'migration'
-#: So many services are named.
+#: The number of services that one finding names.
 _NAMED = 20
-#: Seconds, at most, until a second look, which knows more than the first.
-_SECOND_LOOK = 2.0
 _API = (
     'each nova-api and nova-metadata has been restarted: they do not join, so '
     'what they ask by cannot be seen'
 )
 
 #: A group and a host.
-Place = tuple[str, str]
+Service = tuple[str, str]
 
 
 def check(
     subject: finding.Subject, *, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[finding.Finding]:
-    """Tell which step of a migration is safe."""
+    """See finding.Check."""
     own = subject.driver
     names = [*opts.secondary_drivers(subject.conf), *subject.towards]
     others = [name for name in dict.fromkeys(names) if name != own]
     if not others:
-        yield _ok(f'Services report to {own} alone; none is under way here.')
+        yield finding.ok(
+            f'Services report to {own} alone; none is under way here.'
+        )
     for other in others:
         if 'db' in (own, other) and subject.databases is None:
-            yield _ok(backend.NO_DATABASE)
+            yield finding.ok(backend.NO_DATABASE)
         else:
             yield from _compare(subject, own, other, sleep)
 
 
 @dataclasses.dataclass(frozen=True)
-class Side:
-    """What one driver knows.
+class Reports:
+    """The services that report to one driver.
 
-    :ivar up: who reports to it
-    :ivar reads: by which drivers the processes of these ask; empty: unknown
-    :ivar unregistered: why the services table cannot be read; None: it can
+    :ivar name: the driver's
+    :ivar up: the services that are seen to report
+    :ivar reads: by which drivers their processes ask; empty if unknown
+    :ivar unregistered: why the services table cannot be read, or None
     """
 
     name: str
-    up: frozenset[Place]
-    reads: dict[Place, frozenset[str]]
+    up: frozenset[Service]
+    reads: dict[Service, frozenset[str]]
     unregistered: exceptions.BackendError | None
 
 
@@ -75,56 +76,42 @@ def _compare(
     other: str,
     sleep: Callable[[float], None],
 ) -> Iterator[finding.Finding]:
-    sides, wait = [], 0.1 + subject.conf.servicegroup.refresh_interval
+    both = []
     for name in (own, other):
         try:
-            calls = _first_look(subject, name)
-            sleep(min(wait, _SECOND_LOOK))
-            sides.append(_look(name, calls))
+            both.append(_read(subject, name, sleep))
         except exceptions.ServiceGroupError as error:
-            yield _blind(name, error)
-    if len(sides) == 2:
-        here, there = sides
+            yield _unreadable(name, error)
+    if len(both) == 2:
+        here, there = both
         yield _reporting(here, there)
         yield from _called_down(subject, here, there)
-        for side in sides:
-            yield _reading(side, sides)
+        for each in both:
+            yield _asking(each, both)
 
 
-def _first_look(subject: finding.Subject, name: str) -> list[inventory.Reader]:
-    """Begin to watch by a driver.
+def _read(
+    subject: finding.Subject, name: str, sleep: Callable[[float], None]
+) -> Reports:
+    """Read all groups by a driver.
 
-    :raises ServiceGroupError: it cannot be used
+    :raises ServiceGroupError: it cannot be used, or cannot be asked
     """
-    api = subject.api(name)
-    calls = [inventory.Reader(api, group) for group in services.GROUPS]
-    for each in calls:
-        each.call()
-    return calls
-
-
-def _look(name: str, calls: Iterable[inventory.Reader]) -> Side:
-    """Return what a driver knows.
-
-    :raises BackendError: it cannot be asked
-    """
-    up: set[Place] = set()
-    reads: dict[Place, frozenset[str]] = {}
+    inventories = members.read_groups(subject.api(name), subject.conf, sleep)
+    reads: dict[Service, frozenset[str]] = {}
     unregistered = None
-    for call in calls:
-        seen = call.call(detailed=True)
+    for group, seen in inventories.items():
         if seen.view.error is not None:
             raise seen.view.error
         unregistered = unregistered or seen.unregistered
         for host, entry in seen.entries.items():
             if _reports(entry, seen.unregistered is None):
-                up.add((call.group, host))
-                reads[call.group, host] = _reads(entry)
-    return Side(name, frozenset(up), reads, unregistered)
+                reads[group, host] = _reads(entry)
+    return Reports(name, frozenset(reads), reads, unregistered)
 
 
 def _reports(entry: inventory.Entry, registered: bool) -> bool:
-    """Tell whether a service is seen to report, and Nova will ask for it.
+    """Return whether a service is seen to report, and Nova will ask for it.
 
     One that is only held is no proof that it reports.
     """
@@ -138,49 +125,46 @@ def _reads(entry: inventory.Entry) -> frozenset[str]:
     return frozenset(each.reads for each in processes if each.reads)
 
 
-def _reporting(here: Side, there: Side) -> finding.Finding:
-    """Judge the first step: everybody reports to both."""
+def _reporting(here: Reports, there: Reports) -> finding.Finding:
+    """Judge the first step: whether all services report to both drivers."""
     missing, total = here.up - there.up, len(here.up)
-    told = (
+    what = (
         f'{total - len(missing)} of {total} services that report to '
         f'{here.name} report to {there.name}, too'
     )
     if here.up and not missing:
-        return _ok(
-            f'{told}. It is safe to switch readers to {there.name}.'
-            + _doubt(here, there)
+        return finding.ok(
+            f'{what}. It is safe to switch readers to {there.name}.'
+            + _doubt(here)
         )
-    return _warning(
-        f'{told}. It is not safe to switch readers to {there.name}; missing '
-        f'there: {_list(missing) or "everybody"}.',
+    return finding.warning(
+        f'{what}. It is not safe to switch readers to {there.name}; missing '
+        f'there: {_names(missing) or "everybody"}.',
         f'Whoever asks by {there.name} calls these services down.',
         f'Start them with {opts.ALSO_REPORT_TO} = {there.name}, and look '
         'again.',
     )
 
 
-def _doubt(*sides: Side) -> str:
-    """Return what cannot be known without the services table."""
-    reason = next((each.unregistered for each in sides), None)
-    if reason is None:
+def _doubt(here: Reports) -> str:
+    """Return what is unknown without the services table."""
+    if here.unregistered is None:
         return ''
     return (
-        f' The services table cannot be read here ({reason}), so it was not '
-        'compared whom Nova asks about.'
+        f' The services table cannot be read here ({here.unregistered}), so '
+        'it was not compared whom Nova asks about.'
     )
 
 
 def _called_down(
-    subject: finding.Subject, here: Side, there: Side
+    subject: finding.Subject, here: Reports, there: Reports
 ) -> Iterator[finding.Finding]:
-    """Tell who lives by another driver than the one that is asked."""
+    """Judge whether services report to the other driver only."""
     hidden = there.up - here.up
     if hidden:
-        yield finding.Finding(
-            finding.Level.ERROR,
-            NAME,
+        yield finding.error(
             f'{len(hidden)} reporting to {there.name}, but not to '
-            f'{here.name}: {_list(hidden)}.',
+            f'{here.name}: {_names(hidden)}.',
             f'This host asks by {here.name}, which calls them down.',
             f'Start them with {here.name} as servicegroup_driver or in '
             f'{opts.ALSO_REPORT_TO}. Look again after '
@@ -189,66 +173,61 @@ def _called_down(
         )
 
 
-def _reading(side: Side, sides: Iterable[Side]) -> finding.Finding:
-    """Judge the last step: nobody asks by a driver any more.
+def _asking(side: Reports, both: Iterable[Reports]) -> finding.Finding:
+    """Judge the last step: whether no service asks by a driver any more.
 
-    Who does not report to it does not ask by it either.
+    A service that does not report to it does not ask by it either.
     """
-    own, *_ = sides
-    known = {
-        place: frozenset().union(
-            *(each.reads.get(place, frozenset()) for each in sides)
-        )
-        for place in side.up
+    own, *_ = both
+    reads = {
+        each: {name for one in both for name in one.reads.get(each, ())}
+        for each in side.up
     }
-    still = {place for place in known if side.name in known[place]}
-    unknown = {place for place in known if not known[place]}
-    if not known:
-        return _ok(f'Nobody reports to {side.name}.')
+    if not reads:
+        return finding.ok(f'Nobody reports to {side.name}.')
+    still = {each for each, names in reads.items() if side.name in names}
+    unknown = {each for each, names in reads.items() if not names}
     if not still and not unknown:
-        return _ok(
-            f'None of {len(known)} services that report to {side.name} asks '
+        return finding.ok(
+            f'None of {len(reads)} services that report to {side.name} asks '
             f'by it. It is safe to stop reporting to it if {_API}.'
         )
-    told = f'{len(still)} of {len(known)} services ask by {side.name}'
-    if still:
-        told += f': {_list(still)}'
+    what = f'{len(still)} of {len(reads)} services ask by {side.name}'
+    return _not_safe(f'{what}{_which(still, unknown)}', side, own)
+
+
+def _which(still: set[Service], unknown: set[Service]) -> str:
+    names = f': {_names(still)}' if still else ''
     if unknown:
-        told += f'; {len(unknown)} do not say: {_list(unknown)}'
-    told += '. It is not safe to stop reporting to it.'
+        names += f'; {len(unknown)} do not say: {_names(unknown)}'
+    return names
+
+
+def _not_safe(what: str, side: Reports, own: Reports) -> finding.Finding:
+    what += '. It is not safe to stop reporting to it.'
     if side is own:
-        return _ok(told)
-    return _warning(
-        told,
+        return finding.ok(what)
+    return finding.warning(
+        what,
         'They call down who does not report to it any more.',
         f'Start them with servicegroup_driver = {own.name}; see that {_API}.',
     )
 
 
-def _list(places: Iterable[Place]) -> str:
-    """Return the first names, by host."""
-    names = [
-        host if group == 'compute' else f'{host} ({group})'
-        for host, group in sorted((host, group) for group, host in places)
-    ]
-    more = len(names) - _NAMED
-    shown = ', '.join(names[:_NAMED])
-    return f'{shown} and {more} more' if more > 0 else shown
+def _names(services: Iterable[Service]) -> str:
+    """Return the sorted names of some services, or the first of many."""
+    return escaping.names(
+        {
+            host if group == 'compute' else f'{host} ({group})'
+            for group, host in services
+        },
+        _NAMED,
+    )
 
 
-def _ok(what: str) -> finding.Finding:
-    return finding.Finding(finding.Level.OK, NAME, what)
-
-
-def _warning(what: str, why: str, advice: str) -> finding.Finding:
-    return finding.Finding(finding.Level.WARNING, NAME, what, why, advice)
-
-
-def _blind(name: str, error: Exception) -> finding.Finding:
-    return finding.Finding(
-        finding.Level.ERROR,
-        NAME,
+def _unreadable(name: str, error: Exception) -> finding.Finding:
+    return finding.error(
         f'{name} cannot be read: {error}',
-        'It cannot be told which step is safe.',
+        'It is not known which step is safe.',
         'Look again when it can, and take no step before.',
     )

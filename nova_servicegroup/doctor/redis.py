@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Are the redis servers well, and those that watch them?"""
+"""Checks the redis servers, and the Sentinels that watch them."""
 
 from collections.abc import Mapping, Sequence
 import functools
@@ -22,19 +22,15 @@ from nova_servicegroup.doctor import finding
 from nova_servicegroup.doctor import redis_refusals
 from nova_servicegroup.doctor import redis_sentinels
 from nova_servicegroup.doctor import redis_stats
+from nova_servicegroup.doctor import servers as common
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.redis import status
-
-NAME = 'redis'
 
 #: Seconds that the Sentinels may take, and then the servers.
 _SENTINELS_WAIT = 2.5
 _SERVERS_WAIT = 3.0
 #: Seconds that reading by the driver may take.
 _READ_WAIT = 3.5
-
-_OK = functools.partial(finding.Finding, finding.Level.OK, NAME)
-_ERROR = functools.partial(finding.Finding, finding.Level.ERROR, NAME)
 
 
 def check(subject: finding.Subject) -> list[finding.Finding]:
@@ -43,82 +39,66 @@ def check(subject: finding.Subject) -> list[finding.Finding]:
         return []
     conf, addresses = subject.conf, status.addresses(subject.conf)
     way = status.way(conf)
-    watched: list[finding.Finding] = []
+    sentinels: list[finding.Finding] = []
     if way.sentinel_name is not None:
-        answers = _sentinels(conf, addresses)
-        watched = redis_sentinels.judge(
-            NAME, answers, way.sentinel_name, conf.redis.ttl
+        answers = asking.ask_each(
+            functools.partial(status.watch, conf), addresses, _SENTINELS_WAIT
+        )
+        sentinels = redis_sentinels.judge(
+            answers, way.sentinel_name, conf.redis.ttl
         )
         addresses = redis_sentinels.servers(answers)
-    asked = _servers(conf, addresses)
+    servers = _ask(conf, addresses)
     return [
-        *watched,
-        *judge_servers(asked),
-        *judge_joining(_read(subject), way, asked),
-        _OK(_shown(way)),
+        *sentinels,
+        *judge_servers(servers),
+        *judge_joining(_read(subject), way, servers),
+        _access(way),
     ]
 
 
-def _servers(
+def _ask(
     conf: cfg.ConfigOpts, addresses: Sequence[str]
 ) -> dict[str, asking.Answer[redis_stats.Stats]]:
     return asking.ask_each(
-        functools.partial(_about, conf), addresses, _SERVERS_WAIT
+        lambda address: redis_stats.read(*status.about(conf, address)),
+        addresses,
+        _SERVERS_WAIT,
     )
-
-
-def _sentinels(
-    conf: cfg.ConfigOpts, addresses: Sequence[str]
-) -> dict[str, asking.Answer[status.Watch]]:
-    return asking.ask_each(
-        functools.partial(status.watch, conf), addresses, _SENTINELS_WAIT
-    )
-
-
-def _about(conf: cfg.ConfigOpts, address: str) -> redis_stats.Stats:
-    return redis_stats.read(*status.about(conf, address))
 
 
 def _read(subject: finding.Subject) -> Exception | None:
-    """Read a group by the driver; return what is wrong.
+    """Read a group by the driver; return what is wrong, if so.
 
     To do so it writes a key that expires, as a member does.
     """
     view = subject.api(subject.driver).driver.view
-    answer = asking.ask_one(
-        NAME, functools.partial(view, 'compute'), _READ_WAIT
-    )
+    answer = asking.ask_one('redis', lambda: view('compute'), _READ_WAIT)
     return answer.error if answer.value is None else answer.value.error
 
 
 def judge_servers(
     answers: Mapping[str, asking.Answer[redis_stats.Stats]],
 ) -> list[finding.Finding]:
-    """Judge each server by what it said of itself."""
+    """Judge each server by its statistics."""
     found = []
     for address, answer in answers.items():
         if answer.value is not None:
-            found += redis_stats.judge(NAME, address, answer.value)
+            found += redis_stats.judge(address, answer.value)
         else:
-            found.append(_away(address, answer.error, len(answers) > 1))
+            found.append(_no_answer(address, answer.error, len(answers) > 1))
     return found
 
 
-def _away(
+def _no_answer(
     address: str, error: Exception | None, others: bool
 ) -> finding.Finding:
-    why = (
-        'If it is the master, nobody can report until Sentinels have '
-        'promoted another one; if not, there is one less to promote.'
-        if others
-        else finding.NOBODY
-    )
     reason = redis_refusals.reason(error)
-    return finding.Finding(
-        finding.Level.WARNING if others else finding.Level.ERROR,
-        NAME,
+    return common.not_serving(
         f'{address} does not answer: {reason}.',
-        why,
+        others,
+        'If it is the master, nobody can report until Sentinels have '
+        'promoted another one; if not, there is one less to promote.',
         redis_refusals.advice(reason),
     )
 
@@ -128,37 +108,34 @@ def judge_joining(
     way: status.Way,
     answers: Mapping[str, asking.Answer[redis_stats.Stats]],
 ) -> list[finding.Finding]:
-    """Judge what became of an attempt to join.
+    """Judge the result of an attempt to join.
 
     :param answers: of the servers
     """
     if error is None:
-        return [_OK('A member could join.')]
+        return [finding.ok('A member could join.')]
     if len(answers) == 1 and all(each.error for each in answers.values()):
-        # The only one does not even answer.
+        # That the only server does not answer is a finding already.
         return []
     reason = redis_refusals.reason(error)
     where = ', '.join(answers) or 'Sentinels'
     if way.sentinel_name is not None:
         where = f'the master of {way.sentinel_name}'
     return [
-        _ERROR(
+        finding.error(
             f'A member could not join by {where}: {reason}.',
-            finding.NOBODY,
+            common.NOBODY,
             redis_refusals.advice(reason),
         )
     ]
 
 
-def _shown(way: status.Way) -> str:
-    """Say how the servers are asked."""
-    who = f'as user {way.user}' if way.user else 'without a user'
-    if way.password and not way.user:
-        who = 'as the default user, with a password'
-    how = 'with TLS' if way.secure else 'without TLS'
+def _access(way: status.Way) -> finding.Finding:
+    """Return the finding that says how the servers are asked."""
+    access = common.access(way.user, way.secure, way.password)
     watched = (
         'No Sentinel watches the server.'
         if way.sentinel_name is None
         else f'Sentinels call the server {way.sentinel_name}.'
     )
-    return f'The servers are asked {who}, {how}. {watched}'
+    return finding.ok(f'The servers are asked {access}. {watched}')

@@ -10,13 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What redis servers refuse, and what is to be done about it."""
+"""Explains the errors with which redis servers refuse a request."""
 
 import re
 
-from nova_servicegroup import exceptions
+from nova_servicegroup.doctor import asking
+from nova_servicegroup.doctor import servers
 
-#: What a refusal says, and what is to be done.
+#: Parts of an error, and what to do about it.
 _ADVICE = (
     (
         ('invalid username', 'HELLO', 'Authentication', 'NOAUTH', 'WRONGPASS'),
@@ -50,24 +51,16 @@ _ADVICE = (
         'certificate, and that ca_file has the authority that has signed it.',
     ),
 )
-_MUTE = (
-    'See that the server runs, that this host may reach it, and that '
-    '[redis] address, or what the Sentinels say, is right.'
-)
 
 
 def reason(error: Exception | None) -> str:
-    """Return why a server was not asked, without the names of classes."""
-    said = str(
-        getattr(error, 'reason', None)
-        or exceptions.first_line(error or exceptions.ServiceGroupError())
-    )
-    return re.sub(r'^(\w+Error: )+', '', said).rstrip('.')
+    """Return why a server did not answer, without the names of classes."""
+    return re.sub(r'^(\w+Error: )+', '', asking.reason(error)).rstrip('.')
 
 
-def advice(said: str) -> str:
+def advice(reason: str) -> str:
     """Return what to do about a server that refuses, or does not answer."""
     for parts, what in _ADVICE:
-        if any(part in said for part in parts):
+        if any(part in reason for part in parts):
             return what
-    return _MUTE
+    return servers.reach_advice('[redis] address, or what the Sentinels say,')

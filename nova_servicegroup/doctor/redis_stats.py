@@ -10,47 +10,40 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What redis servers say of themselves, and what it means."""
+"""Reads and judges the statistics of redis servers."""
 
 from collections.abc import Iterator, Mapping
 import dataclasses
 from typing import Any
 
 from nova_servicegroup.doctor import finding
+from nova_servicegroup.doctor import servers
 from nova_servicegroup import escaping
 
-#: The share of memory or connections from which on it is a finding.
-_NEARLY_FULL = 0.9
-#: The policy that drops no key that has not expired.
+#: The policy that evicts no key that has not expired.
 _KEEPS = 'noeviction'
 
-_Trouble = tuple[finding.Level, str, str, str]
-
-#: What a server may say in one word, and what it means.
-_STATES: dict[tuple[str, object], _Trouble] = {
-    ('cluster_enabled', 1): (
-        finding.Level.ERROR,
+#: Findings by a name in the answer to INFO, and its value.
+_STATES: dict[tuple[str, object], finding.Finding] = {
+    ('cluster_enabled', 1): finding.error(
         'is part of a Redis Cluster.',
-        'The driver does not know those: it is told to ask another server, '
-        'and does not.',
+        'The driver does not support those: it follows no redirection to '
+        'another server.',
         'Give Nova a server of its own, or one that Sentinels watch.',
     ),
-    ('loading', 1): (
-        finding.Level.WARNING,
+    ('loading', 1): finding.warning(
         'is still loading its data.',
         'Until it has, nobody can report to it.',
         'Wait for it.',
     ),
-    ('master_link_status', 'down'): (
-        finding.Level.WARNING,
+    ('master_link_status', 'down'): finding.warning(
         'is a replica that has lost its master.',
         'When it is promoted it may lack members; those are held up until '
         'they have joined again.',
         'See that it reaches the master, and knows its password.',
     ),
     **{
-        (name, 'err'): (
-            finding.Level.WARNING,
+        (name, 'err'): finding.warning(
             f'cannot save its data: {name} is err.',
             'With stop-writes-on-bgsave-error, its default, it takes no '
             'writes meanwhile, and nobody can report.',
@@ -69,11 +62,11 @@ _CONNECT = 'Raise maxclients: each process of Nova takes up to two.'
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-    """The memory of a server.
+    """The memory of one server.
 
     :ivar policy: what the server does when it is full
-    :ivar evictions: how many keys it has dropped that had not expired
-    :ivar used, limit: bytes; limit is 0 where there is none
+    :ivar evictions: how many keys it has evicted that had not expired
+    :ivar used, limit: bytes; limit is 0 if there is none
     """
 
     policy: str
@@ -81,32 +74,15 @@ class Memory:
     used: int
     limit: int
 
-    @property
-    def nearly_full(self) -> bool:
-        """Whether it has a limit, and is near to it."""
-        return bool(self.limit) and self.used >= _NEARLY_FULL * self.limit
-
-
-@dataclasses.dataclass(frozen=True)
-class Connections:
-    """The connections of a server.
-
-    :ivar refused: those that it had no room for
-    """
-
-    now: int
-    most: int
-    refused: int
-
 
 @dataclasses.dataclass(frozen=True)
 class Stats:
-    """One server.
+    """The statistics of one server.
 
-    :ivar latency: seconds that a question took
+    :ivar latency: seconds that an answer took
     :ivar role: ``master`` or ``slave``
-    :ivar uptime: seconds since it was started
-    :ivar states: what is wrong with it, of _STATES
+    :ivar uptime: seconds
+    :ivar states: the keys of _STATES that apply
     """
 
     latency: float
@@ -114,30 +90,30 @@ class Stats:
     role: str
     uptime: int
     memory: Memory
-    connections: Connections
+    connections: servers.Connections
     states: tuple[tuple[str, object], ...]
 
 
-def read(said: Mapping[str, Any], latency: float) -> Stats:
-    """Read an answer to INFO."""
-    version = said.get('valkey_version') or said.get('redis_version')
+def read(info: Mapping[str, Any], latency: float) -> Stats:
+    """Return the statistics in the answer to INFO."""
+    version = info.get('valkey_version') or info.get('redis_version')
     return Stats(
         latency,
         _text(version or 'unknown version'),
-        _text(said.get('role')),
-        _number(said, 'uptime_in_seconds'),
+        _text(info.get('role')),
+        _number(info, 'uptime_in_seconds'),
         Memory(
-            _text(said.get('maxmemory_policy', _KEEPS)),
-            _number(said, 'evicted_keys'),
-            _number(said, 'used_memory'),
-            _number(said, 'maxmemory'),
+            _text(info.get('maxmemory_policy', _KEEPS)),
+            _number(info, 'evicted_keys'),
+            _number(info, 'used_memory'),
+            _number(info, 'maxmemory'),
         ),
-        Connections(
-            _number(said, 'connected_clients'),
-            _number(said, 'maxclients'),
-            _number(said, 'rejected_connections'),
+        servers.Connections(
+            _number(info, 'connected_clients'),
+            _number(info, 'maxclients'),
+            _number(info, 'rejected_connections'),
         ),
-        tuple(each for each in _STATES if said.get(each[0]) == each[1]),
+        tuple(each for each in _STATES if info.get(each[0]) == each[1]),
     )
 
 
@@ -145,27 +121,22 @@ def _text(value: object) -> str:
     return '' if value is None else escaping.printable(value, 50)
 
 
-def _number(said: Mapping[str, Any], name: str) -> int:
-    value = said.get(name)
+def _number(info: Mapping[str, Any], name: str) -> int:
+    value = info.get(name)
     return int(value) if isinstance(value, int | float) else 0
 
 
-def judge(check: str, address: str, stats: Stats) -> list[finding.Finding]:
-    """Judge what a server said of itself."""
-    troubles = (
+def judge(address: str, stats: Stats) -> list[finding.Finding]:
+    """Judge a server by its statistics."""
+    found = [
         *(_STATES[each] for each in stats.states),
-        *_latency(stats),
+        *servers.judge_latency(stats.latency, 'what its SLOWLOG has'),
         *_memory(stats.memory, stats.uptime),
-        *_connections(stats.connections),
-    )
+        *servers.judge_connections(stats.connections, _CONNECT),
+    ]
     return [
-        finding.Finding(
-            finding.Level.OK, check, f'{address}: {_summary(stats)}'
-        ),
-        *(
-            finding.Finding(level, check, f'{address} {what}', why, advice)
-            for level, what, why, advice in troubles
-        ),
+        finding.ok(f'{address}: {_summary(stats)}'),
+        *servers.with_address(address, found),
     ]
 
 
@@ -175,72 +146,34 @@ def _summary(stats: Stats) -> str:
     role = 'replica' if stats.role == 'slave' else stats.role
     return (
         f'{role}, {stats.version}, answered in {1000 * stats.latency:.1f} '
-        f'ms, up for {finding.period(stats.uptime)}, '
+        f'ms, up for {servers.period(stats.uptime)}, '
         f'{memory.used / 2**20:.0f}{limit} MiB used, {memory.policy}, '
         f'{connections.now} of {connections.most} connections.'
     )
 
 
-def _latency(stats: Stats) -> Iterator[_Trouble]:
-    if stats.latency >= finding.SLOW:
-        yield (
-            finding.Level.WARNING,
-            f'answers slowly, in {1000 * stats.latency:.0f} ms.',
-            'Heartbeats and verdicts wait for it.',
-            'Look at the load of the server and of this host, at what its '
-            'SLOWLOG has, and at the network.',
-        )
-
-
-def _memory(memory: Memory, uptime: int) -> Iterator[_Trouble]:
-    """Return what is wrong with the memory; what has happened comes first."""
+def _memory(memory: Memory, uptime: int) -> Iterator[finding.Finding]:
+    """Judge the memory; what has happened comes first."""
     if memory.evictions:
-        yield (
-            finding.Level.WARNING,
-            f'has evicted {memory.evictions} keys for lack of memory since it '
-            f'was started, {finding.period(uptime)} ago.',
-            'Members that it may have lost are held up: a host that dies may '
-            'be down hold_time later.',
-            _ROOM,
-        )
+        yield servers.evicted(f'{memory.evictions} keys', uptime, _ROOM)
     elif memory.limit:
         yield from _limited(memory)
 
 
-def _limited(memory: Memory) -> Iterator[_Trouble]:
+def _limited(memory: Memory) -> Iterator[finding.Finding]:
     used = f'uses {100 * memory.used // memory.limit} % of its memory'
-    full = memory.nearly_full
+    is_nearly_full = memory.used >= servers.NEARLY_FULL * memory.limit
     if memory.policy != _KEEPS:
-        yield (
-            finding.Level.ERROR if full else finding.Level.WARNING,
+        report = finding.error if is_nearly_full else finding.warning
+        yield report(
             f'{used}, and evicts keys when that is full: maxmemory-policy is '
             f'{memory.policy}.',
             'The keys of members are among those that it evicts.',
             _ROOM,
         )
-    elif full:
-        yield (
-            finding.Level.WARNING,
+    elif is_nearly_full:
+        yield finding.warning(
             f'{used}.',
             'While it is full it takes no writes, and nobody can report.',
             _ROOM,
-        )
-
-
-def _connections(connections: Connections) -> Iterator[_Trouble]:
-    now, most = connections.now, connections.most
-    if connections.refused:
-        yield (
-            finding.Level.WARNING,
-            f'had no connection left {connections.refused} times since it was '
-            'started.',
-            'Services could not report to it meanwhile.',
-            _CONNECT,
-        )
-    elif most and now >= _NEARLY_FULL * most:
-        yield (
-            finding.Level.WARNING,
-            f'has {now} of {most} connections in use.',
-            'Services that find none left cannot report to it.',
-            _CONNECT,
         )

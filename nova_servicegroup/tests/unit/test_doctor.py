@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""The examination as a whole, and how it is shown."""
+"""Tests of the examination as a whole, and of its output."""
 
 import io
 import json
@@ -58,10 +58,10 @@ class ExaminationTest(base.TestCase):
 
         def slow(subject):
             late.wait(0.05)
-            yield finding.Finding(OK, 'slow', 'a')
+            yield finding.ok('a')
 
         found = self.examine(
-            slow=slow, quick=lambda p: [finding.Finding(WARNING, 'quick', 'b')]
+            slow=slow, quick=lambda p: [finding.warning('b', '', '')]
         )
         self.assertEqual(['slow', 'quick'], [each.check for each in found])
 
@@ -87,7 +87,7 @@ class ExaminationTest(base.TestCase):
             found_as(found),
         )
 
-    def test_what_several_checks_meet_is_told_once(self):
+    def test_what_several_checks_find_is_shown_once(self):
         error = exceptions.ConfigurationError('[zookeeper] address', '', 'x')
         found = self.examine(one=self.broken(error), other=self.broken(error))
         self.assertEqual(['one'], [each.check for each in found])
@@ -107,12 +107,13 @@ class AskingTest(base.TestCase):
     def test_one_that_is_mute_does_not_hide_the_others(self):
         ended = threading.Event()
         self.addCleanup(ended.set)
-        answers = asking.ask_all({'mute': ended.wait, 'quick': lambda: 7}, 0.1)
+        calls = {'mute': ended.wait, 'quick': lambda: 7}
+        answers = asking.ask_each(lambda name: calls[name](), calls, 0.1)
         self.assertEqual(7, answers['quick'].value)
         self.assertIsInstance(answers['mute'].error, exceptions.BackendTimeout)
 
 
-class PatientTest(base.TestCase):
+class SubjectTest(base.TestCase):
     def test_an_api_is_made_once_for_each_driver_and_closed(self):
         made = []
 
@@ -171,15 +172,15 @@ class BackendTest(base.TestCase):
         self.assertEqual(OK, found.level)
 
     def test_others_have_a_check_of_their_own(self):
-        for kind, module in (
-            (drivers.ETCD, etcd),
-            (drivers.MEMCACHED, mc),
-            (drivers.REDIS, redis),
-            (drivers.ZOOKEEPER, zk),
+        for kind, name, module in (
+            (drivers.ETCD, 'etcd', etcd),
+            (drivers.MEMCACHED, 'memcached', mc),
+            (drivers.REDIS, 'redis', redis),
+            (drivers.ZOOKEEPER, 'zookeeper', zk),
         ):
             self.assertEqual([], self.check(kind=kind))
-            self.assertIs(module.check, checks.CHECKS[module.NAME])
-            # It has nothing to say of others.
+            self.assertIs(module.check, checks.CHECKS[name])
+            # It finds nothing for others.
             asked = types.SimpleNamespace(backend='another')
             self.assertEqual([], module.check(asked))
 

@@ -10,12 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is judged of etcd's servers."""
+"""Tests of the check of etcd servers."""
 
 from nova_servicegroup.doctor import asking
 from nova_servicegroup.doctor import etcd
 from nova_servicegroup.doctor import etcd_limits
 from nova_servicegroup.doctor import finding
+from nova_servicegroup.doctor import servers as common
 from nova_servicegroup.drivers.etcd import status
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
@@ -37,9 +38,9 @@ def serving(address, member='1', members=3, latency=0.002, **more):
     )
 
 
-def away(address, error=None, said=None):
+def unreachable(address, error=None, known=None):
     error = error or exceptions.BackendError(address, 'refused')
-    return etcd.Server(address, said, trouble=error)
+    return etcd.Server(address, known, error=error)
 
 
 class ServersTest(base.TestCase):
@@ -54,24 +55,24 @@ class ServersTest(base.TestCase):
         self.assertIn('1 leader, 2 followers', found[3].what)
 
     def test_a_slow_server(self):
-        (found,) = etcd.judge_servers([serving('a', latency=finding.SLOW)])
+        (found,) = etcd.judge_servers([serving('a', latency=common.SLOW)])
         self.assertEqual(WARNING, found.level)
         self.assertIn('answered in 500.0 ms', found.what)
 
-    def test_one_is_away(self):
-        found = etcd.judge_servers([serving('a'), away('b')])[1]
+    def test_one_is_unreachable(self):
+        found = etcd.judge_servers([serving('a'), unreachable('b')])[1]
         self.assertEqual(WARNING, found.level)
         self.assertIn('b does not answer: refused', found.what)
         self.assertIn('1 of 2 servers serve', found.why)
         self.assertIn('JSON gateway', found.advice)
 
-    def test_all_are_away(self):
-        (found,) = etcd.judge_servers([away('a')])
+    def test_all_are_unreachable(self):
+        (found,) = etcd.judge_servers([unreachable('a')])
         self.assertEqual(ERROR, found.level)
         self.assertIn('Nobody can report', found.why)
 
-    def assert_trouble(self, what, advice, error=None, said=None):
-        (found,) = etcd.judge_servers([away('a', error, said)])
+    def assert_trouble(self, what, advice, error=None, known=None):
+        (found,) = etcd.judge_servers([unreachable('a', error, known)])
         self.assertIn(what, found.what)
         self.assertIn(advice, found.advice)
 
@@ -114,7 +115,7 @@ class ServersTest(base.TestCase):
 
 class ClusterTest(base.TestCase):
     def judge(self, *servers):
-        return etcd.judge_cluster(servers)
+        return list(etcd.judge_cluster(servers))
 
     def test_servers_of_several_clusters(self):
         (found,) = self.judge(
@@ -134,17 +135,20 @@ class ClusterTest(base.TestCase):
         self.assertIn('2 servers, an even number', found.what)
         self.assertIn('outlive the failure of 0', found.why)
 
-    def test_a_size_that_is_not_told(self):
+    def test_an_unknown_size(self):
         (found,) = self.judge(serving('a', members=None))
         self.assertEqual(OK, found.level)
 
-    def test_nobody_answers(self):
-        self.assertEqual([], self.judge(away('a'), away('b', said=words())))
+    def test_no_answer(self):
+        self.assertEqual(
+            [], self.judge(unreachable('a'), unreachable('b', known=words()))
+        )
 
 
 class LimitsTest(base.TestCase):
     def alarms(self, *alarms):
-        return etcd_limits.judge_alarms('x', [words(alarms=alarms)] * 2)
+        servers = [words(alarms=alarms)] * 2
+        return list(etcd_limits.judge_alarms(servers))
 
     def test_alarms(self):
         (found,) = self.alarms('memberID:1 alarm:NOSPACE ')
@@ -153,7 +157,7 @@ class LimitsTest(base.TestCase):
         self.assertIn('alarm disarm', found.advice)
         (found,) = self.alarms('memberID:1 alarm:CORRUPT ')
         self.assertIn('disaster', found.advice)
-        # Each server tells that of itself.
+        # That is a finding of each server already.
         self.assertEqual([], self.alarms('etcdserver: no leader'))
 
     def lease(self, granted, ttl=10, down_time=60):
@@ -161,7 +165,7 @@ class LimitsTest(base.TestCase):
             f'[DEFAULT]\nservice_down_time = {down_time}\n'
             f'[etcd]\nttl = {ttl}\n'
         )
-        return etcd_limits.judge_joining('x', conf, asking.Answer(granted))
+        return etcd_limits.judge_joining(conf, asking.Answer(granted))
 
     def test_a_lease(self):
         for granted, level, what in (
@@ -172,13 +176,13 @@ class LimitsTest(base.TestCase):
             found = self.lease(granted)
             self.assertEqual(level, found.level)
             self.assertIn(what, found.what)
-        # That is told of the options.
+        # That is a finding of the options already.
         self.assertEqual(OK, self.lease(75, ttl=75).level)
 
-    def test_nobody_can_join(self):
+    def test_no_member_can_join(self):
         error = exceptions.BackendError('a', '429 database space exceeded')
         found = etcd_limits.judge_joining(
-            'x', self.make_conf(), asking.Answer(error=error)
+            self.make_conf(), asking.Answer(error=error)
         )
         self.assertEqual(ERROR, found.level)
         self.assertIn('could not join: 429', found.what)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is judged of checks, and of who says that he is of no use."""
+"""Tests of the check of fitness, and of degraded members."""
 
 import dataclasses
 from typing import Any
@@ -29,7 +29,7 @@ OK, WARNING = finding.Level.OK, finding.Level.WARNING
 
 
 class ChecksTest(base.TestCase):
-    """Which checks run."""
+    """Tests which checks run."""
 
     def judge(self, shown: bool = True, **options: Any) -> list[Any]:
         self.useFixture(fixtures.MockPatchObject(loading, 'find', self.find))
@@ -63,12 +63,12 @@ class ChecksTest(base.TestCase):
             (found.level, found.what),
         )
 
-    def test_nobody_heeds_them(self) -> None:
+    def test_they_are_not_used(self) -> None:
         found = self.judge(pass_over_unfit=False)
         self.assertEqual([OK, OK], [each.level for each in found])
         self.assertIn('pass_over_unfit is false', found[1].what)
 
-    def test_the_driver_tells_whether_others_know(self) -> None:
+    def test_the_driver_knows_whether_others_see_them(self) -> None:
         driver = test_watcher.Driver()
         asked = self.api_of(driver)
         subject = finding.Subject(self.make_conf(), None, lambda _: asked)
@@ -79,7 +79,7 @@ class ChecksTest(base.TestCase):
 
 
 class GroupTest(base.TestCase):
-    """What members say."""
+    """Tests the results of checks in a group."""
 
     def judge(self, ignored: tuple[str, ...] = (), **states: str) -> list[Any]:
         driver = test_watcher.Driver()
@@ -88,17 +88,17 @@ class GroupTest(base.TestCase):
         reader = inventory.Reader(self.api_of(driver), 'compute')
         return list(fitness.judge_group('compute', reader.call()))
 
-    def test_all_are_of_use(self) -> None:
+    def test_none_is_degraded(self) -> None:
         self.assertEqual([], self.judge(a='up', b='held', c='down'))
 
-    def test_who_is_degraded_and_why(self) -> None:
+    def test_degraded_members_and_their_reasons(self) -> None:
         (found,) = self.judge(a='degraded', b='up', c='degraded')
         self.assertEqual(
             (WARNING, 'compute: 2 degraded: a (rpc), c (rpc).'),
             (found.level, found.what),
         )
 
-    def test_who_stops_is_counted_only(self) -> None:
+    def test_draining_is_no_finding(self) -> None:
         self.assertEqual([], self.judge(a='draining', b='up'))
 
     def test_a_whole_group_that_is_marked_and_ignored(self) -> None:
@@ -112,8 +112,8 @@ class GroupTest(base.TestCase):
         )
 
     def test_one_that_an_operator_has_forced_down(self) -> None:
-        said = test_watcher.unfit('degraded')
-        member = views.Member('a', 'compute', True, condition=said)
+        condition = test_watcher.unfit('degraded')
+        member = views.Member('a', 'compute', True, condition=condition)
         entry = inventory.Entry('a', 'compute', 'forced down', member)
         seen = inventory.Inventory({'a': entry}, views.View((), 0.0))
         self.assertEqual([], list(fitness.judge_group('compute', seen)))

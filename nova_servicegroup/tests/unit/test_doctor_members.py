@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""What is judged of members, their hosts, heartbeats and clocks."""
+"""Tests of the checks of members, their hosts, heartbeats and clocks."""
 
 import datetime
 
@@ -27,7 +27,7 @@ from nova_servicegroup.watch import inventory
 
 OK, WARNING, ERROR = finding.Level
 NOW = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone.utc)
-AWAY = exceptions.BackendError('table', 'refused')
+UNREACHABLE = exceptions.BackendError('table', 'refused')
 
 
 def ago(seconds):
@@ -68,7 +68,7 @@ class JudgeTestCase(base.TestCase):
         judge = fleet.Judge(driver, driver == 'db', self.make_conf(), NOW)
         return [
             *members.judge_inventory('compute', seen, judge),
-            *judge('compute', seen),
+            *judge.judge('compute', seen),
         ]
 
     def assert_finds(self, level, part, *entries, **how):
@@ -88,12 +88,12 @@ class MembersTest(JudgeTestCase):
     def test_registered_and_absent(self):
         absent = entry('a', 'down', member=False)
         self.assert_finds(WARNING, 'but not alive: a', absent)
-        # The db driver has everybody.
+        # The db driver has all registered services.
         self.assert_finds(
             WARNING, 'but not alive: a', entry('a', 'down'), driver='db'
         )
 
-    def test_who_need_not_be_there(self):
+    def test_services_that_need_not_be_alive(self):
         for each in (
             entry('a', 'down', {'disabled': True}, member=False),
             entry('a', inventory.FORCED_DOWN, {}, member=False),
@@ -104,35 +104,35 @@ class MembersTest(JudgeTestCase):
         self.assert_finds(WARNING, '1 held up: a', entry('a', 'held'))
 
     def test_alive_and_not_registered(self):
-        strange = inventory.Entry('a', 'compute', 'up', entry('a').member)
-        self.assert_finds(WARNING, 'not registered with Nova: a', strange)
-        self.assertEqual(1, len(self.judge(strange, unregistered=AWAY)))
+        unknown = inventory.Entry('a', 'compute', 'up', entry('a').member)
+        self.assert_finds(WARNING, 'not registered with Nova: a', unknown)
+        self.assertEqual(1, len(self.judge(unknown, unregistered=UNREACHABLE)))
 
     def test_groups_that_cannot_be_read(self):
         inventories = {
-            'compute': make_inventory(error=AWAY),
+            'compute': make_inventory(error=UNREACHABLE),
             'conductor': make_inventory(),
         }
         (found,) = members.judge_reading(inventories)
         self.assertEqual(ERROR, found.level)
         self.assertIn('compute cannot be read: table: refused', found.what)
-        self.assertEqual(
-            [], members.judge_reading({'compute': make_inventory()})
-        )
+        readable = {'compute': make_inventory()}
+        self.assertEqual([], list(members.judge_reading(readable)))
 
     def test_the_services_table(self):
-        away = {'compute': make_inventory(unregistered=AWAY)}
+        unreadable = {'compute': make_inventory(unregistered=UNREACHABLE)}
         for configured, driver, level in (
             (False, 'zk', OK),
             (True, 'zk', WARNING),
             (True, 'db', ERROR),
         ):
             (found,) = members.judge_registration(
-                away, configured, driver == 'db'
+                unreadable, configured, driver == 'db'
             )
             self.assertEqual(level, found.level)
-        there = {'compute': make_inventory()}
-        self.assertEqual([], members.judge_registration(there, True, True))
+        readable = {'compute': make_inventory()}
+        found = members.judge_registration(readable, True, True)
+        self.assertEqual([], list(found))
 
 
 class FleetTest(JudgeTestCase):
@@ -160,7 +160,7 @@ class FleetTest(JudgeTestCase):
         ]
         self.assert_finds(WARNING, '1 asking by db', *fleet_of)
 
-    def test_who_reports_to_the_database_only(self):
+    def test_a_host_that_reports_to_the_database_only(self):
         for beat in (
             ago(59),
             ago(59).replace(tzinfo=None),
@@ -169,11 +169,11 @@ class FleetTest(JudgeTestCase):
             missed = entry('a', 'down', {'last_seen_up': beat}, member=False)
             self.assert_finds(ERROR, 'reporting to the database', missed)
 
-    def test_who_has_stopped_reporting_to_the_database(self):
+    def test_a_host_that_has_stopped_reporting_to_the_database(self):
         dead = entry('a', 'down', {'last_seen_up': ago(61)}, member=False)
         self.assert_finds(WARNING, 'but not alive: a', dead)
 
-    def test_who_reports_to_both(self):
+    def test_a_host_that_reports_to_both(self):
         both = entry('a', 'up', {'last_seen_up': ago(1)})
         self.assertEqual(1, len(self.judge(both)))
 
@@ -184,7 +184,7 @@ class FleetTest(JudgeTestCase):
 
 class HeartbeatsTest(base.TestCase):
     def judge(self, *ages):
-        return heartbeats.judge('compute', ages, 10, 60)
+        return list(heartbeats.judge('compute', ages, 10, 60))
 
     def test_in_time(self):
         (found,) = self.judge(*[5.0] * 99, 40.0)
@@ -199,10 +199,10 @@ class HeartbeatsTest(base.TestCase):
     def test_most_are_late(self):
         self.assertEqual(ERROR, self.judge(5.0, 21.0, 30.0)[0].level)
 
-    def test_nobody(self):
+    def test_no_heartbeats(self):
         self.assertEqual([], self.judge())
 
-    def test_only_who_is_up_counts(self):
+    def test_only_members_that_are_up_count(self):
         seen = [
             views.Member('a', 'compute', True, proof_age=9.0),
             views.Member('b', 'compute', True, proof_age=3.0),
@@ -224,7 +224,7 @@ class ClockTest(base.TestCase):
             (-14.9, 0.0, WARNING),
             (15.0, 0.0, ERROR),
             (-15.0, 0.0, ERROR),
-            # It took so long to ask that nothing is known for sure.
+            # The answer took so long that the difference is uncertain.
             (5.0, 4.5, OK),
         ):
             self.assertEqual(level, self.judge(ahead, error).level, ahead)

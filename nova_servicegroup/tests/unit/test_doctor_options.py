@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Options that do not go together, and a driver that cannot be used."""
+"""Tests of the checks of options and of the driver."""
 
 from nova_servicegroup.doctor import driver
 from nova_servicegroup.doctor import finding
@@ -138,7 +138,7 @@ class OptionsTest(base.TestCase):
         self.assert_warns('timeout = 5 is half', text.format(5), 'mc')
         self.assertEqual(OK, self.judge(text.format(4), 'mc')[0].level)
 
-    def test_names_that_are_not_compared(self):
+    def test_host_names_that_are_not_checked(self):
         for name, group in (('zk', 'zookeeper'), ('mc', 'memcached')):
             text = f'[{group}]\nuse_tls = true\ncheck_hostname = {{}}'
             self.assert_warns(
@@ -151,7 +151,7 @@ class OptionsTest(base.TestCase):
             text = f'[{group}]\ncheck_hostname = false'
             self.assertEqual(OK, self.judge(text, name)[0].level)
 
-    def test_a_password_that_goes_over_the_wire(self):
+    def test_a_password_without_tls(self):
         text = '[zookeeper]\nusername = a\npassword = b\nuse_tls = {}'
         self.assert_warns('password', text.format('false'), 'zk', 'use_tls')
         self.assertEqual(OK, self.judge(text.format('true'), 'zk')[0].level)

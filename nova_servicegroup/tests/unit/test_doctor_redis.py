@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is judged of redis servers and Sentinels."""
+"""Tests of the check of redis servers and Sentinels."""
 
 from nova_servicegroup.doctor import asking
 from nova_servicegroup.doctor import finding
@@ -18,6 +18,7 @@ from nova_servicegroup.doctor import redis
 from nova_servicegroup.doctor import redis_refusals
 from nova_servicegroup.doctor import redis_sentinels
 from nova_servicegroup.doctor import redis_stats
+from nova_servicegroup.doctor import servers as common
 from nova_servicegroup.drivers.redis import status
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
@@ -51,7 +52,7 @@ def refused(reason='RedisError: refused.'):
 
 class StatsTest(base.TestCase):
     def test_an_answer(self):
-        (found,) = redis_stats.judge('x', 'a', redis_stats.read(INFO, 0.0015))
+        (found,) = redis_stats.judge('a', redis_stats.read(INFO, 0.0015))
         self.assertEqual(OK, found.level)
         self.assertEqual(
             'a: replica, 7.0.15, answered in 1.5 ms, up for 25 hours, 32 of '
@@ -59,7 +60,7 @@ class StatsTest(base.TestCase):
             found.what,
         )
 
-    def test_valkey_says_which_it_is(self):
+    def test_the_version_of_valkey(self):
         said = {**INFO, 'valkey_version': '8.0.1'}
         self.assertEqual('8.0.1', redis_stats.read(said, 0).version)
 
@@ -69,7 +70,7 @@ class StatsTest(base.TestCase):
 
     def assert_trouble(self, level, what, latency=0.001, **said):
         stats = redis_stats.read({**INFO, **said}, latency)
-        _, found = redis_stats.judge('x', 'a', stats)
+        _, found = redis_stats.judge('a', stats)
         self.assertEqual(level, found.level)
         self.assertIn(f'a {what}', found.what)
         self.assertTrue(found.why and found.advice)
@@ -90,11 +91,11 @@ class StatsTest(base.TestCase):
             # What has no limit is never full.
             said = {**INFO, 'maxmemory_policy': policy, 'maxmemory': 0}
             stats = redis_stats.read(said, 0)
-            self.assertEqual(1, len(redis_stats.judge('x', 'a', stats)))
+            self.assertEqual(1, len(redis_stats.judge('a', stats)))
         self.assert_trouble(WARNING, 'has evicted 3 keys', evicted_keys=3)
 
     def test_troubles(self):
-        self.assert_trouble(WARNING, 'answers slowly', finding.SLOW)
+        self.assert_trouble(WARNING, 'answers slowly', common.SLOW)
         self.assert_trouble(
             WARNING, 'uses 92 % of its memory.', used_memory=59 * MIB
         )
@@ -137,7 +138,7 @@ class SentinelsTest(base.TestCase):
             else each
             for number, each in enumerate(watches)
         }
-        return redis_sentinels.judge('x', answers, 'nova', 10)
+        return redis_sentinels.judge(answers, 'nova', 10)
 
     def assert_found(self, level, what, *watches):
         (found,) = [each for each in self.judge(*watches) if each.level]
@@ -150,7 +151,7 @@ class SentinelsTest(base.TestCase):
         self.assertEqual({OK}, {each.level for each in found})
         self.assertEqual('s0: Sentinel, names m:1.', found[0].what)
 
-    def test_one_is_away(self):
+    def test_one_is_unreachable(self):
         self.assert_found(
             WARNING,
             'Sentinel s2 does not tell the master: refused.',
@@ -159,13 +160,13 @@ class SentinelsTest(base.TestCase):
             refused(),
         )
 
-    def test_most_are_away(self):
+    def test_most_are_unreachable(self):
         found = self.judge(watch(), refused(), refused())
         self.assertEqual([OK, ERROR, ERROR], [each.level for each in found])
         self.assertIn('1 of 3 Sentinels tell it', found[1].why)
         self.assertEqual(3, len(self.judge(refused(), refused(), refused())))
 
-    def test_they_do_not_know_the_server(self):
+    def test_sentinels_that_do_not_know_the_server(self):
         found = self.judge(refused('ResponseError: No such master'))[0]
         self.assertIn('calls nova', found.advice)
 
@@ -220,7 +221,7 @@ WAY = status.Way(None, None, False, False)
 
 
 class ServersTest(base.TestCase):
-    def test_servers_that_are_away(self):
+    def test_servers_that_are_unreachable(self):
         well = asking.Answer(redis_stats.read(INFO, 0.001))
         found = redis.judge_servers({'a': well, 'b': refused()})[1]
         self.assertEqual(
@@ -243,7 +244,7 @@ class ServersTest(base.TestCase):
             error, WAY._replace(sentinel_name='nova'), {}
         )
         self.assertIn('by the master of nova', found.what)
-        # That was said already.
+        # That is a finding of the server already.
         self.assertEqual([], redis.judge_joining(error, WAY, {'a': refused()}))
 
     def test_each_refusal_has_its_advice(self):

@@ -11,12 +11,13 @@
 # under the License.
 
 
-"""What is judged of ZooKeeper's and memcached's servers."""
+"""Tests of the checks of ZooKeeper and memcached servers."""
 
 from nova_servicegroup.doctor import asking
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.doctor import mc
 from nova_servicegroup.doctor import mc_stats
+from nova_servicegroup.doctor import servers as common
 from nova_servicegroup.doctor import zk
 from nova_servicegroup.doctor import zk_limits
 from nova_servicegroup.drivers.zk import status
@@ -66,11 +67,11 @@ def serving(address, mode=None, groups=(), granted=10.0, latency=0.002):
     )
 
 
-def away(address, error=None, words=None):
+def unreachable(address, error=None, words=None):
     return zk.Server(
         address,
         words=words,
-        trouble=error or exceptions.BackendError(address, 'refused'),
+        error=error or exceptions.BackendError(address, 'refused'),
     )
 
 
@@ -87,45 +88,55 @@ class EnsembleTest(base.TestCase):
         self.assertIn('1 leader, 2 followers', found[3].what)
 
     def test_a_slow_server(self):
-        (found,) = zk.judge_servers([serving('a', latency=finding.SLOW)])
+        (found,) = zk.judge_servers([serving('a', latency=common.SLOW)])
         self.assertEqual(WARNING, found.level)
         self.assertIn('answered in 500.0 ms', found.what)
 
-    def test_one_is_away(self):
-        servers = [serving('a', 'leader'), away('b'), serving('c', 'follower')]
-        self.assert_away(servers, WARNING, '2 are needed: no more may fail')
+    def test_one_is_unreachable(self):
+        servers = [
+            serving('a', 'leader'),
+            unreachable('b'),
+            serving('c', 'follower'),
+        ]
+        self.assert_unreachable(
+            servers, WARNING, '2 are needed: no more may fail'
+        )
         servers += [serving('d', 'follower'), serving('e', 'follower')]
-        self.assert_away(servers, WARNING, '3 are needed: 1 more may fail')
+        self.assert_unreachable(
+            servers, WARNING, '3 are needed: 1 more may fail'
+        )
 
-    def assert_away(self, servers, level, why):
+    def assert_unreachable(self, servers, level, why):
         found = zk.judge_servers(servers)[1]
         self.assertEqual(level, found.level)
         self.assertIn('b does not answer: refused', found.what)
         self.assertIn(why, found.why)
 
-    def test_all_are_away(self):
-        self.assert_away([away('a'), away('b')], ERROR, 'Nobody can report')
+    def test_all_are_unreachable(self):
+        self.assert_unreachable(
+            [unreachable('a'), unreachable('b')], ERROR, 'Nobody can report'
+        )
 
     def test_not_part_of_the_ensemble(self):
-        servers = [away('a', words=status.Words('')), serving('b')]
+        servers = [unreachable('a', words=status.Words('')), serving('b')]
         self.assertIn(
             'not part of the ensemble', zk.judge_servers(servers)[0].what
         )
 
     def test_no_session(self):
         words = status.Words('follower')
-        (found,) = zk.judge_servers([away('a', words=words)])
+        (found,) = zk.judge_servers([unreachable('a', words=words)])
         self.assertIn('grants no session: refused', found.what)
 
     def test_turned_away(self):
         error = status.TurnedAway('a', 'closed')
-        (found,) = zk.judge_servers([away('a', error)])
+        (found,) = zk.judge_servers([unreachable('a', error)])
         self.assertIn('only to end them', found.what)
         self.assertIn('maxClientCnxns', found.advice)
 
     def test_a_server_that_is_not_trusted(self):
         error = status.Untrusted('a', 'certificate verify failed')
-        (found,) = zk.judge_servers([away('a', error)])
+        (found,) = zk.judge_servers([unreachable('a', error)])
         self.assertEqual(ERROR, found.level)
         self.assertIn('no TLS: certificate verify failed', found.what)
         for option in ('ca_file', 'check_hostname', 'address'):
@@ -153,24 +164,24 @@ class EnsembleTest(base.TestCase):
             serving('b', 'follower'),
         )
 
-    def test_one_that_stands_alone_by_itself_is_well(self):
+    def test_a_single_standalone_server_is_well(self):
         self.assertEqual([], zk.judge_ensemble([serving('a', 'standalone')]))
 
     def test_no_leader_is_named(self):
         (found,) = zk.judge_ensemble([serving('a', 'follower')])
         self.assertEqual(WARNING, found.level)
         self.assertEqual(
-            [], zk.judge_ensemble([serving('a', 'follower'), away('b')])
+            [], zk.judge_ensemble([serving('a', 'follower'), unreachable('b')])
         )
 
-    def test_modes_that_are_not_told(self):
+    def test_unknown_modes(self):
         self.assertEqual([], zk.judge_ensemble([serving('a'), serving('b')]))
 
 
 class LimitsTest(base.TestCase):
     def sessions(self, *granted):
         servers = {f'server{n}': each for n, each in enumerate(granted)}
-        return zk_limits.judge_sessions('x', servers, 10, 60)
+        return zk_limits.judge_sessions(servers, 10, 60)
 
     def test_sessions(self):
         for granted, level, what in (
@@ -186,7 +197,7 @@ class LimitsTest(base.TestCase):
     def connections(self, limit, sessions=None):
         busiest = None if sessions is None else ('10.0.0.1', sessions)
         words = status.Words('leader', '3.8', limit, busiest)
-        (found,) = zk_limits.judge_connections('x', {'a': words})
+        (found,) = zk_limits.judge_connections({'a': words})
         return found
 
     def test_connections(self):
@@ -196,14 +207,14 @@ class LimitsTest(base.TestCase):
             (60, 60, WARNING, 'allows no more'),
             (60, None, OK, '60 sessions may come'),
             (0, 5000, OK, 'Any number'),
-            (None, None, OK, 'cannot be told'),
+            (None, None, OK, 'is not known'),
         ):
             found = self.connections(limit, sessions)
             self.assertEqual(level, found.level)
             self.assertIn(what, found.what)
 
     def test_no_words_at_all(self):
-        self.assertEqual([], zk_limits.judge_connections('x', {'a': None}))
+        self.assertEqual([], zk_limits.judge_connections({'a': None}))
 
 
 class StatsTest(base.TestCase):
@@ -221,7 +232,7 @@ class StatsTest(base.TestCase):
         }
         return [
             each.what
-            for each in mc_stats.judge('x', stats)
+            for each in mc_stats.judge(stats)
             if each.level == WARNING
         ]
 
@@ -239,7 +250,7 @@ class StatsTest(base.TestCase):
             },
             0.0015,
         )
-        summary = mc_stats.judge('x', {'a': stats})[0].what
+        summary = mc_stats.judge({'a': stats})[0].what
         self.assertEqual(
             'a: memcached 1.6.18, answered in 1.5 ms, up for 25 hours, 50 % '
             'of 64 MiB used, 12 of 1024 connections.',
@@ -248,14 +259,17 @@ class StatsTest(base.TestCase):
 
     def test_troubles(self):
         for stats, what in (
-            ({'latency': finding.SLOW}, 'server0 answers slowly'),
+            ({'latency': common.SLOW}, 'server0 answers slowly'),
             ({'evictions': 3}, 'server0 has evicted 3 items'),
             ({'used': 90}, 'server0 uses 90 % of its memory'),
             (
-                {'connections': 90, 'most_connections': 100},
+                {'connections': common.Connections(90, 100)},
                 'server0 has 90 of 100 connections in use',
             ),
-            ({'refused': 2}, 'server0 had no connection left 2 times'),
+            (
+                {'connections': common.Connections(refused=2)},
+                'server0 had no connection left 2 times',
+            ),
         ):
             (found,) = self.judge(stats)
             self.assertIn(what, found)
@@ -274,7 +288,8 @@ class MemcachedTest(base.TestCase):
             (found,) = mc.judge_addresses([local, '10.0.0.1:1'], {'a'})
             self.assertEqual(WARNING, found.level)
             self.assertIn(local, found.what)
-        self.assertEqual([], mc.judge_addresses(['mc1:1', '10.0.0.1:1'], None))
+        shared = ['mc1:1', '10.0.0.1:1']
+        self.assertEqual([], list(mc.judge_addresses(shared, None)))
 
     def test_local_addresses_alone(self):
         local = ['localhost:1', '127.0.0.1:2']
@@ -285,10 +300,10 @@ class MemcachedTest(base.TestCase):
         (found,) = mc.judge_addresses(local, None)
         self.assertEqual(WARNING, found.level)
         # All of Nova is here.
-        self.assertEqual([], mc.judge_addresses(local, {'a'}))
-        self.assertEqual([], mc.judge_addresses(local, set()))
+        for hosts in ({'a'}, set()):
+            self.assertEqual([], list(mc.judge_addresses(local, hosts)))
 
-    def test_servers_that_are_away(self):
+    def test_servers_that_are_unreachable(self):
         error = asking.Answer(error=exceptions.BackendError('b', 'refused'))
         well = asking.Answer(mc_stats.Stats(0.001))
         away = mc.judge_servers({'a': well, 'b': error})[0]

@@ -11,9 +11,11 @@
 # under the License.
 
 
+import functools
 from typing import Any
 
 from nova_servicegroup import api
+from nova_servicegroup.doctor import examination
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.doctor import migration
 from nova_servicegroup.drivers import base as drivers
@@ -25,12 +27,12 @@ CONF = """
 [DEFAULT]
 servicegroup_driver = {own}
 [servicegroup]
-also_report_to = {further}
+also_report_to = {secondary}
 """
 
 
 class Driver(drivers.Driver):
-    """Sees whom it is told of.
+    """A driver whose members a test sets.
 
     :ivar seen: the state of a member and what its processes ask by
     """
@@ -43,7 +45,7 @@ class Driver(drivers.Driver):
     def tell(
         self, host: str, *reads: str, state: str = 'up', group: str = 'compute'
     ) -> None:
-        """Have a host report, with a process for each that is asked by."""
+        """Make a host report, with a process for each driver it asks by."""
         self.seen[group, host] = state, reads
 
     def view(self, group: str, detailed: bool = False) -> views.View:
@@ -87,13 +89,14 @@ class MigrationTest(base.TestCase):
         self.registered: list[tuple[str, str]] | None = None
 
     def check(
-        self, own: str = 'db', further: str = 'zk', **how: Any
+        self, own: str = 'db', secondary: str = 'zk', **how: Any
     ) -> list[finding.Finding]:
-        conf = self.make_conf(CONF.format(own=own, further=further))
+        conf = self.make_conf(CONF.format(own=own, secondary=secondary))
         how = {'databases': dict, **how}
         subject = finding.Subject(conf, None, self._api, **how)
         self.slept: list[float] = []
-        return list(migration.check(subject, sleep=self.slept.append))
+        check = functools.partial(migration.check, sleep=self.slept.append)
+        return examination.examine(subject, {'migration': check})
 
     def _api(self, name: str) -> api.API:
         if name not in self.drivers:
@@ -127,12 +130,12 @@ class MigrationTest(base.TestCase):
             self.assertTrue(found.advice)
 
     def test_none_is_under_way(self) -> None:
-        (found,) = self.check(further='')
+        (found,) = self.check(secondary='')
         self.assert_step(found, 'OK', 'report to db alone')
 
     def test_a_direction_that_is_given(self) -> None:
         self.both('a', 'db')
-        found = self.check(further='', towards=['zk', 'db', 'zk'])
+        found = self.check(secondary='', towards=['zk', 'db', 'zk'])
         self.assertEqual(self.check(), found)
 
     def test_all_report_to_both(self) -> None:
@@ -152,7 +155,7 @@ class MigrationTest(base.TestCase):
         )
         self.assert_step(zk, 'OK', 'safe to stop reporting to it')
         self.assertIn('nova-api', zk.what)
-        # Each driver is looked at twice: the first look may know too little.
+        # Each driver is read twice: the first reading may not know all yet.
         self.assertEqual(2, len(self.slept))
 
     def test_some_do_not_report_to_both_yet(self) -> None:
@@ -177,16 +180,16 @@ class MigrationTest(base.TestCase):
             self.zk.tell('a', 'db', state=state)
             self.assert_step(self.check()[0], 'WARNING', '0 of 1', 'there: a')
 
-    def test_who_is_down_anyway_does_not_count(self) -> None:
+    def test_a_service_that_is_down_does_not_count(self) -> None:
         self.both('a', 'db')
         self.registered = [('compute', 'a'), ('compute', 'dead')]
         self.db.tell('dead', state='down')
         self.assert_step(self.check()[0], 'OK', '1 of 1')
 
-    def test_nobody_reports_at_all(self) -> None:
+    def test_no_service_reports_at_all(self) -> None:
         self.assert_step(self.check()[0], 'WARNING', '0 of 0', 'everybody')
 
-    def test_whom_nova_does_not_know_does_not_count(self) -> None:
+    def test_a_service_unknown_to_nova_does_not_count(self) -> None:
         self.both('a', 'db')
         self.db.tell('foreign')
         self.registered = [('compute', 'a')]
@@ -223,13 +226,13 @@ class MigrationTest(base.TestCase):
         )
         self.assertIn('servicegroup_driver = zk', db.advice)
 
-    def test_who_does_not_say_may_ask_by_either(self) -> None:
+    def test_a_service_that_does_not_say_may_ask_by_either(self) -> None:
         self.both('a', '')
         for found in self.check('zk', 'db')[1:]:
             self.assertIn('1 do not say: a', found.what)
             self.assertIn('not safe', found.what)
 
-    def test_nobody_asks_by_the_old_one_any_more(self) -> None:
+    def test_no_service_asks_by_the_old_one_any_more(self) -> None:
         self.both('a', 'zk')
         step, zk, db = self.check('zk', 'db')
         self.assert_step(step, 'OK', 'safe to switch readers to db')
@@ -242,19 +245,19 @@ class MigrationTest(base.TestCase):
         (found,) = self.check()
         self.assert_step(found, 'ERROR', 'zk cannot be read', 'h1:2181: away')
 
-    def test_without_a_database_nothing_is_said_of_db(self) -> None:
+    def test_without_a_database_db_is_not_compared(self) -> None:
         self.both('a', 'zk')
         (found,) = self.check(databases=None)
         self.assert_step(found, 'OK', '[database] connection is not set')
         self.drivers['mc'] = self.drivers.pop('db')
         self.assertEqual(3, len(self.check('mc', databases=None)))
 
-    def test_nobody_reports_to_the_new_one(self) -> None:
+    def test_no_service_reports_to_the_new_one(self) -> None:
         self.db.tell('a')
         step, _, zk = self.check()
         self.assert_step(step, 'WARNING', '0 of 1')
         self.assert_step(zk, 'OK', 'Nobody reports to zk.')
 
     def test_a_driver_that_is_not_there(self) -> None:
-        (found,) = self.check(further='zoo')
+        (found,) = self.check(secondary='zoo')
         self.assert_step(found, 'ERROR', 'zoo cannot be read')

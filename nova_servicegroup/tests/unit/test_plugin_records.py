@@ -225,7 +225,8 @@ class CellAwayTestCase(ServicesTableTestCase):
         self.assertEqual(3, len(self.found()))
 
     def test_one_that_is_mute_is_asked_once(self):
-        self.patch(records, '_CELL_WAIT', 0.3)
+        # All others have to answer within it, on a busy machine, too.
+        self.patch(records, '_CELL_WAIT', 1.5)
         answer, calls = threading.Event(), []
         self.addCleanup(answer.set)
 
@@ -235,9 +236,9 @@ class CellAwayTestCase(ServicesTableTestCase):
             return []
 
         self.away['cell1'] = wait
-        for group in ('compute', 'compute', 'scheduler'):
+        for group, others in (('scheduler', 0), ('compute', 2)):
             error = self.failed(group)
             self.assertEqual(['cell1'], list(error.cells))
+            self.assertEqual(others, len(error.records))
         self.assertIn('cell cell1: no answer yet', str(error))
-        self.assertEqual(2, len(self.failed().records))
         self.assertEqual(1, len(calls))
