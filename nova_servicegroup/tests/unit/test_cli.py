@@ -720,7 +720,7 @@ class WatchTest(CliTest):
         ours, theirs = os.pipe()
         os.close(ours)
         with open(theirs, 'w') as stream:
-            self.assertTrue(watch._Pause(stream)(60.0))
+            self.assertTrue(watch._wait(stream, 60.0))
 
     def test_a_reader_that_does_not_read_delays_nothing(self) -> None:
         ours, theirs = os.pipe()
