@@ -77,8 +77,7 @@ class Doctor(_command.Command):
         subject = _startup.make_subject(
             app.conf, app.nova_error, parsed_args.towards
         )
-        verbose = app.options.debug or app.options.verbose_level > 1
-        with contextlib.nullcontext() if verbose else _without_logs():
+        with _quiet(app.options.debug or app.options.verbose_level > 1):
             try:
                 found = examination.examine(subject, chosen)
             finally:
@@ -99,10 +98,13 @@ class Doctor(_command.Command):
 
 
 @contextlib.contextmanager
-def _without_logs() -> Iterator[None]:
-    """Disable logging while the body runs; findings say what matters."""
+def _quiet(verbose: bool) -> Iterator[None]:
+    """Disable logging while the body runs, unless verbose.
+
+    What matters of the log is among the findings.
+    """
     before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
+    logging.disable(before if verbose else logging.CRITICAL)
     try:
         yield
     finally:

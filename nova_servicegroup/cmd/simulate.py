@@ -64,7 +64,6 @@ class Simulate(_command.Command, show.ShowOne):
         'while it lived, or was not seen down after it was killed; 2 when it '
         'could not be run.'
     )
-
     arguments = {
         '--members': {
             'type': _number(int, 1, 100000),

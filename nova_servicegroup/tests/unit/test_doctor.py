@@ -269,7 +269,7 @@ class CommandTest(base.TestCase):
             self.assertEqual(3, shown.count('***'))
 
     def test_the_log_is_silent_only_meanwhile(self):
-        with doctor._without_logs():
+        with doctor._quiet(False):
             logging.getLogger('x').critical('meanwhile')
         logging.getLogger('x').critical('afterwards')
         self.assertEqual(['afterwards'], self.log_lines('CRITICAL'))
