@@ -618,7 +618,7 @@ class EndTest(CliTest):
 
     def test_nobody_waits_for_long_for_a_mute_backend(self) -> None:
         self.driver.close = threading.Event().wait
-        self.patch(cli, '_GOODBYE', 0.0)
+        self.patch(cli, '_CLOSE_TIMEOUT', 0.0)
         self.assertEqual(0, self.run_cli('member', 'list'))
         self.assertTrue(self.app.unclosed)
 
