@@ -18,15 +18,16 @@ import contextlib
 import math
 import signal
 import traceback
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from cliff import command
 
-from nova_servicegroup import api
 from nova_servicegroup.cmd import _startup
 from nova_servicegroup import escaping
 from nova_servicegroup import exceptions
 
+if TYPE_CHECKING:
+    from nova_servicegroup.cmd import cli
 #: The exit status of a command that could not do its work.
 ERROR = 2
 
@@ -40,12 +41,11 @@ class Command(command.Command):
     A command that shows something also inherits from a class of cliff, which
     comes second.
 
-    :ivar app: a cli.Cli
     :ivar status: the exit status if there is no error
     :ivar exit_statuses: the exit statuses and their meaning, for the help
     """
 
-    app: Any
+    app: 'cli.Cli'
     exit_statuses = ''
     status = 0
 
@@ -93,15 +93,6 @@ class Command(command.Command):
         line = escaping.printable(_startup.hide(self.app.conf, text))
         self.app.stderr.write(f'{line}\n')
         self.app.stderr.flush()
-
-    @property
-    def servicegroup(self) -> api.API:
-        """The API with the configured driver.
-
-        :raises ServiceGroupError: see api.API
-        """
-        servicegroup: api.API = self.app.servicegroup
-        return servicegroup
 
 
 def add_arguments(

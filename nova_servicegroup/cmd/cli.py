@@ -181,7 +181,12 @@ class Cli(app.App):
         conf, options = self._loaded[0], self.options
         _startup.read(conf, options.config_file, options.config_dir)
         if options.driver is not None:
-            _choose(conf, options.driver)
+            installed = api.installed_drivers()
+            if options.driver not in installed:
+                raise exceptions.ArgumentError(
+                    '--driver', options.driver, ', '.join(installed)
+                )
+            conf.set_override('servicegroup_driver', options.driver)
         return conf
 
     @functools.cached_property
@@ -213,14 +218,6 @@ class Cli(app.App):
             closing.start()
             closing.join(_CLOSE_TIMEOUT)
             self.unclosed = closing.is_alive()
-
-
-def _choose(conf: cfg.ConfigOpts, driver: str) -> None:
-    installed = api.installed_drivers()
-    if driver not in installed:
-        names = ', '.join(installed)
-        raise exceptions.ArgumentError('--driver', driver, names)
-    conf.set_override('servicegroup_driver', driver)
 
 
 def main() -> int:

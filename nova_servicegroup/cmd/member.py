@@ -66,7 +66,7 @@ class _GroupCommand(_command.Command):
         :param host: the host whose verdict is wanted, or None for all hosts
         :param detailed: see views.Detailed
         """
-        reader = inventory.Reader(self.servicegroup, parsed_args.group)
+        reader = inventory.Reader(self.app.servicegroup, parsed_args.group)
         end = time.monotonic() + parsed_args.wait
         found = reader.call(detailed)
         while not _is_sufficient(found, host) and time.monotonic() < end:

@@ -108,7 +108,7 @@ class Simulate(_command.Command, show.ShowOne):
     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """See cliff."""
         planned = _plan(parsed_args)
-        driver = self.servicegroup.driver
+        driver = self.app.servicegroup.driver
         check_driver(self.app.conf.servicegroup_driver, driver)
         _check_interval(self.app.conf.report_interval)
         for line in limits.check(driver, planned, limits.machine()):
@@ -119,7 +119,7 @@ class Simulate(_command.Command, show.ShowOne):
     def _simulate(self, planned: plan.Plan, force: bool) -> dict[str, Any]:
         progress = run.Progress(self.app.stderr)
         simulation = run.Simulation(
-            self.servicegroup, planned, progress, force
+            self.app.servicegroup, planned, progress, force
         )
         try:
             with _command.handled([signal.SIGTERM], _end):

@@ -74,7 +74,7 @@ class Watch(_command.Command):
         if parsed_args.interval is not None:
             self._set_interval(parsed_args.interval)
         streams = [
-            _events.EventStream(self.servicegroup, group)
+            _events.EventStream(self.app.servicegroup, group)
             for group in dict.fromkeys(parsed_args.groups or [GROUP])
         ]
         screen = _events.screen(
