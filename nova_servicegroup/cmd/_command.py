@@ -28,6 +28,7 @@ from nova_servicegroup import exceptions
 
 if TYPE_CHECKING:
     from nova_servicegroup.cmd import cli
+
 #: The exit status of a command that could not do its work.
 ERROR = 2
 

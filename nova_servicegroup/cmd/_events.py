@@ -23,7 +23,7 @@ from typing import Any, TextIO
 from oslo_config import cfg
 
 from nova_servicegroup import api
-from nova_servicegroup.cmd import _cells
+from nova_servicegroup.cmd import _columns
 from nova_servicegroup.cmd import _startup
 from nova_servicegroup import condition
 from nova_servicegroup.drivers import views
@@ -252,7 +252,7 @@ def _plain(value: Any) -> Any:
 
 
 def _time(event: Event) -> str | None:
-    return _cells.time(event.at, 'milliseconds')
+    return _columns.time(event.at, 'milliseconds')
 
 
 def _counted(

@@ -19,7 +19,7 @@ from typing import Any
 from cliff import lister
 from cliff import show
 
-from nova_servicegroup.cmd import _cells
+from nova_servicegroup.cmd import _columns
 from nova_servicegroup.cmd import _command
 from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
@@ -140,7 +140,7 @@ def _is_sufficient(found: inventory.Inventory, host: str | None) -> bool:
     """
     entry = None if host is None else found.entries.get(host)
     if entry is not None:
-        return _cells.is_known(entry)
+        return _columns.is_known(entry)
     view = found.view
     return view.age is not None or isinstance(view.error, exceptions.NoAccess)
 
@@ -183,7 +183,7 @@ class List(_GroupCommand, lister.Lister):
         found = self.read(parsed_args, None, parsed_args.long)
         self.warn_of_gaps(found, _UNLISTED)
         entries = found.entries.values()
-        presumed = sum(not _cells.is_known(each) for each in entries)
+        presumed = sum(not _columns.is_known(each) for each in entries)
         if found.view.age is None:
             self.status = _command.ERROR
         elif presumed:
@@ -193,8 +193,8 @@ class List(_GroupCommand, lister.Lister):
             )
         names = _SHORT + (_LONG if parsed_args.long else ()) + _UNFIT
         return names, [
-            _cells.cells(
-                _cells.facts(each, found), names, parsed_args.formatter
+            _columns.format_values(
+                _columns.facts(each, found), names, parsed_args.formatter
             )
             for each in entries
             if each.state in (parsed_args.state or inventory.STATES)
@@ -232,15 +232,17 @@ class Show(_GroupCommand, show.ShowOne):
             raise exceptions.ServiceGroupError(_unknown(parsed_args, found))
         self.warn_of_gaps(found, _UNFORCED)
         self.status = 0 if entry.is_up else 1
-        if not _cells.is_known(entry):
+        if not _columns.is_known(entry):
             self.status = _command.ERROR
         values = {
-            **_cells.facts(entry, found),
-            **_cells.more_facts(entry, found),
+            **_columns.facts(entry, found),
+            **_columns.more_facts(entry, found),
             'Driver': self.app.conf.servicegroup_driver,
         }
         names = tuple(values)
-        return names, _cells.cells(values, names, parsed_args.formatter)
+        return names, _columns.format_values(
+            values, names, parsed_args.formatter
+        )
 
 
 def _unknown(asked: argparse.Namespace, found: inventory.Inventory) -> str:

@@ -214,10 +214,7 @@ def _tls_context(options: cfg.ConfigOpts.GroupAttr) -> ssl.SSLContext:
 
 
 def _check_tls(options: cfg.ConfigOpts.GroupAttr) -> None:
-    """Check that the options of TLS are complete.
-
-    :raises ConfigurationError: one lacks another that it needs
-    """
+    """Refuse incomplete options of TLS, which would have no effect."""
     pairs = (
         ('cert_file', 'key_file'),
         ('key_file', 'cert_file'),

@@ -32,8 +32,8 @@ _ESCAPING = ('json', 'yaml')
 
 
 # The class takes a type since cliff 4.9 only.
-class Cell(columns.FormattableColumn):  # type: ignore[type-arg]
-    """A value in a table for people; unknown values sort last."""
+class Column(columns.FormattableColumn):  # type: ignore[type-arg]
+    """A value of a table for people; unknown values sort last."""
 
     def human_readable(self) -> str:
         """See cliff."""
@@ -46,7 +46,7 @@ class Cell(columns.FormattableColumn):  # type: ignore[type-arg]
         return escaping.printable(self._value)
 
     def __lt__(self, other: object) -> bool:
-        if not isinstance(other, Cell):
+        if not isinstance(other, Column):
             return NotImplemented
         left, right = self._value, other._value
         return bool((left is None, left) < (right is None, right))
@@ -59,19 +59,19 @@ def _line(value: Any) -> str:
     return escaping.printable(', '.join(parts).removeprefix('name '))
 
 
-def cells(
-    facts: Mapping[str, Any], names: Iterable[str], formatter: str
+def format_values(
+    row: Mapping[str, Any], names: Iterable[str], formatter: str
 ) -> tuple[Any, ...]:
-    """Return the facts of some names, as one of cliff's formats needs them.
+    """Return the named values of a row, as one of cliff's formats needs them.
 
     Formats for programs get plain values: numbers, booleans, strings, None
     and, where the format has them, lists. The value format, which separates
     values by spaces, gets no empty ones. JSON and YAML get strings unchanged,
     since they escape control characters themselves.
     """
-    values = [facts[name] for name in names]
+    values = [row[name] for name in names]
     if formatter == 'table':
-        return tuple(map(Cell, values))
+        return tuple(map(Column, values))
     if formatter in _FLAT:
         values = [_flat(each) for each in values]
     if formatter not in _ESCAPING:
