@@ -123,7 +123,7 @@ def facts(entry: inventory.Entry, seen: inventory.Inventory) -> dict[str, Any]:
         'Registered': _is_registered(entry, seen),
         'Disabled': _recorded(entry, 'disabled'),
         'Condition': unfit and unfit.reason,
-        'Condition since': unfit and time(unfit.since),
+        'Condition since': unfit and condition.date(unfit),
     }
 
 

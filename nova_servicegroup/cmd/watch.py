@@ -108,20 +108,15 @@ class Watch(_command.Command):
         """
         interval = self.app.conf.servicegroup.refresh_interval
         end = time.monotonic() + duration
-        with contextlib.suppress(BrokenPipeError):
-            try:
-                while True:
-                    events = [one for each in streams for one in each.look()]
-                    self._warn_of_table(streams)
-                    screen.show(events, streams)
-                    # An earlier read would be answered from the last one.
-                    left = end - time.monotonic()
-                    if left <= 0 or _wait(
-                        self.app.stdout, min(interval, left)
-                    ):
-                        break
-            finally:
-                screen.close()
+        with contextlib.suppress(BrokenPipeError), contextlib.closing(screen):
+            while True:
+                events = [one for each in streams for one in each.look()]
+                self._warn_of_table(streams)
+                screen.show(events, streams)
+                # An earlier read would be answered from the last one.
+                left = end - time.monotonic()
+                if left <= 0 or _wait(self.app.stdout, min(interval, left)):
+                    break
 
     def _warn_of_table(self, streams: Sequence[_events.EventStream]) -> None:
         """Report once that Nova's services table cannot be read, and why."""
