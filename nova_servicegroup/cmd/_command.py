@@ -10,46 +10,62 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""What our commands have in common."""
+"""The base class of the commands, and their common helpers."""
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import math
 import signal
 import traceback
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from cliff import command
 
-from nova_servicegroup import api
 from nova_servicegroup.cmd import _startup
 from nova_servicegroup import escaping
 from nova_servicegroup import exceptions
 
+if TYPE_CHECKING:
+    from nova_servicegroup.cmd import cli
+
 #: The exit status of a command that could not do its work.
 ERROR = 2
 
+#: The arguments of a command: the settings for argparse, by name.
+Arguments = Mapping[str, Mapping[str, Any]]
+
 
 class Command(command.Command):
-    """A command that writes its errors in a line, without secrets.
+    """A command that reports its errors in one line, without secrets.
 
-    One that shows something is also one of cliff's, named after this one.
+    A command that shows something also inherits from a class of cliff, which
+    comes second.
 
-    :ivar app: a cli.Cli
-    :ivar status: the exit status, where nothing went wrong
-    :ivar exit_statuses: what they are, for the help
+    :ivar status: the exit status if there is no error
+    :ivar exit_statuses: the exit statuses and their meaning, for the help
     """
 
-    app: Any
+    app: 'cli.Cli'
     exit_statuses = ''
     status = 0
 
+    @property
+    def arguments(self) -> Arguments:
+        """The arguments of the command."""
+        return {}
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the arguments; see cliff."""
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        add_arguments(parser, self.arguments)
+        return parser
+
     def run(self, parsed_args: Any) -> int:
-        """Run the command; return its exit status."""
+        """Run the command and return its exit status."""
         try:
-            # Nothing is written before it is known what is secret.
+            # The configuration says what is secret, so it is read before
+            # anything is written.
             _ = self.app.conf
         except exceptions.ServiceGroupError as error:
             self.app.stderr.write(f'{exceptions.first_line(error)}\n')
@@ -70,29 +86,28 @@ class Command(command.Command):
         raise NotImplementedError
 
     def get_epilog(self) -> str:
-        """See cliff, which looks through all packages for ours."""
+        """Return the exit statuses; cliff would search all packages for it."""
         return self.exit_statuses
 
     def warn(self, text: str) -> None:
-        """Write a line to standard error, without secrets."""
+        """Write one line to standard error, without secrets."""
         line = escaping.printable(_startup.hide(self.app.conf, text))
         self.app.stderr.write(f'{line}\n')
         self.app.stderr.flush()
 
-    @property
-    def servicegroup(self) -> api.API:
-        """The API, by the configured driver.
 
-        :raises ServiceGroupError: see api.API
-        """
-        made: api.API = self.app.servicegroup
-        return made
+def add_arguments(
+    parser: argparse.ArgumentParser, arguments: Arguments
+) -> None:
+    """Add arguments to a parser."""
+    for name, settings in arguments.items():
+        parser.add_argument(name, **settings)
 
 
 def seconds(text: str) -> float:
-    """Return a number of seconds, as an option takes it.
+    """Return the number of seconds that an option gives.
 
-    :raises ArgumentTypeError: it is none
+    :raises ArgumentTypeError: the text is not a finite number from 0 up
     """
     try:
         value = float(text)
@@ -109,7 +124,7 @@ def seconds(text: str) -> float:
 def handled(
     signums: Sequence[int], handler: Callable[[int, Any], None]
 ) -> Iterator[None]:
-    """Handle some signals while the body runs."""
+    """Handle signals by a function while the body runs."""
     before = {each: signal.signal(each, handler) for each in signums}
     try:
         yield

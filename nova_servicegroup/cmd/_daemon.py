@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""What our daemons have in common."""
+"""The start and the errors of the daemons."""
 
 from importlib import metadata
 import sys
@@ -24,22 +23,22 @@ from oslo_utils import importutils
 from nova_servicegroup import api
 from nova_servicegroup.cmd import _startup
 
-#: The exit status of a program that could not do its work.
+#: The exit status of a daemon that could not do its work.
 ERROR = 2
 
 
 def quieten() -> None:
-    """Let libraries not warn about each other, which is no news for a log."""
+    """Suppress the warnings of libraries about each other."""
     warnings.simplefilter('ignore')
 
 
 def choose_threads() -> bool:
-    """Have oslo.service run on native threads.
+    """Make oslo.service use native threads, if it has the choice.
 
-    To be called before anything of oslo.messaging is imported, which asks
-    for it.
+    Must be called before oslo.messaging is imported, which makes the choice
+    otherwise.
 
-    :returns: whether this oslo.service has the choice
+    :returns: whether it has
     """
     backend = importutils.try_import('oslo_service.backend')
     if backend is None:
@@ -52,10 +51,11 @@ def choose_threads() -> bool:
 
 
 def start(program: str, conf: cfg.ConfigOpts, problem: str | None) -> api.API:
-    """Read the command line and the configuration, log, and make an API.
+    """Read the configuration, set up logging, and return an API.
 
-    :param problem: why Nova could not be imported, if so
-    :raises ServiceGroupError: see api.API; or there are no servers
+    :param program: the name of the daemon
+    :param problem: why Nova could not be imported, or None
+    :raises ServiceGroupError: see api.API; or the driver has no servers
     :raises cfg.Error: the configuration cannot be read
     """
     if 'log_file' not in conf:
@@ -73,6 +73,6 @@ def start(program: str, conf: cfg.ConfigOpts, problem: str | None) -> api.API:
 
 
 def fail(program: str, line: str) -> int:
-    """Say why a program cannot do its work; return the exit status."""
+    """Report why a daemon cannot do its work; return its exit status."""
     sys.stderr.write(f'{program}: {line}\n')
     return ERROR

@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What happens in a group and to its backend, and how that is shown."""
+"""Events of a group and its backend, and the lines that show them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import dataclasses
 import json
 import os
@@ -23,7 +23,7 @@ from typing import Any, TextIO
 from oslo_config import cfg
 
 from nova_servicegroup import api
-from nova_servicegroup.cmd import _cells
+from nova_servicegroup.cmd import _columns
 from nova_servicegroup.cmd import _startup
 from nova_servicegroup import condition
 from nova_servicegroup.drivers import views
@@ -33,55 +33,54 @@ from nova_servicegroup.watch import watcher
 
 
 @dataclasses.dataclass(frozen=True)
-class Begun:
-    """The group was seen for the first time.
+class _GroupEvent:
+    """An event of a group as a whole.
 
-    :ivar at: when, in seconds since the epoch
-    :ivar counts: how many are in each of inventory.STATES
+    :ivar at: when it was seen, in seconds since the epoch
     """
 
     at: float
     group: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Begun(_GroupEvent):
+    """The group was read for the first time.
+
+    :ivar counts: the number of services in each of inventory.STATES
+    """
+
     counts: Mapping[str, int]
 
 
 @dataclasses.dataclass(frozen=True)
-class Lost:
+class Lost(_GroupEvent):
     """The group cannot be read.
 
-    :ivar at: when that was seen, in seconds since the epoch
-    :ivar age: seconds since the backend has confirmed it; None: never
+    :ivar age: seconds since the backend confirmed it, or None if it never did
     """
 
-    at: float
-    group: str
     reason: str
     age: float | None
 
 
 @dataclasses.dataclass(frozen=True)
-class Recovered:
+class Recovered(_GroupEvent):
     """The group can be read again.
 
-    :ivar at: when that was seen, in seconds since the epoch
-    :ivar after: seconds since the contact was lost
+    :ivar after: seconds since contact was lost
     """
 
-    at: float
-    group: str
     after: float
 
 
 @dataclasses.dataclass(frozen=True)
-class Ignored:
-    """Checks fail on so many that it is hardly their fault, or do no more.
+class Ignored(_GroupEvent):
+    """The checks that are ignored, since they fail on many, have changed.
 
-    :ivar at: when that was seen, in seconds since the epoch
-    :ivar checks: all for which nobody is degraded, from now on
+    :ivar checks: all that are ignored from now on
     """
 
-    at: float
-    group: str
     checks: tuple[str, ...]
 
 
@@ -89,63 +88,57 @@ Event = Begun | Lost | Recovered | Ignored | watcher.Transition
 
 
 class EventStream:
-    """Watches one group, and the contact with its backend."""
+    """The events of one group and of the contact with its backend.
+
+    :ivar begun: whether the group has ever been read
+    """
 
     def __init__(self, servicegroup: api.API, group: str) -> None:
         self.group = group
-        self._watcher = watcher.Watcher(servicegroup, group)
-        #: Whether the group was ever seen.
         self.begun = False
+        self._watcher = watcher.Watcher(servicegroup, group)
         self._lost_at: float | None = None
         self._ignored: tuple[str, ...] = ()
 
     def look(self) -> list[Event]:
-        """Look once; return what has happened. Never raises."""
+        """Read the group once and return its events. Never raises."""
         changes = self._watcher.look()
-        return [
-            *self._contact(),
-            *self._begin(),
-            *self._ignore(),
-            *changes,
-        ]
+        return [*self._contact(), *self._begin(), *self._ignore(), *changes]
 
     @property
     def inventory(self) -> inventory.Inventory:
-        """What was seen last."""
+        """The inventory of the last look."""
         seen = self._watcher.last
         assert seen is not None  # noqa: S101
         return seen
 
     @property
     def blind_for(self) -> float | None:
-        """The seconds for which there has been no contact; None: there is."""
+        """Seconds since contact was lost, or None if there is contact."""
         if self._lost_at is None:
             return None
         return time.monotonic() - self._lost_at
 
-    def _contact(self) -> list[Event]:
+    def _contact(self) -> Iterator[Event]:
         error, blind_for = self.inventory.view.error, self.blind_for
-        if (error is None) == (blind_for is None):
-            return []
-        if error is not None:
+        if error is not None and blind_for is None:
             self._lost_at = time.monotonic()
             age = self.inventory.view.age
-            return [Lost(time.time(), self.group, str(error), age)]
-        self._lost_at = None
-        return [Recovered(time.time(), self.group, blind_for or 0.0)]
+            yield Lost(time.time(), self.group, str(error), age)
+        elif error is None and blind_for is not None:
+            self._lost_at = None
+            yield Recovered(time.time(), self.group, blind_for)
 
-    def _begin(self) -> list[Event]:
-        if self.begun or self.inventory.view.age is None:
-            return []
-        self.begun = True
-        return [Begun(time.time(), self.group, self.inventory.count())]
+    def _begin(self) -> Iterator[Event]:
+        if not self.begun and self.inventory.view.age is not None:
+            self.begun = True
+            yield Begun(time.time(), self.group, self.inventory.count())
 
-    def _ignore(self) -> list[Event]:
+    def _ignore(self) -> Iterator[Event]:
         ignored = self.inventory.view.ignored
-        if ignored == self._ignored:
-            return []
-        self._ignored = ignored
-        return [Ignored(time.time(), self.group, ignored)]
+        if ignored != self._ignored:
+            self._ignored = ignored
+            yield Ignored(time.time(), self.group, ignored)
 
 
 _COLOURS = {
@@ -159,9 +152,9 @@ _COLOURS = {
 
 
 class Lines:
-    """A line for each event.
+    """A screen that shows a line for each event.
 
-    :param conf: its secrets are taken out of each line
+    :param conf: the configuration whose secrets are masked in each line
     """
 
     def __init__(self, stream: TextIO, conf: cfg.ConfigOpts) -> None:
@@ -169,9 +162,9 @@ class Lines:
         self._conf = conf
 
     def show(
-        self, events: Sequence[Event], watches: Iterable[EventStream]
+        self, events: Sequence[Event], streams: Iterable[EventStream]
     ) -> None:
-        """Show what has happened, and how things are now."""
+        """Show events and, on a terminal, the present state of each group."""
         for each in events:
             line = _startup.hide(self._conf, self._line(each))
             self._stream.write(f'{line}\n')
@@ -179,13 +172,13 @@ class Lines:
             self._stream.flush()
 
     def close(self) -> None:
-        """Leave the stream tidy."""
+        """End the output."""
 
     def _line(self, event: Event) -> str:
         group = escaping.printable(event.group)
-        return f'{_time(event)} {group} {self._words(event)}'
+        return f'{_time(event)} {group} {self._text(event)}'
 
-    def _words(self, event: Event) -> str:
+    def _text(self, event: Event) -> str:
         match event:
             case Begun():
                 return _counted(event.counts, self._paint)
@@ -209,7 +202,7 @@ class Lines:
 
 
 class JsonLines(Lines):
-    """An object of JSON for each event, on a line of its own."""
+    """A screen that shows a line with an object of JSON for each event."""
 
     def _line(self, event: Event) -> str:
         fields = {
@@ -221,20 +214,20 @@ class JsonLines(Lines):
 
 
 class Terminal(Lines):
-    """Lines, and below them one that is written anew each time."""
+    """A screen that keeps a summary up to date below the lines."""
 
     def show(
-        self, events: Sequence[Event], watches: Iterable[EventStream]
+        self, events: Sequence[Event], streams: Iterable[EventStream]
     ) -> None:
         """See Lines."""
         self._stream.write('\r\x1b[K')
-        super().show(events, watches)
-        text = _startup.hide(self._conf, '; '.join(map(_summary, watches)))
+        super().show(events, streams)
+        text = _startup.hide(self._conf, '; '.join(map(_summary, streams)))
         self._stream.write(text[: shutil.get_terminal_size().columns - 1])
         self._stream.flush()
 
     def close(self) -> None:
-        """Leave the last line as it is, and the prompt below."""
+        """End the line of the summary, so that the prompt follows it."""
         self._stream.write('\n')
         self._stream.flush()
 
@@ -245,27 +238,27 @@ class Terminal(Lines):
 
 
 def screen(stream: TextIO, conf: cfg.ConfigOpts, as_json: bool) -> Lines:
-    """Return what suits a stream."""
+    """Return a screen that writes to a stream."""
     if as_json:
         return JsonLines(stream, conf)
     return (Terminal if stream.isatty() else Lines)(stream, conf)
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON has it."""
+    """Return a value of an event as JSON shows it."""
     if isinstance(value, condition.Condition):
         return {**value._asdict(), 'since': condition.date(value)}
     return round(value, 3) if isinstance(value, float) else value
 
 
 def _time(event: Event) -> str | None:
-    return _cells.time(event.at, 'milliseconds')
+    return _columns.time(event.at, 'milliseconds')
 
 
 def _counted(
     counts: Mapping[str, int], paint: Callable[[str], str] = str
 ) -> str:
-    """Return how many are in each state; of no use, where anybody is."""
+    """Return the counts as text; degraded and draining only if not zero."""
     return ', '.join(
         f'{count} {paint(state)}'
         for state, count in counts.items()
@@ -273,13 +266,13 @@ def _counted(
     )
 
 
-def _summary(watch: EventStream) -> str:
-    text = _counted(watch.inventory.count())
-    age, blind_for = watch.inventory.view.age, watch.blind_for
+def _summary(stream: EventStream) -> str:
+    view, blind_for = stream.inventory.view, stream.blind_for
+    text = _counted(stream.inventory.count())
     if blind_for is not None:
         text += f'; blind since {blind_for:.0f} s'
-    if watch.inventory.view.ignored:
-        text += f'; ignored: {", ".join(watch.inventory.view.ignored)}'
-    if age is not None:
-        text += f'; seen {age:.1f} s ago'
-    return f'{escaping.printable(watch.group)}: {text}'
+    if view.ignored:
+        text += f'; ignored: {", ".join(view.ignored)}'
+    if view.age is not None:
+        text += f'; seen {view.age:.1f} s ago'
+    return f'{escaping.printable(stream.group)}: {text}'

@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""How the commands read Nova's configuration and reach what it names."""
+"""Set-up that the programs share: configuration, API, and masked output."""
 
 from collections.abc import Iterator, Sequence
 import contextlib
@@ -37,10 +36,10 @@ from nova_servicegroup import services
 def load() -> tuple[cfg.ConfigOpts, str | None]:
     """Return the configuration, not yet parsed, with every option registered.
 
-    It is Nova's own where Nova is installed; else, why Nova could not be
-    imported comes with it.
+    :returns: Nova's own configuration and None where Nova can be imported,
+        else one with our options and why Nova could not be imported
     """
-    # No command starts a service of Nova, so nothing needs to be patched.
+    # No program here starts a service of Nova, so none needs the patches.
     os.environ.setdefault('OS_NOVA_DISABLE_EVENTLET_PATCHING', 'true')
     conf, problem = cfg.ConfigOpts(), None
     try:
@@ -56,17 +55,17 @@ def read(
     files: Sequence[str] | None,
     directories: Sequence[str] | None,
 ) -> None:
-    """Read configuration files; None: those that Nova reads.
+    """Read configuration files and directories, by default Nova's.
 
-    :raises ConfigurationFileError: one cannot be read
+    :raises ConfigurationFileError: one of them cannot be read
     """
-    words = [f'--config-file={each}' for each in files or ()]
-    words += [f'--config-dir={each}' for each in directories or ()]
+    arguments = [f'--config-file={each}' for each in files or ()]
+    arguments += [f'--config-dir={each}' for each in directories or ()]
     try:
-        # The words of a command are not for Nova's parser.
-        conf(words, project='nova', prog='nova-servicegroup')
+        # Nova's parser does not know the arguments of our commands.
+        conf(arguments, project='nova', prog='nova-servicegroup')
     except cfg.ConfigFileParseError as error:
-        # What follows is the line itself, which may hold a password.
+        # The rest of the message is the line, which may hold a password.
         place = re.match(r'at .*?:\d+', error.msg or '')
         raise exceptions.ConfigurationFileError(
             f'{place[0] if place else error.config_file}: neither a [group] '
@@ -81,9 +80,9 @@ def make_api(
     problem: str | None,
     driver: base.Driver | None = None,
 ) -> api.API:
-    """Return an API that reads Nova's services table, if it can be reached.
+    """Return an API that reads Nova's services table if it can be reached.
 
-    :param problem: why Nova could not be imported, if so
+    :param problem: why Nova could not be imported, or None
     :param driver: see api.API
     :raises: as api.API
     """
@@ -99,12 +98,12 @@ def make_api(
 
 
 def require_servers(name: str, driver: base.Driver) -> None:
-    """Refuse a driver whose members are in the memory of their process.
+    """Check that members are kept on servers, not in their own processes.
 
-    A program that looks on is another process, and would see nobody.
+    In the memory of its process a member is invisible to other programs.
 
-    :param name: the driver's
-    :raises ConfigurationError: as said
+    :param name: the name of the driver
+    :raises ConfigurationError: the driver has no servers
     """
     if driver.servers is not None and not driver.servers:
         raise exceptions.ConfigurationError(
@@ -116,7 +115,7 @@ def require_servers(name: str, driver: base.Driver) -> None:
 
 
 def _open_database(conf: cfg.ConfigOpts) -> str | None:
-    """Open Nova's databases; return why they cannot be used, if so."""
+    """Open Nova's databases; return why they cannot be used, or None."""
     try:
         if database.open_database(conf):
             return None
@@ -129,15 +128,15 @@ def _open_database(conf: cfg.ConfigOpts) -> str | None:
 def make_subject(
     conf: cfg.ConfigOpts, problem: str | None, towards: Sequence[str] = ()
 ) -> finding.Subject:
-    """Return what the doctor's checks look at.
+    """Return what the doctor's checks examine.
 
-    :param problem: why Nova could not be imported, if so
+    :param problem: why Nova could not be imported, or None
     :param towards: see finding.Subject
     """
     return finding.Subject(
         conf,
         problem,
-        lambda name: _make_api_by(conf, problem, name),
+        lambda name: make_api(conf, problem, api.load_driver(conf, name)),
         hook.INSTALLATION.problems,
         _databases(conf) if problem is None else None,
         towards,
@@ -148,18 +147,11 @@ def _databases(conf: cfg.ConfigOpts) -> finding.Databases | None:
     with contextlib.suppress(Exception):
         if not database.open_database(conf):
             return None
-    # Whoever asks for them gets the reason.
+    # If they cannot be opened, this call raises the reason.
     return functools.partial(database.databases, conf)
 
 
-def _make_api_by(
-    conf: cfg.ConfigOpts, problem: str | None, name: str
-) -> api.API:
-    """Return an API that asks by any driver, not only the configured one."""
-    return make_api(conf, problem, api.load_driver(conf, name))
-
-
-#: The options of Nova, and of its libraries, whose values are URLs.
+#: Options of Nova, its libraries and this package whose values are URLs.
 _URLS = (
     (None, 'transport_url'),
     ('oslo_messaging_notifications', 'transport_url'),
@@ -173,7 +165,7 @@ _URLS = (
 
 
 def hide(conf: cfg.ConfigOpts, text: str) -> str:
-    """Return text without anything that must stay secret."""
+    """Return a text with the secrets of the configuration masked."""
     secrets = sorted({*_secrets(conf)} - {''}, key=len, reverse=True)
     if secrets:
         pattern = '|'.join(map(re.escape, secrets))
@@ -191,7 +183,7 @@ def _secrets(conf: cfg.ConfigOpts) -> Iterator[str]:
 
 
 def _value(conf: cfg.ConfigOpts, group: str | None, name: str) -> str:
-    """Return the text of an option; empty: there is none."""
+    """Return the value of an option, or '' if it is not set or registered."""
     try:
         return (conf[group] if group else conf)[name] or ''
     except (KeyError, cfg.NoSuchOptError):

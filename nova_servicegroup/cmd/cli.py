@@ -10,10 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+"""nova-servicegroup: the application that runs the commands.
 
-"""nova-servicegroup: the command line.
-
-Every command reads nova.conf and asks through the same driver as Nova does.
+Every command reads nova.conf and uses the same driver as Nova.
 """
 
 import argparse
@@ -41,36 +40,50 @@ from nova_servicegroup import exceptions
 
 NAMESPACE = 'nova_servicegroup.cli'
 
-#: What the libraries log is shown from here on, by the number of -v.
-_LEVELS = (logging.ERROR, logging.INFO)
+_OPTIONS: _command.Arguments = {
+    '--config-file': {
+        'action': 'append',
+        'metavar': 'FILE',
+        'help': 'A configuration file; may be repeated. Default: those that '
+        'Nova reads.',
+    },
+    '--config-dir': {
+        'action': 'append',
+        'metavar': 'DIRECTORY',
+        'help': 'A directory of configuration files; may be repeated.',
+    },
+    '--driver': {
+        'metavar': 'NAME',
+        'help': 'Ask this driver instead of servicegroup_driver.',
+    },
+}
 
-#: So many new objects have Python look for garbage. To look through Nova's
-#: modules and thousands of members more often takes longer than all the rest,
-#: and nearly all of them stay until the end.
-_GARBAGE = 50000
+#: The log level of libraries, by the number of -v; with more it is DEBUG.
+_LEVELS = {0: logging.ERROR, 1: logging.INFO}
 
-#: Seconds that the backend has for a goodbye.
-_GOODBYE = 0.3
+#: The number of new objects after which Python collects garbage. Going through
+#: Nova's modules and thousands of members more often takes longer than all the
+#: rest, and nearly all of them stay until the end.
+_GC_THRESHOLD = 50000
+
+#: Seconds to wait until the connections to the backend are closed.
+_CLOSE_TIMEOUT = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
 class _Command:
-    """A command that is imported when it is called."""
+    """A command whose module is imported when it is called."""
 
-    _point: metadata.EntryPoint
-
-    @property
-    def name(self) -> str:
-        """What it is called by."""
-        return self._point.name.replace('_', ' ')
+    name: str
+    entry_point: metadata.EntryPoint
 
     def load(self) -> Any:
-        """Return its class.
+        """Return the class of the command.
 
         :raises ServiceGroupError: it cannot be imported
         """
         try:
-            return self._point.load()
+            return self.entry_point.load()
         except Exception as error:
             line = exceptions.first_line(error)
             raise exceptions.ServiceGroupError(
@@ -80,25 +93,29 @@ class _Command:
 
 
 class _Commands(commandmanager.CommandManager):
-    """Our commands. cliff's own imports them all, whichever is called."""
+    """A manager that imports only the command called; cliff's imports all."""
 
     def load_commands(self, namespace: str) -> None:
-        """See cliff."""
-        for point in metadata.entry_points(group=namespace):
-            # cliff asks it for its class, and for nothing else.
-            made: Any = _Command(point)
-            self.commands[made.name] = made
+        """See cliff, which uses nothing of a command but its load()."""
+        for each in metadata.entry_points(group=namespace):
+            name = each.name.replace('_', ' ')
+            command: Any = _Command(name, each)
+            self.commands[name] = command
 
 
 class Cli(app.App):
-    """The application; its commands are found with stevedore."""
+    """The application, whose commands are entry points.
+
+    :param streams: stdin, stdout and stderr, by default those of the process
+    :ivar unclosed: whether the backend did not let its connections be closed
+        in time
+    """
 
     NAME = 'nova-servicegroup'
     LOG = logging.getLogger(NAME)
     DEFAULT_VERBOSE_LEVEL = 0
 
     def __init__(self, **streams: Any) -> None:
-        """Take other streams than those of the process, as cliff does."""
         super().__init__(
             description='See which services of Nova are alive, and why.',
             version=metadata.version('nova-servicegroup'),
@@ -106,7 +123,6 @@ class Cli(app.App):
             deferred_help=True,
             **streams,
         )
-        #: Whether the backend was too mute to end the connections.
         self.unclosed = False
 
     def build_option_parser(
@@ -121,38 +137,20 @@ class Cli(app.App):
             version,
             {'prog': self.NAME, **(argparse_kwargs or {})},
         )
-        parser.add_argument(
-            '--config-file',
-            action='append',
-            metavar='FILE',
-            help='A configuration file; may be repeated. Default: those that '
-            'Nova reads.',
-        )
-        parser.add_argument(
-            '--config-dir',
-            action='append',
-            metavar='DIRECTORY',
-            help='A directory of configuration files; may be repeated.',
-        )
-        parser.add_argument(
-            '--driver',
-            metavar='NAME',
-            help='Ask this driver instead of servicegroup_driver.',
-        )
+        _command.add_arguments(parser, _OPTIONS)
         return parser
 
     def configure_logging(self) -> None:
-        """Show what the libraries log only to who wants it.
+        """Set up logging; without -v, libraries log only errors.
 
-        A command says itself what its user must know.
+        The commands themselves report what the user must know.
         """
         handlers = set(logging.root.handlers)
         try:
             super().configure_logging()
         except OSError as error:
             self.parser.exit(_command.ERROR, f'--log-file: {error}\n')
-        levels = dict(enumerate(_LEVELS))
-        level = levels.get(self.options.verbose_level, logging.DEBUG)
+        level = _LEVELS.get(self.options.verbose_level, logging.DEBUG)
         for handler in set(logging.root.handlers) - handlers:
             if not isinstance(handler, logging.FileHandler):
                 handler.setLevel(level)
@@ -160,9 +158,9 @@ class Cli(app.App):
             logging.root.setLevel(level)
 
     def interact(self) -> None:
-        """Show what there is, in place of cliff's own shell."""
-        show = cliff_help.HelpAction([], argparse.SUPPRESS, default=self)
-        show(self.parser, self.options, None)
+        """Show the help, in place of cliff's shell."""
+        show_help = cliff_help.HelpAction([], argparse.SUPPRESS, default=self)
+        show_help(self.parser, self.options, None)
 
     @functools.cached_property
     def _loaded(self) -> tuple[cfg.ConfigOpts, str | None]:
@@ -170,12 +168,12 @@ class Cli(app.App):
 
     @property
     def nova_error(self) -> str | None:
-        """Why Nova could not be imported; None: it could."""
+        """Why Nova could not be imported, or None."""
         return self._loaded[1]
 
     @functools.cached_property
     def conf(self) -> cfg.ConfigOpts:
-        """Nova's configuration, read when a command wants it.
+        """Nova's configuration, read at the first use.
 
         :raises ConfigurationFileError: it cannot be read
         :raises ArgumentError: there is no such driver
@@ -183,21 +181,26 @@ class Cli(app.App):
         conf, options = self._loaded[0], self.options
         _startup.read(conf, options.config_file, options.config_dir)
         if options.driver is not None:
-            _choose(conf, options.driver)
+            installed = api.installed_drivers()
+            if options.driver not in installed:
+                raise exceptions.ArgumentError(
+                    '--driver', options.driver, ', '.join(installed)
+                )
+            conf.set_override('servicegroup_driver', options.driver)
         return conf
 
     @functools.cached_property
     def servicegroup(self) -> api.API:
-        """The API, made when a command wants it; closed at the end.
+        """The API, made at the first use and closed at the end.
 
-        :raises ServiceGroupError: see api.API; or there are no servers
+        :raises ServiceGroupError: see api.API; or the driver has no servers
         """
         made = _startup.make_api(self.conf, self.nova_error)
         _startup.require_servers(self.conf.servicegroup_driver, made.driver)
         return made
 
     def run_subcommand(self, argv: list[str]) -> int:
-        """Run a command, unless it cannot be imported."""
+        """Run a command, or report that it cannot be imported."""
         try:
             return int(super().run_subcommand(argv))
         except exceptions.ServiceGroupError as error:
@@ -207,29 +210,21 @@ class Cli(app.App):
     def clean_up(
         self, cmd: Any, result: int, err: BaseException | None
     ) -> None:
-        """End the connections, waiting for no backend that is mute."""
+        """Close the connections, with a bound on the wait for the backend."""
         if 'servicegroup' in self.__dict__:
             closing = threading.Thread(
                 target=self.servicegroup.close, daemon=True
             )
             closing.start()
-            closing.join(_GOODBYE)
+            closing.join(_CLOSE_TIMEOUT)
             self.unclosed = closing.is_alive()
 
 
-def _choose(conf: cfg.ConfigOpts, driver: str) -> None:
-    installed = api.installed_drivers()
-    if driver not in installed:
-        names = ', '.join(installed)
-        raise exceptions.ArgumentError('--driver', driver, names)
-    conf.set_override('servicegroup_driver', driver)
-
-
 def main() -> int:
-    """Run the command line; return its exit status."""
-    gc.set_threshold(_GARBAGE)
+    """Run the command line and return its exit status."""
+    gc.set_threshold(_GC_THRESHOLD)
     with warnings.catch_warnings():
-        # Libraries warn about each other here, which is no result.
+        # Warnings of libraries about each other are no output of a command.
         warnings.simplefilter('ignore')
         command = Cli()
         try:
@@ -244,7 +239,7 @@ def main() -> int:
 
 
 def _flush() -> None:
-    """Write what is left, and nothing to a pipe that nobody reads."""
+    """Flush the output; discard it if the reader of a pipe is gone."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -253,9 +248,9 @@ def _flush() -> None:
 
 
 def _has_threads() -> bool:
-    """Tell whether Python would wait for a thread of some library.
+    """Return whether Python would wait at its exit for a library's thread.
 
-    It may be one that asks a database that does not answer.
+    Such a thread may wait for a database that does not answer.
     """
     return any(
         not each.daemon and each is not threading.main_thread()

@@ -10,10 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """nova-servicegroup doctor: what is wrong here, and what to do."""
 
-import argparse
+import collections
 from collections.abc import Iterator
 import contextlib
 import dataclasses
@@ -32,7 +31,8 @@ from nova_servicegroup.doctor import examination
 from nova_servicegroup.doctor import finding
 from nova_servicegroup import escaping
 
-_WIDEST = 100
+#: The most characters of a line.
+_MAX_WIDTH = 100
 
 
 class Doctor(_command.Command):
@@ -41,35 +41,33 @@ class Doctor(_command.Command):
     Exit status: 0 all is well, 1 there are warnings, 2 there are errors.
     """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """See cliff."""
-        parser: argparse.ArgumentParser = super().get_parser(prog_name)
-        parser.add_argument(
-            '--check',
-            action='append',
-            choices=list(checks.CHECKS),
-            metavar='NAME',
-            help='Make only this check; may be repeated. One of '
-            f'{", ".join(checks.CHECKS)}.',
-        )
-        parser.add_argument(
-            '--towards',
-            action='append',
-            default=[],
-            choices=api.installed_drivers(),
-            metavar='DRIVER',
-            help='Tell also how far a migration to this driver has come, '
-            'besides those of also_report_to; may be repeated.',
-        )
-        parser.add_argument(
-            '--json',
-            action='store_true',
-            help='Print a list of findings in JSON.',
-        )
-        return parser
+    @property
+    def arguments(self) -> _command.Arguments:
+        """See Command."""
+        return {
+            '--check': {
+                'action': 'append',
+                'choices': list(checks.CHECKS),
+                'metavar': 'NAME',
+                'help': 'Make only this check; may be repeated. One of '
+                f'{", ".join(checks.CHECKS)}.',
+            },
+            '--towards': {
+                'action': 'append',
+                'default': [],
+                'choices': api.installed_drivers(),
+                'metavar': 'DRIVER',
+                'help': 'Tell also how far a migration to this driver has '
+                'come, besides those of also_report_to; may be repeated.',
+            },
+            '--json': {
+                'action': 'store_true',
+                'help': 'Print a list of findings in JSON.',
+            },
+        }
 
     def take_action(self, parsed_args: Any) -> int:
-        """Examine; return the exit status."""
+        """Examine the installation and return the exit status."""
         chosen = {
             name: check
             for name, check in checks.CHECKS.items()
@@ -100,10 +98,13 @@ class Doctor(_command.Command):
 
 
 @contextlib.contextmanager
-def _quiet(loud: bool) -> Iterator[None]:
-    """Log nothing: what matters of it becomes a finding."""
+def _quiet(verbose: bool) -> Iterator[None]:
+    """Disable logging while the body runs, unless verbose.
+
+    What matters of the log is among the findings.
+    """
     before = logging.root.manager.disable
-    logging.disable(before if loud else logging.CRITICAL)
+    logging.disable(before if verbose else logging.CRITICAL)
     try:
         yield
     finally:
@@ -111,7 +112,7 @@ def _quiet(loud: bool) -> Iterator[None]:
 
 
 def as_json(found: list[finding.Finding]) -> str:
-    """Return findings as a list of objects."""
+    """Return findings as a list of objects of JSON."""
     objects = [
         {**dataclasses.asdict(each), 'level': each.level.name.lower()}
         for each in found
@@ -120,14 +121,14 @@ def as_json(found: list[finding.Finding]) -> str:
 
 
 def as_text(found: list[finding.Finding]) -> str:
-    """Return findings by check, for people."""
-    width = min(_WIDEST, shutil.get_terminal_size().columns)
+    """Return findings as text for people, under the name of their check."""
+    width = min(_MAX_WIDTH, shutil.get_terminal_size().columns)
     lines: list[str] = []
     for check, group in itertools.groupby(found, lambda each: each.check):
         lines.append(check)
         for each in group:
             lines += _lines(each, width)
-    return '\n'.join([*lines, _sum(found), ''])
+    return '\n'.join([*lines, _summary(found), ''])
 
 
 def _lines(each: finding.Finding, width: int) -> Iterator[str]:
@@ -146,15 +147,11 @@ def _lines(each: finding.Finding, width: int) -> Iterator[str]:
             )
 
 
-def _sum(found: list[finding.Finding]) -> str:
-    counts = {
-        level: sum(each.level == level for each in found)
+def _summary(found: list[finding.Finding]) -> str:
+    counts = collections.Counter(each.level for each in found)
+    parts = [
+        f'{counts[level]} {level.name.lower()}{"s" * (counts[level] > 1)}'
         for level in (finding.Level.ERROR, finding.Level.WARNING)
-    }
-    if not any(counts.values()):
-        return 'All is well.'
-    return ', '.join(
-        f'{count} {level.name.lower()}{"" if count == 1 else "s"}'
-        for level, count in counts.items()
-        if count
-    )
+        if counts[level]
+    ]
+    return ', '.join(parts) or 'All is well.'

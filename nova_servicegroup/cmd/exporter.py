@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""nova-servicegroup-exporter: metrics for Prometheus, as a daemon."""
+"""nova-servicegroup-exporter: a daemon that serves metrics to Prometheus."""
 
 import importlib
 
@@ -27,12 +26,12 @@ PROGRAM = 'nova-servicegroup-exporter'
 
 
 def main() -> int:
-    """Serve until a signal ends it; return the exit status."""
+    """Run the exporter until a signal ends it; return the exit status."""
     _daemon.quieten()
-    lacking = _lacking()
-    if lacking is not None:
+    missing = _missing_library()
+    if missing is not None:
         return _daemon.fail(
-            PROGRAM, f'{lacking}: pip install nova-servicegroup[exporter]'
+            PROGRAM, f'{missing}: pip install nova-servicegroup[exporter]'
         )
     chosen = _daemon.choose_threads()
     conf, problem = _startup.load()
@@ -44,10 +43,10 @@ def main() -> int:
     return 0
 
 
-def _lacking() -> str | None:
-    """Return what is wrong with a library of the extra; None: nothing."""
+def _missing_library() -> str | None:
+    """Return why a library of the extra cannot be imported, or None."""
     libraries = {'prometheus_client': 'prometheus-client'}
-    # What oslo.service needs for native threads, where it has a choice.
+    # An oslo.service that has the choice needs this for native threads.
     if importutils.try_import('oslo_service.backend') is not None:
         libraries['cotyledon'] = 'cotyledon'
     for module, library in libraries.items():
@@ -64,10 +63,10 @@ def _lacking() -> str | None:
 def _run(servicegroup: api.API, no_fork: bool) -> None:
     """Serve until a signal ends it.
 
-    :param no_fork: serve in this process, so that what it sees is what is
-        served; an older oslo.service does so by itself
+    :param no_fork: ask oslo.service to stay in this process, which holds the
+        metrics; older ones always do
     """
-    # Only now: oslo.service must know how it runs before it is imported.
+    # This import needs the choice of threads, which has been made by now.
     from oslo_service import service
 
     from nova_servicegroup.exporter import service as exporter
@@ -79,7 +78,7 @@ def _run(servicegroup: api.API, no_fork: bool) -> None:
 
 
 def _line(conf: cfg.ConfigOpts, error: Exception) -> str:
-    """Return what an error says, in a line."""
+    """Return the message of an error in one line."""
     if isinstance(error, OSError):
         options = conf.servicegroup_exporter
         return (

@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""nova-servicegroup member: who is alive, and why."""
+"""nova-servicegroup member list and show: who is alive, and why."""
 
 import argparse
 import time
@@ -20,15 +19,17 @@ from typing import Any
 from cliff import lister
 from cliff import show
 
-from nova_servicegroup.cmd import _cells
+from nova_servicegroup.cmd import _columns
 from nova_servicegroup.cmd import _command
 from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup.watch import inventory
 
 GROUP = 'compute'
+#: Seconds to wait for the first answer by default, and between two reads.
 _WAIT = 5.0
 _RETRY = 0.2
+#: How often at most an inventory is read again for more details.
 _ROUNDS = 10
 
 _UNLISTED = (
@@ -40,48 +41,46 @@ _SHORT = ('Host', 'State', 'Since', 'Proof age', 'Processes')
 _UNFIT = ('Condition', 'Condition since')
 _LONG = ('Incarnations', 'Machines', 'Reads', 'Registered', 'Disabled')
 
+_WAIT_ARGUMENT: _command.Arguments = {
+    '--wait': {
+        'type': _command.seconds,
+        'default': _WAIT,
+        'metavar': 'SECONDS',
+        'help': 'How long the backend has for its first answer. Default: '
+        f'{_WAIT:g}.',
+    }
+}
 
-class _Asking(_command.Command):
-    """A command that looks at a group once."""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Add the option that both have."""
-        parser: argparse.ArgumentParser = super().get_parser(prog_name)
-        parser.add_argument(
-            '--wait',
-            type=_command.seconds,
-            default=_WAIT,
-            metavar='SECONDS',
-            help='How long the backend has for its first answer. Default: '
-            f'{_WAIT:g}.',
-        )
-        return parser
+class _GroupCommand(_command.Command):
+    """A command that reads one group once."""
 
-    def call(
+    def read(
         self,
         parsed_args: argparse.Namespace,
         host: str | None,
         detailed: views.Detailed,
     ) -> inventory.Inventory:
-        """Read the inventory until it has enough, or the wait is over.
+        """Read the inventory until it is sufficient, or the wait is over.
 
-        :param host: of which a verdict is wanted; None: of whomever is seen
+        :param host: the host whose verdict is wanted, or None for all hosts
         :param detailed: see views.Detailed
         """
-        reader = inventory.Reader(self.servicegroup, parsed_args.group)
+        reader = inventory.Reader(self.app.servicegroup, parsed_args.group)
         end = time.monotonic() + parsed_args.wait
         found = reader.call(detailed)
-        while not _is_enough(found, host) and time.monotonic() < end:
+        while not _is_sufficient(found, host) and time.monotonic() < end:
             time.sleep(_RETRY)
             found = reader.call(detailed)
-        return _complete(reader, found, detailed)
+        return _add_details(reader, found, detailed)
 
-    def warn_of_doubts(
+    def warn_of_gaps(
         self, found: inventory.Inventory, without_table: str
     ) -> None:
-        """Say in a line what could not be seen, and why, if anything.
+        """Report what could not be read, if anything, and why.
 
-        :param without_table: what is missing where Nova's cannot be read
+        :param without_table: what is unknown if Nova's services table cannot
+            be read
         """
         view = found.view
         if view.error is not None:
@@ -96,28 +95,25 @@ class _Asking(_command.Command):
             )
 
 
-def _presumed(found: inventory.Inventory) -> int:
-    """Return how many are up only because nothing is known of them."""
-    return sum(not _cells.is_known(each) for each in found.entries.values())
-
-
-def _complete(
+def _add_details(
     reader: inventory.Reader,
     found: inventory.Inventory,
     detailed: views.Detailed,
 ) -> inventory.Inventory:
-    """Read an inventory again while a slow backend has more details."""
-    before, unplaced = -1, _unplaced(found, detailed)
+    """Read an inventory again while a slow backend adds details to it."""
+    before, missing = -1, _missing_details(found, detailed)
     for _ in range(_ROUNDS):
-        if unplaced in (0, before):
+        if missing in (0, before):
             break
         found = reader.call(detailed)
-        before, unplaced = unplaced, _unplaced(found, detailed)
+        before, missing = missing, _missing_details(found, detailed)
     return found
 
 
-def _unplaced(found: inventory.Inventory, detailed: views.Detailed) -> int:
-    """Return of how many processes it is not known where they run."""
+def _missing_details(
+    found: inventory.Inventory, detailed: views.Detailed
+) -> int:
+    """Return the number of wanted processes whose machine is unknown."""
     return sum(
         each.machine is None
         for member in found.view.members
@@ -136,19 +132,20 @@ def _blind(found: inventory.Inventory) -> str:
     return f'It is not known who is alive{presumed}: {view.error}'
 
 
-def _is_enough(found: inventory.Inventory, host: str | None) -> bool:
-    """Tell whether it has all that was asked for, or never will.
+def _is_sufficient(found: inventory.Inventory, host: str | None) -> bool:
+    """Return whether to stop reading.
 
-    :param host: that it is to know; None: the backend is to have answered
+    :param host: stop when its verdict is known; without it, or if there is no
+        such host, when the backend has answered or never will
     """
     entry = None if host is None else found.entries.get(host)
     if entry is not None:
-        return _cells.is_known(entry)
+        return _columns.is_known(entry)
     view = found.view
     return view.age is not None or isinstance(view.error, exceptions.NoAccess)
 
 
-class List(_Asking, lister.Lister):
+class List(_GroupCommand, lister.Lister):
     """List the members of a group, and the hosts that should be members.
 
     As this process sees them now, through the configured driver. Without
@@ -159,97 +156,93 @@ class List(_Asking, lister.Lister):
         'Exit status: 0; 2 when it is not known who is alive, or '
         'something is wrong with the configuration.'
     )
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Add the options."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument(
-            'group',
-            nargs='?',
-            default=GROUP,
-            metavar='GROUP',
-            help=f'The topic of the services. Default: {GROUP}.',
-        )
-        parser.add_argument(
-            '--state',
-            action='append',
-            choices=inventory.STATES,
-            help='Only those in this state; may be repeated.',
-        )
-        parser.add_argument(
-            '--long',
-            action='store_true',
-            help='Also the processes and their machines, and what Nova has '
+    arguments = {
+        **_WAIT_ARGUMENT,
+        'group': {
+            'nargs': '?',
+            'default': GROUP,
+            'metavar': 'GROUP',
+            'help': f'The topic of the services. Default: {GROUP}.',
+        },
+        '--state': {
+            'action': 'append',
+            'choices': inventory.STATES,
+            'help': 'Only those in this state; may be repeated.',
+        },
+        '--long': {
+            'action': 'store_true',
+            'help': 'Also the processes and their machines, and what Nova has '
             'on record.',
-        )
-        return parser
+        },
+    }
 
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """See cliff."""
-        found = self.call(parsed_args, None, parsed_args.long)
-        self.warn_of_doubts(found, _UNLISTED)
+        found = self.read(parsed_args, None, parsed_args.long)
+        self.warn_of_gaps(found, _UNLISTED)
+        entries = found.entries.values()
+        presumed = sum(not _columns.is_known(each) for each in entries)
         if found.view.age is None:
             self.status = _command.ERROR
-        elif presumed := _presumed(found):
+        elif presumed:
             self.warn(
                 f'{presumed} hosts are presumed up: the backend does not know '
                 'yet who is missing.'
             )
         names = _SHORT + (_LONG if parsed_args.long else ()) + _UNFIT
         return names, [
-            _cells.cells(
-                _cells.facts(each, found), names, parsed_args.formatter
+            _columns.format_values(
+                _columns.facts(each, found), names, parsed_args.formatter
             )
-            for each in found.entries.values()
+            for each in entries
             if each.state in (parsed_args.state or inventory.STATES)
         ]
 
 
-class Show(_Asking, show.ShowOne):
+class Show(_GroupCommand, show.ShowOne):
     """Show all that is known of one host, with the verdict and its reason."""
 
     exit_statuses = (
         'Exit status: 0 when it is up or held, 1 when it is down or forced '
         'down, 2 when it is not known.'
     )
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Add the options."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument('host', metavar='HOST', help='The host.')
-        parser.add_argument(
-            '--group',
-            default=GROUP,
-            metavar='GROUP',
-            help=f'The topic of its service. Default: {GROUP}.',
-        )
-        return parser
+    arguments = {
+        **_WAIT_ARGUMENT,
+        'host': {'metavar': 'HOST', 'help': 'The host.'},
+        '--group': {
+            'default': GROUP,
+            'metavar': 'GROUP',
+            'help': f'The topic of its service. Default: {GROUP}.',
+        },
+    }
 
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """See cliff.
 
-        :raises ServiceGroupError: nobody knows the host
+        :raises ServiceGroupError: the host is unknown
         """
         host = parsed_args.host
-        found = self.call(parsed_args, host, {host})
+        found = self.read(parsed_args, host, {host})
         entry = found.entries.get(host)
         if entry is None:
             raise exceptions.ServiceGroupError(_unknown(parsed_args, found))
-        self.warn_of_doubts(found, _UNFORCED)
+        self.warn_of_gaps(found, _UNFORCED)
         self.status = 0 if entry.is_up else 1
-        if not _cells.is_known(entry):
+        if not _columns.is_known(entry):
             self.status = _command.ERROR
-        known = {
-            **_cells.facts(entry, found),
-            **_cells.more_facts(entry, found),
+        values = {
+            **_columns.facts(entry, found),
+            **_columns.more_facts(entry, found),
             'Driver': self.app.conf.servicegroup_driver,
         }
-        names = tuple(known)
-        return names, _cells.cells(known, names, parsed_args.formatter)
+        names = tuple(values)
+        return names, _columns.format_values(
+            values, names, parsed_args.formatter
+        )
 
 
 def _unknown(asked: argparse.Namespace, found: inventory.Inventory) -> str:

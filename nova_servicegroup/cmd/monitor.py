@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """nova-servicegroup-monitor: notifications of members that go down or up."""
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ def main() -> int:
 
 
 def _make(conf: cfg.ConfigOpts, servicegroup: api.API) -> daemon.Monitor:
-    # Only now: oslo.messaging asks how oslo.service runs.
+    # This imports oslo.messaging, which needs the choice of threads.
     from nova_servicegroup.monitor import daemon
 
     return daemon.Monitor(conf, servicegroup)
@@ -66,10 +65,10 @@ def _make(conf: cfg.ConfigOpts, servicegroup: api.API) -> daemon.Monitor:
 def _serve(conf: cfg.ConfigOpts, monitor: daemon.Monitor) -> None:
     from oslo_service import service
 
-    # It warns of what is meant here: that nothing is forked.
+    # It warns that nothing is forked, which is intended here.
     std_logging.getLogger(_LAUNCHER).setLevel(std_logging.ERROR)
     service.ServiceBase.register(type(monitor))
     launcher = service.ProcessLauncher(conf, no_fork=True)
-    # oslo.service would end the process on it.
+    # oslo.service would end the process on SIGHUP.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     launcher.launch_service(monitor)

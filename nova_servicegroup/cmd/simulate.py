@@ -13,6 +13,7 @@
 """nova-servicegroup simulate: hollow members, to plan capacity."""
 
 import argparse
+from collections.abc import Callable
 import contextlib
 import os
 import signal
@@ -31,6 +32,26 @@ from nova_servicegroup.simulation import run
 FAILED = 1
 
 
+def _number(
+    kind: type[float], least: float, most: float
+) -> Callable[[str], float]:
+    """Return a function that reads a number within bounds for argparse.
+
+    :param kind: int or float
+    """
+
+    def read(text: str) -> float:
+        with contextlib.suppress(ValueError):
+            value = kind(text)
+            if least <= value <= most:
+                return value
+        raise argparse.ArgumentTypeError(
+            f'{text!r} cannot be used. Accepted: {least:g} to {most:g}'
+        )
+
+    return read
+
+
 class Simulate(_command.Command, show.ShowOne):
     """Join hollow members to the configured backend, to plan capacity.
 
@@ -43,79 +64,63 @@ class Simulate(_command.Command, show.ShowOne):
         'while it lived, or was not seen down after it was killed; 2 when it '
         'could not be run.'
     )
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """See cliff."""
-        parser: argparse.ArgumentParser = super().get_parser(prog_name)
-        parser.add_argument(
-            '--members',
-            type=_Number(int, 1, 100000),
-            required=True,
-            metavar='N',
-            help='How many members join.',
-        )
-        parser.add_argument(
-            '--hold',
-            type=_Number(float, 1, 86400),
-            default=60.0,
-            metavar='SECONDS',
-            help='How long all are held before some are killed. Default: 60.',
-        )
-        parser.add_argument(
-            '--kill',
-            type=_Number(float, 0, 100),
-            default=10.0,
-            metavar='PERCENT',
-            help='How many of the members are killed, by SIGKILL of their '
+    arguments = {
+        '--members': {
+            'type': _number(int, 1, 100000),
+            'required': True,
+            'metavar': 'N',
+            'help': 'How many members join.',
+        },
+        '--hold': {
+            'type': _number(float, 1, 86400),
+            'default': 60.0,
+            'metavar': 'SECONDS',
+            'help': 'How long all are held before some are killed. Default: '
+            '60.',
+        },
+        '--kill': {
+            'type': _number(float, 0, 100),
+            'default': 10.0,
+            'metavar': 'PERCENT',
+            'help': 'How many of the members are killed, by SIGKILL of their '
             'processes. More than half of a group that vanish at once are '
             'held until hold_time. Default: 10.',
-        )
-        parser.add_argument(
-            '--processes',
-            type=_Number(int, 1, 1000),
-            metavar='P',
-            help='Over how many processes members are spread. Default: one '
+        },
+        '--processes': {
+            'type': _number(int, 1, 1000),
+            'metavar': 'P',
+            'help': 'Over how many processes members are spread. Default: one '
             'more than there are processors, and one for each '
             f'{plan.CROWD} members at least.',
-        )
-        parser.add_argument(
-            '--group',
-            default='simulation',
-            help='The group that they join. Default: simulation.',
-        )
-        parser.add_argument(
-            '--force',
-            action='store_true',
-            help="Also in a group of Nova's, or one that others use.",
-        )
-        return parser
+        },
+        '--group': {
+            'default': 'simulation',
+            'help': 'The group that they join. Default: simulation.',
+        },
+        '--force': {
+            'action': 'store_true',
+            'help': "Also in a group of Nova's, or one that others use.",
+        },
+    }
 
     def take_action(
         self, parsed_args: Any
     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """See cliff."""
-        wanted = self._plan(parsed_args)
-        driver = self.servicegroup.driver
+        planned = _plan(parsed_args)
+        driver = self.app.servicegroup.driver
         check_driver(self.app.conf.servicegroup_driver, driver)
         _check_interval(self.app.conf.report_interval)
-        for line in limits.check(driver, wanted, limits.machine()):
+        for line in limits.check(driver, planned, limits.machine()):
             self.warn(line)
-        summary = self._simulate(wanted, parsed_args.force)
+        summary = self._simulate(planned, parsed_args.force)
         return tuple(summary), tuple(summary.values())
 
-    def _plan(self, args: Any) -> plan.Plan:
-        if not args.group:
-            raise exceptions.ArgumentError('--group', '', 'a name')
-        processes = args.processes or plan.processes_for(
-            args.members, len(os.sched_getaffinity(0))
-        )
-        return plan.make(
-            args.group, args.members, processes, args.kill, args.hold
-        )
-
-    def _simulate(self, wanted: plan.Plan, force: bool) -> dict[str, Any]:
+    def _simulate(self, planned: plan.Plan, force: bool) -> dict[str, Any]:
         progress = run.Progress(self.app.stderr)
-        simulation = run.Simulation(self.servicegroup, wanted, progress, force)
+        simulation = run.Simulation(
+            self.app.servicegroup, planned, progress, force
+        )
         try:
             with _command.handled([signal.SIGTERM], _end):
                 summary = simulation.run()
@@ -127,36 +132,20 @@ class Simulate(_command.Command, show.ShowOne):
         return summary
 
 
-class _Number:
-    """Reads a number, as an option takes it.
-
-    :param kind: int or float
-    """
-
-    def __init__(self, kind: type[float], least: float, most: float) -> None:
-        self._kind = kind
-        self._least = least
-        self._most = most
-
-    def __call__(self, text: str) -> float:
-        """Return the number.
-
-        :raises ArgumentTypeError: it is none, or out of range
-        """
-        with contextlib.suppress(ValueError):
-            value = self._kind(text)
-            if self._least <= value <= self._most:
-                return value
-        raise argparse.ArgumentTypeError(
-            f'{text!r} cannot be used. Accepted: {self._least:g} to '
-            f'{self._most:g}'
-        )
+def _plan(args: argparse.Namespace) -> plan.Plan:
+    if not args.group:
+        raise exceptions.ArgumentError('--group', '', 'a name')
+    processes = args.processes or plan.processes_for(
+        args.members, len(os.sched_getaffinity(0))
+    )
+    return plan.make(args.group, args.members, processes, args.kill, args.hold)
 
 
 def check_driver(name: str, driver: Any) -> None:
-    """Refuse a driver whose members cannot be hollow.
+    """Check that members of the driver can be hollow.
 
-    :raises ConfigurationError: as said
+    :raises ConfigurationError: they need a record, or the driver has no
+        servers
     """
     if driver.needs_record:
         raise exceptions.ConfigurationError(
@@ -169,9 +158,9 @@ def check_driver(name: str, driver: Any) -> None:
 
 
 def _check_interval(seconds: int) -> None:
-    """Refuse a configuration with which no service joins.
+    """Check that services join with this report_interval.
 
-    :raises ConfigurationError: as said
+    :raises ConfigurationError: they do not
     """
     if seconds <= 0:
         raise exceptions.ConfigurationError(
@@ -182,5 +171,5 @@ def _check_interval(seconds: int) -> None:
 
 
 def _end(signum: int, frame: object) -> None:
-    """End this process in good order, as SIGINT does."""
+    """End this process through its cleanup, as SIGINT does."""
     raise SystemExit(128 + signum)

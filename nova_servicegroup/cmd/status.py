@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""nova-servicegroup-status: is this package at work in this environment?"""
+"""nova-servicegroup-status: whether this package is at work here."""
 
 from collections.abc import Callable
 import dataclasses
@@ -36,44 +35,58 @@ from nova_servicegroup.plugin import driver as nova_driver
 from nova_servicegroup.plugin import hook as plugin_hook
 
 
+Code = upgradecheck.Code
+Result = upgradecheck.Result
+
+_CODES = {
+    finding.Level.OK: Code.SUCCESS,
+    finding.Level.WARNING: Code.WARNING,
+    finding.Level.ERROR: Code.FAILURE,
+}
+
+
 class Checks(upgradecheck.UpgradeCommands):
-    """The checks, from the nearest to the farthest."""
+    """The checks, from the installation to the backend.
+
+    :param nova_error: why Nova could not be imported, or None
+    """
 
     def __init__(self, conf: cfg.ConfigOpts, nova_error: str | None) -> None:
-        """Take the configuration, and why Nova could not be imported."""
         self._conf = conf
         self._nova_error = nova_error
 
-    def hook(self) -> upgradecheck.Result:
-        """Check that Nova, as installed here, uses our drivers."""
+    def hook(self) -> Result:
+        """Check that the Nova installed here uses our drivers."""
         return _result(
             hook.judge(self._nova_error, plugin_hook.INSTALLATION.problems)
         )
 
-    def chosen(self) -> upgradecheck.Result:
-        """Check that the chosen driver is one that is installed."""
+    def chosen(self) -> Result:
+        """Check that the chosen driver is installed."""
         return _result(driver.chosen(self._conf))
 
-    def loads(self) -> upgradecheck.Result:
-        """Check that the driver's library is there and its options hold."""
+    def loads(self) -> Result:
+        """Check that the driver's library and options can be used."""
         return self._guarded(self._load)
 
-    def _load(self) -> upgradecheck.Result:
+    def _load(self) -> Result:
         found = driver.loads(lambda: self._api)
         return _result(dataclasses.replace(found, what=self._hide(found.what)))
 
-    def backend(self) -> upgradecheck.Result:
+    def backend(self) -> Result:
         """Check that the backend answers."""
-        if self._guarded(self._load).code != upgradecheck.Code.SUCCESS:
-            return _failure('Not asked, since the driver does not load.')
-        return self._guarded(self._ask)
+        if self._guarded(self._load).code != Code.SUCCESS:
+            return Result(
+                Code.FAILURE, 'Not asked, since the driver does not load.'
+            )
+        return self._guarded(self._check_backend)
 
-    def _ask(self) -> upgradecheck.Result:
+    def _check_backend(self) -> Result:
         if self._lacks_database():
-            return _warning(backend.NO_DATABASE)
-        name, asked = self._conf.servicegroup_driver, self._api.driver
-        _startup.require_servers(name, asked)
-        return _success(self._hide(asked.check()))
+            return Result(Code.WARNING, backend.NO_DATABASE)
+        name, loaded = self._conf.servicegroup_driver, self._api.driver
+        _startup.require_servers(name, loaded)
+        return Result(Code.SUCCESS, self._hide(loaded.check()))
 
     def _lacks_database(self) -> bool:
         return (
@@ -86,17 +99,17 @@ class Checks(upgradecheck.UpgradeCommands):
     def _api(self) -> api.API:
         return nova_driver.make_api(self._conf)
 
-    def _guarded(
-        self, check: Callable[[], upgradecheck.Result]
-    ) -> upgradecheck.Result:
+    def _guarded(self, check: Callable[[], Result]) -> Result:
+        """Return the result of a check, or of the exception that it raises."""
         try:
             return check()
         except NotImplementedError:
-            return _warning('The driver offers no such check.')
+            return Result(Code.WARNING, 'The driver offers no such check.')
         except exceptions.ServiceGroupError as error:
-            return _failure(self._hide(str(error)))
+            text = str(error)
         except Exception as error:
-            return _failure(self._hide(f'{type(error).__name__}: {error}'))
+            text = f'{type(error).__name__}: {error}'
+        return Result(Code.FAILURE, self._hide(text))
 
     def _hide(self, text: str) -> str:
         return escaping.line(_startup.hide(self._conf, text))
@@ -109,32 +122,15 @@ class Checks(upgradecheck.UpgradeCommands):
     )
 
 
-def _success(text: str) -> upgradecheck.Result:
-    return upgradecheck.Result(upgradecheck.Code.SUCCESS, text)
-
-
-def _warning(text: str) -> upgradecheck.Result:
-    return upgradecheck.Result(upgradecheck.Code.WARNING, text)
-
-
-def _failure(text: str) -> upgradecheck.Result:
-    return upgradecheck.Result(upgradecheck.Code.FAILURE, text)
-
-
-def _result(found: finding.Finding) -> upgradecheck.Result:
+def _result(found: finding.Finding) -> Result:
     text = ' '.join(filter(None, (found.what, found.advice)))
-    make = {
-        finding.Level.OK: _success,
-        finding.Level.WARNING: _warning,
-        finding.Level.ERROR: _failure,
-    }
-    return make[found.level](text)
+    return Result(_CODES[found.level], text)
 
 
 def main() -> int:
-    """Run the command line; its exit status is the gravest result."""
+    """Run the command line and return the gravest result, as exit status."""
     with warnings.catch_warnings():
-        # Libraries warn about each other here, which is no result.
+        # Warnings of libraries about each other are no result of a check.
         warnings.simplefilter('ignore')
         conf, problem = _startup.load()
         checks = Checks(conf, problem)

@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""nova-servicegroup watch: what happens, as it happens."""
+"""nova-servicegroup watch: state changes, as they happen."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -32,65 +31,58 @@ GROUP = 'compute'
 
 
 class Watch(_command.Command):
-    """Show each change of a member of some groups as it happens.
+    """Show each state change of the members of some groups as it happens.
 
-    One line for each. On a terminal, the last line tells how many are in
-    which state, and how old that is.
+    Each change is one line. On a terminal, a last line shows how many members
+    are in each state, and how old that is.
     """
-
-    _has_said = False
 
     exit_statuses = (
         'Exit status: 0, also when a signal or a closed pipe ends it; 2 when '
         'nothing could be seen for as long as it ran, or something is wrong '
         'with the configuration.'
     )
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Add the options."""
-        parser: argparse.ArgumentParser = super().get_parser(prog_name)
-        parser.add_argument(
-            'groups',
-            nargs='*',
-            metavar='GROUP',
-            help=f'The topic of the services. Default: {GROUP}.',
-        )
-        parser.add_argument(
-            '--interval',
-            type=_command.seconds,
-            metavar='SECONDS',
-            help='Seconds between two looks. Default: [servicegroup] '
+    arguments = {
+        'groups': {
+            'nargs': '*',
+            'metavar': 'GROUP',
+            'help': f'The topic of the services. Default: {GROUP}.',
+        },
+        '--interval': {
+            'type': _command.seconds,
+            'metavar': 'SECONDS',
+            'help': 'Seconds between two looks. Default: [servicegroup] '
             'refresh_interval.',
-        )
-        parser.add_argument(
-            '--for',
-            dest='duration',
-            type=_command.seconds,
-            default=math.inf,
-            metavar='SECONDS',
-            help='End after so long.',
-        )
-        parser.add_argument(
-            '--json',
-            action='store_true',
-            help='Write an object of JSON for each change, one a line.',
-        )
-        return parser
+        },
+        '--for': {
+            'dest': 'duration',
+            'type': _command.seconds,
+            'default': math.inf,
+            'metavar': 'SECONDS',
+            'help': 'End after so long.',
+        },
+        '--json': {
+            'action': 'store_true',
+            'help': 'Write an object of JSON for each change, one a line.',
+        },
+    }
+
+    _has_warned = False
 
     def take_action(self, parsed_args: argparse.Namespace) -> int:
         """See cliff."""
         if parsed_args.interval is not None:
             self._set_interval(parsed_args.interval)
-        watches = [
-            _events.EventStream(self.servicegroup, group)
+        streams = [
+            _events.EventStream(self.app.servicegroup, group)
             for group in dict.fromkeys(parsed_args.groups or [GROUP])
         ]
         screen = _events.screen(
             self.app.stdout, self.app.conf, parsed_args.json
         )
         with _ended_by_signals(self.app.stdout):
-            self._watch(watches, screen, parsed_args.duration)
-            if not any(each.begun for each in watches):
+            self._watch(streams, screen, parsed_args.duration)
+            if not any(each.begun for each in streams):
                 return _command.ERROR
         return 0
 
@@ -106,50 +98,47 @@ class Watch(_command.Command):
 
     def _watch(
         self,
-        watches: Sequence[_events.EventStream],
+        streams: Sequence[_events.EventStream],
         screen: _events.Lines,
         duration: float,
     ) -> None:
-        """Look and show until the time is over or nobody reads it."""
-        interval = self.app.conf.servicegroup.refresh_interval
-        pause = _Pause(self.app.stdout)
-        end = time.monotonic() + duration
-        with contextlib.suppress(BrokenPipeError):
-            try:
-                while True:
-                    events = [one for each in watches for one in each.look()]
-                    self._warn_of_doubts(watches)
-                    screen.show(events, watches)
-                    # From here on: sooner, nothing would be read anew.
-                    left = end - time.monotonic()
-                    if left <= 0 or pause(min(interval, left)):
-                        break
-            finally:
-                screen.close()
+        """Show events until the time is over or the reader of stdout is gone.
 
-    def _warn_of_doubts(self, watches: Sequence[_events.EventStream]) -> None:
-        """Say, once, that Nova's services table cannot be read, and why."""
-        reasons = [each.inventory.unregistered for each in watches]
-        if any(reasons) and not self._has_said:
-            self._has_said = True
+        :param duration: in seconds
+        """
+        interval = self.app.conf.servicegroup.refresh_interval
+        end = time.monotonic() + duration
+        with contextlib.suppress(BrokenPipeError), contextlib.closing(screen):
+            while True:
+                events = [one for each in streams for one in each.look()]
+                self._warn_of_table(streams)
+                screen.show(events, streams)
+                # An earlier read would be answered from the last one.
+                left = end - time.monotonic()
+                if left <= 0 or _wait(self.app.stdout, min(interval, left)):
+                    break
+
+    def _warn_of_table(self, streams: Sequence[_events.EventStream]) -> None:
+        """Report once that Nova's services table cannot be read, and why."""
+        reasons = [each.inventory.unregistered for each in streams]
+        if any(reasons) and not self._has_warned:
+            self._has_warned = True
             self.warn(
                 'Hosts that are down already are not counted, and who is '
                 f'forced down is not known ({next(filter(None, reasons))}).'
             )
 
 
-class _Pause:
-    """Waits, but not after a stream's reader has gone."""
+def _wait(stream: TextIO, seconds: float) -> bool:
+    """Wait, but not once the reader of a stream is gone.
 
-    def __init__(self, stream: TextIO) -> None:
-        self._poll = select.poll()
-        # In tests it has no number.
-        with contextlib.suppress(io.UnsupportedOperation):
-            self._poll.register(stream.fileno(), 0)
-
-    def __call__(self, seconds: float) -> bool:
-        """Wait so many seconds; tell whether the reader has gone."""
-        return bool(self._poll.poll(1000 * seconds))
+    :returns: whether the reader is gone
+    """
+    poll = select.poll()
+    # The streams of tests have no file descriptor.
+    with contextlib.suppress(io.UnsupportedOperation):
+        poll.register(stream.fileno(), 0)
+    return bool(poll.poll(1000 * seconds))
 
 
 class _Ended(BaseException):
@@ -162,7 +151,7 @@ def _end(signum: int, frame: object) -> None:
 
 @contextlib.contextmanager
 def _ended_by_signals(stream: TextIO) -> Iterator[None]:
-    """End what runs inside when a signal says so, whatever it waits for."""
+    """End the body on SIGINT and SIGTERM, whatever it waits for."""
     try:
         with _command.handled((signal.SIGINT, signal.SIGTERM), _end):
             yield
@@ -171,7 +160,10 @@ def _ended_by_signals(stream: TextIO) -> Iterator[None]:
 
 
 def _drop_unread(stream: TextIO) -> None:
-    """Keep what a reader does not take from delaying the end."""
+    """Drop the output of a stream whose reader does not read it.
+
+    Flushing it would delay the end of the process.
+    """
     with contextlib.suppress(io.UnsupportedOperation):
         if not select.select([], [stream], [], 0)[1]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -10,5 +10,4 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""Tells Prometheus what becomes of groups."""
+"""Metrics of groups for Prometheus."""

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Every metric: what it is called, and what it says.
+"""The metrics of the exporter: their names, labels and meaning.
 
 The documentation has the same list.
 """
@@ -28,25 +28,25 @@ from prometheus_client import registry
 from nova_servicegroup.drivers import views
 from nova_servicegroup.watch import inventory
 
-#: A service flaps when it has gone down so often in so many seconds.
+#: A service is flapping if it has gone down TIMES times in WINDOW seconds.
 TIMES = 3
 WINDOW = 1800.0
 
 
 class Flapping:
-    """The services of one group that go down again and again."""
+    """Counter of the flapping services of one group."""
 
     def __init__(self) -> None:
-        # The last times at which each went down, at most TIMES of them.
+        # The last times at which each host went down, at most TIMES of them.
         self._downs: dict[str, collections.deque[float]] = {}
 
-    def note(self, host: str) -> None:
-        """Note that the service of a host has just gone down."""
+    def add_down(self, host: str) -> None:
+        """Record that the service of a host has just gone down."""
         downs = self._downs.setdefault(host, collections.deque(maxlen=TIMES))
         downs.append(time.monotonic())
 
     def count(self) -> int:
-        """Return how many services flap."""
+        """Return the number of flapping services."""
         since = time.monotonic() - WINDOW
         self._downs = {
             host: downs
@@ -59,23 +59,22 @@ class Flapping:
         )
 
 
-#: What the name of every metric begins with.
+#: The namespace of the metrics, with which their names begin.
 PREFIX = 'nova_servicegroup'
 
-#: The state before of a service that was not known before.
+#: The state before of a service that is new.
 NEW = 'new'
 
-#: The states of those that are up and of no use.
+#: The states of services that are up, but get no new work.
 UNFIT = (views.DEGRADED, views.DRAINING)
-#: States as they are written in labels. Who is of no use is up.
+#: The labels of states; degraded and draining services count as up.
 STATES = {
     state: views.UP if state in UNFIT else state.replace(' ', '_')
     for state in inventory.STATES
 }
 _LABELS = tuple(dict.fromkeys(STATES.values()))
 
-#: The metrics of a group: what each is, what it says, and its labels besides
-#: the group.
+#: The metrics of a group: type, help, and the labels that follow the group.
 _OF_GROUP: dict[str, tuple[Any, str, tuple[str, ...]]] = {
     'members': (
         prometheus_client.Gauge,
@@ -155,13 +154,14 @@ _OF_GROUP: dict[str, tuple[Any, str, tuple[str, ...]]] = {
 
 
 class Metrics:
-    """The metrics of groups and of the exporter, and a registry of their own.
+    """The metrics of groups and of the exporter, in their own registry.
 
-    :param driver: the name of the driver by which groups are read
+    :param driver: the name of the driver that reads the groups
+    :ivar registry: the registry of prometheus-client
     """
 
     def __init__(self, driver: str) -> None:
-        # Else every counter comes with the time of its start.
+        # By default every counter has a second metric: when it was created.
         prometheus_client.disable_created_metrics()  # type: ignore
         self.registry = registry.CollectorRegistry()
         self._driver = driver
@@ -179,11 +179,11 @@ class Metrics:
         }
 
     def of(self, group: str, name: str, *labels: str) -> Any:
-        """Return one of the series of a group; made when it is first used."""
+        """Return a series of a group, which its first use creates."""
         return self._of_group[name].labels(group, *labels)
 
     def prepare(self, group: str) -> None:
-        """Have the series of a group, before anything happens to it."""
+        """Create the series of a group, so that they start at zero."""
         for name in ('backend_errors', 'refresh_seconds', 'detection_seconds'):
             self.of(group, name)
         for before, after in itertools.product((NEW, *_LABELS), _LABELS):
@@ -191,7 +191,7 @@ class Metrics:
                 self.of(group, 'transitions', before, after)
 
     def count(self, group: str, states: dict[str, int]) -> None:
-        """Take how many services of a group are in each state."""
+        """Set the number of services of a group in each state."""
         sums = dict.fromkeys(_LABELS, 0)
         for state, number in states.items():
             sums[STATES[state]] += number

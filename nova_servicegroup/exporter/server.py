@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Serves metrics over HTTP, with or without TLS."""
+"""The HTTP server of the metrics, with or without TLS."""
 
 import contextlib
 import socket
@@ -28,15 +28,22 @@ from prometheus_client import registry
 
 from nova_servicegroup import exceptions
 
-#: Seconds for which a new one waits until the oldest has ended.
+LOG = logging.getLogger(__name__)
+
+#: The most connections that are open at once, each with a thread.
+_MOST = 16
+#: The most seconds that a connection lasts.
+_LONGEST = 10.0
+#: Seconds for which a new connection waits until the oldest has ended.
 _WAIT = 0.2
 
 
 class Connections:
-    """Each has a thread of its own. May be used by all of them.
+    """The open connections, each with a thread; all threads may use it.
 
-    :param most: so many are open at once
-    :param longest: seconds after which one is cut, whatever it is at
+    :param most: how many may be open at once
+    :param longest: seconds after which a connection is cut
+    :param wait: seconds for which a new one waits for room
     """
 
     def __init__(
@@ -45,15 +52,15 @@ class Connections:
         self._most = most
         self._longest = longest
         self._wait = wait
-        # When each has begun, the oldest first.
+        # The start of each connection, the oldest first.
         self._begun: dict[socket.socket, float] = {}
         self._ended = threading.Condition()
 
     def admit(self, connection: socket.socket) -> bool:
-        """Take a new connection; tell whether there is room for it.
+        """Add a new connection; return whether there is room for it.
 
-        Where there are too many the oldest is cut: a client that takes its
-        time keeps out nobody who does not.
+        If there are too many the oldest is cut, so that slow clients do not
+        keep others out.
         """
         with self._ended:
             if len(self._begun) >= self._most:
@@ -64,13 +71,13 @@ class Connections:
         return True
 
     def leave(self, connection: socket.socket) -> None:
-        """Forget a connection that has ended."""
+        """Remove a connection that has ended."""
         with self._ended:
             self._begun.pop(connection, None)
             self._ended.notify()
 
     def cut_overdue(self) -> None:
-        """Cut those that have taken too long. Their threads end by it."""
+        """Cut connections that last too long, which ends their threads."""
         with self._ended:
             for connection, begun in self._begun.items():
                 if time.monotonic() - begun < self._longest:
@@ -82,24 +89,15 @@ class Connections:
 
 
 def _cut(connection: socket.socket) -> None:
-    # That of TLS would take the session from under the thread that reads.
+    # The method of a TLS socket would drop the session that its thread uses.
     with contextlib.suppress(OSError):
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
-LOG = logging.getLogger(__name__)
-
-#: Connections that are open at once, with a thread for each, and the seconds
-#: that each has from first to last.
-_MOST = 16
-_LONGEST = 10.0
-
-
-def start(conf: cfg.ConfigOpts, served: registry.Collector) -> int:
+def start(conf: cfg.ConfigOpts, served: registry.Collector) -> None:
     """Serve metrics from threads of their own, for ever.
 
-    :returns: the port
-    :raises ConfigurationError: TLS is set up in part
+    :raises ConfigurationError: TLS is configured in part
     :raises OSError: the port is taken, or a file cannot be read
     """
     options = conf.servicegroup_exporter
@@ -112,26 +110,24 @@ def start(conf: cfg.ConfigOpts, served: registry.Collector) -> int:
         Connections(_MOST, _LONGEST),
     )
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    port = int(server.server_address[1])
-    LOG.info('Serving metrics on %s', url(conf, port))
-    return port
+    LOG.info('Serving metrics on %s', url(conf, int(server.server_address[1])))
 
 
 def url(conf: cfg.ConfigOpts, port: int) -> str:
-    """Return where the metrics are, when they are served on a port."""
+    """Return the URL of metrics that are served on a port."""
     options = conf.servicegroup_exporter
     scheme = 'https' if options.cert_file else 'http'
     return f'{scheme}://{netutils.escape_ipv6(options.listen)}:{port}/metrics'
 
 
 class _Handler(prometheus_client.MetricsHandler):
-    """Serves one request; whoever keeps it waiting is cut off."""
+    """A handler of one request, with a timeout for silent clients."""
 
     #: Seconds for which a client may be silent; see socketserver.
     timeout = 2 * _LONGEST
 
     def handle(self) -> None:
-        """Serve one request."""
+        """Serve the request."""
         try:
             super().handle()
         except (OSError, ValueError) as error:
@@ -141,14 +137,15 @@ class _Handler(prometheus_client.MetricsHandler):
 class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     """An HTTP server with a bounded number of threads.
 
-    :param context: None: it serves without TLS
-    :param open_: the connections that it has
+    :param served: the metrics
+    :param context: the settings of TLS, or None to serve without it
+    :param connections: admits its connections and cuts those too long
     """
 
     allow_reuse_address = True
     daemon_threads = True
     block_on_close = False
-    # With the default of 5 a burst of connections delays others by seconds.
+    # With the default, 5, a burst of connections delays others by seconds.
     request_queue_size = 128
 
     def __init__(
@@ -157,28 +154,28 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         port: int,
         served: registry.Collector,
         context: ssl.SSLContext | None,
-        open_: Connections,
+        connections: Connections,
     ) -> None:
         self.address_family, address = _resolve(host, port)
-        self._open = open_
+        self._connections = connections
         super().__init__(address, _Handler.factory(served))
         if context is not None:
-            # The handshake is part of the request: else a client that says
-            # nothing would keep all others waiting.
+            # The thread of the request does the handshake: in accept(), a
+            # silent client would keep all others waiting.
             self.socket = context.wrap_socket(
                 self.socket, server_side=True, do_handshake_on_connect=False
             )
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """See socketserver."""
-        if not self._open.admit(request):
+        if not self._connections.admit(request):
             LOG.debug('Too many clients at once.')
             self.shutdown_request(request)
             return
         try:
             super().process_request(request, client_address)
         except BaseException:
-            self._open.leave(request)
+            self._connections.leave(request)
             raise
 
     def process_request_thread(
@@ -188,11 +185,11 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._open.leave(request)
+            self._connections.leave(request)
 
     def service_actions(self) -> None:
-        """See socketserver, which comes here twice in a second."""
-        self._open.cut_overdue()
+        """See socketserver, which calls this twice a second."""
+        self._connections.cut_overdue()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """See socketserver."""
@@ -217,7 +214,7 @@ def _tls_context(options: cfg.ConfigOpts.GroupAttr) -> ssl.SSLContext:
 
 
 def _check_tls(options: cfg.ConfigOpts.GroupAttr) -> None:
-    """Refuse what would silently be served without TLS."""
+    """Refuse incomplete options of TLS, which would have no effect."""
     pairs = (
         ('cert_file', 'key_file'),
         ('key_file', 'cert_file'),

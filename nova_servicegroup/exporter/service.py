@@ -34,9 +34,10 @@ LOG = logging.getLogger(__name__)
 #: The group of canaries.
 GROUP = 'servicegroup-exporter'
 
+#: Seconds that leaving and closing connections may take.
+_STOP_TIMEOUT = 1.5
 
-#: The counters of a canary: what each is named and says, and where it comes
-#: from in reporter.Counts.
+#: The counters of a canary: name, help, and field of reporter.Counts.
 _COUNTERS = (
     ('beats', 'Heartbeats of the canary.', 'beats'),
     ('beat_failures', 'Heartbeats of the canary that failed.', 'failures'),
@@ -50,11 +51,11 @@ _COUNTERS = (
 
 
 class Canary(services.Unrecorded, registry.Collector):
-    """A service that does nothing but join, and metrics of its heartbeats.
+    """A service that does nothing but join, with metrics of its heartbeats.
 
     It shows whether services of this host can report.
 
-    :param timers: where its heartbeat runs
+    :param timers: the thread group that runs its heartbeat
     """
 
     def __init__(
@@ -65,34 +66,30 @@ class Canary(services.Unrecorded, registry.Collector):
         self._api = servicegroup
 
     def join(self) -> None:
-        """Join; takes a few seconds while the backend is away."""
+        """Join; takes a few seconds while the backend does not answer."""
         self._api.join(self.host, GROUP, self)
 
     def collect(self) -> Iterator[core.Metric]:
-        """See Collector. Before it has joined there is nothing."""
-        found = self._api.driver.reporters().get((self.host, GROUP))
-        if found is None:
+        """Yield the metrics; none before it has joined."""
+        reporter = self._api.driver.reporters().get((self.host, GROUP))
+        if reporter is None:
             return
         prefix = f'{metrics.PREFIX}_canary'
         for name, text, field in _COUNTERS:
-            value = getattr(found.counts, field)
+            value = getattr(reporter.counts, field)
             yield core.CounterMetricFamily(f'{prefix}_{name}', text, value)
         yield core.GaugeMetricFamily(
             f'{prefix}_last_success_timestamp_seconds',
             'When a heartbeat of the canary succeeded last, in seconds since '
             'the epoch; 0: none has.',
-            found.counts.last_success or 0.0,
+            reporter.counts.last_success or 0.0,
         )
 
 
-#: Seconds that the end may take.
-_FAREWELL = 1.5
-
-
 class Exporter(service.Service):  # type: ignore[misc]
-    """Looks at groups, each on a timer of its own, and serves what it saw.
+    """The service that reads each group on a timer and serves its metrics.
 
-    A scrape asks no backend.
+    A scrape does not ask the backend.
 
     :raises ConfigurationError: an option cannot be used
     """
@@ -112,14 +109,15 @@ class Exporter(service.Service):  # type: ignore[misc]
         self._canary = self._make_canary()
 
     def serve(self) -> None:
-        """Serve the metrics from now on.
+        """Start to serve the metrics.
 
+        :raises ConfigurationError: TLS is configured in part
         :raises OSError: the port is taken, or a file cannot be read
         """
         server.start(self._conf, self._metrics.registry)
 
     def start(self) -> None:
-        """Look at the groups from now on, and join."""
+        """Start to read the groups, and make the canary join."""
         super().start()
         for each in self._watches:
             self._watch(each)
@@ -127,11 +125,11 @@ class Exporter(service.Service):  # type: ignore[misc]
             self.tg.add_thread(self._canary.join)
 
     def stop(self, graceful: bool = False) -> None:
-        """Leave and end all connections, in bounded time."""
+        """Leave and close all connections, in bounded time."""
         super().stop(graceful)
-        farewell = threading.Thread(target=self._leave, daemon=True)
-        farewell.start()
-        farewell.join(_FAREWELL)
+        leaving = threading.Thread(target=self._leave, daemon=True)
+        leaving.start()
+        leaving.join(_STOP_TIMEOUT)
 
     def _leave(self) -> None:
         if self._canary is not None:
@@ -139,17 +137,17 @@ class Exporter(service.Service):  # type: ignore[misc]
         self._api.close()
 
     def _watch(self, watched: watch.GroupWatch) -> None:
-        interval = self._conf.servicegroup.refresh_interval
+        interval = float(self._conf.servicegroup.refresh_interval)
 
         def look() -> float:
             try:
                 watched.look()
             except Exception:
                 LOG.exception('Unexpected error at group %s', watched.group)
-            return float(interval)
+            return interval
 
-        # A fixed timer would come a moment before the next read is due, and
-        # see the last one again.
+        # A fixed timer would fire a moment before the next read is due, and
+        # get the last result again.
         self.tg.add_dynamic_timer_args(look)
 
     def _make_canary(self) -> Canary | None:
@@ -164,9 +162,9 @@ class Exporter(service.Service):  # type: ignore[misc]
             )
             return None
         host = conf.host if 'host' in conf else socket.gethostname()
-        made = Canary(self._api, host, self.tg)
-        self._metrics.registry.register(made)
-        return made
+        canary = Canary(self._api, host, self.tg)
+        self._metrics.registry.register(canary)
+        return canary
 
 
 def _groups(conf: cfg.ConfigOpts) -> list[str]:

@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""Keeps the metrics of one group."""
+"""The watches of groups, which update their metrics."""
 
 from collections.abc import Iterator, Sequence
 import time
@@ -27,55 +26,55 @@ from nova_servicegroup.exporter import metrics
 from nova_servicegroup.watch import inventory
 from nova_servicegroup.watch import watcher
 
-#: Seconds after which a look that has not ended sees nothing.
-_PATIENCE = 10.0
+#: Seconds after which a look that has not ended counts as blind.
+_LOOK_TIMEOUT = 10.0
 
 _ALIVE = (views.UP, views.HELD, *metrics.UNFIT)
 
 
 class GroupWatch:
-    """Watches one group, and keeps its metrics.
+    """Watch of one group, which updates its metrics.
 
-    Nothing but ``look`` asks the backend.
+    Only ``look`` asks the backend.
     """
 
     def __init__(
-        self, servicegroup: api.API, group: str, kept: metrics.Metrics
+        self, servicegroup: api.API, group: str, target: metrics.Metrics
     ) -> None:
         self.group = group
         self._watcher = watcher.Watcher(servicegroup, group)
-        self._metrics = kept
+        self._metrics = target
         self._flapping = metrics.Flapping()
         self._confirmed = time.monotonic()
         self._failed = True
         self._begun: float | None = None
-        kept.prepare(group)
-        kept.of(group, 'view_age_seconds').set_function(self.age)
-        kept.of(group, 'blind').set_function(self.is_blind)
+        target.prepare(group)
+        self._series('view_age_seconds').set_function(self.age)
+        self._series('blind').set_function(self.is_blind)
 
     @property
     def seen(self) -> inventory.Inventory | None:
-        """What the last look saw; None: there was none."""
+        """The inventory of the last look, or None before the first."""
         return self._watcher.last
 
     def age(self) -> float:
-        """Return the seconds since the group was confirmed, or the start."""
+        """Return seconds since the group was confirmed, or since the start."""
         return time.monotonic() - self._confirmed
 
     def is_blind(self) -> bool:
-        """Tell whether the last look saw nothing, or the present one hangs."""
+        """Return whether the last look failed or the present one hangs."""
         begun = self._begun
-        hangs = begun is not None and time.monotonic() - begun > _PATIENCE
+        hangs = begun is not None and time.monotonic() - begun > _LOOK_TIMEOUT
         return self._failed or hangs
 
     def look(self) -> None:
-        """Look at the group once. Never raises."""
+        """Read the group once and update its metrics. Never raises."""
         begun = self._begun = time.monotonic()
         changes = self._watcher.look()
         self._begun = None
         self._series('refresh_seconds').observe(time.monotonic() - begun)
         if self.seen is not None:
-            self._take(self.seen)
+            self._update(self.seen)
         for each in changes:
             self._count(each)
         self._series('flapping_members').set(self._flapping.count())
@@ -83,7 +82,7 @@ class GroupWatch:
     def _series(self, name: str, *labels: str) -> Any:
         return self._metrics.of(self.group, name, *labels)
 
-    def _take(self, seen: inventory.Inventory) -> None:
+    def _update(self, seen: inventory.Inventory) -> None:
         if seen.view.age is not None:
             self._confirmed = time.monotonic() - seen.view.age
         self._failed = seen.view.error is not None
@@ -99,13 +98,13 @@ class GroupWatch:
             self._series('transitions', before, after).inc()
         if change.state != views.DOWN or change.before not in _ALIVE:
             return
-        self._flapping.note(change.host)
+        self._flapping.add_down(change.host)
         if change.proof_age is not None:
             self._series('detection_seconds').observe(change.proof_age)
 
 
 class HostMetrics(registry.Collector):
-    """What is so of each host that the last looks saw, if that is wanted."""
+    """Metrics of each host in the inventories of watches."""
 
     def __init__(self, watches: Sequence[GroupWatch]) -> None:
         self._watches = watches
@@ -126,18 +125,19 @@ class HostMetrics(registry.Collector):
         )
         for group, host, entry in self._hosts():
             member.add_metric((group, host), float(entry.is_up))
-            said = entry.condition
-            if said is not None and entry.state in metrics.UNFIT:
-                unfit.add_metric((group, host, *said[:2]), said.since)
+            why = entry.condition
+            if why is not None and entry.state in metrics.UNFIT:
+                labels = (group, host, why.state, why.reason)
+                unfit.add_metric(labels, why.since)
         yield from (member, unfit)
 
     def _hosts(self) -> Iterator[tuple[str, str, inventory.Entry]]:
-        """Return each host, with its group.
+        """Return the group, the printable name and the entry of each host.
 
-        A name that is escaped may be another's: one of them is shown.
+        Of hosts whose printable names are the same, only one is returned.
         """
         for each in self._watches:
             entries = each.seen.entries if each.seen else {}
-            shown = {escaping.printable(it): on for it, on in entries.items()}
+            shown = {escaping.printable(k): v for k, v in entries.items()}
             for host, entry in shown.items():
                 yield each.group, host, entry

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What becomes of the members of a group, for all programs that look on.
+"""The services of a group and their transitions, for all that observe it.
 
-inventory has what is there now, watcher what has changed.
+inventory reads the present state, watcher reports the changes.
 """

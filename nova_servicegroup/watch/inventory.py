@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""All services of a group: its members, and who is registered with Nova."""
+"""The services of a group: its members and Nova's records, put together."""
 
 import collections
 from collections.abc import Iterator, Sequence
@@ -37,8 +36,8 @@ STATES = (
     FORCED_DOWN,
 )
 
-#: The records are read no more often than this (seconds), and to read them
-#: takes this share of the time, at most.
+#: The least seconds between two reads of the records, and the greatest share
+#: of the time that reading them may take.
 _INTERVAL = 10.0
 _SHARE = 0.1
 
@@ -50,13 +49,14 @@ _Service = tuple[
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One service.
+    """One service of a group.
 
-    :ivar host: its name, with the cell where several cells have one of it
+    :ivar host: its host, followed by the cell where several cells have a
+        service of that host
     :ivar state: one of STATES
-    :ivar member: as the backend has it; None: it does not
-    :ivar record: as Nova's services table has it; None: it does not, or
-        cannot be read
+    :ivar member: the member in the backend, or None
+    :ivar record: the record in Nova's services table, or None if there is
+        none or the table cannot be read
     """
 
     host: str
@@ -67,19 +67,19 @@ class Entry:
 
     @property
     def is_up(self) -> bool:
-        """Whether it counts as up, held or not, of use or not."""
+        """Whether it counts as up; held, degraded and draining do."""
         return self.state not in (views.DOWN, FORCED_DOWN)
 
     @property
     def condition(self) -> condition.Condition | None:
-        """Why it is of no use; None: it is of use, or that is not known."""
+        """Why it is degraded or draining, or None if not or unknown."""
         return None if self.member is None else self.member.condition
 
     @property
     def since(self) -> float | None:
         """When its oldest process joined, in seconds since the epoch.
 
-        None: it is down, or that is not known.
+        None if it is down, or if the time is unknown.
         """
         if self.member is None or not self.member.up:
             return None
@@ -89,11 +89,11 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Inventory:
-    """All services of a group, as far as they can be seen.
+    """All visible services of a group.
 
-    :ivar entries: by host
-    :ivar view: what the driver sees
-    :ivar unregistered: why the records cannot be read; None: they can
+    :ivar entries: the services by Entry.host
+    :ivar view: the members, as the driver sees them
+    :ivar unregistered: why the records cannot be read, or None
     """
 
     entries: dict[str, Entry]
@@ -101,7 +101,7 @@ class Inventory:
     unregistered: exceptions.BackendError | None = None
 
     def count(self) -> dict[str, int]:
-        """Return how many are in each of STATES."""
+        """Return the number of services in each of STATES."""
         counts = dict.fromkeys(STATES, 0)
         for each in self.entries.values():
             counts[each.state] += 1
@@ -109,10 +109,7 @@ class Inventory:
 
 
 class Reader:
-    """Takes the inventory of one group, again and again.
-
-    :param servicegroup: the API to ask
-    """
+    """Reader of the inventory of one group, for repeated use."""
 
     def __init__(self, servicegroup: api.API, group: str) -> None:
         self.group = group
@@ -122,13 +119,13 @@ class Reader:
         self._due = -math.inf
 
     def call(self, detailed: views.Detailed = False) -> Inventory:
-        """Return all services of the group. Never raises.
+        """Return the services of the group. Never raises.
 
         :param detailed: see base.Driver.view
         """
         self._read_records()
         view = self._api.view(self.group, detailed)
-        found = list(_pairs(view.members, self._records))
+        found = list(_match(view.members, self._records))
         hosts = collections.Counter(
             membership.canonical(host) for host, *_ in found
         )
@@ -150,18 +147,13 @@ class Reader:
         elif member is not None:
             state = member.state
         else:
-            state = self._absent(record)
+            # A blind observer presumes that a missing member is up.
+            up = record is not None and self._api.service_is_up(record)
+            state = views.HELD if up else views.DOWN
         return Entry(host, self.group, state, member, record)
 
-    def _absent(self, record: services.ServiceRef | None) -> str:
-        """Return the state of a service that the backend does not have.
-
-        An observer that is blind presumes it up.
-        """
-        up = record is not None and self._api.service_is_up(record)
-        return views.HELD if up else views.DOWN
-
     def _read_records(self) -> None:
+        """Read the records if due; keep the last of cells that fail."""
         begun = time.monotonic()
         if begun < self._due:
             return
@@ -185,10 +177,10 @@ class Reader:
         self._due = begun + max(_INTERVAL, taken / _SHARE)
 
 
-def _pairs(
+def _match(
     members: Sequence[views.Member], records: Sequence[services.ServiceRef]
 ) -> Iterator[_Service]:
-    """Return each service: its record and its member, or one of both."""
+    """Return each service with its member and its record, or one of them."""
     by_host = collections.defaultdict(list)
     for each in members:
         by_host[membership.canonical(each.host)].append(each)
@@ -196,18 +188,12 @@ def _pairs(
     for record in records:
         host = record['host']
         known = by_host.get(membership.canonical(host), ())
-        member = _of_record(known, record)
+        cell = services.cell_of(record)
+        # Members of a backend that does not know cells match any cell.
+        member = next((it for it in known if it.cell in (None, cell)), None)
         if member is not None:
             recorded.add((member.host, member.cell))
-        yield host, services.cell_of(record), member, record
+        yield host, cell, member, record
     for each in members:
         if (each.host, each.cell) not in recorded:
             yield each.host, each.cell, each, None
-
-
-def _of_record(
-    members: Sequence[views.Member], record: services.ServiceRef
-) -> views.Member | None:
-    """Return the member of a record; the backend may not know cells."""
-    cell = services.cell_of(record)
-    return next((each for each in members if each.cell in (None, cell)), None)

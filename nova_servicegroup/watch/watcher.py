@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""Tells what becomes of the services of a group, as it happens."""
+"""The transitions of the services of a group, as they happen."""
 
 import dataclasses
 import time
@@ -21,36 +20,34 @@ from nova_servicegroup import condition
 from nova_servicegroup.drivers import views
 from nova_servicegroup.watch import inventory
 
-_MISSING = 'missing from a group that was just confirmed'
+#: The states that a condition explains.
+_UNFIT = (views.DEGRADED, views.DRAINING)
+
 _UNSEEN = 'not seen, but its absence is no evidence'
+#: Reasons by the state before and the state now. A service that was degraded
+#: or draining was up.
 _REASONS = {
-    (views.UP, views.DOWN): _MISSING,
-    (views.DEGRADED, views.DOWN): _MISSING,
-    (views.DRAINING, views.DOWN): _MISSING,
+    (views.UP, views.DOWN): 'missing from a group that was just confirmed',
     (views.HELD, views.DOWN): 'not seen for the hold time',
     (views.UP, views.HELD): _UNSEEN,
-    (views.DEGRADED, views.HELD): _UNSEEN,
-    (views.DRAINING, views.HELD): _UNSEEN,
     (views.DOWN, views.HELD): _UNSEEN,
+    (views.UP, views.UP): 'of use again',
     (views.HELD, views.UP): 'seen again',
-    (views.DEGRADED, views.UP): 'of use again',
-    (views.DRAINING, views.UP): 'of use again',
     (views.DOWN, views.UP): 'joined',
     (None, views.UP): 'joined',
 }
-#: The states that a condition explains.
-_UNFIT = (views.DEGRADED, views.DRAINING)
 
 
 @dataclasses.dataclass(frozen=True)
 class Transition:
-    """A service that has changed its state.
+    """A change of the state of a service.
 
-    :ivar at: when that was seen, in seconds since the epoch
-    :ivar before: the state before, one of inventory.STATES; None: it is new
+    :ivar at: when it was seen, in seconds since the epoch
+    :ivar before: the state before, one of inventory.STATES, or None if the
+        service is new
     :ivar state: the state now
-    :ivar proof_age: seconds since its last proof of life; None: unknown
-    :ivar condition: why it is of no use; None: it is in another state
+    :ivar proof_age: seconds since its last proof of life, or None if unknown
+    :ivar condition: why it is degraded or draining now, or None
     """
 
     at: float
@@ -64,97 +61,87 @@ class Transition:
 
 
 class Watcher:
-    """Watches one group.
+    """Watcher of the services of one group.
 
-    The first look that the backend answers shows who is there; that somebody
-    is up then is no transition. A host that the backend has no more is down
-    for as long as Nova knows it, or, where the services table cannot be read,
-    for ever.
+    What the first successful read finds up is not reported as a transition.
+    A host that has left the backend stays down for as long as Nova has its
+    record or, where the services table cannot be read, for ever.
 
-    :ivar last: what the last look saw; None: there was none
+    :ivar last: the inventory of the last look, or None before the first
     """
 
     def __init__(self, servicegroup: api.API, group: str) -> None:
         self.group = group
         self.last: inventory.Inventory | None = None
-        self._call = inventory.Reader(servicegroup, group)
+        self._reader = inventory.Reader(servicegroup, group)
         self._known: dict[str, inventory.Entry] = {}
+        # When each host was last proved alive, by the clock of _now.
         self._proofs: dict[str, float] = {}
 
     def look(self) -> list[Transition]:
-        """Look at the group once; return what has changed. Never raises."""
-        seen, now, known = self._call.call(), self._now(), self._is_known()
-        entries = {**self._missing(seen), **seen.entries}
+        """Read the group once and return its transitions. Never raises."""
+        seen, now = self._reader.call(), self._now()
+        confirmed = self.last is not None and self.last.view.age is not None
+        entries = {**self._gone(seen), **seen.entries}
         self.last = dataclasses.replace(
             seen, entries=dict(sorted(entries.items()))
         )
-        changed = [
-            self._change(each, now)
+        changes = [
+            self._transition(each, now)
             for each in self.last.entries.values()
-            if self._is_new(each)
+            if self._state_before(each) != each.state
         ]
         self._known = self.last.entries
-        self._note_proofs(seen, now)
-        return [each for each in changed if known or _is_news(each)]
+        self._update_proofs(seen, now)
+        return [each for each in changes if confirmed or _is_news(each)]
 
     def _now(self) -> float:
         """Return the time of transitions."""
         return time.time()
 
-    def _is_known(self) -> bool:
-        """Tell whether the backend has said who is there."""
-        return self.last is not None and self.last.view.age is not None
+    def _gone(self, seen: inventory.Inventory) -> dict[str, inventory.Entry]:
+        """Return the known services that are not seen any more, as down.
 
-    def _missing(
-        self, seen: inventory.Inventory
-    ) -> dict[str, inventory.Entry]:
-        """Return those that were known and are on no list any more."""
-        if seen.unregistered is None:
-            # Nova has forgotten the others; the members it never knew stay.
-            known = {
-                host: each
-                for host, each in self._known.items()
-                if each.record is None
-            }
-        else:
-            known = self._known
+        Services whose records are gone from a readable services table are
+        left out, since Nova has forgotten them.
+        """
         return {
             host: dataclasses.replace(each, state=views.DOWN, member=None)
-            for host, each in known.items()
+            for host, each in self._known.items()
             if host not in seen.entries
+            and (each.record is None or seen.unregistered is not None)
         }
 
-    def _is_new(self, entry: inventory.Entry) -> bool:
+    def _state_before(self, entry: inventory.Entry) -> str | None:
         before = self._known.get(entry.host)
-        return before is None or before.state != entry.state
+        return None if before is None else before.state
 
-    def _change(self, entry: inventory.Entry, now: float) -> Transition:
-        before = self._known.get(entry.host)
-        was = None if before is None else before.state
+    def _transition(self, entry: inventory.Entry, now: float) -> Transition:
+        before = self._state_before(entry)
         proof = self._proofs.get(entry.host)
         return Transition(
             now,
             self.group,
             entry.host,
-            was,
+            before,
             entry.state,
-            self._ignored(entry) or _reason(was, entry),
+            self._ignored(entry) or _reason(before, entry),
             None if proof is None else max(0.0, now - proof),
             entry.condition if entry.state in _UNFIT else None,
         )
 
     def _ignored(self, entry: inventory.Entry) -> str | None:
-        """Return that its check is not believed any more; None: it is."""
+        """Return the reason if the entry is up as its check is now ignored."""
         before, last = self._known.get(entry.host), self.last
-        said = None if before is None else before.condition
-        if entry.state != views.UP or said is None or last is None:
+        failed = None if before is None else before.condition
+        if entry.state != views.UP or failed is None or last is None:
             return None
-        if said.reason not in last.view.ignored:
+        if failed.reason not in last.view.ignored:
             return None
-        return f'so many fail its check that it is ignored: {said.reason}'
+        return f'so many fail its check that it is ignored: {failed.reason}'
 
-    def _note_proofs(self, seen: inventory.Inventory, now: float) -> None:
-        """Note the proofs that are seen; keep those of all who are known."""
+    def _update_proofs(self, seen: inventory.Inventory, now: float) -> None:
+        """Record the proofs of life seen; drop those of unknown hosts."""
         for each in seen.view.members:
             if each.proof_age is not None:
                 self._proofs[each.host] = now - each.proof_age
@@ -163,7 +150,7 @@ class Watcher:
 
 
 def _is_news(change: Transition) -> bool:
-    """Tell whether a change is one, though nobody was known before it."""
+    """Return whether to report a transition before the first confirmation."""
     return change.before is not None and change.state != views.UP
 
 
@@ -174,4 +161,5 @@ def _reason(before: str | None, entry: inventory.Entry) -> str:
         return 'not forced down any more'
     if entry.member is not None and entry.member.reason is not None:
         return entry.member.reason
+    before = views.UP if before in _UNFIT else before
     return _REASONS.get((before, entry.state), 'registered, but not seen')

@@ -54,7 +54,7 @@ UNFIT_SINCE = '2027-01-15T07:58:30+00:00'
 
 
 class CliTest(test_watcher.WatchedTest):
-    """The application, with a driver that sees what it is told."""
+    """The application, with a driver that sees what a test sets."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -89,7 +89,7 @@ class CliTest(test_watcher.WatchedTest):
         return json.loads(self.out.getvalue())
 
     @property
-    def told(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """The lines on standard error."""
         return self.err.getvalue().splitlines()
 
@@ -124,9 +124,9 @@ class ListTest(CliTest):
             ],
             rows,
         )
-        self.assertEqual([], self.told)
+        self.assertEqual([], self.warnings)
 
-    def test_a_group_is_looked_at_once(self) -> None:
+    def test_a_group_is_read_once(self) -> None:
         where = views.Incarnation('x', machine='m1')
         for host, each in self.driver.members.items():
             self.driver.members[host] = dataclasses.replace(
@@ -161,7 +161,7 @@ class ListTest(CliTest):
             self.run_json('member', 'list')[::2],
         )
 
-    def test_yaml_says_the_same(self) -> None:
+    def test_yaml_has_the_same_values(self) -> None:
         found = self.run_json('member', 'list', '--long')
         self.run_cli('member', 'list', '--long', '-f', 'yaml')
         self.assertEqual(found, yaml.safe_load(self.out.getvalue()))
@@ -205,12 +205,12 @@ class ListTest(CliTest):
         self.assertEqual((False, None), (b['Registered'], b['Disabled']))
         self.assertTrue(self.driver.detailed)
 
-    def test_a_slow_backend_is_asked_on_while_it_tells_more(self) -> None:
+    def test_a_slow_backend_is_read_again_while_it_has_more(self) -> None:
         places: list[str | None] = [None, None, None]
-        told = iter(enumerate(['m1', 'm2']))
+        found = iter(enumerate(['m1', 'm2']))
 
         def view(group: str, detailed: views.Detailed) -> views.View:
-            for number, place in itertools.islice(told, bool(detailed)):
+            for number, place in itertools.islice(found, bool(detailed)):
                 places[number] = place
             processes = [views.Incarnation('x', machine=m) for m in places]
             a = views.Member('a', group, True, False, 1.0, tuple(processes))
@@ -224,7 +224,7 @@ class ListTest(CliTest):
         self.run_cli('member', 'list')
         self.assertFalse(self.driver.detailed)
 
-    def test_who_is_of_no_use_and_since_when_and_why(self) -> None:
+    def test_degraded_and_draining_members_have_conditions(self) -> None:
         self.driver.tell(a='degraded', b='draining')
         self.assertEqual(
             [
@@ -246,12 +246,12 @@ class ListTest(CliTest):
         self.assertEqual(['a'], [each['Host'] for each in found])
         self.assertEqual(0, self.status)
 
-    def test_a_check_that_fails_for_so_many_that_nobody_is_degraded(
+    def test_a_check_that_is_ignored_since_it_fails_on_many(
         self,
     ) -> None:
         self.driver.ignored = ('rpc', 'virt')
         self.assertEqual(0, self.run_cli('member', 'list'))
-        (line,) = self.told
+        (line,) = self.warnings
         self.assertIn('rpc, virt', line)
 
     def test_states_are_chosen(self) -> None:
@@ -270,7 +270,7 @@ class ListTest(CliTest):
             'member', 'list', '--sort-column', 'Since', '--sort-column', 'Host'
         )
         self.assertEqual('c', found[-1]['Host'])
-        self.assertEqual([], self.told)
+        self.assertEqual([], self.warnings)
 
     def test_another_group(self) -> None:
         self.run_cli('member', 'list', 'conductor')
@@ -282,7 +282,7 @@ class ListTest(CliTest):
         self.assertEqual(['a', 'b'], [each['Host'] for each in found])
         self.assertEqual([None, None], [each['Registered'] for each in found])
         self.assertEqual(0, self.status)
-        (line,) = self.told
+        (line,) = self.warnings
         self.assertIn('down are not listed', line)
         self.assertIn('services table: away', line)
 
@@ -293,7 +293,7 @@ class ListTest(CliTest):
         found = self.run_json('member', 'list', '--wait', '0')
         self.assertEqual(['held', 'held'], [each['State'] for each in found])
         self.assertEqual(2, self.status)
-        (line,) = self.told
+        (line,) = self.warnings
         self.assertIn('not known who is alive', line)
         self.assertIn('ZooKeeper: mute', line)
 
@@ -301,27 +301,27 @@ class ListTest(CliTest):
         self.driver.lose(age=None)
         self.patch(member.time, 'sleep', lambda _: self.driver.find())
         self.assertEqual(0, self.run_cli('member', 'list'))
-        self.assertEqual([], self.told)
+        self.assertEqual([], self.warnings)
 
-    def test_nobody_waits_for_what_will_never_be_there(self) -> None:
+    def test_no_wait_without_access(self) -> None:
         self.driver.lose(age=None, error=exceptions.NoAccess('x', 'none'))
         self.patch(member.time, 'sleep', self.fail)
         self.assertEqual(2, self.run_cli('member', 'list'))
 
-    def test_who_is_presumed_up_is_counted(self) -> None:
+    def test_hosts_that_are_presumed_up_are_counted(self) -> None:
         self.driver.presumes = True
         self.assertEqual(0, self.run_cli('member', 'list'))
-        self.assertEqual(['1'], [line.split()[0] for line in self.told])
+        self.assertEqual(['1'], [line.split()[0] for line in self.warnings])
 
-    def test_an_old_view_is_told(self) -> None:
+    def test_an_old_view_is_reported(self) -> None:
         self.driver.lose(age=7.0)
         self.assertEqual(0, self.run_cli('member', 'list'))
-        (line,) = self.told
+        (line,) = self.warnings
         self.assertIn('7.0 s ago', line)
         self.assertIn('ZooKeeper: mute', line)
 
 
-#: What a terminal would do more with than show it.
+#: A name that would control a terminal.
 NAME = 'x\x1b]0;t\x07\x1b[2J\n\x9b\u202e\udcff'
 SHOWN = r'x\x1b]0;t\x07\x1b[2J\n\x9b\u202e\udcff'
 
@@ -341,7 +341,7 @@ class EscapingTest(CliTest):
 
     def assert_shown(self) -> None:
         lines = self.out.getvalue().splitlines()
-        for line in [*lines, *self.told]:
+        for line in [*lines, *self.warnings]:
             self.assertTrue(line.isprintable(), line)
         self.assertIn(SHOWN, self.out.getvalue().replace('\\\\', '\\'))
 
@@ -369,14 +369,14 @@ class EscapingTest(CliTest):
             for line in self.out.getvalue().splitlines():
                 self.assertTrue(line.isprintable(), line)
 
-    def test_what_is_told_besides_is_one_line(self) -> None:
+    def test_a_warning_is_one_line(self) -> None:
         self.run_cli('member', 'show', f'{NAME}2')
-        self.assertEqual(1, len(self.told))
-        self.assertTrue(self.told[0].isprintable())
+        self.assertEqual(1, len(self.warnings))
+        self.assertTrue(self.warnings[0].isprintable())
         self.driver.lose(None, exceptions.BackendError('zk', NAME))
         self.run_cli('member', 'list', '--wait', '0')
-        self.assertEqual(1, len(self.told))
-        self.assertIn(SHOWN, self.told[0])
+        self.assertEqual(1, len(self.warnings))
+        self.assertIn(SHOWN, self.warnings[0])
 
 
 class ShowTest(CliTest):
@@ -419,7 +419,7 @@ class ShowTest(CliTest):
             self.show('a'),
         )
 
-    def test_forced_down_is_told_of_the_blind(self) -> None:
+    def test_forced_down_while_blind(self) -> None:
         self.register('a', forced_down=True)
         self.driver.lose(age=None)
         self.assertEqual(1, self.show('a', '--wait', '0')[0])
@@ -453,7 +453,7 @@ class ShowTest(CliTest):
         self.assertEqual('zk', found['Driver'])
         self.assertEqual({'a'}, self.driver.detailed)
 
-    def test_a_table_says_it_in_lines(self) -> None:
+    def test_a_table_shows_processes_in_lines(self) -> None:
         self.run_cli('member', 'show', 'a')
         self.assertIn(f'old, since {JOINED}', self.out.getvalue())
 
@@ -464,28 +464,28 @@ class ShowTest(CliTest):
                 'x is no member of group compute, and Nova has no such '
                 'service on record.'
             ],
-            self.told,
+            self.warnings,
         )
 
     def test_an_unknown_host_without_the_services_table(self) -> None:
         self.records = None
         self.assertEqual(2, self.run_cli('member', 'show', 'x'))
-        self.assertIn('may be down, or unknown (services', self.told[0])
+        self.assertIn('may be down, or unknown (services', self.warnings[0])
 
-    def test_an_unknown_host_of_the_blind(self) -> None:
+    def test_an_unknown_host_while_blind(self) -> None:
         self.driver.lose(age=None)
         words = ('member', 'show', 'x', '--wait', '0')
         self.assertEqual(2, self.run_cli(*words))
-        (line,) = self.told
+        (line,) = self.warnings
         self.assertIn('ZooKeeper: mute', line)
 
 
 class ErrorTest(CliTest):
-    """Whatever is wrong is told in a line, with status 2."""
+    """Every error is reported in one line, with status 2."""
 
-    def assert_told(self, text: str, *words: str) -> None:
+    def assert_error(self, text: str, *words: str) -> None:
         self.assertEqual(2, self.run_cli(*words))
-        (line,) = self.told
+        (line,) = self.warnings
         self.assertIn(text, line)
         self.assertEqual('', self.out.getvalue())
 
@@ -493,25 +493,25 @@ class ErrorTest(CliTest):
         self.path = self.create_tempfiles([('nova', text)], ext='.conf')[0]
 
     def test_a_missing_file(self) -> None:
-        self.assert_told(
+        self.assert_error(
             '/nowhere', '--config-file=/nowhere', 'member', 'list'
         )
 
     def test_a_directory_in_place_of_a_file(self) -> None:
         self.path = os.path.dirname(self.path)
-        self.assert_told(self.path, 'member', 'list')
+        self.assert_error(self.path, 'member', 'list')
 
-    def test_a_file_that_is_none(self) -> None:
+    def test_a_file_that_cannot_be_parsed(self) -> None:
         self.configure(f'[zookeeper]\n{SECRET}: a: b\n{SECRET}\n')
-        self.assert_told(f'{self.path}:3: neither', 'member', 'list')
-        self.assertNotIn(SECRET, self.told[0])
+        self.assert_error(f'{self.path}:3: neither', 'member', 'list')
+        self.assertNotIn(SECRET, self.warnings[0])
 
     def test_a_value_that_cannot_be_used(self) -> None:
         self.configure('[servicegroup]\nrefresh_interval = often\n')
-        self.assert_told('often', 'watch', '--for', '0')
+        self.assert_error('often', 'watch', '--for', '0')
 
     def test_an_unknown_driver(self) -> None:
-        self.assert_told(
+        self.assert_error(
             "--driver = 'ldap'", '--driver=ldap', 'member', 'list'
         )
 
@@ -520,9 +520,9 @@ class ErrorTest(CliTest):
         self.assertEqual('mc', found['Driver'])
 
     def test_an_interval_that_cannot_be_used(self) -> None:
-        self.assert_told('--interval = 0.01', 'watch', '--interval', '0.01')
+        self.assert_error('--interval = 0.01', 'watch', '--interval', '0.01')
 
-    def test_a_number_of_seconds_that_is_none(self) -> None:
+    def test_a_number_of_seconds_that_cannot_be_used(self) -> None:
         for text in ('soon', '-1', 'inf', 'nan'):
             self.assertRaises(
                 argparse.ArgumentTypeError, member._command.seconds, text
@@ -538,24 +538,26 @@ class ErrorTest(CliTest):
                 )
             ),
         )
-        self.assert_told('[zookeeper] address', 'member', 'list')
-        self.assertNotIn(SECRET, self.told[0])
+        self.assert_error('[zookeeper] address', 'member', 'list')
+        self.assertNotIn(SECRET, self.warnings[0])
 
     def test_a_driver_without_servers(self) -> None:
         self.driver.servers = []
-        self.assert_told('every process sees only itself', 'member', 'list')
+        self.assert_error('every process sees only itself', 'member', 'list')
 
     def test_a_command_that_cannot_be_loaded(self) -> None:
         module = 'nova_servicegroup.cmd.watch'
         with mock.patch.dict(sys.modules, {module: None}):
             self.assertEqual(2, self.run_cli('watch'))
-        told = [line for line in self.told if line.startswith('The command')]
+        errors = [
+            line for line in self.warnings if line.startswith('The command')
+        ]
         self.assertEqual(
             [
                 'The command watch cannot be loaded: ModuleNotFoundError: '
                 f'import of {module} halted; None in sys.modules'
             ],
-            told,
+            errors,
         )
 
     def test_only_the_command_that_is_called_is_imported(self) -> None:
@@ -568,7 +570,7 @@ class ErrorTest(CliTest):
 
     def test_a_bug(self) -> None:
         self.driver.view = mock.Mock(side_effect=KeyError(f'x {SECRET}'))
-        self.assert_told('x ***', 'member', 'list')
+        self.assert_error('x ***', 'member', 'list')
 
     def test_a_bug_with_debug(self) -> None:
         self.driver.view = mock.Mock(side_effect=KeyError(f'x {SECRET}'))
@@ -583,7 +585,7 @@ class ErrorTest(CliTest):
             self.useFixture(fixtures.MonkeyPatch('sys.stderr', stream.stream))
             self.assertEqual(2, self.run_cli(*words))
 
-    def test_no_command_shows_what_there_is(self) -> None:
+    def test_no_command_shows_the_help(self) -> None:
         self.path = '/nowhere'
         self.assertEqual(0, self.run_cli())
         self.assertIn('member list', self.out.getvalue())
@@ -597,13 +599,13 @@ class ErrorTest(CliTest):
 
 class LoggingTest(CliTest):
     def levels(self, *words: str) -> set[str]:
-        """Return at which levels a library is heard."""
+        """Return the levels at which the log of a library is shown."""
         self.run_cli(*words, 'member', 'list')
         for level in (logging.DEBUG, logging.INFO, logging.ERROR):
             logging.getLogger('kazoo').log(level, logging.getLevelName(level))
-        return set(self.told)
+        return set(self.warnings)
 
-    def test_libraries_are_heard_by_who_wants_it(self) -> None:
+    def test_the_log_of_libraries_is_shown_on_demand(self) -> None:
         self.register('a')
         self.assertEqual({'ERROR'}, self.levels())
         self.assertEqual({'ERROR', 'INFO'}, self.levels('-v'))
@@ -616,15 +618,15 @@ class EndTest(CliTest):
         self.assertTrue(self.closed.is_set())
         self.assertFalse(self.app.unclosed)
 
-    def test_nobody_waits_for_long_for_a_mute_backend(self) -> None:
+    def test_the_wait_for_a_mute_backend_is_bounded(self) -> None:
         self.driver.close = threading.Event().wait
-        self.patch(cli, '_GOODBYE', 0.0)
+        self.patch(cli, '_CLOSE_TIMEOUT', 0.0)
         self.assertEqual(0, self.run_cli('member', 'list'))
         self.assertTrue(self.app.unclosed)
 
 
 class MainTest(CliTest):
-    """The program itself."""
+    """The program as a whole."""
 
     def main(self, *words: str) -> int:
         self.addCleanup(gc.set_threshold, *gc.get_threshold())
@@ -638,7 +640,7 @@ class MainTest(CliTest):
         self.assertEqual(0, self.main('--version'))
         self.assertEqual(2, self.main('nothing'))
 
-    def test_it_seldom_looks_for_garbage(self) -> None:
+    def test_garbage_is_seldom_collected(self) -> None:
         self.main('--version')
         self.assertGreater(gc.get_threshold()[0], 10000)
 
@@ -675,13 +677,13 @@ class CompleteTest(CliTest):
 
 
 class WatchTest(CliTest):
-    """One look; what follows is told of _events and _screen."""
+    """One look; see test_watch for what follows."""
 
-    def test_what_is_there_at_first(self) -> None:
+    def test_the_first_look(self) -> None:
         self.register('a', 'b', 'c')
         self.assertEqual(0, self.run_cli('watch', '--json', '--for', '0'))
         begun = json.loads(self.out.getvalue())
-        self.assertEqual([], self.told)
+        self.assertEqual([], self.warnings)
         counts = {
             'up': 2,
             'held': 0,
@@ -697,7 +699,7 @@ class WatchTest(CliTest):
 
     def test_without_the_services_table(self) -> None:
         self.assertEqual(0, self.run_cli('watch', '--for', '0', 'a', 'b'))
-        (line,) = self.told
+        (line,) = self.warnings
         self.assertIn('forced down is not known (services table: away)', line)
 
     def test_each_group_once(self) -> None:
@@ -720,7 +722,7 @@ class WatchTest(CliTest):
         ours, theirs = os.pipe()
         os.close(ours)
         with open(theirs, 'w') as stream:
-            self.assertTrue(watch._Pause(stream)(60.0))
+            self.assertTrue(watch._wait(stream, 60.0))
 
     def test_a_reader_that_does_not_read_delays_nothing(self) -> None:
         ours, theirs = os.pipe()
@@ -736,9 +738,9 @@ class WatchTest(CliTest):
 
 
 class RecordsTest(base.TestCase):
-    """The services table, where it cannot be reached."""
+    """The services table where it cannot be reached."""
 
-    def test_why_there_is_no_access(self) -> None:
+    def test_the_reason_why_there_is_no_access(self) -> None:
         conf = self.make_conf()
         made = _startup.make_api(conf, 'ImportError: no nova')
         error = self.assertRaises(

@@ -50,7 +50,7 @@ def scrape(registry: Any) -> list[Any]:
 
 
 class Driver(test_watcher.Driver):
-    """A driver whose members beat when they are told."""
+    """A driver whose members send heartbeats on demand."""
 
     def __init__(self, conf: Any) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class Driver(test_watcher.Driver):
 
 
 class ExporterCase(test_watcher.WatchedTest):
-    """Everything that the exporter is made of, but its timers."""
+    """All parts of the exporter except its timers."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -95,13 +95,13 @@ class ExporterCase(test_watcher.WatchedTest):
         self.metrics.registry.register(self.canary)
 
     def look(self, seconds: float = 1.0) -> None:
-        """Let time pass, and look."""
+        """Advance the clocks and look."""
         self.clock.advance(seconds)
         self.wall.advance(seconds)
         self.watch.look()
 
     def value(self, name: str, **labels: str) -> float | None:
-        """Return what a scrape says; None: nothing."""
+        """Return the value of a series in a scrape, or None."""
         for sample in scrape(self.metrics.registry):
             if sample.name == f'{metrics.PREFIX}_{name}' and (
                 labels.items() <= sample.labels.items()
@@ -130,7 +130,7 @@ class WatchTest(ExporterCase):
             for state in ('degraded', 'draining')
         ]
 
-    def test_who_is_of_no_use_is_up_and_counted_apart(self) -> None:
+    def test_degraded_and_draining_are_up_and_counted_apart(self) -> None:
         self.look()
         self.assertEqual([0, 0], self.unfit())
         self.driver.tell(a='degraded', b='draining')
@@ -144,7 +144,7 @@ class WatchTest(ExporterCase):
         self.assertEqual([1, 0, 1, 0], self.states())
         self.assertEqual([1, 0], self.unfit())
 
-    def test_to_be_of_no_use_is_no_transition(self) -> None:
+    def test_degraded_is_no_transition(self) -> None:
         self.look()
         self.driver.tell(a='degraded')
         self.look()
@@ -159,14 +159,14 @@ class WatchTest(ExporterCase):
         self.assertEqual({0}, set(found.values()))
         self.assertEqual(1, self.value('detection_seconds_count'))
 
-    def test_checks_that_nobody_is_degraded_for(self) -> None:
+    def test_ignored_checks_are_counted(self) -> None:
         self.look()
         self.assertEqual(0, self.value('ignored_checks', group='compute'))
         self.driver.ignored = ('rpc', 'virt')
         self.look()
         self.assertEqual(2, self.value('ignored_checks', group='compute'))
 
-    def test_why_and_since_when_a_host_is_of_no_use(self) -> None:
+    def test_why_and_since_when_a_host_is_degraded(self) -> None:
         self.driver.tell(a='degraded')
         self.look()
         name, labels = (
@@ -234,7 +234,7 @@ class WatchTest(ExporterCase):
             self.look()
         self.assertEqual(0, self.value('flapping_members'))
 
-    def test_nor_does_one_that_an_operator_forces_down(self) -> None:
+    def test_one_that_an_operator_forces_down_does_not_flap(self) -> None:
         self.look()
         for _ in range(4):
             self.register('a', forced_down=True)
@@ -243,7 +243,7 @@ class WatchTest(ExporterCase):
             self.look(10)
         self.assertEqual(0, self.value('flapping_members'))
 
-    def test_an_operator_who_changes_his_mind_detects_nothing(self) -> None:
+    def test_the_end_of_forced_down_is_no_detection(self) -> None:
         self.register('a', forced_down=True)
         self.driver.tell(a='down')
         self.look()
@@ -298,7 +298,7 @@ class WatchTest(ExporterCase):
         self.assertEqual(1, self.value('refresh_seconds_count'))
         self.assertEqual(2, self.value('refresh_seconds_sum'))
 
-    def test_it_is_told_whether_the_services_table_can_be_read(self) -> None:
+    def test_whether_the_services_table_can_be_read(self) -> None:
         self.look()
         self.assertEqual(0, self.value('services_table_readable'))
         self.register('a')
@@ -331,7 +331,7 @@ class WatchTest(ExporterCase):
             ),
         )
 
-    def test_a_scrape_asks_nobody(self) -> None:
+    def test_a_scrape_does_not_ask_the_backend(self) -> None:
         self.register('a')
         self.look()
         before = self.driver.views, self.reads
@@ -351,7 +351,7 @@ class CanaryTest(ExporterCase):
         self.driver.beat_error = error
         self.driver.beats['here', service.GROUP].run()
 
-    def test_nothing_is_said_without_a_canary(self) -> None:
+    def test_no_metrics_without_a_canary(self) -> None:
         self.assertEqual([None] * 4, self.counts())
 
     def test_its_beats_are_counted(self) -> None:
@@ -404,7 +404,7 @@ class ServiceTest(ExporterCase):
         }
         self.assertEqual({'a': 1, 'b': 1}, looks)
 
-    def test_hosts_are_not_told_apart_unless_that_is_wanted(self) -> None:
+    def test_metrics_of_hosts_are_optional(self) -> None:
         name = 'nova_servicegroup_member_up'
         wanted = '[servicegroup_exporter]\nper_host = true\n'
         for text, expected in (('', False), (wanted, True)):
@@ -432,7 +432,7 @@ class ServiceTest(ExporterCase):
         )
         self.assertIn('[servicegroup_exporter] groups', str(error))
 
-    def test_tls_by_halves_is_refused(self) -> None:
+    def test_incomplete_tls_is_refused(self) -> None:
         for given, missing in (
             ('cert_file', 'key_file'),
             ('key_file', 'cert_file'),
@@ -469,7 +469,7 @@ class ConnectionsTest(base.TestCase):
         return both
 
     def is_cut(self, number: int) -> bool:
-        """Tell whether a client has seen the end of its connection."""
+        """Return whether a client has seen the end of its connection."""
         try:
             return self.ends[number][1].recv(1) == b''
         except BlockingIOError:
@@ -509,7 +509,7 @@ class ConnectionsTest(base.TestCase):
 
 
 class Connections(server.Connections):
-    """Tells when the first has come."""
+    """Connections with an event for the first one."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -560,7 +560,7 @@ class ServerTest(ExporterCase):
         self.clock.advance(10)
         self.assertEqual(b'', client.recv(1))
 
-    def test_many_that_say_nothing_keep_nobody_out(self) -> None:
+    def test_many_silent_clients_keep_no_other_out(self) -> None:
         before = threading.active_count()
         silent = [self.connect() for _ in range(50)]
         for _ in range(5):
@@ -601,7 +601,7 @@ class ProgramTest(base.TestCase):
             self.assertEqual(_daemon.ERROR, program.main())
         self.assertEqual(1, len(shown.getvalue().splitlines()))
         self.assertIn(f' {library}, ', shown.getvalue())
-        # Of Python's own error, which may be of what the library needs.
+        # From Python's own error, which may name a dependency.
         self.assertIn('halted', shown.getvalue())
         self.assertIn('nova-servicegroup[exporter]', shown.getvalue())
 

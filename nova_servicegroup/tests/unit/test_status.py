@@ -212,7 +212,7 @@ class BackendTestCase(StatusTestCase):
             status.Checks.backend,
         )
 
-    def test_without_servers_there_is_nobody_to_answer(self):
+    def test_a_driver_without_servers(self):
         self.driver.servers = []
         self.assert_result(
             upgradecheck.Code.FAILURE,

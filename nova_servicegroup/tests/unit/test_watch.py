@@ -29,14 +29,14 @@ SECRET = 'c0rrect-horse'
 
 
 class Terminal(io.StringIO):
-    """A stream that says that it is one."""
+    """A stream that is a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
 class EventsTestCase(test_watcher.WatchedTest):
-    """A watched group, and the time that passes."""
+    """A watched group and its clocks."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -45,7 +45,7 @@ class EventsTestCase(test_watcher.WatchedTest):
         self.watch = _events.EventStream(self.api, 'compute')
 
     def look(self) -> list[Any]:
-        """Let a second pass, and look."""
+        """Advance the clocks by a second and look."""
         self.clock.advance(1)
         self.wall.advance(1)
         return self.watch.look()
@@ -61,7 +61,7 @@ class EventsTest(EventsTestCase):
         self.assertEqual(1, begun.counts['held'])
         self.assertEqual([], self.look())
 
-    def test_contact_is_lost_and_back(self) -> None:
+    def test_contact_is_lost_and_recovered(self) -> None:
         self.look()
         self.driver.lose(age=0.5)
         (lost,) = self.look()
@@ -89,7 +89,7 @@ class EventsTest(EventsTestCase):
         self.driver.members.update(members)
         self.assertEqual(['Recovered', 'Begun'], self.kinds())
 
-    def test_who_was_presumed_up_and_is_down_is_told(self) -> None:
+    def test_a_host_that_was_presumed_up_and_is_down(self) -> None:
         self.register('a', 'c')
         self.driver.presumes = True
         self.driver.lose(age=None)
@@ -104,17 +104,17 @@ class EventsTest(EventsTestCase):
             [(each.host, each.before, each.state) for each in changes],
         )
 
-    def test_a_check_that_is_ignored_is_told_and_when_it_is_over(self) -> None:
+    def test_a_check_is_ignored_and_not_ignored_any_more(self) -> None:
         self.look()
         for ignored in (('rpc',), ('rpc', 'virt'), ()):
             self.driver.ignored = ignored
-            (told,) = self.look()
-            self.assertEqual(ignored, told.checks)
+            (event,) = self.look()
+            self.assertEqual(ignored, event.checks)
             self.assertEqual([], self.look())
 
 
 class UnfitTest(EventsTestCase):
-    """Those that are of no use."""
+    """Members that are degraded or draining."""
 
     SINCE = 'since 2027-01-15T07:58:30+00:00'
 
@@ -174,7 +174,7 @@ class UnfitTest(EventsTestCase):
 
 
 class ScreenTest(EventsTestCase):
-    """What is written in a short life of a group."""
+    """What is written of a few events of a group."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -262,7 +262,7 @@ class ScreenTest(EventsTestCase):
     def test_no_colours_elsewhere(self) -> None:
         self.assertNotIn('\x1b', self.written(io.StringIO()))
 
-    def test_no_colours_for_who_wants_none(self) -> None:
+    def test_no_colours_with_no_color(self) -> None:
         os.environ['NO_COLOR'] = '1'
         self.assertNotIn('\x1b[3', self.written(Terminal()))
 
@@ -274,7 +274,7 @@ class EscapingTest(EventsTestCase):
     SHOWN = r'x\x1b]0;t\x07\x1b[2J\n\x9b\x7f\udcff'
 
     def show(self, stream: io.StringIO, as_json: bool) -> list[str]:
-        """Show what happens; return the lines, without our own colours."""
+        """Show some events; return the lines, without our own colours."""
         screen = _events.screen(stream, self.make_conf(), as_json)
         watch = _events.EventStream(self.api, 'compute')
         watch.look()

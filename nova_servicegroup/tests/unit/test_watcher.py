@@ -25,12 +25,12 @@ from nova_servicegroup.watch import watcher
 
 WALL = 1_800_000_000.0
 JOINED = WALL - 500
-#: Since when somebody is of no use.
+#: Since when a host is degraded or draining.
 SINCE = WALL - 90
 
 
 def unfit(state: str, reason: str = 'rpc') -> condition.Condition | None:
-    """Return the condition of a state; None: it has none."""
+    """Return the condition of a state, or None if it has none."""
     if state not in (condition.DEGRADED, condition.DRAINING):
         return None
     return condition.Condition(state, reason, SINCE)
@@ -45,7 +45,7 @@ class Record(dict[str, Any]):
 
 
 class Driver(drivers.Driver):
-    """A driver that sees what it is told."""
+    """A driver that sees what a test sets."""
 
     def __init__(self) -> None:
         super().__init__(None)
@@ -62,16 +62,16 @@ class Driver(drivers.Driver):
         age: float | None,
         error: exceptions.BackendError | None = None,
     ) -> None:
-        """Let the backend be away."""
+        """Make the backend unavailable."""
         self.age = age
         self.error = error or exceptions.BackendError('ZooKeeper', 'mute')
 
     def find(self) -> None:
-        """Let the backend answer."""
+        """Make the backend available."""
         self.age, self.error = 0.0, None
 
     def tell(self, **states: str) -> None:
-        """Let hosts be in a state; who is down is on no list any more."""
+        """Set the states of hosts; those that are down leave the list."""
         for host, state in states.items():
             self.members.pop(host, None)
             said = unfit(state)
@@ -128,7 +128,7 @@ class WatchedTest(base.TestCase):
         return list(self.records.values())
 
     def register(self, *hosts: str, **values: Any) -> None:
-        """Let Nova know hosts."""
+        """Give Nova records of hosts."""
         self.records = self.records or {}
         for host in hosts:
             self.records[host] = {
@@ -139,21 +139,21 @@ class WatchedTest(base.TestCase):
             }
 
 
-class RollTest(WatchedTest):
+class InventoryTest(WatchedTest):
     def setUp(self) -> None:
         super().setUp()
         self.set_time()
-        self.calls = inventory.Reader(self.api, 'compute')
+        self.reader = inventory.Reader(self.api, 'compute')
 
     def states(self) -> dict[str, str]:
-        entries = self.calls.call().entries
+        entries = self.reader.call().entries
         return {host: each.state for host, each in entries.items()}
 
-    def test_members_and_registered_services_are_called(self) -> None:
+    def test_members_and_registered_services_are_listed(self) -> None:
         self.register('b', 'c')
         self.driver.tell(a='held')
         self.assertEqual({'a': 'held', 'b': 'up', 'c': 'down'}, self.states())
-        entries = self.calls.call().entries
+        entries = self.reader.call().entries
         self.assertEqual(
             [(True, False), (True, True), (False, True)],
             [
@@ -162,9 +162,9 @@ class RollTest(WatchedTest):
             ],
         )
 
-    def test_without_the_services_table_members_are_called(self) -> None:
+    def test_without_the_services_table_members_are_listed(self) -> None:
         self.assertEqual({'a': 'up', 'b': 'up'}, self.states())
-        self.assertIn('away', str(self.calls.call().unregistered))
+        self.assertIn('away', str(self.reader.call().unregistered))
 
     def test_forced_down_wins(self) -> None:
         self.register('a', forced_down=True)
@@ -175,20 +175,20 @@ class RollTest(WatchedTest):
         self.driver.presumes = True
         self.assertEqual('held', self.states()['c'])
 
-    def test_records_are_read_now_and_then(self) -> None:
+    def test_records_are_read_at_an_interval(self) -> None:
         self.register('a')
         for _ in range(9):
-            self.calls.call()
+            self.reader.call()
             self.clock.advance(1)
         self.assertEqual(1, self.reads)
         self.clock.advance(1)
-        self.calls.call()
+        self.reader.call()
         self.assertEqual(2, self.reads)
 
     def read(
         self, *records: Record, away: tuple[str, ...] = ()
     ) -> dict[str, str]:
-        """Let these records be read, but for some cells; return the states."""
+        """Set the records and the cells that fail; return the states."""
 
         def read(group: str) -> list[Any]:
             if away:
@@ -202,7 +202,7 @@ class RollTest(WatchedTest):
         return self.states()
 
     def tell_cells(self, **cells: str) -> None:
-        """Let a host have one member in each of these cells."""
+        """Give a host one member in each of these cells."""
         self.driver.members = {
             cell: views.Member('a', 'compute', state != views.DOWN, cell=cell)
             for cell, state in cells.items()
@@ -217,7 +217,7 @@ class RollTest(WatchedTest):
             self.read(Record('a', 'one'), Record('a', 'two')),
         )
 
-    def test_a_backend_without_cells_tells_the_same_of_both(self) -> None:
+    def test_a_backend_without_cells_has_one_member_for_both(self) -> None:
         self.driver.tell(b='down')
         self.assertEqual(
             {'a (cell one)': 'up', 'a (cell two)': 'up'},
@@ -231,14 +231,16 @@ class RollTest(WatchedTest):
         states = self.states()
         self.assertEqual(['down', 'up'], sorted(states.values()))
 
-    def test_one_of_them_has_a_record_and_the_other_none(self) -> None:
+    def test_a_member_with_a_record_and_one_without_are_both_listed(
+        self,
+    ) -> None:
         self.tell_cells(one='up', two='down')
         self.assertEqual(
             {'a (cell one)': 'up', 'a (cell two)': 'down'},
             self.read(Record('a', 'one')),
         )
 
-    def test_a_cell_that_is_away_keeps_its_old_records_and_is_told(
+    def test_a_cell_that_fails_keeps_its_old_records_and_is_reported(
         self,
     ) -> None:
         self.driver.tell(a='down', b='down')
@@ -247,13 +249,13 @@ class RollTest(WatchedTest):
             Record('a', 'one'), Record('c', 'one'), away=('two',)
         )
         self.assertEqual(['a', 'b', 'c', 'd'], list(states))
-        error = self.calls.call().unregistered
+        error = self.reader.call().unregistered
         self.assertIn('no answer from cell two', str(error))
-        # It has been emptied meanwhile.
+        # The cell has become empty.
         self.assertEqual(['a'], list(self.read(Record('a', 'one'))))
-        self.assertIsNone(self.calls.call().unregistered)
+        self.assertIsNone(self.reader.call().unregistered)
 
-    def test_without_any_records_the_old_ones_stay(self) -> None:
+    def test_the_old_records_stay_if_all_cells_fail(self) -> None:
         self.driver.tell(a='down', b='down')
         self.read(Record('a', 'one'))
         states = self.read(away=('one', 'two'))
@@ -262,7 +264,7 @@ class RollTest(WatchedTest):
     def test_names_that_differ_in_case_are_one(self) -> None:
         self.driver.tell(a='down', b='down', ctl1='up')
         self.assertEqual({'CTL1': 'up'}, self.read(Record('CTL1', 'one')))
-        entry = self.calls.call().entries['CTL1']
+        entry = self.reader.call().entries['CTL1']
         self.assertEqual('ctl1', entry.member.host)
 
     def test_each_state_is_counted(self) -> None:
@@ -277,12 +279,12 @@ class RollTest(WatchedTest):
                 'down': 1,
                 'forced down': 1,
             },
-            self.calls.call().count(),
+            self.reader.call().count(),
         )
 
     def test_it_is_as_old_as_its_oldest_process(self) -> None:
         self.register('c')
-        entries = self.calls.call().entries
+        entries = self.reader.call().entries
         self.assertEqual(JOINED, entries['a'].since)
         self.assertIsNone(entries['c'].since)
 
@@ -295,7 +297,7 @@ class WatcherTest(WatchedTest):
         self.watcher = watcher.Watcher(self.api, 'compute')
 
     def look(self, seconds: float = 1.0) -> list[tuple[str, str | None, str]]:
-        """Let time pass, and look."""
+        """Advance the clocks and look."""
         self.clock.advance(seconds)
         self.wall.advance(seconds)
         return [
@@ -315,7 +317,7 @@ class WatcherTest(WatchedTest):
         self.driver.tell(a='up')
         self.assertEqual([('a', 'down', 'up')], self.look())
 
-    def test_a_transition_tells_when_and_why(self) -> None:
+    def test_a_transition_has_a_time_and_a_reason(self) -> None:
         self.look()
         self.driver.tell(a='down')
         self.wall.advance(2)
@@ -327,19 +329,19 @@ class WatcherTest(WatchedTest):
         self.assertEqual(3.0, change.proof_age)
 
     def tell_late(self, up: bool, held: bool, reason: str) -> None:
-        """Let a heartbeat be late, as the db driver tells it."""
+        """Make a heartbeat late, as the db driver reports it."""
         self.driver.members['a'] = views.Member(
             'a', 'compute', up, held, 70.0, reason=reason
         )
 
-    def test_a_late_record_is_told_as_such(self) -> None:
+    def test_the_reason_of_a_late_record(self) -> None:
         self.look()
         self.tell_late(False, False, 'no heartbeat for 70 s')
         (change,) = self.watcher.look()
         self.assertEqual(('up', 'down'), (change.before, change.state))
         self.assertEqual('no heartbeat for 70 s', change.reason)
 
-    def test_one_that_is_held_is_told_why(self) -> None:
+    def test_the_reason_of_a_held_member(self) -> None:
         self.look()
         reason = 'no heartbeat for 70 s, but the heartbeats of most are late'
         self.tell_late(True, True, reason)
@@ -350,11 +352,11 @@ class WatcherTest(WatchedTest):
         (change,) = self.watcher.look()
         self.assertEqual(('held', 'down'), (change.before, change.state))
         self.assertEqual('no heartbeat for 121 s', change.reason)
-        # Who is back is not late.
+        # A member that is back is not late.
         self.driver.tell(a='up')
         self.assertEqual('joined', self.watcher.look()[0].reason)
 
-    def test_held_is_told_and_how_it_ends(self) -> None:
+    def test_held_and_how_it_ends(self) -> None:
         self.look()
         self.driver.tell(a='held', b='held')
         self.assertEqual(
@@ -365,27 +367,27 @@ class WatcherTest(WatchedTest):
             [('a', 'held', 'up'), ('b', 'held', 'down')], self.look()
         )
 
-    def test_who_is_of_no_use_and_is_again(self) -> None:
+    def test_degraded_and_draining_and_how_they_end(self) -> None:
         self.look()
         self.driver.tell(a='degraded', b='draining')
-        told = self.watcher.look()
+        changes = self.watcher.look()
         self.assertEqual(
             [
                 ('up', 'degraded', unfit('degraded')),
                 ('up', 'draining', unfit('draining')),
             ],
-            [(each.before, each.state, each.condition) for each in told],
+            [(each.before, each.state, each.condition) for each in changes],
         )
-        self.assertIn('rpc', told[0].reason)
+        self.assertIn('rpc', changes[0].reason)
         self.driver.tell(a='up', b='down')
-        told = self.watcher.look()
+        changes = self.watcher.look()
         self.assertEqual(
             [('degraded', 'up', None), ('draining', 'down', None)],
-            [(each.before, each.state, each.condition) for each in told],
+            [(each.before, each.state, each.condition) for each in changes],
         )
-        self.assertEqual('of use again', told[0].reason)
+        self.assertEqual('of use again', changes[0].reason)
 
-    def test_who_is_not_believed_any_more_is_not_of_use_again(self) -> None:
+    def test_a_check_that_is_ignored_is_the_reason_for_up(self) -> None:
         self.look()
         self.driver.tell(a='degraded')
         self.watcher.look()
@@ -395,7 +397,7 @@ class WatcherTest(WatchedTest):
         self.assertEqual(('degraded', 'up'), (change.before, change.state))
         self.assertIn('ignored: rpc', change.reason)
 
-    def test_a_condition_is_told_where_it_is_the_state(self) -> None:
+    def test_only_a_degraded_or_draining_service_has_a_condition(self) -> None:
         self.register('a')
         self.look()
         self.driver.tell(a='degraded')
@@ -407,7 +409,7 @@ class WatcherTest(WatchedTest):
             ('forced down', None), (change.state, change.condition)
         )
 
-    def test_who_is_new_has_joined(self) -> None:
+    def test_a_new_host_has_joined(self) -> None:
         self.look()
         self.driver.tell(c='up')
         self.assertEqual([('c', None, 'up')], self.look())
@@ -420,7 +422,7 @@ class WatcherTest(WatchedTest):
         self.register('a')
         self.assertEqual([('a', 'forced down', 'up')], self.look(10))
 
-    def test_who_is_down_is_known_until_nova_forgets_it(self) -> None:
+    def test_a_host_that_is_down_is_known_until_nova_forgets_it(self) -> None:
         self.register('a', 'b')
         self.look()
         self.driver.tell(a='down')

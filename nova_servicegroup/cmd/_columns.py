@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a table shows of a service, and how each value is written."""
+"""The columns that describe a service, and the format of their values."""
 
 from collections.abc import Iterable, Mapping
 import dataclasses
@@ -32,11 +32,8 @@ _ESCAPING = ('json', 'yaml')
 
 
 # The class takes a type since cliff 4.9 only.
-class Cell(columns.FormattableColumn):  # type: ignore[type-arg]
-    """A value in a table for people.
-
-    Those that are unknown come last when it is sorted.
-    """
+class Column(columns.FormattableColumn):  # type: ignore[type-arg]
+    """A value of a table for people; unknown values sort last."""
 
     def human_readable(self) -> str:
         """See cliff."""
@@ -49,10 +46,10 @@ class Cell(columns.FormattableColumn):  # type: ignore[type-arg]
         return escaping.printable(self._value)
 
     def __lt__(self, other: object) -> bool:
-        if not isinstance(other, Cell):
+        if not isinstance(other, Column):
             return NotImplemented
-        mine, its = self._value, other._value
-        return bool((mine is None, mine) < (its is None, its))
+        left, right = self._value, other._value
+        return bool((left is None, left) < (right is None, right))
 
 
 def _line(value: Any) -> str:
@@ -62,23 +59,23 @@ def _line(value: Any) -> str:
     return escaping.printable(', '.join(parts).removeprefix('name '))
 
 
-def cells(
-    known: Mapping[str, Any], names: Iterable[str], formatter: str
+def format_values(
+    row: Mapping[str, Any], names: Iterable[str], formatter: str
 ) -> tuple[Any, ...]:
-    """Return what is known under some names, for one of cliff's formats.
+    """Return the named values of a row, as one of cliff's formats needs them.
 
-    For programs they are plain: numbers, truths, texts, None and, where the
-    format has them, lists. For a line of words, each is a word. Formats that
-    escape control characters themselves, JSON and YAML, have texts as they
-    are.
+    Formats for programs get plain values: numbers, booleans, strings, None
+    and, where the format has them, lists. The value format, which separates
+    values by spaces, gets no empty ones. JSON and YAML get strings unchanged,
+    since they escape control characters themselves.
     """
-    values = [known[name] for name in names]
+    values = [row[name] for name in names]
     if formatter == 'table':
-        return tuple(map(Cell, values))
+        return tuple(map(Column, values))
     if formatter in _FLAT:
         values = [_flat(each) for each in values]
     if formatter not in _ESCAPING:
-        values = [_shown(each) for each in values]
+        values = [_printable(each) for each in values]
     if formatter == 'value':
         values = ['-' if each in (None, '') else each for each in values]
     return tuple(values)
@@ -88,12 +85,15 @@ def _flat(value: Any) -> Any:
     return ','.join(map(_line, value)) if isinstance(value, list) else value
 
 
-def _shown(value: Any) -> Any:
+def _printable(value: Any) -> Any:
     return escaping.printable(value) if isinstance(value, str) else value
 
 
 def time(seconds: float | None, unit: str = 'seconds') -> str | None:
-    """Return seconds since the epoch as a time in ISO 8601, in UTC."""
+    """Return seconds since the epoch as a time in ISO 8601 and UTC.
+
+    :param unit: the least unit that is shown
+    """
     if seconds is None:
         return None
     moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
@@ -101,14 +101,14 @@ def time(seconds: float | None, unit: str = 'seconds') -> str | None:
 
 
 def seconds(value: float | None) -> float | None:
-    """Return seconds in tenths, which is as exact as anybody reads them."""
+    """Return seconds rounded to tenths."""
     return None if value is None else round(value, 1)
 
 
 def facts(entry: inventory.Entry, seen: inventory.Inventory) -> dict[str, Any]:
-    """Return what is known of a service; None: it is not known."""
+    """Return what is known of a service; None if unknown."""
     incarnations = () if entry.member is None else entry.member.incarnations
-    said = entry.condition
+    unfit = entry.condition
     return {
         'Host': entry.host,
         'Group': entry.group,
@@ -122,37 +122,40 @@ def facts(entry: inventory.Entry, seen: inventory.Inventory) -> dict[str, Any]:
         'Reads': _distinct(each.reads for each in incarnations),
         'Registered': _is_registered(entry, seen),
         'Disabled': _recorded(entry, 'disabled'),
-        'Condition': said and said.reason,
-        'Condition since': said and time(said.since),
+        'Condition': unfit and unfit.reason,
+        'Condition since': unfit and condition.date(unfit),
     }
 
 
 def more_facts(
     entry: inventory.Entry, seen: inventory.Inventory
 ) -> dict[str, Any]:
-    """Return what else is known, which is too much for a list."""
+    """Return the facts that are too long for a list of services."""
     incarnations = () if entry.member is None else entry.member.incarnations
-    beat = base.aware(_recorded(entry, 'last_seen_up'))
+    heartbeat = base.aware(_recorded(entry, 'last_seen_up'))
     return {
-        'Incarnations': [_incarnation(each) for each in incarnations],
+        'Incarnations': [
+            {**dataclasses.asdict(each), 'since': time(each.since)}
+            for each in incarnations
+        ],
         'Disabled reason': _recorded(entry, 'disabled_reason'),
-        'Recorded heartbeat': beat and time(beat.timestamp()),
+        'Recorded heartbeat': heartbeat and time(heartbeat.timestamp()),
         'View age': seconds(seen.view.age),
     }
 
 
 def proof_age(entry: inventory.Entry) -> float | None:
-    """Return the seconds since the last proof of life; None: no proof."""
+    """Return the seconds since the last proof of life, or None if none."""
     return None if entry.member is None else entry.member.proof_age
 
 
 def is_known(entry: inventory.Entry) -> bool:
-    """Tell whether the state is more than a presumption."""
+    """Return whether the state is known rather than presumed."""
     return entry.state != views.HELD or proof_age(entry) is not None
 
 
 def reason(entry: inventory.Entry) -> str:
-    """Return in words why a service is in its state."""
+    """Return the reason for the state of a service, for people."""
     age = proof_age(entry)
     if entry.state == inventory.FORCED_DOWN:
         return 'an operator has declared it down'
@@ -189,7 +192,3 @@ def _recorded(entry: inventory.Entry, name: str) -> Any:
 
 def _distinct(values: Iterable[str | None]) -> list[str]:
     return sorted({each for each in values if each is not None})
-
-
-def _incarnation(each: views.Incarnation) -> dict[str, Any]:
-    return {**dataclasses.asdict(each), 'since': time(each.since)}
