@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the options say about memcached servers."""
+"""Settings of the mc driver, from its options."""
 
 import math
 
@@ -28,16 +28,17 @@ from nova_servicegroup.drivers.mc import tooz_server
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
 
-#: Seconds after which a peer is gone that memcached hears no more of.
+#: Seconds after which a peer that is not renewed is gone.
 _PEER_TTL = 10
 
 
 class Settings:
-    """What the options say about servers.
+    """Settings of the mc driver, from its options.
 
-    :ivar addresses: each as host:port; empty: it is the memory of each process
+    :ivar addresses: of the servers, each as host:port; empty: members are in
+        the memory of each process
     :raises ConfigurationError: an option cannot be used
-    :raises LibraryMissing: servers are named and the client is not there
+    :raises LibraryMissing: servers are named and the client is missing
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
@@ -73,7 +74,7 @@ class Settings:
         ]
 
     def peer_group(self, name: str, host: str) -> peers.PeerGroup | None:
-        """See base.Driver. It meets on the first server."""
+        """See base.Driver. Peers meet on the first server."""
         if not self.addresses:
             return None
         options = self.conf.memcached
@@ -98,17 +99,17 @@ def _addresses(conf: cfg.ConfigOpts) -> list[str]:
 
 
 def _cache_servers(conf: cfg.ConfigOpts) -> list[str]:
-    """Return oslo.cache's servers if somebody has set them."""
+    """Return the servers of oslo.cache, if they are configured."""
     if not opts.is_set(conf, 'memcache_servers', 'cache'):
         return []
     return list(conf.cache.memcache_servers)
 
 
 def _check_tls(conf: cfg.ConfigOpts, address: str) -> None:
-    """Refuse what would trip when a member connects, or be ignored."""
+    """Refuse TLS options that would fail later, or be ignored."""
     options = conf.memcached
     if not options.cert_file:
-        # tooz always loads one.
+        # tooz always loads a certificate.
         raise exceptions.ConfigurationError(
             '[memcached] cert_file',
             options.cert_file,

@@ -246,7 +246,7 @@ class LocalTest(base.TestCase):
 
 
 class ListTest(base.TestCase):
-    """What others may have written into a group's list."""
+    """Foreign entries in the list of a group."""
 
     def hosts(self, members: Any) -> list[str]:
         keys = keyspace.Keys('nova')
@@ -257,7 +257,7 @@ class ListTest(base.TestCase):
         found = coordinators.deserialize(key, msgpack.packb(members), 2)
         return list(server._hosts('compute', found))
 
-    def test_hosts_are_read_off_ids_or_out_of_what_is_said(self) -> None:
+    def test_hosts_are_read_from_ids_or_capabilities(self) -> None:
         members = {
             b'nova:compute:a': {b'capabilities': None},
             b'nova:compute:ctl1': {b'capabilities': {'host': 'CTL1'}},
@@ -296,13 +296,13 @@ class Server:
         self.lossy = False
         self.evictions = 0
         self.listed: list[str] = []
-        self.withdrawn: list[bytes] = []
+        self.left: list[bytes] = []
         self.reads: list[int] = []
         self.during = lambda: None
-        self.crowded = False
+        self.list_busy = False
         self.away = False
-        self.prolongs = False
-        self.prolonged: list[threading.Thread] = []
+        self.touches = False
+        self.touched: list[threading.Thread] = []
 
     def read(self, ids: Collection[str]) -> storage.Answer:
         if self.away:
@@ -321,17 +321,17 @@ class Server:
         self.tokens[member_id] = token
         return answer
 
-    def prolong(self, member_id: str, token: bytes) -> storage.Answer | None:
-        self.prolonged.append(threading.current_thread())
-        if not self.prolongs or self.tokens.get(member_id) != token:
+    def touch(self, member_id: str, token: bytes) -> storage.Answer | None:
+        self.touched.append(threading.current_thread())
+        if not self.touches or self.tokens.get(member_id) != token:
             return None
         return self.read([member_id])
 
-    def withdraw(self, member_id: str, token: bytes, ttl: int) -> None:
-        self.withdrawn.append(token)
+    def leave(self, member_id: str, token: bytes, ttl: int) -> None:
+        self.left.append(token)
 
-    def enlist(self, group: str, host: str, origin: Any) -> None:
-        if self.crowded:
+    def add_to_list(self, group: str, host: str, origin: Any) -> None:
+        if self.list_busy:
             raise exceptions.BackendError(self.name, 'no answer yet')
         self.listed.append(host)
 
@@ -339,7 +339,7 @@ class Server:
         return {each: {'machine': f'at {each}'} for each in ids}
 
     def listing(self, group: str) -> set[str]:
-        if self.crowded or self.away:
+        if self.list_busy or self.away:
             raise exceptions.BackendError(self.name, 'no answer yet')
         return set(self.listed)
 
@@ -354,7 +354,7 @@ class Server:
 
 
 class ReaderTest(base.TestCase):
-    """A reader of one group on two servers, and the time that passes.
+    """A reader of one group on two servers.
 
     The hold time is a minute, and members renew themselves every 10 s.
     """
@@ -446,7 +446,7 @@ class WantedTest(ReaderTest):
     ) -> None:
         self.alive('a', 'b', 'c')
         for server in self.servers:
-            server.crowded = True
+            server.list_busy = True
         self.assertEqual(['a', 'b', 'c'], self.up('a', 'b', 'c'))
 
     def test_twelve_threads_that_ask_about_twelve_hosts_read_once(
@@ -538,7 +538,7 @@ class WantedTest(ReaderTest):
 
 
 class GroupReaderTest(ReaderTest):
-    """What a server's silence on a member does."""
+    """What the absence of a member from a server does."""
 
     def test_one_server_is_enough_to_be_up(self) -> None:
         self.alive('a', on=[1])
@@ -686,7 +686,7 @@ class GroupReaderTest(ReaderTest):
 
 
 class EvictionTest(ReaderTest):
-    """Servers that evict something between any two looks."""
+    """Servers that evict something between any two readings."""
 
     def up(self, *hosts: str, after: float = 0.0) -> list[str]:
         for server in self.servers:
@@ -726,16 +726,16 @@ class EvictionTest(ReaderTest):
         self.assertNotIn(reading._NO_LISTS, self.log.output)
 
 
-class AttendanceTest(base.TestCase):
+class RegistrationTest(base.TestCase):
     """The member's side."""
 
     def setUp(self) -> None:
         super().setUp()
         self.server = Server()
         self.service = base.FakeService()
-        self.attend('a')
+        self.register('a')
 
-    def attend(self, host: str) -> None:
+    def register(self, host: str) -> None:
         settings = configuration.Settings(self.make_conf())
         settings.servers = lambda member_id: [self.server]  # type: ignore
         self.registration = registration.Registration(
@@ -744,10 +744,10 @@ class AttendanceTest(base.TestCase):
         self.registration.start(self.service)
 
     def test_a_list_that_is_too_busy_is_no_lost_contact(self) -> None:
-        self.server.crowded = True
-        self.attend('b')
+        self.server.list_busy = True
+        self.register('b')
         self.assertEqual([], self.log_lines('WARNING'))
-        self.server.crowded = False
+        self.server.list_busy = False
         self.registration._beat()
         self.registration._beat()
         self.assertEqual(['a', 'b'], self.server.listed)
@@ -760,16 +760,16 @@ class AttendanceTest(base.TestCase):
         self.registration._beat()
         self.assertEqual(['a', 'a'], self.server.listed)
 
-    def test_it_is_prolonged_without_another_thread(self) -> None:
-        self.server.prolongs = True
+    def test_it_is_touched_without_another_thread(self) -> None:
+        self.server.touches = True
         self.server.renew = self.fail  # type: ignore[assignment]
-        self.server.prolonged.clear()
+        self.server.touched.clear()
         self.registration.reporter.run()
         self.assertEqual(0, self.registration.reporter.counts.failures)
-        self.assertEqual([threading.current_thread()], self.server.prolonged)
+        self.assertEqual([threading.current_thread()], self.server.touched)
 
-    def test_where_it_cannot_be_prolonged_it_is_renewed(self) -> None:
-        self.server.prolongs = True
+    def test_where_it_cannot_be_touched_it_is_renewed(self) -> None:
+        self.server.touches = True
         self.server.tokens.clear()
         self.registration._beat()
         self.assertEqual(
@@ -780,57 +780,57 @@ class AttendanceTest(base.TestCase):
         settings = configuration.Settings(self.make_conf())
         servers = [self.server, Server('another')]
         settings.servers = lambda member_id: servers  # type: ignore
-        self.server.prolongs = servers[1].prolongs = True
-        self.server.prolonged.clear()
+        self.server.touches = servers[1].touches = True
+        self.server.touched.clear()
         made = registration.Registration(settings, 'b', 'compute')
         made._beat()
-        self.assertEqual([], self.server.prolonged)
+        self.assertEqual([], self.server.touched)
 
     def test_a_mark_is_written_with_the_next(self) -> None:
-        self.server.prolongs = True
+        self.server.touches = True
         mark = condition.Condition(condition.DEGRADED, 'rpc', 5.0)
         self.registration.mark(condition.encode(mark))
         (value,) = self.server.tokens.values()
-        self.assertEqual(mark, keyspace.said(value).condition)
+        self.assertEqual(mark, keyspace.parse_value(value).condition)
 
     def test_the_last_to_leave_is_gone_at_once(self) -> None:
         self.registration._beat()
         self.service.stop()
-        self.assertEqual([self.registration._token], self.server.withdrawn)
+        self.assertEqual([self.registration._token], self.server.left)
 
     def test_what_another_process_renewed_is_left_to_it(self) -> None:
         (member_id,) = self.server.tokens
         self.server.tokens[member_id] = b'another'
         self.registration._beat()
         self.service.stop()
-        self.assertEqual([b''], self.server.withdrawn)
+        self.assertEqual([b''], self.server.left)
 
 
 class RenewalsTest(base.TestCase):
-    """When a beat looks at the server closely."""
+    """When a heartbeat checks the server."""
 
     def setUp(self) -> None:
         super().setUp()
         self.renewals = renewals.Renewals(60, clock=self.clock)
 
     def beat(self, value: bytes = b'token') -> bool:
-        """Tell whether a beat looks; the server takes it."""
-        looked = self.renewals.take_look(value)
-        if looked is None:
-            self.renewals.look()
-        answer = looked or storage.Answer({}, b'marker')
-        self.renewals.succeed(answer, value)
-        return looked is None
+        """Return whether a heartbeat checks; the server confirms it."""
+        checked = self.renewals.use_last_check(value)
+        if checked is None:
+            self.renewals.start_check()
+        answer = checked or storage.Answer({}, b'marker')
+        self.renewals.record_success(answer, value)
+        return checked is None
 
-    def test_one_of_six_looks(self) -> None:
-        looks = [self.beat() for _ in range(13)]
+    def test_one_of_six_checks(self) -> None:
+        checks = [self.beat() for _ in range(13)]
         self.assertEqual(
-            [0, 6, 12], [each for each, look in enumerate(looks) if look]
+            [0, 6, 12], [each for each, check in enumerate(checks) if check]
         )
 
-    def test_the_one_after_trouble_looks(self) -> None:
+    def test_the_one_after_a_failure_checks(self) -> None:
         self.beat()
-        self.renewals.take_look(b'token')
+        self.renewals.use_last_check(b'token')
         self.assertTrue(self.beat())
 
     def test_another_value_is_written(self) -> None:
@@ -840,8 +840,8 @@ class RenewalsTest(base.TestCase):
 
     def test_one_that_was_slow_has_written_what_is_old(self) -> None:
         self.beat()
-        self.assertIsNone(self.renewals.take_look(b'token and mark'))
-        self.renewals.succeed(storage.Answer({}, b'marker'), b'token')
+        self.assertIsNone(self.renewals.use_last_check(b'token and mark'))
+        self.renewals.record_success(storage.Answer({}, b'marker'), b'token')
         self.assertTrue(self.beat(b'token and mark'))
 
     def test_who_is_gone_in_time_was_lost_by_the_server(self) -> None:
@@ -856,7 +856,7 @@ class RenewalsTest(base.TestCase):
         self.beat()
         with (
             testtools.ExpectedException(exceptions.BackendError),
-            self.renewals.noted(),
+            self.renewals.recording_failures(),
         ):
             raise exceptions.BackendError('memcached', 'away')
         self.clock.advance(600.0)
