@@ -183,7 +183,7 @@ class GroupReader(coordinated.GroupReader):
         return dataclasses.replace(found, unfit=self._unfit())
 
     def _unfit(self) -> dict[str, condition.Condition]:
-        """Return the conditions of the hosts that are unfit on every server."""
+        """Return the conditions of hosts that are unfit on every server."""
         marked = {
             member_id
             for values in self._values.values()
