@@ -51,7 +51,7 @@ def leave(client: Any, key: bytes, token: bytes, ttl: int) -> None:
     """End a member, or let it expire in ttl seconds; see storage.Server."""
     found, version = client.gets(key)
     value = as_bytes(found)
-    renewed_by = keyspace.parse_value(value).token
+    renewed_by = keyspace.token_of(value)
     # memcached takes a time in the past for a deletion. The mark may be of
     # the process that leaves, and the others would keep it alive.
     if renewed_by == token or keyspace.has_mark(value):

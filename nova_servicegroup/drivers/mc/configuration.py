@@ -55,12 +55,8 @@ class Settings:
             if conf.memcached.use_tls:
                 _check_tls(conf, self.addresses[0])
         self.ttl = opts.memcached_ttl(conf)
+        self.found_within = float(self.ttl)
         self.keys = keyspace.Keys(conf.memcached.key_prefix)
-
-    @property
-    def found_within(self) -> float:
-        """See base.Driver."""
-        return self.ttl
 
     def servers(self, member_id: str) -> list[storage.Server]:
         """Return the servers, for one member or reader."""
@@ -90,19 +86,16 @@ class Settings:
 
 
 def _addresses(conf: cfg.ConfigOpts) -> list[str]:
-    """Return the servers of the driver, else those of Nova's cache."""
-    servers = conf.memcached_servers
-    option = '[DEFAULT] memcached_servers'
+    """Return the driver's servers, else those of oslo.cache, if configured."""
+    option, servers = '[DEFAULT] memcached_servers', conf.memcached_servers
     if not servers or servers == ['<None>']:
-        option, servers = '[cache] memcache_servers', _cache_servers(conf)
+        if not opts.is_set(conf, 'memcache_servers', 'cache'):
+            return []
+        option, servers = (
+            '[cache] memcache_servers',
+            conf.cache.memcache_servers,
+        )
     return addresses.parse(option, ','.join(servers), 11211)
-
-
-def _cache_servers(conf: cfg.ConfigOpts) -> list[str]:
-    """Return the servers of oslo.cache, if they are configured."""
-    if not opts.is_set(conf, 'memcache_servers', 'cache'):
-        return []
-    return list(conf.cache.memcache_servers)
 
 
 def _check_tls(conf: cfg.ConfigOpts, address: str) -> None:

@@ -13,7 +13,6 @@
 """Names of the driver's keys on a memcached server, and members' values."""
 
 import hashlib
-from typing import NamedTuple
 import zlib
 
 from nova_servicegroup import condition
@@ -30,34 +29,31 @@ SHARDS = 64
 _TOKEN = 8
 
 
-class Value(NamedTuple):
-    """The parts of a member's value.
-
-    :ivar token: of the process that last renewed the member
-    :ivar condition: why the member is unfit, or None if it is fit
-    """
-
-    token: bytes
-    condition: condition.Condition | None
-
-
 def encode_value(token: bytes, mark: str | None) -> bytes:
     """Return the value of a member.
 
+    :param token: of the process that renews the member
     :param mark: see condition, or None for no mark
     """
     return token if mark is None else token + mark.encode('ascii')
 
 
-def parse_value(value: bytes) -> Value:
-    """Return the parts of a value, which may be anything."""
-    mark = value[_TOKEN:].decode('ascii', 'replace')
-    return Value(value[:_TOKEN], condition.parse(mark))
+def token_of(value: bytes) -> bytes:
+    """Return the token of the process that last renewed a member.
+
+    :param value: of the member; here and below, it may be foreign
+    """
+    return value[:_TOKEN]
 
 
 def has_mark(value: bytes) -> bool:
     """Return whether a value may hold more than a token."""
     return len(value) > _TOKEN
+
+
+def condition_of(value: bytes) -> condition.Condition | None:
+    """Return why a member is unfit, or None if it is fit."""
+    return condition.parse(value[_TOKEN:].decode('ascii', 'replace'))
 
 
 class Keys:

@@ -79,13 +79,13 @@ class GroupReader(coordinated.GroupReader):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings = backend.settings
+        self._group = group
         self._clock = clock
         settle_time = 2.0 * settings.conf.report_interval
         name = f'Group {group} (mc)'
         super().__init__(
             settings.conf, name, settle_time, backend.patience, clock
         )
-        self._group = group
         # One each, so that they do not wait for each other.
         self._fanouts = {
             each: fanout.Fanout(backend.servers)
@@ -93,7 +93,7 @@ class GroupReader(coordinated.GroupReader):
         }
         timing = memory.Timing(settings.ttl, settle_time)
         self._memories = {
-            server.name: memory.Memory(timing) for server in backend.servers
+            each.name: memory.Memory(timing) for each in backend.servers
         }
         self._wanted = wanted.Wanted(group, settings.keys)
         # The values of all members, by server.
@@ -146,7 +146,7 @@ class GroupReader(coordinated.GroupReader):
         """
         member_id = self._settings.keys.member(self._group, host)
         tokens = {
-            keyspace.parse_value(value).token
+            keyspace.token_of(value)
             for values in self._values.values()
             if (value := values.get(member_id)) is not None
         }
@@ -192,7 +192,7 @@ class GroupReader(coordinated.GroupReader):
         }
         conditions = {
             member_id: {
-                keyspace.parse_value(values[member_id]).condition
+                keyspace.condition_of(values[member_id])
                 for values in self._values.values()
                 if member_id in values
             }

@@ -44,7 +44,7 @@ class Registration:
     ) -> None:
         self._conf = conf = settings.conf
         self._id = settings.keys.member(group, host)
-        self._value = self._token = naming.token()
+        self._value = naming.token()
         self._servers = servers = settings.servers(self._id)
         self._beats = fanout.Fanout(servers)
         self._listing = _Listing(servers, conf, host, group)
@@ -76,6 +76,11 @@ class Registration:
         self._shared |= shared
 
     @property
+    def _token(self) -> bytes:
+        """The token of this process."""
+        return keyspace.token_of(self._value)
+
+    @property
     def _wait(self) -> float:
         """Seconds that the servers may take together."""
         return 2.0 * float(self._conf.memcached.timeout)
@@ -84,13 +89,14 @@ class Registration:
         """Renew the member on every server; one that confirms is enough."""
         deadline = requests.Deadline(self._wait)
         answers = self._touch() or self._beats.ask(
-            'beat', self._renew, deadline.left()
+            'beat',
+            lambda server: server.renew(self._id, self._value),
+            deadline.left(),
         )
-        values = [answer.tokens.get(self._id) for _, answer in answers]
         tokens = {
-            keyspace.parse_value(each).token
-            for each in values
-            if each is not None
+            keyspace.token_of(answer.tokens[self._id])
+            for _, answer in answers
+            if self._id in answer.tokens
         }
         self._shared = bool(tokens - {self._token})
         self._listing.keep(
@@ -109,9 +115,6 @@ class Registration:
         [server] = self._servers
         answer = server.touch(self._id, self._value)
         return [] if answer is None else [(server, answer)]
-
-    def _renew(self, server: storage.Server) -> storage.Answer:
-        return server.renew(self._id, self._value)
 
     def _leave(self) -> None:
         """End the membership.

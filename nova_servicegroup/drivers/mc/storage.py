@@ -27,7 +27,7 @@ class Answer(NamedTuple):
     """What a server holds.
 
     :ivar tokens: the values of the live members, by member id; see
-        keyspace.Value
+        keyspace.encode_value
     :ivar marker: changes when the server is emptied; None: it was emptied,
         and no member has reported since
     :ivar young: whether it was emptied so recently that some members may not
@@ -159,7 +159,7 @@ class LocalServer:
         """See Server."""
         members = _stored.get().members
         found, _ = members.pop(member_id, (token, 0.0))
-        renewed_by = keyspace.parse_value(found).token
+        renewed_by = keyspace.token_of(found)
         if renewed_by != token:
             members[member_id] = renewed_by, self._clock() + ttl
 

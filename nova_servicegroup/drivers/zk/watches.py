@@ -117,7 +117,8 @@ class _Node:
 
         A node of another session is never relied on.
         """
-        return self._silence() < math.inf and self._is_own(found)
+        silence = kazoo_loop.silence(self._coordinator)
+        return silence < math.inf and self._is_own(found)
 
     def holds(self, now: float, patience: float) -> bool:
         """Return whether what was read is still valid."""
@@ -125,12 +126,9 @@ class _Node:
             self.stat is not None
             and not self._changed
             and now < self._until
-            and self._silence() <= patience
+            and kazoo_loop.silence(self._coordinator) <= patience
             and self._is_own(self.stat)
         )
-
-    def _silence(self) -> float:
-        return kazoo_loop.silence(self._coordinator)
 
     def _is_own(self, stat: Any) -> bool:
         return internals.is_own(self._coordinator, stat)

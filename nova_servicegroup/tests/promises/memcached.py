@@ -387,9 +387,7 @@ class Backend(renewals.Backend):
         return {
             name
             for name, found in self._found().items()
-            if any(
-                keyspace.parse_value(each.value).condition for each in found
-            )
+            if any(keyspace.condition_of(each.value) for each in found)
         }
 
     def registered(self) -> set[str]:

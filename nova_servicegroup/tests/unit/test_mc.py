@@ -791,7 +791,7 @@ class RegistrationTest(base.TestCase):
         mark = condition.Condition(condition.DEGRADED, 'rpc', 5.0)
         self.registration.mark(condition.encode(mark))
         (value,) = self.server.tokens.values()
-        self.assertEqual(mark, keyspace.parse_value(value).condition)
+        self.assertEqual(mark, keyspace.condition_of(value))
 
     def test_the_last_to_leave_is_gone_at_once(self) -> None:
         self.registration._beat()
