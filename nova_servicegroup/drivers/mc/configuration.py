@@ -89,12 +89,9 @@ def _addresses(conf: cfg.ConfigOpts) -> list[str]:
     """Return the driver's servers, else those of oslo.cache, if configured."""
     option, servers = '[DEFAULT] memcached_servers', conf.memcached_servers
     if not servers or servers == ['<None>']:
-        if not opts.is_set(conf, 'memcache_servers', 'cache'):
-            return []
-        option, servers = (
-            '[cache] memcache_servers',
-            conf.cache.memcache_servers,
-        )
+        option, servers = '[cache] memcache_servers', []
+        if opts.is_set(conf, 'memcache_servers', 'cache'):
+            servers = conf.cache.memcache_servers
     return addresses.parse(option, ','.join(servers), 11211)
 
 

@@ -81,9 +81,7 @@ class Factory(starting.Factory):
         if self._options.use_tls:
             _check_tls(getattr(made, 'ssl_context', None), self._options)
         made._msgpack_deserializer = deserialize
-        made.heartbeat = functools.partial(
-            self._bounded_beat, made, made.heartbeat
-        )
+        made.heartbeat = functools.partial(_bounded_beat, made, made.heartbeat)
         return made
 
     def _make(self, member_id: bytes) -> Any:
@@ -105,24 +103,6 @@ class Factory(starting.Factory):
             ssl_check_hostname=options.check_hostname,
         )
 
-    def _bounded_beat(self, made: Any, beat: Callable[[], Any]) -> Any:
-        """Beat with a client whose timeout is that of a whole answer.
-
-        The client is made when the coordinator starts, just before it beats
-        to connect.
-        """
-        made.client.client_class = bounded.connecting(
-            type(made.client).client_class, '_connect', 'connect_timeout'
-        )
-        return self._beat(made, beat)
-
-    def _beat(self, made: Any, beat: Callable[[], Any]) -> Any:
-        """Beat.
-
-        :param beat: tooz's own
-        """
-        return beat()
-
 
 class MemberFactory(Factory):
     """Makes coordinators of one member, or one reader, under a fixed id."""
@@ -137,13 +117,15 @@ class MemberFactory(Factory):
         """
         return host.encode('ascii')
 
-    def _beat(self, made: Any, beat: Callable[[], Any]) -> Any:
+    def _make(self, member_id: bytes) -> Any:
         """See Factory.
 
-        tooz's own would write the member's key, and so hide the token of
-        another process that renews it. This only reads the key.
+        tooz's heartbeat would write the member's key, and so hide the token
+        of another process that renews it. This one reads the key.
         """
-        return made.client.get(member_key(made._member_id.decode('ascii')))
+        made, key = super()._make(member_id), member_key(member_id.decode())
+        made.heartbeat = lambda: made.client.get(key)
+        return made
 
     def stop(self, coordinator: Any) -> None:
         """See starting.Factory.
@@ -152,6 +134,17 @@ class MemberFactory(Factory):
         processes of the host may still be renewing.
         """
         coordinator.client.close()
+
+
+def _bounded_beat(made: Any, beat: Callable[[], Any]) -> Any:
+    """Beat with a client whose timeout is that of a whole answer.
+
+    tooz makes the client when the coordinator starts, just before it beats.
+    """
+    made.client.client_class = bounded.connecting(
+        type(made.client).client_class, '_connect', 'connect_timeout'
+    )
+    return beat()
 
 
 def _check_tls(context: ssl.SSLContext | None, options: Any) -> None:

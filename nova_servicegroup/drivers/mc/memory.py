@@ -32,12 +32,12 @@ _YOUNG = 'a server was emptied a moment ago'
 
 
 class ServerReading(NamedTuple):
-    """What a reading of one server confirms about its absent members.
+    """What a reading of one server says about the members that it had.
 
-    :ivar gone: members that it had and lacks now, without a loss of memory
-    :ivar lost: members that it may have lost, or may have but does not show
+    :ivar gone: members that have expired or left
+    :ivar lost: members that the server may have lost, or may still have
     :ivar complete: whether a member that was never seen would be there
-    :ivar doubt: why absence from it is no evidence, or None if it is
+    :ivar doubt: why absence is no evidence, or None if it is
     """
 
     gone: Set[str] = _NO_MEMBERS
@@ -47,10 +47,10 @@ class ServerReading(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """How fast members expire and return, in seconds.
+    """Durations, in seconds.
 
-    :ivar ttl: for which a server keeps a member that is not renewed
-    :ivar settle: within which every live member is renewed
+    :ivar ttl: after it, a member that is not renewed expires
+    :ivar settle: within it, every live member is renewed
     """
 
     ttl: float
@@ -99,10 +99,10 @@ class Memory:
         return ServerReading(lost=lost, complete=False, doubt=_MUTE)
 
     def _doubt(self, answer: storage.Answer, now: float) -> str | None:
-        """Return why it may lack live members, or None if it does not."""
+        """Return why the server may lack live members; None: it does not."""
         settled = now + self._timing.settle
-        emptied, replaced = self._is_emptied(answer)
-        if replaced or self._was_mute(now):
+        emptied, is_back = self._check_marker(answer)
+        if is_back or self._was_mute(now):
             self._lossy_until = settled
         if emptied:
             self._incomplete_until = settled
@@ -116,19 +116,19 @@ class Memory:
             return _LOSSY
         return _YOUNG if answer.young else None
 
-    def _is_emptied(self, answer: storage.Answer) -> tuple[bool, bool]:
-        """Return whether it was emptied, and whether it was replaced.
+    def _check_marker(self, answer: storage.Answer) -> tuple[bool, bool]:
+        """Return whether the server was emptied, and whether it is back.
 
-        A server was replaced if another one answered at its address for a
-        while, where members renewed themselves.
+        It is back after another server answered at its address, where the
+        members renewed themselves.
         """
         if answer.marker is None:
             return True, False
         same = self._answered is None or answer.marker == self._last.marker
-        replaced = not same and answer.marker in self._markers
+        is_back = not same and answer.marker in self._markers
         if answer.marker not in self._markers:
             self._markers.append(answer.marker)
-        return not same, replaced
+        return not same, is_back
 
     def _was_mute(self, now: float) -> bool:
         since = self._mute_since

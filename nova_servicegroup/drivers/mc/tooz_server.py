@@ -88,7 +88,7 @@ class ToozServer:
         self._renewals = renewals.Renewals(ttl)
 
     def read(self, ids: Collection[str]) -> storage.Answer:
-        """See storage.Server. It takes a round trip for a few thousand."""
+        """See storage.Server. It takes a round trip for each few thousand."""
         return self._ask(self._read_all, ids)
 
     def _read_all(self, client: Any, ids: Collection[str]) -> storage.Answer:
@@ -167,7 +167,7 @@ class ToozServer:
             client.set(marker, value, noreply=False)
 
     def _announce_loss(self, client: Any, loss: bytes) -> None:
-        """Tell readers that live members are missing, until they are back."""
+        """Announce to readers that live members may be missing for a while."""
         settle_time = 2 * int(self._conf.report_interval) + 1
         client.set(self._keys.young, loss, expire=settle_time, noreply=False)
 
@@ -276,8 +276,6 @@ def _join(
 
 
 def _text(value: Any) -> str:
-    return (
-        value.decode(errors='replace')
-        if isinstance(value, bytes)
-        else str(value)
-    )
+    if isinstance(value, bytes):
+        return value.decode(errors='replace')
+    return str(value)

@@ -55,7 +55,7 @@ class Watches:
         :raises kazoo.exceptions.KazooException: the answer
         """
         node = self._node(session.coordinator, name)
-        if not self._holds(node):
+        if not node.is_valid(self._clock(), self._patience):
             node.stat = None
             found = session.ask(what, node.ask, session.group, self._clock())
             if found is None or not node.is_watched(found):
@@ -69,8 +69,9 @@ class Watches:
 
     def in_doubt(self) -> bool:
         """Return whether a node that existed has to be read again."""
+        now = self._clock()
         return any(
-            each.stat is not None and not self._holds(each)
+            each.stat is not None and not each.is_valid(now, self._patience)
             for each in list(self._nodes.values())
         )
 
@@ -78,9 +79,6 @@ class Watches:
         if self._coordinator is not coordinator:
             self._coordinator, self._nodes = coordinator, {}
         return self._nodes.setdefault(name, _Node(coordinator, name))
-
-    def _holds(self, node: _Node) -> bool:
-        return node.holds(self._clock(), self._patience)
 
 
 class _Node:
@@ -120,7 +118,7 @@ class _Node:
         silence = kazoo_loop.silence(self._coordinator)
         return silence < math.inf and self._is_own(found)
 
-    def holds(self, now: float, patience: float) -> bool:
+    def is_valid(self, now: float, patience: float) -> bool:
         """Return whether what was read is still valid."""
         return (
             self.stat is not None
