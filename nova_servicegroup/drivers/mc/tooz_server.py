@@ -124,20 +124,16 @@ class ToozServer:
         touched = self.touch(member_id, value)
         if touched is not None:
             return touched
-        with self._renewals.recording_failures():
-            answer = self._ask(self._renew, member_id, value)
+        answer = self._ask(self._renew, member_id, value)
         self._renewals.record_success(answer, value)
         return answer
 
     def touch(self, member_id: str, value: bytes) -> storage.Answer | None:
         """See storage.Server."""
         checked = self._renewals.use_last_check(value)
-        if checked is None:
+        key = coordinators.member_key(member_id)
+        if checked is None or not self._ask(commands.touch, key, self._ttl):
             return None
-        with self._renewals.recording_failures():
-            key = coordinators.member_key(member_id)
-            if not self._ask(commands.touch, key, self._ttl):
-                return None
         self._renewals.record_success(checked, value)
         return checked
 
@@ -243,6 +239,7 @@ class ToozServer:
         """
         deadline = requests.Deadline(self._conf.memcached.timeout)
         with (
+            self._renewals.recording_failures(),
             self._rest.guard(self.name),
             self._connection.use(deadline) as connected,
         ):

@@ -129,7 +129,7 @@ class SettingsTest(base.TestCase):
                 self.settings(text, 'memcache_servers = c1:1').addresses,
             )
 
-    def test_a_default_of_the_cache_is_nobodys_wish(self) -> None:
+    def test_a_default_of_the_cache_is_not_used(self) -> None:
         self.assertEqual([], self.settings().addresses)
 
     def test_the_error_names_the_option_at_fault(self) -> None:
@@ -183,7 +183,7 @@ class LocalTest(base.TestCase):
         service.stop()
         self.assertFalse(self.make().is_up(self.ref))
 
-    def test_who_is_of_no_use_says_so_at_once(self) -> None:
+    def test_an_unfit_member_is_marked_at_once(self) -> None:
         service = base.FakeService()
         self.driver.join('a', self.group, service)
         said = condition.Condition(condition.DRAINING, 'stopping', 5.0)
@@ -197,7 +197,9 @@ class LocalTest(base.TestCase):
         service.stop()
         self.assertFalse(self.make().is_up(self.ref))
 
-    def test_to_say_what_cannot_be_said_is_an_error_in_the_log(self) -> None:
+    def test_a_mark_that_cannot_be_encoded_is_an_error_in_the_log(
+        self,
+    ) -> None:
         self.driver.join('a', self.group, base.FakeService())
         said = condition.Condition(condition.DEGRADED, 'R P C', 5.0)
         self.driver.mark('a', self.group, said)
@@ -236,7 +238,7 @@ class LocalTest(base.TestCase):
             os._exit(len(server.listing(self.group)))
         self.assertEqual(0, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
-    def test_whoever_is_asked_about_it_never_raises(self) -> None:
+    def test_no_host_makes_it_raise(self) -> None:
         for host in (None, '', '\udcff', 5, 'x' * 5000):
             made = api.API(self.make_conf(), self.make())
             found = made.service_is_up({**self.ref, 'host': host})
@@ -414,15 +416,15 @@ class ReaderTest(base.TestCase):
 
 
 class WantedTest(ReaderTest):
-    """Whom a reader asks for."""
+    """The members that a reader asks for."""
 
-    def test_who_is_listed_is_asked_for_with_the_first(self) -> None:
+    def test_listed_members_are_asked_for_with_the_first(self) -> None:
         hosts = [f'host{number}' for number in range(100)]
         self.alive(*hosts)
         self.assertEqual(hosts, self.up(*hosts))
         self.assertEqual([[100], [100]], [s.reads for s in self.servers])
 
-    def test_who_is_on_no_list_is_asked_for_when_it_is_first_named(
+    def test_an_unlisted_host_is_asked_for_when_it_is_first_named(
         self,
     ) -> None:
         self.alive('a')
@@ -441,7 +443,7 @@ class WantedTest(ReaderTest):
             )
         self.assertEqual(['a'], self.up('a', *'bcdefghijkl'))
 
-    def test_while_the_lists_cannot_be_read_nobody_is_down_for_it(
+    def test_while_the_lists_cannot_be_read_no_host_is_down(
         self,
     ) -> None:
         self.alive('a', 'b', 'c')
@@ -490,20 +492,20 @@ class WantedTest(ReaderTest):
             ['a'], [each.host for each in self.reader.view(False).members]
         )
 
-    def test_who_joins_between_two_readings_is_not_down(self) -> None:
+    def test_a_host_that_joins_between_two_readings_is_not_down(self) -> None:
         self.alive('a')
         self.assertEqual(['a'], self.up('stranger', 'a'))
         self.alive('b', on=[1])
         self.assertEqual(['b'], self.up('b', 'stranger'))
         self.assertEqual(['b'], self.up('b', after=1))
 
-    def test_who_is_expected_is_asked_for_with_the_first(self) -> None:
+    def test_expected_hosts_are_asked_for_with_the_first(self) -> None:
         self.alive('a')
         for host in ('b', 'c'):
             self.reader.want(host)
         self.assertEqual(['a'], self.up('a', 'b', 'c'))
 
-    def test_who_joins_later_is_found_within_a_minute(self) -> None:
+    def test_a_host_that_joins_later_is_found_within_a_minute(self) -> None:
         self.alive('a')
         self.up('a')
         self.alive('b')
@@ -526,7 +528,7 @@ class WantedTest(ReaderTest):
             self.up('a', f'stranger{number}', after=60)
         self.assertLess(len(self.reader._wanted.ids), 130)
 
-    def test_who_was_forgotten_is_up_when_it_joins_again(self) -> None:
+    def test_a_forgotten_host_is_up_when_it_joins_again(self) -> None:
         self.alive('a')
         self.assertEqual(['a'], self.up('a', 'b'))
         for _ in range(125):
@@ -544,13 +546,13 @@ class GroupReaderTest(ReaderTest):
         self.alive('a', on=[1])
         self.assertEqual(['a'], self.up('a'))
 
-    def test_who_is_gone_from_all_servers_is_down(self) -> None:
+    def test_a_host_that_is_gone_from_all_servers_is_down(self) -> None:
         self.alive('a', 'b')
         self.up('a', 'b')
         self.dead('b')
         self.assertEqual(['a'], self.up('a', 'b', after=1))
 
-    def test_a_stranger_is_down_while_all_is_well(self) -> None:
+    def test_an_unknown_host_is_down_while_all_is_well(self) -> None:
         self.alive('a')
         self.assertEqual([], self.up('b'))
 
@@ -619,7 +621,7 @@ class GroupReaderTest(ReaderTest):
         self.up('a')
         self.servers[0].away = True
         self.up('a', after=30)
-        # What was written meanwhile is on the other one.
+        # Meanwhile, members were written to the other server.
         self.servers[0].tokens.clear()
         self.servers[0].away, self.servers[1].away = False, True
         self.assertEqual(['a', 'b', 'c'], self.up('a', 'b', 'c', after=1))
@@ -633,7 +635,7 @@ class GroupReaderTest(ReaderTest):
             server.mark()
         self.assertEqual(61, self.up_for('a'))
 
-    def test_nor_are_they_for_a_stranger(self) -> None:
+    def test_nor_are_they_for_an_unknown_host(self) -> None:
         self.alive('a')
         self.assertEqual(['a'], self.up('dead', 'a'))
         self.flush()
@@ -659,7 +661,7 @@ class GroupReaderTest(ReaderTest):
         self.assertEqual(21, self.up_for('b'))
         self.assertEqual(['a'], self.up('a', 'b'))
 
-    def test_flushed_servers_that_are_asked_seldom_keep_nobody_up(
+    def test_flushed_servers_that_are_asked_seldom_keep_no_host_up(
         self,
     ) -> None:
         for pause in (7, 30, 90):
@@ -693,7 +695,7 @@ class EvictionTest(ReaderTest):
             server.evictions += 1
         return super().up(*hosts, after=after)
 
-    def test_who_may_have_been_evicted_is_held(self) -> None:
+    def test_a_host_that_may_have_been_evicted_is_held(self) -> None:
         self.alive('a', 'b')
         self.up('a', 'b')
         self.dead('b')
@@ -702,7 +704,7 @@ class EvictionTest(ReaderTest):
         for _ in range(200):
             self.assertEqual(['a'], self.up('a', 'b', after=1))
 
-    def test_who_died_before_the_start_is_down_after_the_hold_time(
+    def test_a_host_that_died_before_the_start_is_down_after_hold_time(
         self,
     ) -> None:
         for pause in (1.0, 7.0, 15.0):
@@ -844,7 +846,7 @@ class RenewalsTest(base.TestCase):
         self.renewals.record_success(storage.Answer({}, b'marker'), b'token')
         self.assertTrue(self.beat(b'token and mark'))
 
-    def test_who_is_gone_in_time_was_lost_by_the_server(self) -> None:
+    def test_a_member_gone_before_its_ttl_was_lost_by_the_server(self) -> None:
         self.assertFalse(self.renewals.has_lost())
         self.beat()
         self.clock.advance(59.0)
@@ -852,7 +854,9 @@ class RenewalsTest(base.TestCase):
         self.clock.advance(1.0)
         self.assertFalse(self.renewals.has_lost())
 
-    def test_who_is_gone_after_no_answer_was_lost_by_the_server(self) -> None:
+    def test_a_member_gone_after_no_answer_was_lost_by_the_server(
+        self,
+    ) -> None:
         self.beat()
         with (
             testtools.ExpectedException(exceptions.BackendError),

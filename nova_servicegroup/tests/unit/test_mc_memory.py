@@ -88,7 +88,7 @@ class EmptiedTest(MemoryTest):
         self.assertFalse(self.take('a', young=True).complete)
         self.assertFalse(self.take('a', marker=None).complete)
 
-    def test_strangers_have_time_also_where_nothing_says_that_it_is_young(
+    def test_unknown_members_have_time_also_where_no_key_says_that_it_is_young(
         self,
     ) -> None:
         """The key that says so may have been lost or evicted, too."""
@@ -128,7 +128,9 @@ class MuteTest(MemoryTest):
         self.assertEqual({'a'}, set(self.miss(after=TTL).lost))
         self.assertEqual(set(), set(self.miss(after=1.0).lost))
 
-    def test_back_from_an_outage_it_misses_who_had_no_time(self) -> None:
+    def test_back_from_an_outage_it_lacks_members_that_had_no_time(
+        self,
+    ) -> None:
         self.take('a', 'b')
         self.miss()
         self.miss(after=SETTLE / 4)
@@ -144,7 +146,7 @@ class MuteTest(MemoryTest):
 
 
 class LossyTest(MemoryTest):
-    def test_while_a_member_says_so(self) -> None:
+    def test_while_a_member_reports_it(self) -> None:
         self.take('a', 'b')
         lossy = 'a server was away or has lost members a moment ago'
         self.assert_doubt(lossy, 'b', self.take('a', lossy=True))
@@ -175,7 +177,7 @@ class EvictionTest(MemoryTest):
         self.assertEqual({'a'}, reading.gone)
         self.assertEqual(set(), reading.lost)
 
-    def test_strangers_have_time_to_renew_themselves(self) -> None:
+    def test_unknown_members_have_time_to_renew_themselves(self) -> None:
         self.take('a')
         self.evicts('a', evictions=3)
         self.evicts('a', evictions=3)

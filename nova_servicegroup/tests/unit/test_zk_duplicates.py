@@ -21,7 +21,7 @@ from nova_servicegroup.tests import base
 PATIENCE = 15
 
 
-class TwinsTest(base.TestCase):
+class DuplicatesTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.roster = roster.Roster('compute')
@@ -69,7 +69,7 @@ class TwinsTest(base.TestCase):
         self.assertEqual(1, len(lines))
         self.assertIn('several machines: x, y', lines[0])
 
-    def test_what_was_learnt_too_soon_is_told_when_it_stays(self) -> None:
+    def test_duplicates_found_too_soon_are_logged_if_they_stay(self) -> None:
         self.take(self.one, self.two)
         self.assertEqual([self.one, self.two], self.duplicates.unknown())
         self.tell(one='x', two='y')
@@ -138,7 +138,7 @@ class TwinsTest(base.TestCase):
         self.tell(one='x')
         self.assertEqual([other], self.duplicates.unknown(True))
 
-    def test_what_was_said_is_forgotten_with_the_member(self) -> None:
+    def test_capabilities_are_forgotten_with_the_member(self) -> None:
         self.take(self.one)
         self.tell(one='x')
         self.take()
