@@ -116,7 +116,8 @@ class _Node:
         A node of another session is never relied on.
         """
         silence = kazoo_loop.silence(self._coordinator)
-        return silence < math.inf and self._is_own(found)
+        own = internals.is_own(self._coordinator, found)
+        return own and silence < math.inf
 
     def is_valid(self, now: float, patience: float) -> bool:
         """Return whether what was read is still valid."""
@@ -125,8 +126,5 @@ class _Node:
             and not self._changed
             and now < self._until
             and kazoo_loop.silence(self._coordinator) <= patience
-            and self._is_own(self.stat)
+            and internals.is_own(self._coordinator, self.stat)
         )
-
-    def _is_own(self, stat: Any) -> bool:
-        return internals.is_own(self._coordinator, stat)
