@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""memcached: a member is a key that expires. Read driver first."""
+"""The memcached driver: a member is a key that expires."""
 
 from nova_servicegroup.drivers.mc import driver
 

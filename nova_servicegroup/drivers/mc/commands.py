@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is asked of tooz's client for memcached."""
+"""Commands that tooz does not offer, sent through its memcached client."""
 
 from collections.abc import Sequence
 import contextlib
@@ -21,14 +21,14 @@ from nova_servicegroup.drivers.mc import keyspace
 
 pymemcache = requests.try_import('pymemcache.exceptions')
 
-#: So many members are read in one round trip.
-_PORTION = 5000
+#: Members that are read in one round trip.
+_BATCH = 5000
 
 
 def touch(client: Any, key: bytes, ttl: int) -> bool:
-    """Tell whether a key is there, and prolonged.
+    """Extend the life of a key, return whether it is there.
 
-    Where the connection has ended that is not known.
+    Return False, too, where the connection has ended.
     """
     with contextlib.suppress(
         ConnectionError, pymemcache.MemcacheUnexpectedCloseError
@@ -38,22 +38,22 @@ def touch(client: Any, key: bytes, ttl: int) -> bool:
 
 
 def get_many(
-    client: Any, keys: Sequence[bytes], size: int = _PORTION
+    client: Any, keys: Sequence[bytes], size: int = _BATCH
 ) -> dict[bytes, Any]:
-    """Read in portions, each of which is answered well within the timeout."""
+    """Read in batches, each of which is answered well within the timeout."""
     found: dict[bytes, Any] = {}
     for start in range(0, len(keys), size):
         found.update(client.get_many(keys[start : start + size]))
     return found
 
 
-def withdraw(client: Any, key: bytes, token: bytes, ttl: int) -> None:
+def leave(client: Any, key: bytes, token: bytes, ttl: int) -> None:
     """End a member, or let it expire in ttl seconds; see storage.Server."""
     found, version = client.gets(key)
-    value = as_token(found)
-    renewed_by = keyspace.said(value).token
-    # memcached takes a time in the past for a deletion. A mark may be that of
-    # whoever leaves, and the others would prolong it.
+    value = as_bytes(found)
+    renewed_by = keyspace.token_of(value)
+    # memcached takes a time in the past for a deletion. The mark may be of
+    # the process that leaves, and the others would keep it alive.
     if renewed_by == token or keyspace.has_mark(value):
         expire = -1 if renewed_by == token else ttl
         # Fails if another process renews the member meanwhile.
@@ -62,6 +62,6 @@ def withdraw(client: Any, key: bytes, token: bytes, ttl: int) -> None:
     client.touch(key, expire=ttl, noreply=False)
 
 
-def as_token(value: Any) -> bytes:
-    """Return a value as one of ours; what others have written is empty."""
+def as_bytes(value: Any) -> bytes:
+    """Return value, or nothing if it is not bytes and so foreign."""
     return value if isinstance(value, bytes) else b''

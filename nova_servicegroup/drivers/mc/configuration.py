@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the options say about memcached servers."""
+"""Settings of the mc driver, from its options."""
 
 import math
 
@@ -28,16 +28,17 @@ from nova_servicegroup.drivers.mc import tooz_server
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
 
-#: Seconds after which a peer is gone that memcached hears no more of.
+#: Seconds after which a peer that is not renewed is gone.
 _PEER_TTL = 10
 
 
 class Settings:
-    """What the options say about servers.
+    """Settings of the mc driver, from its options.
 
-    :ivar addresses: each as host:port; empty: it is the memory of each process
+    :ivar addresses: of the servers, each as host:port; empty: members are in
+        the memory of each process
     :raises ConfigurationError: an option cannot be used
-    :raises LibraryMissing: servers are named and the client is not there
+    :raises LibraryMissing: servers are named and the client is missing
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
@@ -54,12 +55,8 @@ class Settings:
             if conf.memcached.use_tls:
                 _check_tls(conf, self.addresses[0])
         self.ttl = opts.memcached_ttl(conf)
+        self.found_within = float(self.ttl)
         self.keys = keyspace.Keys(conf.memcached.key_prefix)
-
-    @property
-    def found_within(self) -> float:
-        """See base.Driver."""
-        return self.ttl
 
     def servers(self, member_id: str) -> list[storage.Server]:
         """Return the servers, for one member or reader."""
@@ -73,7 +70,7 @@ class Settings:
         ]
 
     def peer_group(self, name: str, host: str) -> peers.PeerGroup | None:
-        """See base.Driver. It meets on the first server."""
+        """See base.Driver. Peers meet on the first server."""
         if not self.addresses:
             return None
         options = self.conf.memcached
@@ -89,26 +86,20 @@ class Settings:
 
 
 def _addresses(conf: cfg.ConfigOpts) -> list[str]:
-    """Return the servers of the driver, else those of Nova's cache."""
-    servers = conf.memcached_servers
-    option = '[DEFAULT] memcached_servers'
+    """Return the driver's servers, else those of oslo.cache, if configured."""
+    option, servers = '[DEFAULT] memcached_servers', conf.memcached_servers
     if not servers or servers == ['<None>']:
-        option, servers = '[cache] memcache_servers', _cache_servers(conf)
+        option, servers = '[cache] memcache_servers', []
+        if opts.is_set(conf, 'memcache_servers', 'cache'):
+            servers = conf.cache.memcache_servers
     return addresses.parse(option, ','.join(servers), 11211)
 
 
-def _cache_servers(conf: cfg.ConfigOpts) -> list[str]:
-    """Return oslo.cache's servers if somebody has set them."""
-    if not opts.is_set(conf, 'memcache_servers', 'cache'):
-        return []
-    return list(conf.cache.memcache_servers)
-
-
 def _check_tls(conf: cfg.ConfigOpts, address: str) -> None:
-    """Refuse what would trip when a member connects, or be ignored."""
+    """Refuse TLS options that would fail later, or be ignored."""
     options = conf.memcached
     if not options.cert_file:
-        # tooz always loads one.
+        # tooz always loads a certificate.
         raise exceptions.ConfigurationError(
             '[memcached] cert_file',
             options.cert_file,

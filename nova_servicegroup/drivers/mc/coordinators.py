@@ -12,10 +12,12 @@
 
 """Makes tooz's coordinators for memcached, of members, readers and peers.
 
-What is on a server they decode as what anybody may have written.
+They decode what is on a server as foreign data, which anybody may have
+written.
 """
 
 from collections.abc import Callable
+import functools
 from importlib import metadata
 import ssl
 from typing import Any
@@ -32,22 +34,22 @@ coordination = requests.try_import('tooz.coordination')
 
 memcached = requests.try_import('tooz.drivers.memcached')
 
-#: How tooz marks what it has written: bytes as they are, and msgpack.
+#: The flags under which tooz stores plain bytes, and msgpack.
 _BYTES, _MSGPACK = 1, 2
-#: Bytes of a value that is stored as it is. Ours have eight, tooz's eleven.
+#: Bytes of a plain value. Ours have eight and a mark, tooz's eleven.
 _LONGEST = 1024
-#: Bytes of a key, which is as many as memcached takes.
+#: Bytes of a key, as memcached limits it.
 _LONGEST_KEY = 250
 
 
 def member_key(member_id: str) -> bytes:
-    """Return the key of a member, or a reader."""
+    """Return the key of a member or a reader."""
     prefix: bytes = memcached.MemcachedDriver.MEMBER_PREFIX
     return prefix + member_id.encode('ascii')
 
 
 def group_key(group: bytes) -> bytes:
-    """Return the key of the list of a group of tooz's."""
+    """Return the key of the member list of a tooz group."""
     prefix: bytes = memcached.MemcachedDriver.GROUP_PREFIX
     return prefix + group
 
@@ -59,7 +61,7 @@ class Factory(starting.Factory):
     :param ttl: seconds after which a member that is not renewed is gone
     """
 
-    #: Where tooz asks: in a thread, so that its results can be awaited.
+    #: tooz sends its requests in a thread, so that results can be awaited.
     _executor = 'threaded'
 
     def __init__(
@@ -73,10 +75,18 @@ class Factory(starting.Factory):
     def make(self, member_id: bytes) -> Any:
         """See starting.Factory.
 
-        :raises ConfigurationError: TLS is wanted, and tooz does not do it
+        :raises ConfigurationError: TLS is configured, and tooz ignores it
         """
+        made = self._make(member_id)
+        if self._options.use_tls:
+            _check_tls(getattr(made, 'ssl_context', None), self._options)
+        made._msgpack_deserializer = deserialize
+        made.heartbeat = functools.partial(_bounded_beat, made, made.heartbeat)
+        return made
+
+    def _make(self, member_id: bytes) -> Any:
         options = self._options
-        made = coordination.get_coordinator(
+        return coordination.get_coordinator(
             f'memcached://{self._address}',
             member_id,
             timeout=int(options.timeout),
@@ -88,26 +98,16 @@ class Factory(starting.Factory):
             ca_cert=options.ca_file,
             ssl_cert=options.cert_file,
             ssl_key=options.key_file,
-            # None would have a locked key ask at the terminal.
+            # With None, a locked key would be asked for at the terminal.
             ssl_key_password=options.key_password or '',
             ssl_check_hostname=options.check_hostname,
         )
-        if options.use_tls:
-            _check_tls(getattr(made, 'ssl_context', None), options)
-        made._msgpack_deserializer = deserialize
-        made.heartbeat = _bounded(made, self._beat(made))
-        return made
-
-    def _beat(self, made: Any) -> Callable[[], Any]:
-        """Return what beats. tooz does so at once to connect."""
-        beat: Callable[[], Any] = made.heartbeat
-        return beat
 
 
 class MemberFactory(Factory):
-    """Makes those of one member, or of a reader, that has one id for ever."""
+    """Makes coordinators of one member, or one reader, under a fixed id."""
 
-    #: In the thread of whoever asks: tooz's own would wake up every second.
+    #: In the calling thread: a thread of tooz's would wake up every second.
     _executor = 'synchronous'
 
     def new_id(self, host: str) -> bytes:
@@ -117,13 +117,15 @@ class MemberFactory(Factory):
         """
         return host.encode('ascii')
 
-    def _beat(self, made: Any) -> Callable[[], Any]:
+    def _make(self, member_id: bytes) -> Any:
         """See Factory.
 
-        tooz's own hides who else renews the member. This one looks instead.
+        tooz's heartbeat would write the member's key, and so hide the token
+        of another process that renews it. This one reads the key.
         """
-        key = member_key(made._member_id.decode('ascii'))
-        return lambda: made.client.get(key)
+        made, key = super()._make(member_id), member_key(member_id.decode())
+        made.heartbeat = lambda: made.client.get(key)
+        return made
 
     def stop(self, coordinator: Any) -> None:
         """See starting.Factory.
@@ -134,23 +136,22 @@ class MemberFactory(Factory):
         coordinator.client.close()
 
 
-def _bounded(made: Any, beat: Callable[[], Any]) -> Callable[[], Any]:
-    """Return what beats with a client whose timeout is for whole answers.
+def _bounded_beat(made: Any, beat: Callable[[], Any]) -> Any:
+    """Beat with a client whose timeout is that of a whole answer.
 
-    The client is made when the coordinator starts, just before it beats.
+    tooz makes the client when the coordinator starts, just before it beats.
     """
-
-    def bounded_beat() -> Any:
-        made.client.client_class = bounded.connecting(
-            type(made.client).client_class, '_connect', 'connect_timeout'
-        )
-        return beat()
-
-    return bounded_beat
+    made.client.client_class = bounded.connecting(
+        type(made.client).client_class, '_connect', 'connect_timeout'
+    )
+    return beat()
 
 
 def _check_tls(context: ssl.SSLContext | None, options: Any) -> None:
-    """Check that tooz has not ignored what it was told of TLS."""
+    """Check that tooz has not ignored the options of TLS.
+
+    :raises ConfigurationError: it has
+    """
     if (
         context is None
         or context.verify_mode is not ssl.CERT_REQUIRED
@@ -166,9 +167,10 @@ def _check_tls(context: ssl.SSLContext | None, options: Any) -> None:
 
 
 def deserialize(key: Any, value: bytes, flags: int) -> Any:
-    """Return a value as pymemcache wants it. Never raises.
+    """Decode a value for pymemcache; None if that fails. Never raises.
 
-    None is what cannot be decoded. tooz writes over a list that is none.
+    A value that is no list where tooz stores one reads as an empty list, so
+    that tooz replaces it.
     """
     name = key.encode() if isinstance(key, str) else key
     found = _decoded(value, flags)
@@ -189,13 +191,13 @@ def _decoded(value: bytes, flags: int) -> Any:
 
 
 def _groups(found: Any) -> list[bytes | str]:
-    """Return the list of all groups, those of other programs included."""
+    """Return the names of all groups, including other programs' groups."""
     names = found if isinstance(found, list) else []
     return [each for each in names if isinstance(each, bytes | str)]
 
 
 def _members(found: Any) -> dict[bytes, dict[bytes, Any]]:
-    """Return the entries of a list of members that can be used."""
+    """Return the valid entries of a group's member list."""
     entries = found.items() if isinstance(found, dict) else ()
     return {
         member_id: entry

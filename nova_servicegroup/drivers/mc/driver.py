@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The mc driver."""
+"""The mc driver: creates its registrations and its readers."""
 
 from oslo_config import cfg
 from oslo_log import log as logging
@@ -25,12 +25,12 @@ LOG = logging.getLogger(__name__)
 
 
 class MemcachedDriver(coordinated.CoordinatedDriver):
-    """Members are keys on every server of a list.
+    """A driver whose members are keys on every configured server.
 
     Options: ``[DEFAULT] memcached_servers``, ``[memcached] timeout``,
     ``key_prefix``, Nova's ``service_down_time`` and ``report_interval``. A
-    member is up if any server says so. A dead one is found when its keys
-    expire, after service_down_time or three beats, whichever is longer.
+    member is up if any server has it. A dead member is found when its keys
+    expire, after service_down_time or three heartbeats, whichever is longer.
     """
 
     backend = base.MEMCACHED

@@ -10,11 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""What the mc driver calls things on a memcached server."""
+"""Names of the driver's keys on a memcached server, and members' values."""
 
 import hashlib
-from typing import NamedTuple
 import zlib
 
 from nova_servicegroup import condition
@@ -23,46 +21,43 @@ from nova_servicegroup import membership
 
 #: memcached takes keys of up to 250 bytes; tooz's prefixes need some.
 _LONGEST = 200
-#: Of the list of a group. A shard of 10,000 members then has 9 KiB, and a
-#: thousand that join at once rarely meet in one.
+#: Number of lists that a group is spread over. With 10,000 members each has
+#: 9 KiB, and a thousand that join at once rarely meet in one.
 SHARDS = 64
 
 #: Bytes of naming.token.
 _TOKEN = 8
 
 
-class Said(NamedTuple):
-    """What the value of a member says.
-
-    :ivar token: of who last renewed it
-    :ivar condition: why it is of no use; None: it is of use
-    """
-
-    token: bytes
-    condition: condition.Condition | None
-
-
-def value(token: bytes, mark: str | None) -> bytes:
+def encode_value(token: bytes, mark: str | None) -> bytes:
     """Return the value of a member.
 
-    :param mark: see condition; None: there is none
+    :param token: of the process that renews the member
+    :param mark: see condition, or None for no mark
     """
     return token if mark is None else token + mark.encode('ascii')
 
 
-def said(value: bytes) -> Said:
-    """Return what a value says; anything is possible."""
-    mark = value[_TOKEN:].decode('ascii', 'replace')
-    return Said(value[:_TOKEN], condition.parse(mark))
+def token_of(value: bytes) -> bytes:
+    """Return the token of the process that last renewed a member.
+
+    :param value: of the member; here and below, it may be foreign
+    """
+    return value[:_TOKEN]
 
 
 def has_mark(value: bytes) -> bool:
-    """Tell whether there may be more in a value than a token."""
+    """Return whether a value may hold more than a token."""
     return len(value) > _TOKEN
 
 
+def condition_of(value: bytes) -> condition.Condition | None:
+    """Return why a member is unfit, or None if it is fit."""
+    return condition.parse(value[_TOKEN:].decode('ascii', 'replace'))
+
+
 class Keys:
-    """The names of things, the same in every process of one Nova.
+    """The names of keys, the same in every process of one Nova.
 
     A group's list is spread over several groups of tooz's, its *shards*:
     tooz keeps each in one item, which every join replaces.
@@ -74,16 +69,15 @@ class Keys:
         self.young = f'{prefix}:young'
 
     def member(self, group: str, host: str) -> str:
-        """Return the id of a member; hashed where it would be too long."""
-        name = naming.escape(membership.canonical(host))
-        return _shortened(f'{self._start(group)}{name}')
+        """Return the id of a member, hashed where it would be too long."""
+        return _shortened(self._member(group, membership.canonical(host)))
 
     def origin(self, member_id: str) -> str:
-        """Return the name of what a member says of where it runs."""
+        """Return the key under which a member stores where it runs."""
         return _shortened(f'{self._prefix}:origin:{member_id}')
 
     def host(self, group: str, member_id: str) -> str:
-        """Return the host of a member id that is not hashed.
+        """Return the host in a member id that is not hashed.
 
         :raises ValueError: it is no such id
         """
@@ -93,13 +87,12 @@ class Keys:
         return naming.unescape(member_id[len(start) :])
 
     def is_hidden(self, group: str, host: str) -> bool:
-        """Tell whether host cannot be read off its member id."""
+        """Return whether the member id does not show the host as it is."""
         name = membership.canonical(host)
-        whole = self._start(group) + naming.escape(name)
-        return host != name or len(whole) > _LONGEST
+        return host != name or len(self._member(group, name)) > _LONGEST
 
     def shard(self, group: str, member_id: str) -> bytes:
-        """Return the id of the shard with a member of a group."""
+        """Return the id of the shard that lists a member."""
         return self._shard(group, zlib.crc32(member_id.encode()) % SHARDS)
 
     def shards(self, group: str) -> list[bytes]:
@@ -107,8 +100,10 @@ class Keys:
         return [self._shard(group, number) for number in range(SHARDS)]
 
     def _shard(self, group: str, number: int) -> bytes:
-        name = f'{self._start(group)}{number}'
-        return _shortened(name).encode('ascii')
+        return _shortened(f'{self._start(group)}{number}').encode('ascii')
+
+    def _member(self, group: str, name: str) -> str:
+        return self._start(group) + naming.escape(name)
 
     def _start(self, group: str) -> str:
         # The host may contain colons, so the group must not.

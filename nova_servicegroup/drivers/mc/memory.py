@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the silence of a memcached server on a member is worth.
+"""Decides whether a member's absence from a memcached server is evidence.
 
 Pure: no I/O, no clock of its own. Times are seconds of one monotonic clock.
 """
@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from nova_servicegroup.drivers.mc import storage
 
-_NOBODY: frozenset[str] = frozenset()
+_NO_MEMBERS: frozenset[str] = frozenset()
 
 _EMPTIED = 'a server was emptied'
 _EVICTS = 'a server evicts items for lack of memory: give it more (-m)'
@@ -31,26 +31,26 @@ _MUTE = 'a server does not answer'
 _YOUNG = 'a server was emptied a moment ago'
 
 
-class Word(NamedTuple):
-    """What one server says of the members that it had before.
+class ServerReading(NamedTuple):
+    """What a reading of one server says about the members that it had.
 
-    :ivar gone: those that it had, kept its memory, and has no more
-    :ivar lost: those that it may have lost, or be keeping to itself
-    :ivar complete: whether one that was never seen would be there
-    :ivar doubt: why its silence is no evidence; None: it is
+    :ivar gone: members that have expired or left
+    :ivar lost: members that the server may have lost, or may still have
+    :ivar complete: whether a member that was never seen would be there
+    :ivar doubt: why absence is no evidence, or None if it is
     """
 
-    gone: Set[str] = _NOBODY
-    lost: Set[str] = _NOBODY
+    gone: Set[str] = _NO_MEMBERS
+    lost: Set[str] = _NO_MEMBERS
     complete: bool = True
     doubt: str | None = None
 
 
-class Times(NamedTuple):
-    """In seconds.
+class Timing(NamedTuple):
+    """Durations, in seconds.
 
-    :ivar ttl: for so long a server keeps a member that is not renewed
-    :ivar settle: within so many every live member is renewed
+    :ivar ttl: after it, a member that is not renewed expires
+    :ivar settle: within it, every live member is renewed
     """
 
     ttl: float
@@ -58,75 +58,78 @@ class Times(NamedTuple):
 
 
 class Memory:
-    """What one server has had of a group, and whether it forgets."""
+    """The members that one server had of a group, and its losses."""
 
-    def __init__(self, times: Times) -> None:
-        self._times = times
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
         self._last = storage.Answer({}, None)
         self._evictions = 0
         self._answered: float | None = None
         self._mute_since: float | None = None
-        # What it had may be about to expire, and the unknown may be missing.
-        self._lossy_until = self._strange_until = -math.inf
+        # Until the first, members that it had may be about to expire; until
+        # the second, members that were never seen may be missing.
+        self._lossy_until = self._incomplete_until = -math.inf
         self._markers: collections.deque[bytes] = collections.deque(maxlen=16)
 
-    def take(self, answer: storage.Answer, now: float) -> Word:
-        """Take an answer about all members.
+    def update(self, answer: storage.Answer, now: float) -> ServerReading:
+        """Evaluate an answer about all members.
 
         :param answer: its tokens are kept
         """
         doubt = self._doubt(answer, now)
         missed = self._last.tokens.keys() - answer.tokens.keys()
         first = self._answered is None
-        complete = doubt is None and now > self._strange_until
-        # They are counted after the members are read, so what was counted last
-        # may have been lost since.
+        complete = doubt is None and now > self._incomplete_until
+        # Evictions are counted after the members are read, so the evictions
+        # of the last answer may have hit members that it still had.
         self._evictions = (answer if first else self._last).evictions
         self._last, self._answered, self._mute_since = answer, now, None
         if doubt is None or doubt == _YOUNG:
-            return Word(gone=missed, complete=complete, doubt=doubt)
-        return Word(lost=missed, complete=complete, doubt=doubt)
+            return ServerReading(gone=missed, complete=complete, doubt=doubt)
+        return ServerReading(lost=missed, complete=complete, doubt=doubt)
 
-    def miss(self, now: float) -> Word:
-        """Take note that it did not answer."""
+    def update_unanswered(self, now: float) -> ServerReading:
+        """Evaluate that the server did not answer."""
         if self._mute_since is None:
             self._mute_since = now
-        if self._answered is None or now - self._answered > self._times.ttl:
-            # Whatever it had has expired there, unless it was renewed.
+        if self._answered is None or now - self._answered > self._timing.ttl:
+            # All that it had has expired there, unless it was renewed.
             self._last = self._last._replace(tokens={})
-        return Word(lost=self._last.tokens.keys(), complete=False, doubt=_MUTE)
+        lost = self._last.tokens.keys()
+        return ServerReading(lost=lost, complete=False, doubt=_MUTE)
 
     def _doubt(self, answer: storage.Answer, now: float) -> str | None:
-        """Tell why it may miss live members; None: it does not."""
-        settled = now + self._times.settle
-        emptied, replaced = self._is_emptied(answer)
-        if replaced or self._was_mute(now):
+        """Return why the server may lack live members; None: it does not."""
+        settled = now + self._timing.settle
+        emptied, is_back = self._check_marker(answer)
+        if is_back or self._was_mute(now):
             self._lossy_until = settled
         if emptied:
-            self._strange_until = settled
+            self._incomplete_until = settled
             return _EMPTIED
         if answer.evictions != self._evictions:
-            self._strange_until = settled
-            # What was evicted before the first look may be long ago.
+            self._incomplete_until = settled
+            # Evictions before the first reading may be long ago.
             if self._answered is not None:
                 return _EVICTS
         if answer.lossy or now <= self._lossy_until:
             return _LOSSY
         return _YOUNG if answer.young else None
 
-    def _is_emptied(self, answer: storage.Answer) -> tuple[bool, bool]:
-        """Tell whether it was emptied, and whether another was in its place.
+    def _check_marker(self, answer: storage.Answer) -> tuple[bool, bool]:
+        """Return whether the server was emptied, and whether it is back.
 
-        That one has answered for it meanwhile, and members renewed there.
+        It is back after another server answered at its address, where the
+        members renewed themselves.
         """
         if answer.marker is None:
             return True, False
         same = self._answered is None or answer.marker == self._last.marker
-        replaced = not same and answer.marker in self._markers
+        is_back = not same and answer.marker in self._markers
         if answer.marker not in self._markers:
             self._markers.append(answer.marker)
-        return not same, replaced
+        return not same, is_back
 
     def _was_mute(self, now: float) -> bool:
         since = self._mute_since
-        return since is not None and now - since > self._times.settle / 4
+        return since is not None and now - since > self._timing.settle / 4

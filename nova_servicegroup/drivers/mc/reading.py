@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Reads the members of a group from all servers."""
+"""The reading side: reads the members of a group from all servers."""
 
 from collections.abc import Callable, Mapping
 import dataclasses
@@ -44,7 +44,7 @@ _NO_LISTS = 'the list of members cannot be read'
 
 
 class Backend:
-    """The servers of one process, for all groups."""
+    """The servers of one process's readers, for all groups."""
 
     def __init__(self, settings: configuration.Settings) -> None:
         self.settings = settings
@@ -69,7 +69,7 @@ class Backend:
 
 
 class GroupReader(coordinated.GroupReader):
-    """Reads one group."""
+    """Reads one group from all servers."""
 
     def __init__(
         self,
@@ -79,28 +79,28 @@ class GroupReader(coordinated.GroupReader):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings = backend.settings
+        self._group = group
         self._clock = clock
         settle_time = 2.0 * settings.conf.report_interval
         name = f'Group {group} (mc)'
         super().__init__(
             settings.conf, name, settle_time, backend.patience, clock
         )
-        self._group = group
-        # They do not wait for each other.
-        self._ask = {
+        # One each, so that they do not wait for each other.
+        self._fanouts = {
             each: fanout.Fanout(backend.servers)
             for each in ('members', 'lists', 'origins')
         }
-        times = memory.Times(settings.ttl, settle_time)
+        timing = memory.Timing(settings.ttl, settle_time)
         self._memories = {
-            server.name: memory.Memory(times) for server in backend.servers
+            each.name: memory.Memory(timing) for each in backend.servers
         }
         self._wanted = wanted.Wanted(group, settings.keys)
         # The values of all members, by server.
         self._values: dict[str, dict[str, bytes]] = {}
 
     def want(self, host: str) -> bool:
-        """See observer.Source. Who is on no list has hardly joined."""
+        """See observer.Source. A host that is not listed has hardly joined."""
         return self._wanted.want(host)
 
     def name(self, host: str) -> str:
@@ -109,7 +109,7 @@ class GroupReader(coordinated.GroupReader):
 
     def view(self, detailed: views.Detailed) -> views.View:
         """See base.Driver."""
-        self._wanted.want_list()
+        self._wanted.request_lists()
         self.observer.refresh()
         origins = self._ask_origins(detailed) if detailed else {}
         return views.view_of(
@@ -119,7 +119,7 @@ class GroupReader(coordinated.GroupReader):
         )
 
     def _ask_origins(self, detailed: views.Detailed) -> dict[str, Any]:
-        """Return where members run, as far as anybody knows."""
+        """Return where members run, as far as the servers know."""
         ids = [
             self._settings.keys.member(self._group, host)
             for host in self.observer.members
@@ -127,26 +127,26 @@ class GroupReader(coordinated.GroupReader):
         ]
         found: dict[str, Any] = {}
         try:
-            for _, origins in self._ask['origins'].ask(
+            for _, origins in self._fanouts['origins'].ask(
                 'origins',
                 lambda server: server.origins(ids),
                 self._settings.conf.servicegroup.read_timeout,
             ):
                 found.update(origins)
         except exceptions.BackendError as error:
-            LOG.debug('Where members run cannot be told: %s', error)
+            LOG.debug('Where members run cannot be read: %s', error)
         return found
 
     def _incarnations(
         self, host: str, origins: dict[str, Any]
     ) -> tuple[views.Incarnation, ...]:
-        """Return the processes that have renewed a member last.
+        """Return the processes that last renewed a member on each server.
 
-        Only of the last of all is known where it runs.
+        Where a process runs is known only if there is a single one.
         """
         member_id = self._settings.keys.member(self._group, host)
         tokens = {
-            keyspace.said(value).token
+            keyspace.token_of(value)
             for values in self._values.values()
             if (value := values.get(member_id)) is not None
         }
@@ -162,7 +162,7 @@ class GroupReader(coordinated.GroupReader):
         if self.observer.error is None:
             self._read_lists(wait / 2)
         ids = self._wanted.ids
-        answers = self._ask['members'].ask(
+        answers = self._fanouts['members'].ask(
             len(ids),
             lambda server: server.read(ids),
             deadline.left(),
@@ -171,28 +171,28 @@ class GroupReader(coordinated.GroupReader):
         now = self._clock()
         by_name = {server.name: answer for server, answer in answers}
         self._values = {name: each.tokens for name, each in by_name.items()}
-        words = {
-            name: memory.take(by_name[name], now)
+        readings = {
+            name: memory.update(by_name[name], now)
             if name in by_name
-            else memory.miss(now)
+            else memory.update_unanswered(now)
             for name, memory in self._memories.items()
         }
         alive: set[str] = set().union(*self._values.values())
-        self._wanted.take(ids, alive, now)
-        found = self._judge(alive, words)
+        self._wanted.update_alive(ids, alive, now)
+        found = self._combine(alive, readings)
         return dataclasses.replace(found, unfit=self._unfit())
 
     def _unfit(self) -> dict[str, condition.Condition]:
-        """Return what those members say on every server who are of no use."""
+        """Return the conditions of hosts that are unfit on every server."""
         marked = {
             member_id
             for values in self._values.values()
             for member_id, value in values.items()
             if keyspace.has_mark(value)
         }
-        said = {
+        conditions = {
             member_id: {
-                keyspace.said(values[member_id]).condition
+                keyspace.condition_of(values[member_id])
                 for values in self._values.values()
                 if member_id in values
             }
@@ -200,45 +200,47 @@ class GroupReader(coordinated.GroupReader):
         }
         return {
             host: marks.newest({each for each in found if each is not None})
-            for member_id, found in said.items()
+            for member_id, found in conditions.items()
             if None not in found
             for host in self._wanted.hosts([member_id])
         }
 
-    def _judge(
-        self, alive: set[str], words: Mapping[str, memory.Word]
+    def _combine(
+        self, alive: set[str], readings: Mapping[str, memory.ServerReading]
     ) -> evidence.Reading:
-        """Return what the words of all servers are worth together.
+        """Return what the readings of all servers confirm together.
 
-        A member is up if any server has it. One that no server has is gone
-        if any says so that it had it, and has kept its memory.
+        A member is up if any server has it. A member that no server has is
+        gone if it is gone from any of them.
         """
         present = self._wanted.hosts(alive)
-        gone = set().union(*(each.gone for each in words.values()))
-        lost = set().union(*(each.lost for each in words.values()))
+        gone = set().union(*(each.gone for each in readings.values()))
+        lost = set().union(*(each.lost for each in readings.values()))
         lost -= gone | alive
-        listed = self._wanted.has_lists
-        complete = listed and any(each.complete for each in words.values())
+        complete = self._wanted.has_lists and any(
+            each.complete for each in readings.values()
+        )
         if complete and not lost:
             return evidence.Reading(present)
-        other = evidence.UNSETTLED if listed else _NO_LISTS
-        doubts = (
-            f'{each.doubt} ({name})'
-            for name, each in words.items()
-            if each.doubt is not None
-        )
-        doubt = next(doubts, other)
         hold_time = float(opts.hold_time(self._settings.conf))
         doubted = dict.fromkeys(self._wanted.hosts(lost), hold_time)
+        doubt = self._doubt(readings)
         return evidence.Reading(present, doubt, doubted, complete)
 
+    def _doubt(self, readings: Mapping[str, memory.ServerReading]) -> str:
+        """Return the first server's doubt, or another reason for doubt."""
+        for name, each in readings.items():
+            if each.doubt is not None:
+                return f'{each.doubt} ({name})'
+        return evidence.UNSETTLED if self._wanted.has_lists else _NO_LISTS
+
     def _read_lists(self, wait: float) -> None:
-        """Learn who is listed on any server, if it is time to look."""
+        """Read the lists of all servers, if that is due."""
         now = self._clock()
         if not self._wanted.is_list_due(now):
             return
         try:
-            answers = self._ask['lists'].ask(
+            answers = self._fanouts['lists'].ask(
                 'list',
                 lambda server: server.listing(self._group),
                 wait,
@@ -247,6 +249,6 @@ class GroupReader(coordinated.GroupReader):
         except exceptions.BackendError as error:
             LOG.debug('The lists cannot be read: %s', error)
             return
-        self._wanted.take_list(
+        self._wanted.update_listed(
             set().union(*(each for _, each in answers)), now
         )

@@ -32,23 +32,22 @@ from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds after which a member looks whether it is still on its group's list.
+#: Seconds after which a member checks whether it is still listed.
 _LIST_INTERVAL = 240.0
 
 
 class Registration:
-    """One member of one group, for as long as its service runs."""
+    """The registration of one host in one group, while its service runs."""
 
     def __init__(
         self, settings: configuration.Settings, host: str, group: str
     ) -> None:
         self._conf = conf = settings.conf
         self._id = settings.keys.member(group, host)
-        self._token = naming.token()
-        self._mark: str | None = None
+        self._value = naming.token()
         self._servers = servers = settings.servers(self._id)
         self._beats = fanout.Fanout(servers)
-        self._lists = _Lists(servers, conf, host, group)
+        self._listing = _Listing(servers, conf, host, group)
         # Whether another process of the host renews the member, too.
         self._shared = False
         self.reporter = reporter.Reporter(
@@ -56,7 +55,7 @@ class Registration:
         )
 
     def start(self, service: services.Service) -> None:
-        """Join, as far as it is possible at once, and go on beating."""
+        """Join, as far as possible at once, and start the heartbeats."""
         self.reporter.run()
         self.reporter.start(
             service,
@@ -70,10 +69,16 @@ class Registration:
 
     def mark(self, mark: str | None) -> None:
         """See coordinated.Registration."""
-        shared, self._mark = self._shared, mark
+        shared = self._shared
+        self._value = keyspace.encode_value(self._token, mark)
         self.reporter.beat_now()
-        # What this has written over may have been another's.
+        # This may have replaced the value of another process.
         self._shared |= shared
+
+    @property
+    def _token(self) -> bytes:
+        """The token of this process."""
+        return keyspace.token_of(self._value)
 
     @property
     def _wait(self) -> float:
@@ -81,62 +86,58 @@ class Registration:
         return 2.0 * float(self._conf.memcached.timeout)
 
     def _beat(self) -> None:
-        """Renew the member on every server; one that takes it is enough."""
+        """Renew the member on every server; one that confirms is enough."""
         deadline = requests.Deadline(self._wait)
-        answers = self._prolong() or self._beats.ask(
-            'beat', self._renew, deadline.left()
+        answers = self._touch() or self._beats.ask(
+            'beat',
+            lambda server: server.renew(self._id, self._value),
+            deadline.left(),
         )
-        values = [answer.tokens.get(self._id) for _, answer in answers]
         tokens = {
-            keyspace.said(each).token for each in values if each is not None
+            keyspace.token_of(answer.tokens[self._id])
+            for _, answer in answers
+            if self._id in answer.tokens
         }
         self._shared = bool(tokens - {self._token})
-        self._lists.keep(
+        self._listing.keep(
             {server.name: answer.marker for server, answer in answers},
             self._wait / 2,
         )
 
-    def _prolong(self) -> list[tuple[storage.Server, storage.Answer]]:
-        """Renew the member on the one server, where one command is enough.
+    def _touch(self) -> list[tuple[storage.Server, storage.Answer]]:
+        """Renew the member on a single server, where one command is enough.
 
-        To have other threads ask costs more than the command. Several servers
-        need them, so as not to wait for each other.
+        Threads cost more than the command. Several servers need threads, so
+        as not to wait for each other.
         """
         if len(self._servers) > 1:
             return []
         [server] = self._servers
-        answer = server.prolong(self._id, self._value)
+        answer = server.touch(self._id, self._value)
         return [] if answer is None else [(server, answer)]
-
-    def _renew(self, server: storage.Server) -> storage.Answer:
-        return server.renew(self._id, self._value)
-
-    @property
-    def _value(self) -> bytes:
-        return keyspace.value(self._token, self._mark)
 
     def _leave(self) -> None:
         """End the membership.
 
-        Where another process of the host renewed it last, or before this
-        one's last beat, it is left to that one, which renews it in time if it
-        goes on.
+        If another process of the host renewed it last, or just before this
+        one, the membership is left to that process, which renews it in time
+        if it goes on.
         """
         try:
-            self._beats.ask('leave', self._withdraw, self._wait)
+            self._beats.ask('leave', self._leave_server, self._wait)
         finally:
             for server in self._servers:
                 server.close()
 
-    def _withdraw(self, server: storage.Server) -> None:
+    def _leave_server(self, server: storage.Server) -> None:
         token = b'' if self._shared else self._token
-        server.withdraw(self._id, token, 2 * int(self._conf.report_interval))
+        server.leave(self._id, token, 2 * int(self._conf.report_interval))
 
 
-class _Lists:
-    """Sees to it that every server has a host on its list of a group.
+class _Listing:
+    """Keeps a host on its group's list on every server.
 
-    Being on it is not being alive, so nobody waits for long.
+    The list does not say that a host is alive, so the waits are short.
     """
 
     def __init__(
@@ -147,25 +148,25 @@ class _Lists:
         group: str,
     ) -> None:
         self._servers = servers
-        self._asking = fanout.Fanout(servers)
+        self._fanout = fanout.Fanout(servers)
         self._host = host
         self._group = group
         self._origin = provenance.origin(conf.servicegroup_driver)
-        # What each server's marker was when it was last listed there, and
-        # when to look again.
+        # The marker of each server when the host was last listed there, and
+        # when to check that again.
         self._listed: dict[str, tuple[bytes | None, float]] = {}
         self._markers: dict[str, bytes | None] = {}
 
     def keep(self, markers: Mapping[str, bytes | None], wait: float) -> None:
         """List the host where it may not be listed any more.
 
-        :param markers: of the servers that have answered, by name
+        :param markers: of the servers that answered, by name
         """
         self._markers.update(markers)
         if not any(map(self._is_due, self._servers)):
             return
         try:
-            self._asking.ask('list', self._enlist, wait)
+            self._fanout.ask('list', self._add, wait)
         except exceptions.BackendError as error:
             LOG.debug('%s may not be listed yet: %s', self._host, error)
 
@@ -177,9 +178,9 @@ class _Lists:
             or time.monotonic() >= due
         )
 
-    def _enlist(self, server: storage.Server) -> None:
+    def _add(self, server: storage.Server) -> None:
         if self._is_due(server):
             marker = self._markers.get(server.name)
-            server.enlist(self._group, self._host, self._origin)
+            server.add_to_list(self._group, self._host, self._origin)
             due = time.monotonic() + random.uniform(0.5, 1) * _LIST_INTERVAL
             self._listed[server.name] = marker, due

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a member knows of a server from its last beats."""
+"""What a member knows about a server from its last heartbeats."""
 
 from collections.abc import Callable, Iterator
 import contextlib
@@ -20,13 +20,13 @@ import time
 from nova_servicegroup.drivers.mc import storage
 from nova_servicegroup import exceptions
 
-#: Of so many beats, one looks at the server closely: once in a minute with
-#: Nova's defaults. Who finds the member gone looks with the same beat.
-_LOOK_EVERY = 6
+#: One of so many heartbeats checks the server: one a minute with Nova's
+#: defaults. A heartbeat that finds the member gone checks at once.
+_CHECK_EVERY = 6
 
 
 class Renewals:
-    """Tells when to look closely, and whether the server has lost the member.
+    """Decides when to check a server, and whether it has lost the member.
 
     :param ttl: seconds after which a member that is not renewed is gone
     """
@@ -36,57 +36,55 @@ class Renewals:
     ) -> None:
         self._ttl = ttl
         self._clock = clock
-        # What the last close look has found, and the beats since. What it has
-        # written: one that was slow may be older than what was asked since.
-        self._looked: storage.Answer | None = None
+        # What the last check found, the heartbeats since, and the value that
+        # the last success wrote: a slow one may have written an older value.
+        self._checked: storage.Answer | None = None
         self._beats = 0
         self._value = b''
         # Until when the server must still have the member.
-        self._kept_until: float | None = None
+        self._kept_until = -math.inf
 
-    def take_look(self, value: bytes) -> storage.Answer | None:
-        """Return what the last close look has found; None: it is time for one.
+    def use_last_check(self, value: bytes) -> storage.Answer | None:
+        """Return what the last check found, or None if a check is due.
 
-        Unless this beat succeeds, the next one looks.
+        Unless this heartbeat succeeds, the next one checks.
 
         :param value: of the member from now on
         """
-        looked, self._looked = self._looked, None
-        return looked if self._value == value else None
+        checked, self._checked = self._checked, None
+        return checked if self._value == value else None
 
-    def look(self) -> None:
-        """Take note that this beat looks closely."""
+    def start_check(self) -> None:
+        """Record that this heartbeat checks the server."""
         self._beats = 0
 
     @contextlib.contextmanager
-    def noted(self) -> Iterator[None]:
-        """Take note where the server does not answer.
+    def recording_failures(self) -> Iterator[None]:
+        """Record a failure to answer.
 
-        It is its fault, if it has not got the member the next time.
+        If the server lacks the member the next time, it has lost it.
         """
         try:
             yield
         except exceptions.BackendError:
-            if self._kept_until is not None:
+            if self._kept_until > -math.inf:
                 self._kept_until = math.inf
             raise
 
-    def succeed(self, answer: storage.Answer, value: bytes) -> None:
-        """Take note of a beat that the server has taken.
+    def record_success(self, answer: storage.Answer, value: bytes) -> None:
+        """Record a heartbeat that the server has confirmed.
 
-        :param value: of the member, as it is there now
+        :param value: of the member on the server now
         """
         self._value = value
         self._kept_until = self._clock() + self._ttl
         self._beats += 1
-        if answer.marker is not None and self._beats % _LOOK_EVERY:
-            self._looked = answer
+        if answer.marker is not None and self._beats % _CHECK_EVERY:
+            self._checked = answer
 
     def has_lost(self) -> bool:
-        """Tell whether it is the server that has lost a live member.
+        """Return whether a missing member was lost by the server.
 
-        And not the member that has not renewed itself for long.
+        If not, the member did not renew itself in time.
         """
-        return self._kept_until is not None and (
-            self._clock() < self._kept_until
-        )
+        return self._clock() < self._kept_until

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is asked of a server that keeps members, and the one in memory."""
+"""The operations on a server that stores members, and the one in memory."""
 
 from collections.abc import Callable, Collection, Mapping
 import time
@@ -19,22 +19,22 @@ from typing import Any, NamedTuple, Protocol
 from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup import process
 
-#: A server in memory forgets nothing.
+#: A server in memory is never emptied.
 _MARKER = b'local'
 
 
 class Answer(NamedTuple):
     """What a server holds.
 
-    :ivar tokens: the values of the members that are alive, by member id: who
-        last renewed each; see keyspace.said
-    :ivar marker: changes when the server has forgotten everything; None: it
-        has, and nobody has reported since
-    :ivar young: it had forgotten everything not long ago: some members may
-        not have reported since
-    :ivar lossy: it has lost a live member not long ago, and maybe others
-    :ivar evictions: how often the server has dropped an item that had not
-        expired, since it was started; only ``read`` tells
+    :ivar tokens: the values of the live members, by member id; see
+        keyspace.encode_value
+    :ivar marker: changes when the server is emptied; None: it was emptied,
+        and no member has reported since
+    :ivar young: whether it was emptied so recently that some members may not
+        have reported since
+    :ivar lossy: whether it lost a live member recently, and maybe others
+    :ivar evictions: how many items that had not expired the server has
+        dropped since it was started; set by ``read`` only
     """
 
     tokens: dict[str, bytes]
@@ -45,7 +45,7 @@ class Answer(NamedTuple):
 
 
 class Server(Protocol):
-    """The operations on one server. Each is bounded in time.
+    """One server. Every operation is bounded in time.
 
     All but ``close`` raise BackendError.
     """
@@ -53,32 +53,34 @@ class Server(Protocol):
     name: str
 
     def read(self, ids: Collection[str]) -> Answer:
-        """Return what is known of some members."""
+        """Return which of some members the server holds."""
 
     def renew(self, member_id: str, value: bytes) -> Answer:
-        """Renew a member; return what was known of it before.
+        """Renew a member; return what the server held of it before.
 
-        That may be from the last beats, if the server has not lost it since.
+        That may be from earlier heartbeats, if the server has kept it since.
 
-        :param value: that it has from now on; see keyspace.value
+        :param value: the new one; see keyspace.encode_value
         """
 
-    def prolong(self, member_id: str, value: bytes) -> Answer | None:
+    def touch(self, member_id: str, value: bytes) -> Answer | None:
         """Renew a member with one command, where that is enough.
 
-        :param value: that it has
-        :returns: as renew; None: it is not renewed, and renew is due
+        :param value: as for renew
+        :returns: as renew, or None if it was not renewed and renew is due
         """
 
-    def withdraw(self, member_id: str, token: bytes, ttl: int) -> None:
-        """End a member if token was the last to renew it.
+    def leave(self, member_id: str, token: bytes, ttl: int) -> None:
+        """End a member if the process with this token last renewed it.
 
-        If not, it expires in ttl seconds unless it is renewed again, and has
-        no mark until it is written again.
+        Otherwise it expires in ttl seconds unless it is renewed again, and
+        has no mark until it is written again.
         """
 
-    def enlist(self, group: str, host: str, origin: Mapping[str, Any]) -> None:
-        """Put the host on its group's list, if it is not on it.
+    def add_to_list(
+        self, group: str, host: str, origin: Mapping[str, Any]
+    ) -> None:
+        """Add a host to its group's list, unless it is listed.
 
         May take longer than the others where many join at once.
 
@@ -86,22 +88,22 @@ class Server(Protocol):
         """
 
     def origins(self, ids: Collection[str]) -> dict[str, Any]:
-        """Return where some members run, as the last of each has said."""
+        """Return where some members run, as each last stored it."""
 
     def listing(self, group: str) -> set[str]:
         """Return the hosts on a group's list, alive or not."""
 
     def stats(self) -> dict[str, str]:
-        """Return what the server says of itself, in memcached's words."""
+        """Return the server's statistics, under memcached's names."""
 
     def close(self) -> None:
         """End the connection, without touching what is stored."""
 
 
 class _Stored:
-    """What one process has stored.
+    """Members and lists of one process.
 
-    :ivar members: the value of each, and until when it is there
+    :ivar members: the value of each, and the time when it expires
     :ivar groups: the hosts on the list of each
     """
 
@@ -114,9 +116,9 @@ _stored = process.PerProcess(_Stored)
 
 
 class LocalServer:
-    """What the mc driver does without servers; see Server.
+    """A server in the memory of the process, used where none is configured.
 
-    All of one process share what is stored. A forked child starts anew.
+    All members of a process share it. A forked child starts empty.
 
     :param ttl: seconds after which a member that is not renewed is gone
     """
@@ -149,19 +151,21 @@ class LocalServer:
         _stored.get().members[member_id] = value, until
         return answer
 
-    def prolong(self, member_id: str, value: bytes) -> Answer | None:
-        """See Server. It is all the same in memory."""
+    def touch(self, member_id: str, value: bytes) -> Answer | None:
+        """See Server. To renew costs no more in memory."""
         return self.renew(member_id, value)
 
-    def withdraw(self, member_id: str, token: bytes, ttl: int) -> None:
+    def leave(self, member_id: str, token: bytes, ttl: int) -> None:
         """See Server."""
         members = _stored.get().members
         found, _ = members.pop(member_id, (token, 0.0))
-        renewed_by = keyspace.said(found).token
+        renewed_by = keyspace.token_of(found)
         if renewed_by != token:
             members[member_id] = renewed_by, self._clock() + ttl
 
-    def enlist(self, group: str, host: str, origin: Mapping[str, Any]) -> None:
+    def add_to_list(
+        self, group: str, host: str, origin: Mapping[str, Any]
+    ) -> None:
         """See Server."""
         _stored.get().groups.setdefault(group, set()).add(host)
 

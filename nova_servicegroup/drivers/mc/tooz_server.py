@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A memcached server, through a coordinator of tooz."""
+"""A memcached server, used through a tooz coordinator."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 import contextlib
@@ -41,28 +41,28 @@ pymemcache = requests.try_import('pymemcache.exceptions')
 
 T = TypeVar('T')
 
-#: So many shards are read in one round trip.
-_LISTS = 16
+#: Shards that are read in one round trip.
+_SHARD_BATCH = 16
 
-#: Seconds to be connected in. After that tooz tries again every second, for as
-#: long as others join at the same moment.
-_ENLIST_TIMEOUT = 10.0
+#: Seconds to connect in. After that tooz tries again every second, for as long
+#: as others join at the same moment.
+_LIST_TIMEOUT = 10.0
 
-#: Longer than a member takes until it says it again (seconds).
+#: Seconds for which an origin is stored: until its member stores it again.
 _ORIGIN_TTL = 300
 
-#: What is noted of a server: that it was emptied, or has lost a live member.
-_NEW, _LOST = b'1', b'2'
+#: Stored when a server was emptied, or has lost a live member.
+_EMPTIED, _LOSSY = b'1', b'2'
 
-#: How often a member that looks whether it is listed has its shard rid of
-#: those that are gone.
+#: The share of members that remove dead ones from their shard when they check
+#: whether they are listed.
 _PRUNE_CHANCE = 0.004
 
 
 class ToozServer:
     """A server behind a tooz coordinator; see storage.Server.
 
-    :param member_id: the member that is reported for, or any unique id
+    :param member_id: the member that reports, or any unique id of a reader
     :param ttl: seconds after which a member that is not renewed is gone
     """
 
@@ -88,12 +88,12 @@ class ToozServer:
         self._renewals = renewals.Renewals(ttl)
 
     def read(self, ids: Collection[str]) -> storage.Answer:
-        """See storage.Server. A round trip for each few thousand of them."""
+        """See storage.Server. It takes a round trip for each few thousand."""
         return self._ask(self._read_all, ids)
 
     def _read_all(self, client: Any, ids: Collection[str]) -> storage.Answer:
         answer = self._read(client, ids)
-        # Later than the members: what was evicted before is counted.
+        # Counted after the members are read, so that none is missed.
         evictions = int(client.stats().get(b'evictions', 0))
         return answer._replace(evictions=evictions)
 
@@ -104,77 +104,73 @@ class ToozServer:
         marker, young = (found.pop(each, None) for each in marks)
         return storage.Answer(
             {
-                keys[key]: commands.as_token(each)
+                keys[key]: commands.as_bytes(each)
                 for key, each in found.items()
             },
-            commands.as_token(marker) or None,
+            commands.as_bytes(marker) or None,
             young is not None,
-            young == _LOST,
+            young == _LOSSY,
         )
 
     def renew(self, member_id: str, value: bytes) -> storage.Answer:
         """See storage.Server.
 
-        tooz's heartbeat does not await the server's word. This does, so a
-        frozen server cannot pass for one that took the beat. Most beats only
-        prolong the member, which fails where the server has lost it. Now and
-        then one looks whether others renew it, too, and whether the server's
-        marker is still there; so does the one after any trouble.
+        tooz's heartbeat does not await the server's answer. This does, so a
+        heartbeat to a frozen server fails. Most heartbeats only touch the
+        member's key, which fails where the server has lost it. Some, and the
+        one after any failure, check whether other processes renew it, too,
+        and whether the server's marker is still there.
         """
-        prolonged = self.prolong(member_id, value)
-        if prolonged is not None:
-            return prolonged
-        with self._renewals.noted():
-            answer = self._ask(self._renew, member_id, value)
-        self._renewals.succeed(answer, value)
+        touched = self.touch(member_id, value)
+        if touched is not None:
+            return touched
+        answer = self._ask(self._renew, member_id, value)
+        self._renewals.record_success(answer, value)
         return answer
 
-    def prolong(self, member_id: str, value: bytes) -> storage.Answer | None:
+    def touch(self, member_id: str, value: bytes) -> storage.Answer | None:
         """See storage.Server."""
-        looked = self._renewals.take_look(value)
-        if looked is None:
+        checked = self._renewals.use_last_check(value)
+        key = coordinators.member_key(member_id)
+        if checked is None or not self._ask(commands.touch, key, self._ttl):
             return None
-        with self._renewals.noted():
-            key = coordinators.member_key(member_id)
-            if not self._ask(commands.touch, key, self._ttl):
-                return None
-        self._renewals.succeed(looked, value)
-        return looked
+        self._renewals.record_success(checked, value)
+        return checked
 
     def _renew(
         self, client: Any, member_id: str, value: bytes
     ) -> storage.Answer:
-        """Write a member anew, and return what was known of it before."""
+        """Write a member, and return what the server held before."""
         key = coordinators.member_key(member_id)
-        self._renewals.look()
+        self._renewals.start_check()
         answer = self._read(client, [member_id])
         if answer.marker is None:
-            self._mark(client)
+            self._write_marker(client)
         elif member_id not in answer.tokens and self._renewals.has_lost():
-            self._note(client, _LOST)
+            self._announce_loss(client, _LOSSY)
         client.set(key, value, expire=self._ttl, noreply=False)
         return answer
 
-    def _mark(self, client: Any) -> None:
-        """Note that the server was empty, before anybody relies on it."""
+    def _write_marker(self, client: Any) -> None:
+        """Write a marker, and first the loss, so that no reader misses it."""
         marker, value = self._keys.marker, secrets.token_bytes(8)
-        self._note(client, _NEW)
+        self._announce_loss(client, _EMPTIED)
         if client.add(marker, value, noreply=False):
             return
-        # Another member was faster, unless what is there is foreign.
+        # Another member was faster, unless the value is foreign.
         found = client.get_many([marker.encode()]).values()
-        if not any(map(commands.as_token, found)):
+        if not any(map(commands.as_bytes, found)):
             client.set(marker, value, noreply=False)
 
-    def _note(self, client: Any, what: bytes) -> None:
-        """Have readers know that it misses live members, until it has them."""
+    def _announce_loss(self, client: Any, loss: bytes) -> None:
+        """Announce to readers that live members may be missing for a while."""
         settle_time = 2 * int(self._conf.report_interval) + 1
-        client.set(self._keys.young, what, expire=settle_time, noreply=False)
+        client.set(self._keys.young, loss, expire=settle_time, noreply=False)
 
-    def withdraw(self, member_id: str, token: bytes, ttl: int) -> None:
+    def leave(self, member_id: str, token: bytes, ttl: int) -> None:
         """See storage.Server."""
         key = coordinators.member_key(member_id)
-        self._ask(commands.withdraw, key, token, ttl)
+        self._ask(commands.leave, key, token, ttl)
 
     def origins(self, ids: Collection[str]) -> dict[str, Any]:
         """See storage.Server."""
@@ -182,19 +178,21 @@ class ToozServer:
         found = self._ask(commands.get_many, list(keys))
         return {keys[key]: each for key, each in found.items()}
 
-    def enlist(self, group: str, host: str, origin: Mapping[str, Any]) -> None:
+    def add_to_list(
+        self, group: str, host: str, origin: Mapping[str, Any]
+    ) -> None:
         """See storage.Server."""
         member_id = self._keys.member(group, host)
         shard = self._keys.shard(group, member_id)
         hidden = self._keys.is_hidden(group, host)
-        deadline = requests.Deadline(_ENLIST_TIMEOUT)
+        deadline = requests.Deadline(_LIST_TIMEOUT)
         with self._connection.use(deadline) as connected:
             session = sessions.Session(
                 connected, shard, self._request, deadline
             )
             _join(session, {'host': host} if hidden else None)
             if random.random() < _PRUNE_CHANCE:
-                # tooz drops those that have no key any more.
+                # tooz drops members that have no key any more.
                 session.ask('list', session.coordinator.get_members, shard)
             session.coordinator.client.set(
                 self._keys.origin(member_id),
@@ -206,7 +204,7 @@ class ToozServer:
     def listing(self, group: str) -> set[str]:
         """See storage.Server."""
         shards = [*map(coordinators.group_key, self._keys.shards(group))]
-        lists = self._ask(commands.get_many, shards, _LISTS)
+        lists = self._ask(commands.get_many, shards, _SHARD_BATCH)
         return {
             host
             for members in lists.values()
@@ -214,12 +212,12 @@ class ToozServer:
         }
 
     def _hosts(self, group: str, members: Any) -> Iterator[str]:
-        """Read one shard; what others may have written there is ignored."""
+        """Yield the hosts of one shard, without foreign entries."""
         for member_id, entry in members.items():
             with contextlib.suppress(KeyError, ValueError):
-                more = entry[b'capabilities']
-                if more is not None:
-                    host = more['host']
+                capabilities = entry[b'capabilities']
+                if capabilities is not None:
+                    host = capabilities['host']
                 else:
                     host = self._keys.host(group, member_id.decode('ascii'))
                 if naming.is_host(host):
@@ -235,12 +233,13 @@ class ToozServer:
         self._connection.close(wait=self._conf.memcached.timeout)
 
     def _ask(self, call: Callable[..., T], *args: Any) -> T:
-        """Call with tooz's client; once more if its connection has ended.
+        """Call with tooz's client, again if its connection has ended.
 
-        So a server that was restarted answers at the first question.
+        So a server that was restarted answers the first request.
         """
         deadline = requests.Deadline(self._conf.memcached.timeout)
         with (
+            self._renewals.recording_failures(),
             self._rest.guard(self.name),
             self._connection.use(deadline) as connected,
         ):
@@ -251,13 +250,15 @@ class ToozServer:
                 return call(client, *args)
 
 
-def _join(session: sessions.Session, said: dict[str, str] | None) -> None:
-    """Join a shard, which is there unless this is the first to do so.
+def _join(
+    session: sessions.Session, capabilities: dict[str, str] | None
+) -> None:
+    """Join a shard, creating it for its first member.
 
-    Most are on its list already, which one command tells; tooz takes several
-    and a thread.
+    Most members are on its list already, which one command shows; to join
+    takes tooz several and a thread.
 
-    :param said: None: the host can be read off the member id
+    :param capabilities: None where the member id shows the host
     """
     key = coordinators.group_key(session.group)
     listed = commands.get_many(session.coordinator.client, [key])
@@ -265,15 +266,13 @@ def _join(session: sessions.Session, said: dict[str, str] | None) -> None:
         return
     with contextlib.suppress(coordination.MemberAlreadyExist):
         try:
-            session.join(said)
+            session.join(capabilities)
         except coordination.GroupNotCreated:
             session.create()
-            session.join(said)
+            session.join(capabilities)
 
 
 def _text(value: Any) -> str:
-    return (
-        value.decode(errors='replace')
-        if isinstance(value, bytes)
-        else str(value)
-    )
+    if isinstance(value, bytes):
+        return value.decode(errors='replace')
+    return str(value)

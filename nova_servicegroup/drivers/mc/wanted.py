@@ -10,15 +10,17 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The members that a reader asks for."""
+"""The members that a group reader asks the servers for."""
 
 from collections.abc import Collection
+import functools
 import math
+
 from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup import membership
 
-#: The lists are read no more often than this (seconds), and where nobody asks
-#: for a host that is on none, so often.
+#: Seconds between two readings of the lists: at least, and at most where only
+#: members are asked about that are listed.
 LIST_INTERVAL = 2.0
 
 _RELIST_INTERVAL = 60.0
@@ -28,48 +30,48 @@ _FORGET_INTERVAL = 3600.0
 
 
 class Wanted:
-    """The members that a group reader asks for: all listed, all asked about.
+    """The members of one group that are listed or were asked about.
 
-    A host that is on no list has not joined; it is asked for all the same, in
-    case that its list was lost.
+    A host that is on no list has not joined; it is asked for nevertheless, in
+    case its list was lost.
     """
 
     def __init__(self, group: str, keys: keyspace.Keys) -> None:
-        self._group = group
-        self._keys = keys
+        self._member_id = functools.partial(keys.member, group)
         self._hosts: dict[str, str] = {}
-        # The names of those that are not canonical.
+        # The names as joined of hosts whose name is not canonical.
         self._names: dict[str, str] = {}
         self._listed: set[str] = set()
         self._list_due = -math.inf
         self._listed_at = -math.inf
         self._forget_due = math.inf
-        self._read: Collection[str] = ()
+        self._last_read: Collection[str] = ()
 
     def want(self, host: str) -> bool:
-        """Ask for a host from now on, and for those that are listed now.
+        """Ask for a host from now on, and for the hosts listed by then.
 
-        :returns: whether the last reading has not asked for it
+        :returns: whether the last reading did not ask for it
         """
-        member_id = self._keys.member(self._group, host)
+        member_id = self._member_id(host)
         self._hosts[member_id] = host
-        self.want_list()
-        return member_id not in self._read
+        self.request_lists()
+        return member_id not in self._last_read
 
-    def want_list(self) -> None:
-        """Have the lists read with the next reading."""
+    def request_lists(self) -> None:
+        """Make the lists due for the next reading."""
         self._list_due = min(self._list_due, self._listed_at + LIST_INTERVAL)
 
     def is_list_due(self, now: float) -> bool:
-        """Tell whether to read the lists."""
+        """Return whether the lists are to be read."""
         return now >= self._list_due
 
-    def take_list(self, hosts: Collection[str], now: float) -> None:
-        """Take the hosts of all lists."""
+    def update_listed(self, hosts: Collection[str], now: float) -> None:
+        """Replace the listed hosts by those of all lists."""
         self._listed_at, self._list_due = now, now + _RELIST_INTERVAL
-        # Near to each other in memory, as whoever asks about all goes.
+        # Sorted, so that they are near to each other in memory in the order
+        # in which a request for all members reads them.
         listed = {
-            self._keys.member(self._group, host): membership.canonical(host)
+            self._member_id(host): membership.canonical(host)
             for host in sorted(hosts)
         }
         self._names = {
@@ -91,21 +93,21 @@ class Wanted:
         return list(self._hosts)
 
     def hosts(self, ids: Collection[str]) -> set[str]:
-        """Return the hosts of some of them."""
+        """Return the hosts of some member ids."""
         return {self._hosts[each] for each in ids if each in self._hosts}
 
     def name(self, host: str) -> str:
         """Return a host's name as it has joined."""
         return self._names.get(host, host)
 
-    def take(
+    def update_alive(
         self, ids: Collection[str], alive: Collection[str], now: float
     ) -> None:
-        """Take what a reading has asked for, and whom of them it has found.
+        """Record what a reading asked for and which members it found.
 
-        Forgets, now and then, who is neither alive nor on a list.
+        Once in a while, forget the hosts that are neither alive nor listed.
         """
-        self._read = frozenset(ids)
+        self._last_read = frozenset(ids)
         if self._forget_due == math.inf:
             self._forget_due = now + _FORGET_INTERVAL
         if now >= self._forget_due:

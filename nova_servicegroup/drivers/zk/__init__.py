@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""ZooKeeper: a member is an ephemeral node. Read driver first."""
+"""The ZooKeeper driver: a member is an ephemeral node."""
 
 from nova_servicegroup.drivers.zk import driver
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The zk driver, and its readers."""
+"""The zk driver and its group reader."""
 
 from oslo_config import cfg
 
@@ -28,12 +28,12 @@ coordination = requests.try_import('tooz.coordination')
 
 
 class ZooKeeperDriver(coordinated.CoordinatedDriver):
-    """Members are ephemeral nodes, one for each process that joined.
+    """A driver whose members are ephemeral nodes, one for each process.
 
     Options: ``[zookeeper] address``, ``session_timeout``, ``namespace``,
     ``username``, ``password``, ``use_tls``, ``ca_file``, ``check_hostname``,
-    ``cert_file``, ``key_file``, ``key_password``. A dead member is
-    found when its session expires.
+    ``cert_file``, ``key_file``, ``key_password``. A dead member is found when
+    its session expires.
     """
 
     backend = base.ZOOKEEPER
@@ -59,7 +59,7 @@ class ZooKeeperDriver(coordinated.CoordinatedDriver):
 
 
 class GroupReader(roster_reader.RosterReader):
-    """Reads one group."""
+    """Reads one group from ZooKeeper."""
 
     def _read(self, session: sessions.Session) -> evidence.Reading:
         """See RosterReader."""

@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What neither tooz nor kazoo promises to keep.
+"""Uses of names that neither tooz nor kazoo promises to keep.
 
-Functional tests fail when it is gone. What concerns the connections of kazoo
-is in kazoo_loop.
+Functional tests fail when one is gone. Changes to kazoo's client are in
+kazoo_loop.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ kazoo_exceptions = requests.try_import('kazoo.exceptions')
 
 
 class _Result:
-    """A result of tooz."""
+    """A result of tooz's, whose get a subclass replaces."""
 
     def __init__(self, result: Any) -> None:
         self._result = result
@@ -38,9 +38,9 @@ class _Result:
 
 
 class Children(_Result):
-    """The result of get_members, also when a foreign child is not ASCII.
+    """The result of get_members or get_groups, with children of any name.
 
-    Then tooz tells of no child at all. The same goes for get_groups.
+    tooz returns no child at all if the name of one is not ASCII.
     """
 
     def get(self, timeout: float | None = None) -> set[bytes]:
@@ -55,10 +55,9 @@ class Children(_Result):
 
 
 class Capabilities(_Result):
-    """The result of get_member_capabilities.
+    """The result of get_member_capabilities, decoded as foreign data.
 
-    What a member says of itself is decoded here instead of there; it is None
-    where that cannot be done.
+    It is None where the capabilities cannot be decoded.
     """
 
     def get(self, timeout: float | None = None) -> Any:
@@ -66,8 +65,8 @@ class Capabilities(_Result):
 
         :raises tooz.ToozError: the answer, or there is none yet
         """
-        # The result of kazoo, which holds the bytes. Where tooz hides it,
-        # this raises, so that nothing is ever decoded there.
+        # kazoo's result, which holds the bytes. If tooz hides it, this raises,
+        # so that tooz never decodes them.
         answer = self._result._kazoo_async_result
         answer.wait(timeout)
         if answer.successful():
@@ -76,31 +75,31 @@ class Capabilities(_Result):
 
 
 def guard(coordinator: Any) -> None:
-    """Have a coordinator take what others have written for foreign."""
+    """Make a coordinator read data of other clients as foreign."""
     groups, members = coordinator.get_groups, coordinator.get_members
-    said = coordinator.get_member_capabilities
+    capabilities = coordinator.get_member_capabilities
     coordinator.get_groups = lambda: Children(groups())
     coordinator.get_members = lambda group: Children(members(group))
     coordinator.get_member_capabilities = lambda group, member: Capabilities(
-        said(group, member)
+        capabilities(group, member)
     )
 
 
 class Stat:
-    """What ZooKeeper tells of a node, as a result of tooz's.
+    """The stat of a node, with the interface of a result of tooz's.
 
-    :param result: kazoo's, of reading it
+    :param result: kazoo's, of reading the node
     """
 
     def __init__(self, result: Any) -> None:
         self._result = result
 
     def done(self) -> bool:
-        """Tell whether get can be called."""
+        """Return whether get can be called."""
         return bool(self._result.ready())
 
     def get(self) -> Any:
-        """Return kazoo's ZnodeStat; None: there is no such node.
+        """Return kazoo's ZnodeStat, or None if there is no such node.
 
         :raises kazoo.exceptions.KazooException: the answer
         """
@@ -114,43 +113,43 @@ def watched(
     coordinator: Any,
     group: bytes,
     member_id: bytes,
-    told: Callable[[Any], None],
+    on_event: Callable[[Any], None],
 ) -> Stat:
-    """Read the node of a member, and have ZooKeeper watch it, if it is there.
+    """Read the node of a member, and watch it if it exists.
 
-    :param told: called once, with an event, by a thread of kazoo's: it was
-        changed or deleted, or the connection is lost
+    :param on_event: called once, with an event, in a thread of kazoo's, when
+        the node is changed or deleted, or the connection is lost
     """
     path = coordinator._path_member(group, member_id)
-    return Stat(coordinator._coord.get_async(path, watch=told))
+    return Stat(coordinator._coord.get_async(path, watch=on_event))
 
 
 def is_own(coordinator: Any, node: Any) -> bool:
-    """Tell whether a node goes when a coordinator's session does.
+    """Return whether a node belongs to a coordinator's session.
 
-    A server may hand out a new session where the old one was expected. There
-    is none without a connection.
+    A server may grant a new session where the old one was expected. Without a
+    connection there is no session.
 
-    :param node: its stat
+    :param node: the node's stat
     """
     client_id = coordinator._coord.client_id
     return client_id is not None and node.ephemeralOwner == client_id[0]
 
 
-def beside(coordinator: Any, member_id: bytes) -> Any:
-    """Return a coordinator of the same session that has another member id."""
+def with_member_id(coordinator: Any, member_id: bytes) -> Any:
+    """Return a coordinator of the same session with another member id."""
     made = copy.copy(coordinator)
     made._member_id = member_id
     return made
 
 
 def check(result: Any) -> None:
-    """Check that a node was created, or that it or its group is in the way.
+    """Check that a node was created or deleted, as far as it could be.
 
-    Or that it was removed, or was not there.
+    A node or a group that is missing, or exists already, is no error.
 
     :param result: tooz's finished result of joining, or of leaving
-    :raises kazoo.exceptions.KazooException: it was refused
+    :raises kazoo.exceptions.KazooException: the request was refused
     """
     with contextlib.suppress(
         kazoo_exceptions.NoNodeError, kazoo_exceptions.NodeExistsError
@@ -159,7 +158,7 @@ def check(result: Any) -> None:
 
 
 def raw_children(result: Any) -> list[str]:
-    """Return the children as ZooKeeper has them, of tooz's finished result.
+    """Return the names of the children in tooz's finished result.
 
     :raises AttributeError: tooz has changed
     """
@@ -170,7 +169,8 @@ def raw_children(result: Any) -> list[str]:
 def stop(coordinator: Any) -> None:
     """End kazoo's threads and session, unless that was done.
 
-    tooz leaves those of a coordinator that got a session, and no further.
+    tooz does not end them for a coordinator whose start failed after it got a
+    session.
     """
     with contextlib.suppress(AttributeError):
         coordinator._coord.stop()

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Connects to ZooKeeper, as the options say."""
+"""Makes the zk driver's connections to ZooKeeper, from its options."""
 
 from collections.abc import Sequence
 import math
@@ -39,17 +39,17 @@ zookeeper = requests.try_import('tooz.drivers.zookeeper')
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds between two attempts of kazoo to reconnect: a quarter of the session
-#: timeout of 10 s, which is all that servers with a short tick may grant.
+#: Seconds between two attempts of kazoo to reconnect, at most: a quarter of
+#: the 10 s session timeout, all that servers with a short tick may grant.
 _LONGEST_DELAY = 2.5
 
 
 class Settings(settings.Settings):
-    """What the options say about connections.
+    """Settings of the zk driver, from its options.
 
-    :param only: connect to these of the servers
-    :param granted: takes the timeout of each session, in seconds, instead of
-        the log
+    :param only: the servers to connect to, instead of all
+    :param granted: collects the timeout of each session, in seconds; without
+        it, unexpected ones are logged
     :raises ConfigurationError: an option cannot be used
     """
 
@@ -83,7 +83,7 @@ class Settings(settings.Settings):
     def found_within(self) -> float:
         """See base.Driver.
 
-        The servers look once in a tick, of which a session has at least two.
+        Servers expire sessions once a tick; a session has at least two ticks.
         """
         return 1.5 * self.expiry
 
@@ -101,17 +101,17 @@ class Settings(settings.Settings):
     def member_connection(self, host: str) -> connections.Connection:
         """See settings.Settings.
 
-        A server that is mute for longer would end the session: another one is
-        made beside it, in time.
+        A second coordinator is started soon after a failure: a server that
+        stays mute would let the session expire.
         """
         return connections.Connection(self, host, self._limits(1 / 12))
 
     def reader_connection(self) -> connections.Connection:
         """See settings.Settings."""
-        # Who is held must not be down before another one is tried.
+        # A new coordinator is tried before members that are held are down.
         patience = min(2.5, opts.hold_time(self.conf) / self.expiry / 2)
-        # Nobody renews a session where green threads stand still between
-        # requests.
+        # Green threads stand still between requests, so that the session
+        # expires.
         green = process.handler() == 'eventlet'
         idle = self.expiry / 2 if green else math.inf
         return connections.Connection(
@@ -122,8 +122,20 @@ class Settings(settings.Settings):
         """See starting.Factory."""
         kazoo_log.quieten(self.conf)
         handler = process.handler()
+        coordinator = self._make(member_id, handler)
+        if self._tls is not None:
+            self._tls.secure(coordinator)
+        if handler == 'eventlet':
+            kazoo_loop.never_block(coordinator)
+        kazoo_loop.on_session(coordinator, self._granted)
+        self._handshakes.guard(coordinator)
+        kazoo_loop.Frames().guard(coordinator)
+        internals.guard(coordinator)
+        return coordinator
+
+    def _make(self, member_id: bytes, handler: str) -> Any:
         group = self.conf.zookeeper
-        coordinator = coordination.get_coordinator(
+        return coordination.get_coordinator(
             self._url(),
             member_id,
             hosts=','.join(self.addresses[1:]),
@@ -137,15 +149,6 @@ class Settings(settings.Settings):
             keyfile=group.key_file,
             keyfile_password=group.key_password,
         )
-        if self._tls is not None:
-            self._tls.secure(coordinator)
-        if handler == 'eventlet':
-            kazoo_loop.never_block(coordinator)
-        kazoo_loop.on_session(coordinator, self._granted)
-        self._handshakes.guard(coordinator)
-        kazoo_loop.Frames().guard(coordinator)
-        internals.guard(coordinator)
-        return coordinator
 
     def stop(self, coordinator: Any) -> None:
         """See starting.Factory."""
@@ -166,8 +169,8 @@ class Settings(settings.Settings):
         return f'zookeeper://{user}{self.addresses[0]}'
 
     def _connection_retry(self, handler: str) -> dict[str, Any]:
-        # kazoo's own backoff grows until sessions expire in an outage that
-        # they would have survived. It insists on its handler's own sleep.
+        # kazoo's default backoff grows until sessions expire in outages that
+        # they could survive. kazoo requires the sleep function of its handler.
         return {
             'max_tries': -1,
             'delay': 0.2,
@@ -178,7 +181,7 @@ class Settings(settings.Settings):
 
 
 class _Warnings:
-    """Says, once each, what an operator should know of the servers."""
+    """Logs each problem of the servers once."""
 
     def __init__(
         self, hosts: list[str], session_timeout: int, service_down_time: int
@@ -190,7 +193,7 @@ class _Warnings:
         self._full = False
 
     def granted(self, seconds: float) -> None:
-        """Take the timeout of a new session."""
+        """Record the timeout of a new session."""
         self._full = False
         if seconds == self._granted:
             return
@@ -212,10 +215,10 @@ class _Warnings:
             )
 
     def failed(self) -> None:
-        """Look for the reason why no connection could be made."""
+        """Log why no connection could be made, if it can be found out."""
         if self._full:
             return
-        full = [host for host in self._hosts if _turns_away(host)]
+        full = [host for host in self._hosts if _closes_at_once(host)]
         if full:
             self._full = True
             LOG.warning(
@@ -227,8 +230,8 @@ class _Warnings:
             )
 
 
-def _turns_away(address: str) -> bool:
-    """Tell whether a server ends a connection before anything is said."""
+def _closes_at_once(address: str) -> bool:
+    """Return whether a server closes new connections at once."""
     try:
         with socket.create_connection(addresses.split(address), 1) as end:
             end.settimeout(0.5)
@@ -252,23 +255,23 @@ def _servers(conf: cfg.ConfigOpts, only: Sequence[str]) -> list[str]:
 
 
 def _check_credentials(username: str, password: str) -> None:
-    """Check what tooz takes in the user's part of an address."""
+    """Check for characters that tooz cannot take in the URL of a server."""
     addresses.check_credentials('zookeeper', username, password)
-    if not set(username).isdisjoint('/?#[]:@') or _is_split(username):
+    if not set(username).isdisjoint('/?#[]:@') or _has_delimiter(username):
         raise exceptions.ConfigurationError(
             '[zookeeper] username', username, 'no character of /?#[]:@'
         )
     plain = password.replace(':', '').replace('@', '')
-    if not set(password).isdisjoint('/?#[]') or _is_split(plain):
+    if not set(password).isdisjoint('/?#[]') or _has_delimiter(plain):
         raise exceptions.ConfigurationError(
             '[zookeeper] password', None, 'no character of /?#[]'
         )
 
 
-def _is_split(text: str) -> bool:
-    """Tell whether urllib sees an end in it, as in one sign for a/c.
+def _has_delimiter(text: str) -> bool:
+    """Return whether urllib finds a delimiter in text, as in the sign for a/c.
 
-    It refuses that in an address, and its error shows all of it.
+    It refuses such a URL, and its error shows the whole URL.
     """
-    seen = unicodedata.normalize('NFKC', text)
-    return not set(seen).isdisjoint('/?#:@')
+    normalized = unicodedata.normalize('NFKC', text)
+    return not set(normalized).isdisjoint('/?#:@')

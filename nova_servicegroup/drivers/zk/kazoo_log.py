@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""What kazoo may log: not every attempt to reconnect, and no credential."""
+"""Limits what kazoo logs: few attempts to reconnect, and no credentials."""
 
 import logging
 from typing import Any
@@ -19,20 +19,19 @@ from typing import Any
 from oslo_config import cfg
 
 _MASK = '***'
-#: The fields of kazoo's requests, and of answers, that are credentials: the
-#: password, and what takes a session over.
+#: The fields of kazoo's requests and answers that are credentials: the user's
+#: password, and that of the session.
 _SECRET = frozenset({'auth', 'passwd'})
-#: The schemes whose ids tell nothing; that of digest has the password's hash,
+#: The schemes whose ids are public. An id of digest has the password's hash,
 #: without salt.
-_HARMLESS = frozenset({'world', 'auth', 'ip'})
+_PUBLIC = frozenset({'world', 'auth', 'ip'})
 
 
 def quieten(conf: cfg.ConfigOpts) -> None:
-    """Keep kazoo from logging every attempt of every process to reconnect.
+    """Keep kazoo from logging every attempt to reconnect, and credentials.
 
-    What an operator needs of it, the reporter and the observer say once.
-    Its level stays where somebody has set one, or debugs; but never does it
-    log a credential.
+    The reporter and the observer log once what an operator needs to know. A
+    level that is configured stays, as does kazoo's own with the option debug.
     """
     client = logging.getLogger('kazoo.client')
     if not any(isinstance(each, _NoCredentials) for each in client.filters):
@@ -44,11 +43,11 @@ def quieten(conf: cfg.ConfigOpts) -> None:
 
 
 class _NoCredentials(logging.Filter):
-    """Masks credentials in the requests and the answers that kazoo shows."""
+    """Masks credentials in the requests and answers that kazoo logs."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether record may be logged."""
-        # Below DEBUG it tells the password of the session as plain text.
+        """Return whether record may be logged."""
+        # Below DEBUG, kazoo logs the session's password as plain text.
         if 'passwd' in str(record.msg):
             return False
         try:
@@ -64,7 +63,7 @@ def _masked(value: Any) -> Any:
     if isinstance(value, tuple) and hasattr(value, '_fields'):
         return _masked_fields(value)
     if isinstance(value, (list, tuple)):
-        # Long lists have names, of nodes, and nothing else.
+        # Long lists hold names of nodes, which need no copy.
         deep = any(isinstance(each, (list, tuple)) for each in value)
         return type(value)(map(_masked, value)) if deep else value
     return value
@@ -76,6 +75,6 @@ def _masked_fields(value: Any) -> Any:
         name: _MASK if name in _SECRET else _masked(each)
         for name, each in zip(value._fields, value, strict=True)
     }
-    if changed.get('scheme', 'world') not in _HARMLESS and 'id' in changed:
+    if changed.get('scheme', 'world') not in _PUBLIC and 'id' in changed:
         changed['id'] = _MASK
     return value._replace(**changed) if changed else value

@@ -10,14 +10,15 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What kazoo's connections do, and do not promise to do.
+"""Changes to the methods of kazoo's client, which it does not promise to keep.
 
-What concerns tooz is in internals.
+Changes to tooz are in internals.
 """
 
 from collections.abc import Callable
 import functools
 import math
+import operator
 import time
 from typing import Any
 
@@ -30,18 +31,37 @@ kazoo_exceptions = requests.try_import('kazoo.exceptions')
 
 LOG = logging.getLogger(__name__)
 
-#: A wait is doubled so often, at most.
-_MOST_DOUBLED = 16
+#: How often a wait is doubled, at most.
+_MAX_DOUBLINGS = 16
+
+
+def _wrap(coordinator: Any, name: str, wrapper: Callable[..., Any]) -> bool:
+    """Replace a method of kazoo's client, unless kazoo no longer has it.
+
+    :param coordinator: has not been started
+    :param name: of the method, seen from the client
+    :param wrapper: takes the method first
+    :returns: whether kazoo has the method
+    """
+    parent, _, method = f'_coord.{name}'.rpartition('.')
+    try:
+        owner = operator.attrgetter(parent)(coordinator)
+        wrapped = functools.partial(wrapper, getattr(owner, method))
+    except AttributeError as error:
+        LOG.debug('kazoo has no %s any more: %s', name, error)
+        return False
+    setattr(owner, method, wrapped)
+    return True
 
 
 class Handshakes:
-    """Waits longer for a session, the more often that was in vain.
+    """Waits for a new session, longer after each round of failures.
 
-    kazoo gives each of several servers its part of the session timeout. Those
-    that need longer to make a session, since all their clients come at once,
-    would make one after another for nobody.
+    kazoo gives each of several servers its part of the session timeout. If
+    servers need longer to create a session, because all their clients come at
+    once, every client gives up and the sessions are created in vain.
 
-    :param servers: how many there are
+    :param servers: the number of servers
     :param longest: seconds to wait for one of them, at most
     """
 
@@ -58,59 +78,53 @@ class Handshakes:
         self._failures = 0
 
     def guard(self, coordinator: Any) -> None:
-        """Have a coordinator wait so."""
+        """Apply these waits to a coordinator."""
+        _wrap(coordinator, '_connection._invoke', self._invoke)
+
+    def _invoke(
+        self,
+        invoke: Callable[..., Any],
+        wait: float,
+        request: Any,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        if type(request).__name__ != 'Connect':
+            return invoke(wait, request, *args, **kwargs)
+        wait, begun = self._wait(wait), self._clock()
         try:
-            connection = coordinator._coord._connection
-            invoke = connection._invoke
-        except AttributeError:
-            LOG.debug('How long kazoo waits for a session cannot be set.')
-            return
-
-        def wrapper(wait: float, request: Any, *args: Any, **more: Any) -> Any:
-            if type(request).__name__ != 'Connect':
-                return invoke(wait, request, *args, **more)
-            wait, begun = self._wait(wait), self._clock()
-            try:
-                answer = invoke(wait, request, *args, **more)
-            except Exception:
-                # A server that refuses, as in an election, needs no time.
-                self._failures += self._clock() - begun > wait / 2
-                raise
-            self._failures = 0
-            return answer
-
-        connection._invoke = wrapper
+            answer = invoke(wait, request, *args, **kwargs)
+        except Exception:
+            # A server that refuses, as in an election, needs no more time.
+            self._failures += self._clock() - begun > wait / 2
+            raise
+        self._failures = 0
+        return answer
 
     def _wait(self, wait: float) -> float:
-        """Return the seconds to wait, twice as long each time for each."""
-        rounds = min(self._failures // self._servers, _MOST_DOUBLED)
+        """Return the seconds to wait, doubled after each round of failures."""
+        rounds = min(self._failures // self._servers, _MAX_DOUBLINGS)
         return max(wait, min(wait * 2.0**rounds, self._longest))
 
 
 class Frames:
     """Bounds what kazoo reads at once, in time and in size.
 
-    It awaits each piece for the whole time, in the one thread that also sends,
-    stops, and goes on to the next server.
+    kazoo applies its timeout to each piece of an answer, in the one thread
+    that also sends, stops, and goes on to the next server.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._end: float | None = None
-        self._heard = clock()
+        self._received = clock()
 
     def guard(self, coordinator: Any) -> None:
-        """Have a coordinator read so, and tell when it has; see silence."""
-        try:
-            connection = coordinator._coord._connection
-            handler = connection.handler
-            read, select = connection._read, handler.select
-        except AttributeError:
-            LOG.debug('How long kazoo reads cannot be bounded any more.')
-            return
-        connection._read = functools.partial(self._read, read)
-        handler.select = functools.partial(self._select, select)
-        coordinator.silence = lambda: self._clock() - self._heard
+        """Bound the reads of a coordinator and record them; see silence."""
+        if _wrap(
+            coordinator, '_connection.handler.select', self._select
+        ) and _wrap(coordinator, '_connection._read', self._read):
+            coordinator.silence = lambda: self._clock() - self._received
 
     def _read(
         self, read: Callable[..., Any], length: int, timeout: float
@@ -122,7 +136,7 @@ class Frames:
             found = read(length, timeout)
         finally:
             self._end = None
-        self._heard = self._clock()
+        self._received = self._clock()
         return found
 
     def _select(self, select: Callable[..., Any], *args: Any) -> Any:
@@ -133,57 +147,42 @@ class Frames:
 
 
 def silence(coordinator: Any) -> float:
-    """Return the seconds since a server has said anything, as to a ping.
+    """Return the seconds since a server has sent anything, as after a ping.
 
-    kazoo pings when it has asked nothing for a third of a session.
+    kazoo pings when it has sent nothing for a third of a session.
 
-    :returns: infinity: it cannot be told
+    :returns: infinity if it is unknown
     """
-    told = getattr(coordinator, 'silence', None)
-    return math.inf if told is None else float(told())
+    measure = getattr(coordinator, 'silence', None)
+    return math.inf if measure is None else float(measure())
 
 
 def on_session(coordinator: Any, granted: Callable[[float], None]) -> None:
-    """Have granted called with the timeout of each session, in seconds.
+    """Call granted with the timeout of each new session, in seconds.
 
-    kazoo keeps it to itself, but for the read timeout of two thirds of it.
+    kazoo keeps only the read timeout, which is two thirds of it.
     """
-    try:
-        connection = coordinator._coord._connection
-        connect = connection._connect
-    except AttributeError:
-        LOG.debug('kazoo does not tell the timeout of sessions any more.')
-        return
 
-    def wrapper(*args: Any) -> Any:
-        timeouts = connect(*args)
+    def connect(original: Callable[..., Any], *args: Any) -> Any:
+        timeouts = original(*args)
         granted(round(timeouts[0] * 1.5 / 1000, 3))
         return timeouts
 
-    connection._connect = wrapper
+    _wrap(coordinator, '_connection._connect', connect)
 
 
 def never_block(coordinator: Any) -> None:
-    """Have kazoo never wait for a byte that is not there, under eventlet.
+    """Keep kazoo from waiting for a byte that does not come, under eventlet.
 
     Workers that uWSGI forks from a master which has loaded Nova share its
-    epoll object, and eventlet tells each of them of the sockets of the others
-    that have the same number. So kazoo reads the byte by which a request is
-    announced when there is none, and then waits for it for ever, with no time
-    limit anywhere.
-
-    :param coordinator: tooz', not started
+    epoll object, and eventlet reports to each of them events on sockets of
+    the others that have the same number. So kazoo reads the byte that
+    announces a request when there is none, and would wait for it for ever.
     """
-    try:
-        handler = coordinator._coord.handler
-        make = handler.create_socket_pair
-    except AttributeError:
-        LOG.debug('kazoo does not show what wakes its loop any more.')
-        return
+    _wrap(coordinator, 'handler.create_socket_pair', _nonblocking_pair)
 
-    def create_socket_pair() -> tuple[Any, Any]:
-        reader, writer = make()
-        reader.setblocking(False)
-        return reader, writer
 
-    handler.create_socket_pair = create_socket_pair
+def _nonblocking_pair(make: Callable[[], Any]) -> tuple[Any, Any]:
+    reader, writer = make()
+    reader.setblocking(False)
+    return reader, writer

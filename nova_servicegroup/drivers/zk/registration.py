@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Registers a member: an ephemeral node, which ZooKeeper watches for it."""
+"""Registers a member: an ephemeral node, with a watch on it."""
 
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import registration
@@ -25,15 +25,15 @@ from nova_servicegroup import services
 
 
 class Registration(registration.Registration):
-    """One member of one group, for as long as its service runs."""
+    """The registration of one host in one group, while its service runs."""
 
     def __init__(
         self, settings: common_settings.Settings, host: str, group: str
     ) -> None:
         super().__init__(settings, host, group)
-        # Whoever hears nothing for as long as kazoo waits to ping asks.
+        # kazoo pings when it has sent nothing for so long.
         self._watches = watches.Watches(settings.expiry / 3)
-        # kazoo's threads would keep the session of a process that is stuck.
+        # kazoo's threads would renew the session of a process that is stuck.
         self._gate = reporter.ProgressGate(
             self.reporter,
             self._connection.discard,
@@ -57,7 +57,7 @@ class Registration(registration.Registration):
     def _keep(self, session: sessions.Session) -> None:
         """See registration.Registration."""
         self._gate.keep()
-        # The group is there, unless this is the first to join it.
+        # The group exists, unless this is its first member.
         if self._is_joined(session) or self._try_to_join(session):
             return
         session.create()
@@ -67,11 +67,11 @@ class Registration(registration.Registration):
             )
 
     def _is_joined(self, session: sessions.Session) -> bool:
-        """Tell whether the member is there, and is this session's own.
+        """Return whether the member's node exists in this session.
 
-        tooz's heartbeat succeeds whether or not it is.
+        tooz's heartbeat succeeds whether or not it does.
 
-        :raises BackendError: it is there, and will go with another session
+        :raises BackendError: the node belongs to another session
         """
         stat = self._watches.read(session, session.member_id, 'verify')
         if stat is None:
@@ -86,11 +86,13 @@ class Registration(registration.Registration):
     def _put_mark(self, session: sessions.Session, mark: str) -> None:
         """See registration.Registration.
 
-        To look whether it is there costs the servers less than to try.
+        To read it costs the servers less than to create it in vain.
         """
         name = naming.marked(session.member_id, mark)
         if self._watches.read(session, name, f'verify {mark}') is None:
-            join = internals.beside(session.coordinator, name).join_group
+            join = internals.with_member_id(
+                session.coordinator, name
+            ).join_group
             internals.check(
                 session.ask(f'mark {mark}', join, session.group, collect=False)
             )
@@ -99,17 +101,17 @@ class Registration(registration.Registration):
         """See registration.Registration."""
         name = naming.marked(session.member_id, mark)
         self._watches.forget(name)
-        leave = internals.beside(session.coordinator, name).leave_group
+        leave = internals.with_member_id(session.coordinator, name).leave_group
         internals.check(
             session.ask(f'drop {mark}', leave, session.group, collect=False)
         )
 
     def _try_to_join(self, session: sessions.Session) -> bool:
-        """Join the group; tell whether that was accepted.
+        """Join the group, return whether that succeeded.
 
-        :raises tooz.ToozError: it was refused, and not for lack of the group
+        :raises tooz.ToozError: it was refused, though the group exists
         """
         # A coordinator that knows that it has joined cannot be stopped while
-        # the servers are away, so tooz does not learn the result.
+        # the servers are down, so tooz does not get the result.
         internals.check(session.join(self._said(), collect=False))
         return self._is_joined(session)

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""What each ZooKeeper server says of itself, for operators' checks."""
+"""Reads the status of each ZooKeeper server, for operators' checks."""
 
 import dataclasses
 import re
@@ -31,11 +31,11 @@ from nova_servicegroup import exceptions
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """What was seen in a session of its own with one server.
+    """The measurements of a session with one server.
 
-    :ivar latency: seconds that a question took
-    :ivar granted: the session timeout in seconds; None: it cannot be told
-    :ivar groups: all that the server has
+    :ivar latency: seconds that a request took
+    :ivar granted: the session timeout in seconds, or None if unknown
+    :ivar groups: all groups that the server has
     """
 
     latency: float
@@ -45,12 +45,12 @@ class Session:
 
 @dataclasses.dataclass(frozen=True)
 class Words:
-    """What a server answers to four-letter words. None: it does not tell.
+    """A server's answers to four-letter words; None for what it hides.
 
-    :ivar mode: ``leader``, ``follower``, ``observer``, ``standalone``; empty:
-        it runs, but serves nobody
+    :ivar mode: ``leader``, ``follower``, ``observer``, ``standalone``; empty
+        if it runs but serves no clients
     :ivar limit: the sessions that it takes from one address; 0: any number
-    :ivar busiest: the address with most sessions, and how many
+    :ivar busiest: the address with most sessions, and their number
     """
 
     mode: str | None = None
@@ -60,11 +60,11 @@ class Words:
 
 
 class TurnedAway(exceptions.BackendError):
-    """A server took the connection only to end it at once."""
+    """A server accepted the connection and closed it at once."""
 
 
 class Untrusted(exceptions.BackendError):
-    """A server is not who it should be, or does not speak TLS."""
+    """A server's certificate is not trusted, or it does not speak TLS."""
 
 
 def addresses(conf: cfg.ConfigOpts) -> list[str]:
@@ -76,7 +76,7 @@ def addresses(conf: cfg.ConfigOpts) -> list[str]:
 
 
 def session(conf: cfg.ConfigOpts, address: str, wait: float) -> Session:
-    """Open a session with one server, and end it.
+    """Open a session with one server, measure it, and close it.
 
     :param wait: seconds, at most
     :raises BackendError: the server grants none, or does not answer
@@ -100,11 +100,11 @@ def session(conf: cfg.ConfigOpts, address: str, wait: float) -> Session:
 
 
 def handshake(conf: cfg.ConfigOpts, address: str, wait: float) -> None:
-    """Connect to one server with TLS, and say nothing.
+    """Connect to one server with TLS, without a request.
 
-    :param wait: seconds, at most, to connect, and once more to agree
-    :raises Untrusted: that came to nothing
-    :raises BackendError: it does not answer
+    :param wait: seconds, at most, to connect, and again for the handshake
+    :raises Untrusted: the handshake failed
+    :raises BackendError: the server does not answer
     """
     name, port = common_addresses.split(address)
     secured = tls.Tls(conf.zookeeper, [address])
@@ -123,11 +123,11 @@ def handshake(conf: cfg.ConfigOpts, address: str, wait: float) -> None:
 
 
 def words(address: str, wait: float) -> Words:
-    """Ask one server the four-letter words srvr, conf and cons.
+    """Send one server the four-letter words srvr, conf and cons.
 
-    :param wait: seconds for each of them, at most
-    :raises TurnedAway: it ends connections at once
-    :raises BackendError: it does not answer
+    :param wait: seconds for each word, at most
+    :raises TurnedAway: the server closes connections at once
+    :raises BackendError: the server does not answer
     """
     status = _ask(address, 'srvr', wait)
     return Words(
@@ -185,11 +185,11 @@ def _ask(address: str, word: str, wait: float) -> str:
 
 
 def _converse(address: str, word: str, deadline: requests.Deadline) -> str:
-    """Say a word; return all that is said until the server hangs up."""
+    """Send a word, return what the server sends until it disconnects."""
     with socket.create_connection(
         common_addresses.split(address), deadline.left()
     ) as end:
-        # A timeout of 0 would not wait, and raise something else.
+        # A timeout of 0 would make the socket non-blocking.
         end.settimeout(max(0.001, deadline.left()))
         asked = bounded.Socket(end)
         asked.sendall(word.encode())

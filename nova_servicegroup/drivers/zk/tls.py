@@ -11,10 +11,10 @@
 # under the License.
 
 
-"""TLS to ZooKeeper, with nobody trusted who was not named.
+"""TLS to ZooKeeper that trusts only the configured authorities.
 
 kazoo adds all authorities of the system to ca_file, and compares the server's
-name only since 2.11, if told to, which tooz does not pass on.
+name only since 2.11, with an argument that tooz does not pass on.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,16 +34,16 @@ from nova_servicegroup import exceptions
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds between two looks whether a client has connected.
-_LOOK = 0.05
+#: Seconds between two checks whether a client has connected.
+_POLL = 0.05
 
 
 class Tls:
-    """Makes the connections of coordinators.
+    """Makes the TLS connections of coordinators.
 
     :param options: those of [zookeeper]
-    :param hosts: the servers, each host:port
-    :ivar error: why the last handshake failed; None: it did not
+    :param hosts: the servers, each as host:port
+    :ivar error: why the last handshake failed, or None if it succeeded
     :raises ConfigurationError: a file cannot be used
     """
 
@@ -52,15 +52,15 @@ class Tls:
     ) -> None:
         self._options = options
         self._hosts = [addresses.split(each) for each in hosts]
-        self._told: set[Any] = set()
+        self._reported: set[Any] = set()
         self._refused: set[str] = set()
         self.error: ssl.SSLError | None = None
         context(options)
 
     def secure(self, coordinator: Any) -> None:
-        """Have a coordinator that was not started connect by this.
+        """Make a coordinator that was not started connect through this.
 
-        :raises AttributeError: tooz has changed; it must not be used then
+        :raises AttributeError: tooz has changed and must not be used
         """
         kazoo = coordinator._coord
         kazoo.handler.create_connection = functools.partial(
@@ -79,43 +79,45 @@ class Tls:
         """Connect to a server, as kazoo's handlers do.
 
         :param plain: connects without TLS
-        :param hostname: kazoo gives it since 2.11, beside the address that it
-            has found for it
-        :raises OSError: there is no connection, or nobody who is trusted
+        :param hostname: passed by kazoo since 2.11, beside its address
+        :raises OSError: there is no connection, or the server is not trusted
         """
         name = hostname or self._name_of(address)
         made = plain(address, timeout=timeout)
         try:
-            # Files are read each time: what was renewed is used.
-            with bounded.within(timeout):
-                secure = self._context().wrap_socket(
-                    made, server_hostname=name
-                )
+            secure = self._handshake(made, name, timeout)
         except ssl.SSLError as error:
-            made.close()
             self._fail(name, address, error)
-            raise
-        except BaseException:
-            made.close()
             raise
         self.error = None
         self._refused.discard(name)
-        self._told.discard(address)
+        self._reported.discard(address)
         return secure
 
+    def _handshake(
+        self, made: socket.socket, name: str, timeout: float | None
+    ) -> ssl.SSLSocket:
+        try:
+            with bounded.within(timeout):
+                return self._context().wrap_socket(made, server_hostname=name)
+        except BaseException:
+            made.close()
+            raise
+
     def _context(self) -> ssl.SSLContext:
+        # Files are read for each connection, so that renewed ones are used.
         try:
             return context(self._options)
         except exceptions.ConfigurationError as error:
-            # kazoo's thread ends with any other error, for good.
+            # Any other error would end kazoo's thread for good.
             raise ssl.SSLError(0, str(error)) from error
 
     def _fail(self, name: str, address: Any, error: ssl.SSLError) -> None:
         self.error = error
         self._refused.add(name)
-        if address in self._told:
+        if address in self._reported:
             return
-        self._told.add(address)
+        self._reported.add(address)
         LOG.warning(
             'No TLS with the ZooKeeper server %s (%s port %d): %s. See '
             '[zookeeper] address, ca_file, cert_file and check_hostname. This '
@@ -126,16 +128,16 @@ class Tls:
         )
 
     def _start(self, kazoo: Any, timeout: float) -> None:
-        """Start a client as it does itself; but give up once all are refused.
+        """Start a client as it does itself, but only until all have failed.
 
-        :raises ssl.SSLError: the last reason
+        :raises ssl.SSLError: the last server's failure
         """
         self.error = None
         self._refused.clear()
         names = {name for name, _ in self._hosts}
         end = time.monotonic() + timeout
         connected = kazoo.start_async()
-        while not connected.wait(_LOOK):
+        while not connected.wait(_POLL):
             if self._refused >= names or time.monotonic() >= end:
                 kazoo.stop()
                 raise self.error or kazoo.handler.timeout_exception(
@@ -152,7 +154,7 @@ class Tls:
 
 
 def context(options: cfg.ConfigOpts.GroupAttr) -> ssl.SSLContext:
-    """Return what tells who is trusted.
+    """Return the context of connections to the servers.
 
     :param options: those of [zookeeper]
     :raises ConfigurationError: a file cannot be used
@@ -163,7 +165,7 @@ def context(options: cfg.ConfigOpts.GroupAttr) -> ssl.SSLContext:
 
 
 def _addresses(name: str, port: int) -> set[Any]:
-    """Return the addresses of a name, and itself."""
+    """Return a name and its addresses."""
     try:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     except OSError:

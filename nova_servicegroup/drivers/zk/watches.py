@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a member knows of its nodes without asking: ZooKeeper watches them."""
+"""Caches what a member has read of its nodes, which ZooKeeper watches."""
 
 from __future__ import annotations
 
@@ -24,19 +24,18 @@ from nova_servicegroup.drivers.common import sessions
 from nova_servicegroup.drivers.zk import internals
 from nova_servicegroup.drivers.zk import kazoo_loop
 
-#: Seconds for which a node is not read again, at most. A watch that was lost
-#: all the same, by a server or by kazoo, costs no more than that: Nova's own
-#: service_down_time.
+#: Seconds after which a node is read again, at most: a server or kazoo may
+#: lose a watch. They are Nova's default of service_down_time.
 LONGEST = 60.0
 
 
 class Watches:
-    """The nodes of one member, each read only where that tells something.
+    """A cache of the nodes of one member.
 
-    What was read holds until ZooKeeper tells of a change, the connection or
-    the session is another one, or the servers are silent.
+    A node is read again after ZooKeeper has reported a change, in a new
+    connection or session, or while the servers are silent.
 
-    :param patience: seconds; who hears nothing for longer asks
+    :param patience: seconds of silence after which a node is read again
     """
 
     def __init__(
@@ -48,15 +47,15 @@ class Watches:
         self._nodes: dict[bytes, _Node] = {}
 
     def read(self, session: sessions.Session, name: bytes, what: str) -> Any:
-        """Return what ZooKeeper tells of a node, as far as it still holds.
+        """Return the stat of a node, from the cache or from ZooKeeper.
 
-        :param what: is asked, for errors
-        :returns: kazoo's ZnodeStat; None: there is no such node
+        :param what: names the request in errors
+        :returns: kazoo's ZnodeStat, or None if there is no such node
         :raises BackendTimeout: no answer yet
         :raises kazoo.exceptions.KazooException: the answer
         """
         node = self._node(session.coordinator, name)
-        if not self._holds(node):
+        if not node.is_valid(self._clock(), self._patience):
             node.stat = None
             found = session.ask(what, node.ask, session.group, self._clock())
             if found is None or not node.is_watched(found):
@@ -65,13 +64,14 @@ class Watches:
         return node.stat
 
     def forget(self, name: bytes) -> None:
-        """Miss a node no more."""
+        """Drop a node from the cache."""
         self._nodes.pop(name, None)
 
     def in_doubt(self) -> bool:
-        """Tell whether a node that was there has to be read."""
+        """Return whether a node that existed has to be read again."""
+        now = self._clock()
         return any(
-            each.stat is not None and not self._holds(each)
+            each.stat is not None and not each.is_valid(now, self._patience)
             for each in list(self._nodes.values())
         )
 
@@ -80,14 +80,11 @@ class Watches:
             self._coordinator, self._nodes = coordinator, {}
         return self._nodes.setdefault(name, _Node(coordinator, name))
 
-    def _holds(self, node: _Node) -> bool:
-        return node.holds(self._clock(), self._patience)
-
 
 class _Node:
     """One node, as a coordinator has read it.
 
-    :ivar stat: what was read; None: it is to be read
+    :ivar stat: what was read, or None if it is to be read
     """
 
     def __init__(self, coordinator: Any, name: bytes) -> None:
@@ -98,7 +95,7 @@ class _Node:
         self._until = -math.inf
 
     def ask(self, group: bytes, now: float) -> internals.Stat:
-        """Ask for it; what kazoo tells from now on counts."""
+        """Read and watch the node."""
         self._changed = False
         self._until = now + LONGEST * random.uniform(0.5, 1.0)
         return internals.watched(
@@ -106,32 +103,28 @@ class _Node:
         )
 
     def _change(self, event: Any) -> None:
-        """Take note that it is another one, or that nobody would tell.
+        """Record that the node has changed, or that the watch is lost.
 
-        kazoo calls this in a thread of its own, once for each question: also
-        when the connection is lost, with which it forgets all watches.
+        kazoo calls this in a thread of its own, once for each read: also when
+        the connection is lost, as it then forgets all watches.
         """
         self._changed = True
 
     def is_watched(self, found: Any) -> bool:
-        """Tell whether its end, and that of the connection, would be told.
+        """Return whether a change of the node would be noticed.
 
-        A node of another session is nothing to rely on.
+        A node of another session is never relied on.
         """
-        return self._silence() < math.inf and self._is_own(found)
+        silence = kazoo_loop.silence(self._coordinator)
+        own = internals.is_own(self._coordinator, found)
+        return own and silence < math.inf
 
-    def holds(self, now: float, patience: float) -> bool:
-        """Tell whether what was read may be relied on."""
+    def is_valid(self, now: float, patience: float) -> bool:
+        """Return whether what was read is still valid."""
         return (
             self.stat is not None
             and not self._changed
             and now < self._until
-            and self._silence() <= patience
-            and self._is_own(self.stat)
+            and kazoo_loop.silence(self._coordinator) <= patience
+            and internals.is_own(self._coordinator, self.stat)
         )
-
-    def _silence(self) -> float:
-        return kazoo_loop.silence(self._coordinator)
-
-    def _is_own(self, stat: Any) -> bool:
-        return internals.is_own(self._coordinator, stat)

@@ -246,10 +246,10 @@ class Member(renewals.Member):
 
     def _renew(self, number: int, server: Any) -> None:
         try:
-            value = keyspace.value(self._token, self.mark)
+            value = keyspace.encode_value(self._token, self.mark)
             answer = server.renew(self.member_id, value)
             if self._listed.get(number, b'') != answer.marker:
-                server.enlist('compute', self._host, {})
+                server.add_to_list('compute', self._host, {})
                 self._listed[number] = answer.marker
         except exceptions.BackendError:
             pass
@@ -271,7 +271,7 @@ class Member(renewals.Member):
 
     def _withdraw(self, server: Any) -> None:
         with contextlib.suppress(exceptions.BackendError):
-            server.withdraw(self.member_id, self._token, 20)
+            server.leave(self.member_id, self._token, 20)
 
 
 class Backend(renewals.Backend):
@@ -387,7 +387,7 @@ class Backend(renewals.Backend):
         return {
             name
             for name, found in self._found().items()
-            if any(keyspace.said(each.value).condition for each in found)
+            if any(keyspace.condition_of(each.value) for each in found)
         }
 
     def registered(self) -> set[str]:

@@ -120,7 +120,7 @@ class Member:
     def _withdraw(self, server: Any, token: bytes) -> None:
         ttl = 2 * int(self._conf.report_interval)
         try:
-            server.withdraw(self.id, token, ttl)
+            server.leave(self.id, token, ttl)
         except exceptions.BackendError:
             return
 
@@ -137,7 +137,7 @@ class Member:
                 self._renewed(process)
                 marker = answer.marker
                 if listed is None or marker != listed or now() >= due:
-                    server.enlist(self._group, self.host.name, {'pid': 1})
+                    server.add_to_list(self._group, self.host.name, {'pid': 1})
                     listed = marker
                     due = now() + self._chance.uniform(0.5, 1) * _LISTED
             except exceptions.BackendError:

@@ -129,7 +129,7 @@ class SettingsTest(base.TestCase):
                 self.settings(text, 'memcache_servers = c1:1').addresses,
             )
 
-    def test_a_default_of_the_cache_is_nobodys_wish(self) -> None:
+    def test_a_default_of_the_cache_is_not_used(self) -> None:
         self.assertEqual([], self.settings().addresses)
 
     def test_the_error_names_the_option_at_fault(self) -> None:
@@ -183,7 +183,7 @@ class LocalTest(base.TestCase):
         service.stop()
         self.assertFalse(self.make().is_up(self.ref))
 
-    def test_who_is_of_no_use_says_so_at_once(self) -> None:
+    def test_an_unfit_member_is_marked_at_once(self) -> None:
         service = base.FakeService()
         self.driver.join('a', self.group, service)
         said = condition.Condition(condition.DRAINING, 'stopping', 5.0)
@@ -197,7 +197,9 @@ class LocalTest(base.TestCase):
         service.stop()
         self.assertFalse(self.make().is_up(self.ref))
 
-    def test_to_say_what_cannot_be_said_is_an_error_in_the_log(self) -> None:
+    def test_a_mark_that_cannot_be_encoded_is_an_error_in_the_log(
+        self,
+    ) -> None:
         self.driver.join('a', self.group, base.FakeService())
         said = condition.Condition(condition.DEGRADED, 'R P C', 5.0)
         self.driver.mark('a', self.group, said)
@@ -236,7 +238,7 @@ class LocalTest(base.TestCase):
             os._exit(len(server.listing(self.group)))
         self.assertEqual(0, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
-    def test_whoever_is_asked_about_it_never_raises(self) -> None:
+    def test_no_host_makes_it_raise(self) -> None:
         for host in (None, '', '\udcff', 5, 'x' * 5000):
             made = api.API(self.make_conf(), self.make())
             found = made.service_is_up({**self.ref, 'host': host})
@@ -246,7 +248,7 @@ class LocalTest(base.TestCase):
 
 
 class ListTest(base.TestCase):
-    """What others may have written into a group's list."""
+    """Foreign entries in the list of a group."""
 
     def hosts(self, members: Any) -> list[str]:
         keys = keyspace.Keys('nova')
@@ -257,7 +259,7 @@ class ListTest(base.TestCase):
         found = coordinators.deserialize(key, msgpack.packb(members), 2)
         return list(server._hosts('compute', found))
 
-    def test_hosts_are_read_off_ids_or_out_of_what_is_said(self) -> None:
+    def test_hosts_are_read_from_ids_or_capabilities(self) -> None:
         members = {
             b'nova:compute:a': {b'capabilities': None},
             b'nova:compute:ctl1': {b'capabilities': {'host': 'CTL1'}},
@@ -296,13 +298,13 @@ class Server:
         self.lossy = False
         self.evictions = 0
         self.listed: list[str] = []
-        self.withdrawn: list[bytes] = []
+        self.left: list[bytes] = []
         self.reads: list[int] = []
         self.during = lambda: None
-        self.crowded = False
+        self.list_busy = False
         self.away = False
-        self.prolongs = False
-        self.prolonged: list[threading.Thread] = []
+        self.touches = False
+        self.touched: list[threading.Thread] = []
 
     def read(self, ids: Collection[str]) -> storage.Answer:
         if self.away:
@@ -321,17 +323,17 @@ class Server:
         self.tokens[member_id] = token
         return answer
 
-    def prolong(self, member_id: str, token: bytes) -> storage.Answer | None:
-        self.prolonged.append(threading.current_thread())
-        if not self.prolongs or self.tokens.get(member_id) != token:
+    def touch(self, member_id: str, token: bytes) -> storage.Answer | None:
+        self.touched.append(threading.current_thread())
+        if not self.touches or self.tokens.get(member_id) != token:
             return None
         return self.read([member_id])
 
-    def withdraw(self, member_id: str, token: bytes, ttl: int) -> None:
-        self.withdrawn.append(token)
+    def leave(self, member_id: str, token: bytes, ttl: int) -> None:
+        self.left.append(token)
 
-    def enlist(self, group: str, host: str, origin: Any) -> None:
-        if self.crowded:
+    def add_to_list(self, group: str, host: str, origin: Any) -> None:
+        if self.list_busy:
             raise exceptions.BackendError(self.name, 'no answer yet')
         self.listed.append(host)
 
@@ -339,7 +341,7 @@ class Server:
         return {each: {'machine': f'at {each}'} for each in ids}
 
     def listing(self, group: str) -> set[str]:
-        if self.crowded or self.away:
+        if self.list_busy or self.away:
             raise exceptions.BackendError(self.name, 'no answer yet')
         return set(self.listed)
 
@@ -354,7 +356,7 @@ class Server:
 
 
 class ReaderTest(base.TestCase):
-    """A reader of one group on two servers, and the time that passes.
+    """A reader of one group on two servers.
 
     The hold time is a minute, and members renew themselves every 10 s.
     """
@@ -414,15 +416,15 @@ class ReaderTest(base.TestCase):
 
 
 class WantedTest(ReaderTest):
-    """Whom a reader asks for."""
+    """The members that a reader asks for."""
 
-    def test_who_is_listed_is_asked_for_with_the_first(self) -> None:
+    def test_listed_members_are_asked_for_with_the_first(self) -> None:
         hosts = [f'host{number}' for number in range(100)]
         self.alive(*hosts)
         self.assertEqual(hosts, self.up(*hosts))
         self.assertEqual([[100], [100]], [s.reads for s in self.servers])
 
-    def test_who_is_on_no_list_is_asked_for_when_it_is_first_named(
+    def test_an_unlisted_host_is_asked_for_when_it_is_first_named(
         self,
     ) -> None:
         self.alive('a')
@@ -441,12 +443,12 @@ class WantedTest(ReaderTest):
             )
         self.assertEqual(['a'], self.up('a', *'bcdefghijkl'))
 
-    def test_while_the_lists_cannot_be_read_nobody_is_down_for_it(
+    def test_while_the_lists_cannot_be_read_no_host_is_down(
         self,
     ) -> None:
         self.alive('a', 'b', 'c')
         for server in self.servers:
-            server.crowded = True
+            server.list_busy = True
         self.assertEqual(['a', 'b', 'c'], self.up('a', 'b', 'c'))
 
     def test_twelve_threads_that_ask_about_twelve_hosts_read_once(
@@ -490,20 +492,20 @@ class WantedTest(ReaderTest):
             ['a'], [each.host for each in self.reader.view(False).members]
         )
 
-    def test_who_joins_between_two_readings_is_not_down(self) -> None:
+    def test_a_host_that_joins_between_two_readings_is_not_down(self) -> None:
         self.alive('a')
         self.assertEqual(['a'], self.up('stranger', 'a'))
         self.alive('b', on=[1])
         self.assertEqual(['b'], self.up('b', 'stranger'))
         self.assertEqual(['b'], self.up('b', after=1))
 
-    def test_who_is_expected_is_asked_for_with_the_first(self) -> None:
+    def test_expected_hosts_are_asked_for_with_the_first(self) -> None:
         self.alive('a')
         for host in ('b', 'c'):
             self.reader.want(host)
         self.assertEqual(['a'], self.up('a', 'b', 'c'))
 
-    def test_who_joins_later_is_found_within_a_minute(self) -> None:
+    def test_a_host_that_joins_later_is_found_within_a_minute(self) -> None:
         self.alive('a')
         self.up('a')
         self.alive('b')
@@ -526,7 +528,7 @@ class WantedTest(ReaderTest):
             self.up('a', f'stranger{number}', after=60)
         self.assertLess(len(self.reader._wanted.ids), 130)
 
-    def test_who_was_forgotten_is_up_when_it_joins_again(self) -> None:
+    def test_a_forgotten_host_is_up_when_it_joins_again(self) -> None:
         self.alive('a')
         self.assertEqual(['a'], self.up('a', 'b'))
         for _ in range(125):
@@ -538,19 +540,19 @@ class WantedTest(ReaderTest):
 
 
 class GroupReaderTest(ReaderTest):
-    """What a server's silence on a member does."""
+    """What the absence of a member from a server does."""
 
     def test_one_server_is_enough_to_be_up(self) -> None:
         self.alive('a', on=[1])
         self.assertEqual(['a'], self.up('a'))
 
-    def test_who_is_gone_from_all_servers_is_down(self) -> None:
+    def test_a_host_that_is_gone_from_all_servers_is_down(self) -> None:
         self.alive('a', 'b')
         self.up('a', 'b')
         self.dead('b')
         self.assertEqual(['a'], self.up('a', 'b', after=1))
 
-    def test_a_stranger_is_down_while_all_is_well(self) -> None:
+    def test_an_unknown_host_is_down_while_all_is_well(self) -> None:
         self.alive('a')
         self.assertEqual([], self.up('b'))
 
@@ -619,7 +621,7 @@ class GroupReaderTest(ReaderTest):
         self.up('a')
         self.servers[0].away = True
         self.up('a', after=30)
-        # What was written meanwhile is on the other one.
+        # Meanwhile, members were written to the other server.
         self.servers[0].tokens.clear()
         self.servers[0].away, self.servers[1].away = False, True
         self.assertEqual(['a', 'b', 'c'], self.up('a', 'b', 'c', after=1))
@@ -633,7 +635,7 @@ class GroupReaderTest(ReaderTest):
             server.mark()
         self.assertEqual(61, self.up_for('a'))
 
-    def test_nor_are_they_for_a_stranger(self) -> None:
+    def test_nor_are_they_for_an_unknown_host(self) -> None:
         self.alive('a')
         self.assertEqual(['a'], self.up('dead', 'a'))
         self.flush()
@@ -659,7 +661,7 @@ class GroupReaderTest(ReaderTest):
         self.assertEqual(21, self.up_for('b'))
         self.assertEqual(['a'], self.up('a', 'b'))
 
-    def test_flushed_servers_that_are_asked_seldom_keep_nobody_up(
+    def test_flushed_servers_that_are_asked_seldom_keep_no_host_up(
         self,
     ) -> None:
         for pause in (7, 30, 90):
@@ -686,14 +688,14 @@ class GroupReaderTest(ReaderTest):
 
 
 class EvictionTest(ReaderTest):
-    """Servers that evict something between any two looks."""
+    """Servers that evict something between any two readings."""
 
     def up(self, *hosts: str, after: float = 0.0) -> list[str]:
         for server in self.servers:
             server.evictions += 1
         return super().up(*hosts, after=after)
 
-    def test_who_may_have_been_evicted_is_held(self) -> None:
+    def test_a_host_that_may_have_been_evicted_is_held(self) -> None:
         self.alive('a', 'b')
         self.up('a', 'b')
         self.dead('b')
@@ -702,7 +704,7 @@ class EvictionTest(ReaderTest):
         for _ in range(200):
             self.assertEqual(['a'], self.up('a', 'b', after=1))
 
-    def test_who_died_before_the_start_is_down_after_the_hold_time(
+    def test_a_host_that_died_before_the_start_is_down_after_hold_time(
         self,
     ) -> None:
         for pause in (1.0, 7.0, 15.0):
@@ -726,16 +728,16 @@ class EvictionTest(ReaderTest):
         self.assertNotIn(reading._NO_LISTS, self.log.output)
 
 
-class AttendanceTest(base.TestCase):
+class RegistrationTest(base.TestCase):
     """The member's side."""
 
     def setUp(self) -> None:
         super().setUp()
         self.server = Server()
         self.service = base.FakeService()
-        self.attend('a')
+        self.register('a')
 
-    def attend(self, host: str) -> None:
+    def register(self, host: str) -> None:
         settings = configuration.Settings(self.make_conf())
         settings.servers = lambda member_id: [self.server]  # type: ignore
         self.registration = registration.Registration(
@@ -744,10 +746,10 @@ class AttendanceTest(base.TestCase):
         self.registration.start(self.service)
 
     def test_a_list_that_is_too_busy_is_no_lost_contact(self) -> None:
-        self.server.crowded = True
-        self.attend('b')
+        self.server.list_busy = True
+        self.register('b')
         self.assertEqual([], self.log_lines('WARNING'))
-        self.server.crowded = False
+        self.server.list_busy = False
         self.registration._beat()
         self.registration._beat()
         self.assertEqual(['a', 'b'], self.server.listed)
@@ -760,16 +762,16 @@ class AttendanceTest(base.TestCase):
         self.registration._beat()
         self.assertEqual(['a', 'a'], self.server.listed)
 
-    def test_it_is_prolonged_without_another_thread(self) -> None:
-        self.server.prolongs = True
+    def test_it_is_touched_without_another_thread(self) -> None:
+        self.server.touches = True
         self.server.renew = self.fail  # type: ignore[assignment]
-        self.server.prolonged.clear()
+        self.server.touched.clear()
         self.registration.reporter.run()
         self.assertEqual(0, self.registration.reporter.counts.failures)
-        self.assertEqual([threading.current_thread()], self.server.prolonged)
+        self.assertEqual([threading.current_thread()], self.server.touched)
 
-    def test_where_it_cannot_be_prolonged_it_is_renewed(self) -> None:
-        self.server.prolongs = True
+    def test_where_it_cannot_be_touched_it_is_renewed(self) -> None:
+        self.server.touches = True
         self.server.tokens.clear()
         self.registration._beat()
         self.assertEqual(
@@ -780,57 +782,57 @@ class AttendanceTest(base.TestCase):
         settings = configuration.Settings(self.make_conf())
         servers = [self.server, Server('another')]
         settings.servers = lambda member_id: servers  # type: ignore
-        self.server.prolongs = servers[1].prolongs = True
-        self.server.prolonged.clear()
+        self.server.touches = servers[1].touches = True
+        self.server.touched.clear()
         made = registration.Registration(settings, 'b', 'compute')
         made._beat()
-        self.assertEqual([], self.server.prolonged)
+        self.assertEqual([], self.server.touched)
 
     def test_a_mark_is_written_with_the_next(self) -> None:
-        self.server.prolongs = True
+        self.server.touches = True
         mark = condition.Condition(condition.DEGRADED, 'rpc', 5.0)
         self.registration.mark(condition.encode(mark))
         (value,) = self.server.tokens.values()
-        self.assertEqual(mark, keyspace.said(value).condition)
+        self.assertEqual(mark, keyspace.condition_of(value))
 
     def test_the_last_to_leave_is_gone_at_once(self) -> None:
         self.registration._beat()
         self.service.stop()
-        self.assertEqual([self.registration._token], self.server.withdrawn)
+        self.assertEqual([self.registration._token], self.server.left)
 
     def test_what_another_process_renewed_is_left_to_it(self) -> None:
         (member_id,) = self.server.tokens
         self.server.tokens[member_id] = b'another'
         self.registration._beat()
         self.service.stop()
-        self.assertEqual([b''], self.server.withdrawn)
+        self.assertEqual([b''], self.server.left)
 
 
 class RenewalsTest(base.TestCase):
-    """When a beat looks at the server closely."""
+    """When a heartbeat checks the server."""
 
     def setUp(self) -> None:
         super().setUp()
         self.renewals = renewals.Renewals(60, clock=self.clock)
 
     def beat(self, value: bytes = b'token') -> bool:
-        """Tell whether a beat looks; the server takes it."""
-        looked = self.renewals.take_look(value)
-        if looked is None:
-            self.renewals.look()
-        answer = looked or storage.Answer({}, b'marker')
-        self.renewals.succeed(answer, value)
-        return looked is None
+        """Return whether a heartbeat checks; the server confirms it."""
+        checked = self.renewals.use_last_check(value)
+        if checked is None:
+            self.renewals.start_check()
+        answer = checked or storage.Answer({}, b'marker')
+        self.renewals.record_success(answer, value)
+        return checked is None
 
-    def test_one_of_six_looks(self) -> None:
-        looks = [self.beat() for _ in range(13)]
+    def test_one_of_six_checks(self) -> None:
+        checks = [self.beat() for _ in range(13)]
         self.assertEqual(
-            [0, 6, 12], [each for each, look in enumerate(looks) if look]
+            [0, 6, 12], [each for each, check in enumerate(checks) if check]
         )
 
-    def test_the_one_after_trouble_looks(self) -> None:
+    def test_the_one_after_a_failure_checks(self) -> None:
         self.beat()
-        self.renewals.take_look(b'token')
+        self.renewals.use_last_check(b'token')
         self.assertTrue(self.beat())
 
     def test_another_value_is_written(self) -> None:
@@ -840,11 +842,11 @@ class RenewalsTest(base.TestCase):
 
     def test_one_that_was_slow_has_written_what_is_old(self) -> None:
         self.beat()
-        self.assertIsNone(self.renewals.take_look(b'token and mark'))
-        self.renewals.succeed(storage.Answer({}, b'marker'), b'token')
+        self.assertIsNone(self.renewals.use_last_check(b'token and mark'))
+        self.renewals.record_success(storage.Answer({}, b'marker'), b'token')
         self.assertTrue(self.beat(b'token and mark'))
 
-    def test_who_is_gone_in_time_was_lost_by_the_server(self) -> None:
+    def test_a_member_gone_before_its_ttl_was_lost_by_the_server(self) -> None:
         self.assertFalse(self.renewals.has_lost())
         self.beat()
         self.clock.advance(59.0)
@@ -852,11 +854,13 @@ class RenewalsTest(base.TestCase):
         self.clock.advance(1.0)
         self.assertFalse(self.renewals.has_lost())
 
-    def test_who_is_gone_after_no_answer_was_lost_by_the_server(self) -> None:
+    def test_a_member_gone_after_no_answer_was_lost_by_the_server(
+        self,
+    ) -> None:
         self.beat()
         with (
             testtools.ExpectedException(exceptions.BackendError),
-            self.renewals.noted(),
+            self.renewals.recording_failures(),
         ):
             raise exceptions.BackendError('memcached', 'away')
         self.clock.advance(600.0)

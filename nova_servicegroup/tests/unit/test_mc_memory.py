@@ -19,35 +19,37 @@ from nova_servicegroup.tests import base
 TTL = 60.0
 SETTLE = 20.0
 MARKER = b'marker'
-SURE = memory.Word()
+SURE = memory.ServerReading()
 
 
 class MemoryTest(base.TestCase):
-    """One server; what it says of members a, b and so on."""
+    """One server, and what is read of members a, b and so on."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.memory = memory.Memory(memory.Times(TTL, SETTLE))
+        self.memory = memory.Memory(memory.Timing(TTL, SETTLE))
 
     def take(
         self, *members: str, after: float = 1.0, **how: Any
-    ) -> memory.Word:
+    ) -> memory.ServerReading:
         answer = storage.Answer(dict.fromkeys(members, b''), MARKER)
         self.clock.advance(after)
-        return self.memory.take(answer._replace(**how), self.clock())
+        return self.memory.update(answer._replace(**how), self.clock())
 
-    def miss(self, after: float = 1.0) -> memory.Word:
-        return self.memory.miss(self.clock.advance(after))
+    def miss(self, after: float = 1.0) -> memory.ServerReading:
+        return self.memory.update_unanswered(self.clock.advance(after))
 
-    def assert_sure(self, gone: str, word: memory.Word) -> None:
-        """Those that are gone are, and so is whoever was never seen."""
-        self.assertEqual(SURE._replace(gone=set(gone)), word)
+    def assert_sure(self, gone: str, reading: memory.ServerReading) -> None:
+        """Members that are gone are, and so are those never seen."""
+        self.assertEqual(SURE._replace(gone=set(gone)), reading)
 
-    def assert_doubt(self, doubt: str, lost: str, word: memory.Word) -> None:
-        """Neither those that are lost nor strangers are gone."""
+    def assert_doubt(
+        self, doubt: str, lost: str, reading: memory.ServerReading
+    ) -> None:
+        """Neither lost members nor unknown ones are gone."""
         self.assertEqual(
-            memory.Word(set(), set(lost), False, doubt),
-            word._replace(gone=set(word.gone), lost=set(word.lost)),
+            memory.ServerReading(set(), set(lost), False, doubt),
+            reading._replace(gone=set(reading.gone), lost=set(reading.lost)),
         )
 
 
@@ -65,29 +67,31 @@ class EmptiedTest(MemoryTest):
         emptied = self.take(marker=None)
         self.assert_doubt('a server was emptied', 'ab', emptied)
 
-    def test_until_all_had_time_it_knows_only_who_has_come_back(self) -> None:
+    def test_until_all_had_time_it_knows_only_members_that_are_back(
+        self,
+    ) -> None:
         self.take('a', 'b')
         self.take(marker=None)
         again = {'marker': b'new', 'young': True}
         self.assert_doubt('a server was emptied', '', self.take('a', **again))
-        word = self.take(**again)
-        self.assertEqual({'a'}, word.gone)
-        self.assertFalse(word.complete)
+        reading = self.take(**again)
+        self.assertEqual({'a'}, reading.gone)
+        self.assertFalse(reading.complete)
         self.assert_sure('', self.take('a', marker=b'new', after=SETTLE + 1))
 
-    def test_between_two_looks(self) -> None:
+    def test_between_two_readings(self) -> None:
         self.take('a', 'b')
-        word = self.take('a', marker=b'new', young=True)
-        self.assert_doubt('a server was emptied', 'b', word)
+        reading = self.take('a', marker=b'new', young=True)
+        self.assert_doubt('a server was emptied', 'b', reading)
 
-    def test_before_the_first_look(self) -> None:
+    def test_before_the_first_reading(self) -> None:
         self.assertFalse(self.take('a', young=True).complete)
         self.assertFalse(self.take('a', marker=None).complete)
 
-    def test_strangers_have_time_also_where_nothing_says_that_it_is_young(
+    def test_unknown_members_have_time_also_where_no_key_says_that_it_is_young(
         self,
     ) -> None:
-        """What says so may have been lost or evicted, too."""
+        """The key that says so may have been lost or evicted, too."""
         self.take('a')
         self.take(marker=b'new')
         self.assertFalse(self.take('a', marker=b'new').complete)
@@ -101,9 +105,9 @@ class EmptiedTest(MemoryTest):
         back = self.take('a')
         self.assert_doubt('a server was emptied', 'b', back)
         for _ in range(int(SETTLE)):
-            word = self.take()
-            self.assertEqual(set(), word.gone)
-            self.assertFalse(word.complete)
+            reading = self.take()
+            self.assertEqual(set(), reading.gone)
+            self.assertFalse(reading.complete)
         self.assert_sure('', self.take(after=1.0))
         self.take('a')
         self.assert_sure('a', self.take())
@@ -124,7 +128,9 @@ class MuteTest(MemoryTest):
         self.assertEqual({'a'}, set(self.miss(after=TTL).lost))
         self.assertEqual(set(), set(self.miss(after=1.0).lost))
 
-    def test_back_from_an_outage_it_misses_who_had_no_time(self) -> None:
+    def test_back_from_an_outage_it_lacks_members_that_had_no_time(
+        self,
+    ) -> None:
         self.take('a', 'b')
         self.miss()
         self.miss(after=SETTLE / 4)
@@ -140,7 +146,7 @@ class MuteTest(MemoryTest):
 
 
 class LossyTest(MemoryTest):
-    def test_while_a_member_says_so(self) -> None:
+    def test_while_a_member_reports_it(self) -> None:
         self.take('a', 'b')
         lossy = 'a server was away or has lost members a moment ago'
         self.assert_doubt(lossy, 'b', self.take('a', lossy=True))
@@ -148,16 +154,16 @@ class LossyTest(MemoryTest):
 
 
 class EvictionTest(MemoryTest):
-    def evicts(self, *members: str, evictions: int) -> memory.Word:
+    def evicts(self, *members: str, evictions: int) -> memory.ServerReading:
         return self.take(*members, evictions=evictions)
 
     def test_what_is_lost_while_it_evicts_may_be_alive(self) -> None:
         self.take('a', 'b')
-        word = self.evicts('a', evictions=3)
-        self.assertEqual({'b'}, word.lost)
-        self.assertIn('give it more (-m)', word.doubt)
+        reading = self.evicts('a', evictions=3)
+        self.assertEqual({'b'}, reading.lost)
+        self.assertIn('give it more (-m)', reading.doubt)
 
-    def test_so_may_what_the_next_look_misses(self) -> None:
+    def test_so_may_what_the_next_reading_misses(self) -> None:
         """Evictions are counted after the members are read."""
         self.take('a', 'b')
         self.evicts('a', 'b', evictions=3)
@@ -167,11 +173,11 @@ class EvictionTest(MemoryTest):
         self.take('a')
         self.evicts('a', evictions=3)
         self.evicts('a', evictions=3)
-        word = self.evicts(evictions=3)
-        self.assertEqual({'a'}, word.gone)
-        self.assertEqual(set(), word.lost)
+        reading = self.evicts(evictions=3)
+        self.assertEqual({'a'}, reading.gone)
+        self.assertEqual(set(), reading.lost)
 
-    def test_strangers_have_time_to_renew_themselves(self) -> None:
+    def test_unknown_members_have_time_to_renew_themselves(self) -> None:
         self.take('a')
         self.evicts('a', evictions=3)
         self.evicts('a', evictions=3)
@@ -179,7 +185,9 @@ class EvictionTest(MemoryTest):
         self.assertFalse(self.evicts('a', evictions=3).complete)
         self.assertTrue(self.evicts('a', evictions=3).complete)
 
-    def test_what_was_evicted_before_the_first_look_is_not_told(self) -> None:
-        word = self.evicts('a', evictions=3)
-        self.assertFalse(word.complete)
-        self.assertIsNone(word.doubt)
+    def test_what_was_evicted_before_the_first_reading_is_no_doubt(
+        self,
+    ) -> None:
+        reading = self.evicts('a', evictions=3)
+        self.assertFalse(reading.complete)
+        self.assertIsNone(reading.doubt)

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""TLS to memcached: what cannot be used, or would be ignored, is refused."""
+"""TLS to memcached: options that cannot work are refused."""
 
 from importlib import metadata
 import ssl
@@ -35,7 +35,7 @@ NEEDS_TLS = testtools.skipUnless(KNOWS_TLS, 'tooz 7.0 or later')
 
 
 class OldDriver(tooz_memcached.MemcachedDriver):
-    """As tooz before 7.0, which ignores what it does not know."""
+    """The driver of tooz before 7.0, which ignores unknown options."""
 
     def __init__(self, member: bytes, url: Any, options: Any) -> None:
         known = {
@@ -53,7 +53,7 @@ class UrlTest(base.TestCase):
     def make(self, url: str) -> Any:
         conf = self.make_conf()
         gathered = peers.by_url(conf, url, 'monitors', 'host1')
-        # What connects makes it so, in the background.
+        # A connection makes it so, in the background.
         return gathered._connection._factory.make(b'member')
 
     def test_a_library_that_does_not_know_tls_is_refused(self) -> None:
@@ -116,7 +116,7 @@ class TlsTest(base.TestCase):
         for part in ('[memcached] use_tls', 'tooz', '7.0', 'mc-tls'):
             self.assertIn(part, self.refused(key))
         self.settings('use_tls = false')
-        # Nor is it by whoever does not look first.
+        # Nor does it work without that check.
         self.assertRaises(
             exceptions.ConfigurationError,
             coordinators.Factory('h1:11211', settings.conf.memcached, 60).make,
@@ -144,7 +144,7 @@ class TlsTest(base.TestCase):
         locked = f'key_file = {self.keys.client_locked_key}'
         for lines in (
             ['key_file = /nowhere'],
-            # Nobody may be asked at a terminal.
+            # The password must not be asked for at a terminal.
             [locked],
             [locked, 'key_password = wrong'],
             [f'key_file = {self.keys.server_key}'],

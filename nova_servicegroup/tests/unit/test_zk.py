@@ -126,7 +126,7 @@ class RosterTest(base.TestCase):
         self.roster.take(kept | {naming.member_id(host) for host in 'cd'})
         self.assertFalse(self.roster.rejoined)
 
-    def test_who_has_one_process_more_has_not_joined_anew(self) -> None:
+    def test_one_process_more_is_not_to_join_anew(self) -> None:
         ids = {naming.member_id(host) for host in 'ab'}
         self.roster.take(ids)
         self.roster.take(ids | {naming.member_id(host) for host in 'ab'})
@@ -169,7 +169,7 @@ class Connection:
 
 
 class GroupReaderTest(base.TestCase):
-    """What a reading is worth."""
+    """What a reading of a group confirms."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -186,7 +186,7 @@ class GroupReaderTest(base.TestCase):
     def join(self, *hosts: str) -> None:
         self.connection.members = {naming.member_id(host) for host in hosts}
 
-    def test_who_is_not_in_the_group_has_left_it(self) -> None:
+    def test_a_member_that_is_not_in_the_group_has_left_it(self) -> None:
         self.join('a', 'B')
         self.assertEqual(
             evidence.Reading(frozenset('ab')), self.reader.read(1.0)
@@ -256,7 +256,7 @@ class SettingsTest(base.TestCase):
         self.assertEqual('servicegroups', settings.namespace)
 
 
-#: Has kazoo's loop told of a request that there is not.
+#: Wakes kazoo's loop without a request.
 WOKEN = """
 import sys
 
@@ -281,7 +281,7 @@ print('went on')
 
 
 class KazooWakeTest(base.TestCase):
-    def test_a_wake_without_a_request_blocks_nobody_under_eventlet(self):
+    def test_a_wake_without_a_request_does_not_block_under_eventlet(self):
         text = '[zookeeper]\naddress = 127.0.0.1:1\n'
         file = self.create_tempfiles([('nova', text)], ext='.conf')[0]
         done = subprocess.run(
@@ -304,19 +304,19 @@ class KazooLogTest(base.TestCase):
         kazoo_log.quieten(self.make_conf())
         self.assertEqual(logging.ERROR, self.logger.level)
 
-    def test_a_level_that_somebody_chose_stays(self) -> None:
+    def test_a_configured_level_stays(self) -> None:
         self.logger.setLevel(logging.INFO)
         kazoo_log.quieten(self.make_conf())
         self.assertEqual(logging.INFO, self.logger.level)
 
-    def test_it_is_not_quiet_where_somebody_debugs(self) -> None:
+    def test_it_is_not_quiet_with_debug(self) -> None:
         conf = self.make_conf('[DEFAULT]\ndebug = true\n')
         conf.register_opt(cfg.BoolOpt('debug'))
         kazoo_log.quieten(conf)
         self.assertEqual(logging.NOTSET, self.logger.level)
 
     def debugged(self, text: str, *args: object, level: int = 10) -> str:
-        """Return what is logged where somebody debugs."""
+        """Return what is logged at any level."""
         self.logger.setLevel(1)
         for _ in range(2):
             kazoo_log.quieten(self.make_conf())
@@ -357,7 +357,7 @@ class KazooLogTest(base.TestCase):
         )
         self.assertNotIn('hush', output)
 
-    def test_what_cannot_be_looked_through_is_not_logged(self) -> None:
+    def test_a_record_that_cannot_be_masked_is_not_logged(self) -> None:
         class Odd(tuple):
             _fields = ('passwd',)
 

@@ -69,7 +69,7 @@ class DuplicatesTest(base.TestCase):
         self.assertEqual(1, len(lines))
         self.assertIn('several machines: x, y', lines[0])
 
-    def test_what_was_learnt_early_is_logged_when_it_stays(self) -> None:
+    def test_duplicates_found_too_soon_are_logged_if_they_stay(self) -> None:
         self.take(self.one, self.two)
         self.assertEqual([self.one, self.two], self.duplicates.unknown())
         self.add_origins(one='x', two='y')
@@ -138,7 +138,7 @@ class DuplicatesTest(base.TestCase):
         self.add_origins(one='x')
         self.assertEqual([other], self.duplicates.unknown(True))
 
-    def test_an_origin_is_removed_with_its_member(self) -> None:
+    def test_capabilities_are_forgotten_with_the_member(self) -> None:
         self.take(self.one)
         self.add_origins(one='x')
         self.take()

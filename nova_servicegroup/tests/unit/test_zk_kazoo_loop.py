@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How long a session is awaited."""
+"""The changes to kazoo's client."""
 
 import math
 from types import SimpleNamespace
@@ -92,7 +92,7 @@ class HandshakesTest(base.TestCase):
 
 
 class FramesTest(base.TestCase):
-    """What kazoo reads is there piece by piece, each after a second."""
+    """kazoo reads an answer in pieces, each after a second."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -131,12 +131,12 @@ class FramesTest(base.TestCase):
                 exceptions.ConnectionDropped, self.connection._read, length, 1
             )
 
-    def test_it_tells_for_how_long_nothing_was_heard(self) -> None:
+    def test_it_measures_the_silence_of_the_server(self) -> None:
         self.connection._read(3, 3.0)
         self.assertEqual(0.0, kazoo_loop.silence(self.coordinator))
         self.clock.advance(2.5)
         self.assertEqual(2.5, kazoo_loop.silence(self.coordinator))
-        # What is never whole is not heard.
+        # An incomplete answer does not count.
         self.assertRaises(TimeoutError, self.connection._read, 9, 3.5)
         self.assertEqual(6.0, kazoo_loop.silence(self.coordinator))
 

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""TLS to ZooKeeper: who is trusted, and what cannot be used."""
+"""TLS to ZooKeeper: trusted servers, and options that cannot work."""
 
 import contextlib
 import socket
@@ -49,7 +49,7 @@ class TlsTest(base.TestCase):
     def context(self, *lines: str) -> ssl.SSLContext:
         return tls.context(self.settings(*lines).conf.zookeeper)
 
-    def test_names_are_compared_unless_somebody_says_so(self) -> None:
+    def test_names_are_compared_unless_configured_otherwise(self) -> None:
         for line, compared in (('', True), ('check_hostname = false', False)):
             made = self.context(line)
             self.assertIs(compared, made.check_hostname)
@@ -75,7 +75,7 @@ class TlsTest(base.TestCase):
             ('cert_file', [f'key_file = {self.keys.client_key}']),
             ('cert_file', [cert, 'key_file = /nowhere']),
             ('cert_file', [cert, f'key_file = {self.other.client_key}']),
-            # Nobody may be asked at a terminal.
+            # The password must not be asked for at a terminal.
             ('cert_file', [cert, locked]),
             ('cert_file', [cert, locked, 'key_password = wrong']),
         ):
@@ -95,7 +95,7 @@ class TlsTest(base.TestCase):
         return tls.Tls(options, [host])
 
     def test_an_address_is_compared_by_its_configured_name(self) -> None:
-        # kazoo before 2.11 tells the address alone.
+        # kazoo before 2.11 passes the address alone.
         tls = self.tls('localhost:2281')
         for address, name in (
             (('127.0.0.1', 2281), 'localhost'),
@@ -104,7 +104,7 @@ class TlsTest(base.TestCase):
         ):
             self.assertEqual(name, tls._name_of(address))
 
-    def test_who_does_not_speak_tls_is_named_once(self) -> None:
+    def test_a_server_without_tls_is_named_once(self) -> None:
         server = socket.create_server(('127.0.0.1', 0))
         self.addCleanup(server.close)
         address = server.getsockname()

@@ -35,9 +35,9 @@ SESSION = 12.0
 
 
 class Result:
-    """What kazoo answers, once it does.
+    """A result of kazoo's.
 
-    :param answers: tells whether it does by now
+    :param answers: returns whether it is there
     """
 
     def __init__(self, answers: Callable[[], bool], value: Any) -> None:
@@ -90,7 +90,7 @@ class Client:
         return self._result(None)
 
     def delete(self, path: str) -> None:
-        """Delete a node, as anybody may."""
+        """Delete a node, as any client may."""
         del self.owners[path]
         self.tell(path, states.EventType.DELETED)
 
@@ -101,7 +101,7 @@ class Client:
             each(event)
 
     def lose(self) -> None:
-        """Lose the connection, as kazoo tells it."""
+        """Lose the connection, as kazoo reports it."""
         for path in list(self._watchers):
             self.tell(path, states.EventType.NONE)
 
@@ -119,7 +119,7 @@ class Connection:
         self.renew()
 
     def renew(self) -> None:
-        """Have another coordinator, whose client is another one."""
+        """Replace the coordinator and its client."""
         member_id = naming.member_id('a')
         self.silence = 0.0
         self.client = Client()
@@ -179,13 +179,13 @@ class WatchTest(base.TestCase):
         return f'{self.path}!{MARK}'
 
     def beat(self) -> list[str]:
-        """Have the next heartbeat; return what is read."""
+        """Run the next heartbeat; return what is read."""
         self.client.gets.clear()
         self.made.reporter.run()
         return list(self.client.gets)
 
     def tick(self) -> list[str]:
-        """Have the timer fire before it is due; return what is read."""
+        """Fire the timer before it is due; return what is read."""
         self.client.gets.clear()
         self.service.fire()
         return list(self.client.gets)
@@ -326,13 +326,13 @@ class WatchTest(base.TestCase):
         self.assertEqual([], self.tick())
         self.assertEqual([], self.beat())
 
-    def test_a_mark_of_somebody_else_is_read_with_each_beat(self) -> None:
+    def test_a_mark_of_another_session_is_read_with_each_beat(self) -> None:
         self.client.owners[self.mark] = 7
         self.made.mark(MARK)
         self.assertEqual([f'{self.node}!{MARK}'], self.beat())
         self.assertEqual([], self.tick())
 
-    def test_who_has_stopped_reads_nothing(self) -> None:
+    def test_a_stopped_member_reads_nothing(self) -> None:
         self.made.stop()
         self.client.delete(self.path)
         self.assertEqual([], self.tick())
