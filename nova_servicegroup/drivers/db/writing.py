@@ -208,7 +208,7 @@ class Writer:
         :param since: when the first of them may have come
         """
         came_at, now = time.monotonic(), self._database.read()
-        times = _Times(now, self._database.read_unset())
+        times = _Times(now, self._database.read_before_step())
         requests = self._requests(incoming, times)
         young = {each.heartbeat.record for each in requests if each.young}
         gone = self._store.beat(young, now) if young else set()

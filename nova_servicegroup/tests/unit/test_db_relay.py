@@ -209,7 +209,7 @@ class ClockTest(base.TestCase):
 
     def test_one_that_was_never_set_shows_nothing(self) -> None:
         self.assertIsNone(self.made.read())
-        self.assertIsNone(self.made.read_unset())
+        self.assertIsNone(self.made.read_before_step())
 
     def test_it_remembers_for_a_while_what_it_would_show(self) -> None:
         self.made.set(500.0)
@@ -217,12 +217,12 @@ class ClockTest(base.TestCase):
         self.made.set(540.0)
         self.clock.advance(60.0)
         self.assertEqual(600.0, self.made.read())
-        self.assertEqual(570.0, self.made.read_unset())
+        self.assertEqual(570.0, self.made.read_before_step())
         self.clock.advance(10.0)
-        self.assertIsNone(self.made.read_unset())
+        self.assertIsNone(self.made.read_before_step())
 
     def test_what_it_is_wrong_by_is_not_what_it_was_set_by(self) -> None:
         self.made.set(500.0)
         self.clock.advance(10.0)
         self.made.set(511.0)
-        self.assertIsNone(self.made.read_unset())
+        self.assertIsNone(self.made.read_before_step())
