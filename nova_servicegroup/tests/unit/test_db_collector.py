@@ -152,7 +152,7 @@ class WriterTest(base.TestCase):
         self.writer = writing.Writer(self.store, PROMPT)
 
     def take(self, batch: Sequence[Message], waited: float = GATHER) -> None:
-        self.assertTrue(self.writer.take(batch, waited))
+        self.assertTrue(self.writer.write(batch, waited))
         self.writer.wait(LONG)
 
     def warnings(self) -> list[str]:
@@ -249,7 +249,7 @@ class WriterTest(base.TestCase):
     def test_nor_what_took_long_to_write(self) -> None:
         self.store.release = threading.Event()
         batch = [heartbeat(8)]
-        self.assertTrue(self.writer.take(batch, GATHER))
+        self.assertTrue(self.writer.write(batch, GATHER))
         self.assertTrue(self.store.begun.acquire(timeout=LONG))
         self.clock.advance(2.0)
         self.store.release.set()
@@ -259,11 +259,11 @@ class WriterTest(base.TestCase):
     def test_a_batch_too_many_is_not_begun(self) -> None:
         self.store.release = threading.Event()
         for _ in range(writing.WRITERS):
-            self.assertTrue(self.writer.take([heartbeat(8)], GATHER))
-        self.assertFalse(self.writer.take([heartbeat(8)], GATHER))
+            self.assertTrue(self.writer.write([heartbeat(8)], GATHER))
+        self.assertFalse(self.writer.write([heartbeat(8)], GATHER))
         self.store.release.set()
         self.writer.wait(LONG)
-        self.assertTrue(self.writer.take([heartbeat(8)], GATHER))
+        self.assertTrue(self.writer.write([heartbeat(8)], GATHER))
 
 
 class CallsTest(base.TestCase):
@@ -286,7 +286,7 @@ class FakeServer:
     error: Exception | None = None
 
     def __init__(self, receiver: listening.Receiver) -> None:
-        self.take = receiver.take
+        self.receive = receiver.receive
         self.started = self.stopped = self.abandoned = 0
 
     def start(self) -> None:
@@ -362,7 +362,7 @@ class CollectorTest(base.TestCase):
 
     def give(self, *batch: Message) -> None:
         """Hand a batch over, as the latest server."""
-        self.servers[-1].take(batch, GATHER)
+        self.servers[-1].receive(batch, GATHER)
 
     def written(self, record: int, hung: int = 0) -> bool:
         """Tell whether a heartbeat is written and answered.
