@@ -116,7 +116,9 @@ class ReportingTest(base.TestCase):
 
     def join(self) -> registration.Registration:
         """Return the registration of the service, started."""
-        made = registration.Registration('a', 'compute', self.service, DOWN)
+        made = registration.Registration(
+            'a', 'compute', self.service, DOWN, registration.Workers()
+        )
         made.start()
         return made
 
