@@ -70,7 +70,7 @@ class AgesTest(HeartbeatsTest):
 
     def look(self, after: float = 0.0) -> dict[str, float]:
         self.pass_time(after)
-        return self.ages.take(self.read(), self.now)
+        return self.ages.update(self.read(), self.now)
 
     def test_they_are_as_old_as_their_time_says(self) -> None:
         self.beat('a', age=5)
@@ -181,7 +181,7 @@ class JudgeTest(HeartbeatsTest):
 
     def look(self, after: float = 0.0) -> evidence.Reading:
         self.pass_time(after)
-        return self.judge.take(self.read(), self.now)
+        return self.judge.update(self.read(), self.now)
 
     def test_who_is_in_time_is_present(self) -> None:
         self.beat('a', age=60)
@@ -256,4 +256,4 @@ class JudgeTest(HeartbeatsTest):
     def test_it_keeps_the_ages(self) -> None:
         self.beat('a', age=7)
         self.look()
-        self.assertEqual({'a': 7.0}, self.judge.ages)
+        self.assertEqual({'a': 7.0}, self.judge.ages.by_host)

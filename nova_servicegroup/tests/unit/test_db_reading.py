@@ -306,7 +306,7 @@ class TableTest(ReaderTest):
         self.beat('CTL1', age=7)
         self.beats['b'] = None
         self.reader.observer.refresh()
-        self.assertEqual({'ctl1': 7.0}, self.reader.ages)
+        self.assertEqual({'ctl1': 7.0}, self.reader.ages.by_host)
         self.assertEqual(
             [('id-CTL1', 'CTL1', WALL - 7), ('id-b', 'b', None)],
             list(self.reader.rows),
@@ -324,7 +324,7 @@ class TableTest(ReaderTest):
         self.table.heartbeats = slow
         self.beat('a', age=18)
         self.reader.observer.refresh()
-        self.assertEqual({'a': 18.0}, self.reader.ages)
+        self.assertEqual({'a': 18.0}, self.reader.ages.by_host)
         # It is 20 s old by now.
         self.clock.advance(2)
         self.assertTrue(self.is_told('a', WALL - 18))
