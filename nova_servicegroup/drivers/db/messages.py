@@ -18,7 +18,6 @@ itself, with limits, and dropped if it is not a heartbeat.
 """
 
 from collections.abc import Mapping
-import dataclasses
 import math
 import time
 from typing import Any, NamedTuple
@@ -49,8 +48,7 @@ class Malformed(Exception):
     """A message is not a heartbeat. The reason quotes nothing of it."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Heartbeat:
+class Heartbeat(NamedTuple):
     """A heartbeat of one service.
 
     :ivar record: the number of the service's record
@@ -144,14 +142,9 @@ def read_answer(answer: object) -> Answer:
     :raises BackendError: it cannot be understood
     """
     if isinstance(answer, dict):
-        now, taken, gone = (
-            answer.get(key) for key in ('now', 'taken', 'gone')
-        )
-        if (
-            (now is None or _is_time(now))
-            and isinstance(taken, bool)
-            and isinstance(gone, bool)
-        ):
+        now, taken, gone = map(answer.get, ('now', 'taken', 'gone'))
+        timed = now is None or _is_time(now)
+        if timed and isinstance(taken, bool) and isinstance(gone, bool):
             return Answer(now, taken, gone, answer.get('behind') is True)
     raise exceptions.BackendError(TOPIC, 'its answer is not understood')
 

@@ -198,12 +198,8 @@ class Client:
 
     def _arguments(self, record_id: int, wait: float) -> dict[str, Any]:
         sure = self.is_sure
-        return {
-            'record': record_id,
-            'sent': self._clock.read() if sure else self._wall(),
-            'sure': sure,
-            'wait': wait,
-        }
+        sent = self._clock.read() if sure else self._wall()
+        return messages.Heartbeat(record_id, sent, sure, wait)._asdict()
 
 
 @contextlib.contextmanager

@@ -30,19 +30,20 @@ LOG = logging.getLogger(__name__)
 
 #: The number of batches that are written at once.
 WRITERS = 4
-#: The threads that are added to answer a batch, and the most of them in all.
+#: The threads that are started to reply to a batch, and the most in all.
 _ANSWERING = 4
 MOST_ANSWERING = 16
-#: An answer that takes longer hangs, for example because its sender does not
+#: A reply that takes longer hangs, for example because its sender does not
 #: exist any more (seconds); and the most threads that may hang besides.
 _ANSWER_HANGS = 3.0
 MOST_UNANSWERED = 64
 
 
 @dataclasses.dataclass(frozen=True)
-class Answer:
-    """The answer to one message.
+class Reply:
+    """The reply to one message.
 
+    :ivar content: see messages.Answer
     :ivar until: when the sender stops waiting, by the monotonic clock
     """
 
@@ -58,8 +59,8 @@ class Answer:
             LOG.debug('A heartbeat cannot be answered: %r', error)
 
 
-class Answers:
-    """Queue of answers, which are sent in the background.
+class Replies:
+    """Queue of replies, which are sent in the background.
 
     The newest is sent first: if there are too many, those that have waited for
     long would be too late, and so would all others after them.
@@ -67,7 +68,7 @@ class Answers:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: list[Answer] = []
+        self._waiting: list[Reply] = []
         self._calls = calls.Calls(
             'servicegroup-collector-answer',
             MOST_ANSWERING,
@@ -75,11 +76,11 @@ class Answers:
             MOST_UNANSWERED,
         )
 
-    def put(self, answers: Sequence[Answer]) -> None:
-        """Have answers sent."""
+    def put(self, replies: Sequence[Reply]) -> None:
+        """Have replies sent."""
         with self._lock:
-            self._waiting += answers
-            for _ in range(min(_ANSWERING, len(answers))):
+            self._waiting += replies
+            for _ in range(min(_ANSWERING, len(replies))):
                 self._calls.start(self._run)
 
     def wait(self, timeout: float) -> None:
@@ -87,18 +88,18 @@ class Answers:
         self._calls.wait(0, timeout)
 
     def _run(self, call: object) -> None:
-        while (answer := self._next(call)) is not None:
-            answer.send()
+        while (reply := self._next(call)) is not None:
+            reply.send()
 
-    def _next(self, call: object) -> Answer | None:
-        """Return the newest answer that is waited for; drop the others."""
+    def _next(self, call: object) -> Reply | None:
+        """Return the newest reply that is waited for; drop the others."""
         now = time.monotonic()
         with self._lock:
             while self._waiting:
-                answer = self._waiting.pop()
-                if answer.until > now:
+                reply = self._waiting.pop()
+                if reply.until > now:
                     self._calls.renew(call)
-                    return answer
+                    return reply
             self._calls.end(call)
         return None
 
@@ -116,6 +117,17 @@ class _Request:
     heartbeat: messages.Heartbeat
     young: bool
     delay: float
+
+    def reply(
+        self, now: float | None, gone: bool, behind: bool, came_at: float
+    ) -> Reply:
+        """Return the reply: see messages.Answer.
+
+        :param came_at: when it was received, by the monotonic clock
+        """
+        answer = messages.Answer(now, self.young, gone, behind)
+        until = came_at + self.heartbeat.wait - self.delay
+        return Reply(self.message, answer._asdict(), until)
 
 
 def _request(
@@ -143,7 +155,7 @@ def _request(
 
 
 class Writer:
-    """Turns each batch of messages into one UPDATE, and into answers.
+    """Turns each batch of messages into one UPDATE, and into replies.
 
     :param prompt: the seconds after which a message was not read at once
     :ivar dropped: the messages that are not heartbeats
@@ -156,7 +168,7 @@ class Writer:
         self._store = store
         self._prompt = prompt
         self._database = relay.Clock(store)
-        self._answers = Answers()
+        self._replies = Replies()
         self._lost = False
 
     def write(self, incoming: Sequence[Any], waited: float) -> bool:
@@ -170,14 +182,14 @@ class Writer:
     def wait(self, timeout: float) -> None:
         """Wait until all is written and answered, each at most so long."""
         self.running.wait(0, timeout)
-        self._answers.wait(timeout)
+        self._replies.wait(timeout)
 
     def _write(
         self, call: object, incoming: Sequence[Any], since: float
     ) -> None:
         failed = True
         try:
-            answers = self._write_batch(incoming, since)
+            replies = self._write_batch(incoming, since)
             failed = False
         except exceptions.BackendError as error:
             self._log_contact(error)
@@ -185,14 +197,14 @@ class Writer:
             LOG.exception('Unexpected error while writing heartbeats')
         else:
             self._log_contact(None)
-            self._answers.put(answers)
+            self._replies.put(replies)
         finally:
             self.running.end(call, failed)
 
     def _write_batch(
         self, incoming: Sequence[Any], since: float
-    ) -> list[Answer]:
-        """Write a batch; return the answers to senders that wait for one.
+    ) -> list[Reply]:
+        """Write a batch; return the replies to senders that wait for one.
 
         :param since: when the first message may have come
         """
@@ -203,16 +215,7 @@ class Writer:
         behind = time.monotonic() - since > self._prompt
         now = self._database.read()
         return [
-            Answer(
-                each.message,
-                {
-                    'now': now,
-                    'taken': each.young,
-                    'gone': each.heartbeat.record in gone,
-                    'behind': behind,
-                },
-                came_at + each.heartbeat.wait - each.delay,
-            )
+            each.reply(now, each.heartbeat.record in gone, behind, came_at)
             for each in requests
             if each.heartbeat.wait
         ]

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""What becomes of answers when there are more than can be sent."""
+"""Replies of a collector, when there are more than can be sent."""
 
 import threading
 import types
@@ -22,13 +22,13 @@ from nova_servicegroup.tests import base
 LONG = 20.0
 
 
-class AnswersTest(base.TestCase):
-    """Answers, each of which is sent when it is told to be."""
+class RepliesTest(base.TestCase):
+    """Replies, each of which takes until the test lets it go."""
 
     def setUp(self) -> None:
         super().setUp()
         self.set_time()
-        self.answers = writing.Answers()
+        self.replies = writing.Replies()
         self.sent: list[int] = []
         self.message = types.SimpleNamespace(reply=self.send)
         self.started = threading.Semaphore(0)
@@ -36,11 +36,11 @@ class AnswersTest(base.TestCase):
         self.addCleanup(self.go.release, 1000)
 
     def put(self, *numbers: int, left: float = 10.0) -> None:
-        """Have answers sent that somebody waits for so much longer."""
+        """Have replies sent whose senders wait for so many seconds."""
         until = self.clock() + left
-        self.answers.put(
+        self.replies.put(
             [
-                writing.Answer(self.message, {'number': number}, until)
+                writing.Reply(self.message, {'number': number}, until)
                 for number in numbers
             ]
         )
@@ -51,7 +51,7 @@ class AnswersTest(base.TestCase):
         self.go.acquire(timeout=LONG)
 
     def fill(self) -> None:
-        """Have every thread send an answer that takes long."""
+        """Have every thread send a reply that takes long."""
         for _ in range(writing.MOST_ANSWERING):
             self.put(0)
             self.assertTrue(self.started.acquire(timeout=LONG))
@@ -59,7 +59,7 @@ class AnswersTest(base.TestCase):
 
     def finish(self) -> None:
         self.go.release(1000)
-        self.answers.wait(LONG)
+        self.replies.wait(LONG)
 
     def test_all_are_sent(self) -> None:
         self.put(*range(100))
@@ -122,6 +122,6 @@ class AnswersTest(base.TestCase):
 
     def test_to_wait_takes_no_longer_than_it_may(self) -> None:
         self.put(1)
-        self.answers.wait(0.01)
+        self.replies.wait(0.01)
         self.assertLessEqual(len(self.sent), 1)
         self.finish()

@@ -188,10 +188,10 @@ class WriterTest(base.TestCase):
 
     def test_who_asks_for_no_answer_gets_none(self) -> None:
         asks, silent = heartbeat(7), heartbeat(8, wait=0.0)
-        with mock.patch.object(writing.Answers, 'put') as put:
+        with mock.patch.object(writing.Replies, 'put') as put:
             self.take([asks, silent])
-        ((answers,), _) = put.call_args
-        self.assertEqual([asks], [each.message for each in answers])
+        ((replies,), _) = put.call_args
+        self.assertEqual([asks], [each.message for each in replies])
         self.assertEqual([7, 8], self.store.written)
 
     def test_nor_is_it_written_where_it_is_old(self) -> None:
