@@ -213,13 +213,12 @@ class DatabaseDriver(registering.RegisteringDriver):
         members = [
             each for reader in readers for each in _members(reader, group)
         ]
-        times = [each.observer.age() for each in readers]
-        known = [each for each in times if each is not None]
-        errors = [each.observer.error for each in readers]
+        observers = [each.observer for each in readers]
+        ages = [each.age() for each in observers]
         return views.View(
             tuple(sorted(members, key=lambda member: member.host)),
-            max(known) if known else None,
-            next((each for each in errors if each is not None), None),
+            max((age for age in ages if age is not None), default=None),
+            next((each.error for each in observers if each.error), None),
         )
 
     def check(self) -> str:

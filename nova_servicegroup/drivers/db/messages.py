@@ -49,7 +49,7 @@ class Malformed(Exception):
 
 
 class Heartbeat(NamedTuple):
-    """A heartbeat of one service.
+    """A heartbeat of one service, as the arguments of its call.
 
     :ivar record: the number of the service's record
     :ivar sent: when it was sent, or None if it does not say
@@ -122,7 +122,7 @@ def is_young(sent: float | None, now: float | None) -> bool:
 
 
 class Answer(NamedTuple):
-    """A collector's answer to one heartbeat.
+    """A collector's answer to one heartbeat, as its call returns it.
 
     :ivar now: the database's time, or None if unknown
     :ivar taken: whether the heartbeat was written, since it was not too old
