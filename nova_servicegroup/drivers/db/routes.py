@@ -31,8 +31,6 @@ LOG = logging.getLogger(__name__)
 
 #: An answer within this share of an interval leaves time to read the record.
 _AUDIT_SHARE = 0.4
-#: The longest share to wait for an answer, and the lifetime of a message.
-_LONGEST = 0.7
 
 
 class Route(abc.ABC):
@@ -176,31 +174,17 @@ class Relay(Nova):
 
         :raises BackendError: it was not sent, or not answered
         """
-        record = self._service.record_id
-        if self._state.is_silent(begun) and self._client.is_sure:
-            self._client.send(record, self._share(_LONGEST))
+        record, state = self._service.record_id, self._state
+        if state.is_silent(begun) and self._client.is_sure:
+            self._client.send(record, state.rules.longest)
             return ways.Kind.SENT
-        if not self._client.beat(record, self._wait()):
+        timeout = state.rules.wait
+        if not state.may_save(begun):
+            timeout = state.rules.timeout(state.late, random.random())
+        if not self._client.beat(record, timeout):
             return ways.Kind.GONE
         behind = self._client.behind
         return ways.Kind.BEHIND if behind else ways.Kind.WRITTEN
-
-    def _share(self, share: float) -> float:
-        """Return a share of an interval in seconds, at least one."""
-        return max(1.0, share * self._state.rules.interval)
-
-    def _wait(self) -> float:
-        """Return the seconds to wait for an answer, the lifetime of a message.
-
-        All waits end before the next heartbeat, and are random: with equal
-        waits, an overloaded collector would read each message when its wait is
-        nearly over, and answer none in time. Services whose last heartbeats
-        were late wait longer, to be answered first.
-        """
-        if time.monotonic() >= self._state.save_at:
-            return self._state.rules.wait
-        least = min(0.2 + 0.1 * self._state.late, 0.6)
-        return self._share(random.uniform(least, _LONGEST))
 
     def _check_gone(self, begun: float) -> exceptions.BackendError:
         """Return why an answer that the record is gone is not believed.

@@ -17,8 +17,9 @@ import dataclasses
 
 from nova_servicegroup.drivers.db import messages
 
-#: The share of an interval to wait for an answer when Nova may have to write,
-#: and that for each of the two calls that Nova writes with; the least seconds.
+#: The longest share of an interval to wait for an answer; that when Nova may
+#: have to write; that for each of its two calls; and the least seconds.
+_LONGEST = 0.7
 _WAIT = 0.4
 _SAVE = 0.2
 _LEAST = 1.0
@@ -56,6 +57,24 @@ class Rules:
         A service that leaves one out has half of down_time left.
         """
         return self.interval if 4 * self.interval <= self.down_time else 0.0
+
+    @property
+    def longest(self) -> float:
+        """The longest time to wait for an answer, or to send a message."""
+        return max(_LEAST, _LONGEST * self.interval)
+
+    def timeout(self, late: int, chance: float) -> float:
+        """Return the time to wait for an answer while Nova does not write.
+
+        It is random: with equal waits, an overloaded collector would read each
+        message when its wait is nearly over, and answer none in time. Services
+        whose last heartbeats were late wait longer, to be answered first.
+
+        :param late: the number of unanswered heartbeats in a row
+        :param chance: a random number from 0 to 1
+        """
+        least = min(0.2 + 0.1 * late, 0.6) * self.interval
+        return max(_LEAST, least + chance * (self.longest - least))
 
     @property
     def wait(self) -> float:

@@ -117,6 +117,10 @@ class State:
         """Return whether no heartbeat is sent to collectors."""
         return self.way is not Way.COLLECTOR and now < self.ask_at
 
+    def may_save(self, now: float) -> bool:
+        """Return whether Nova writes the heartbeat if a collector is late."""
+        return now >= self.save_at
+
 
 def first(rules: rules_.Rules, now: float) -> State:
     """Return the state of a service that has never had an answer.
@@ -178,7 +182,7 @@ def _late(state: State, outcome: Outcome) -> State:
     reached = dataclasses.replace(
         state, reached_at=outcome.ended, ask_at=-math.inf, refused=0
     )
-    if outcome.begun >= state.save_at:
+    if state.may_save(outcome.begun):
         return dataclasses.replace(reached, way=Way.NOVA)
     return dataclasses.replace(reached, way=Way.LATE, late=state.late + 1)
 
