@@ -81,7 +81,7 @@ class Drain:
         """Return a batch, which may be empty."""
         stopping = self._stopping.wait(self._pause)
         batch = [] if self._drained.is_set() else self._take()
-        # After so many messages there are more.
+        # After a batch of this size there are more messages.
         self._pause = self._gather if len(batch) < AHEAD else 0.0
         if stopping:
             self._drained.set()

@@ -108,31 +108,25 @@ class TableReader(observer.Source):
     ) -> None:
         self.cell = cell
         self._clock = clock
-        self._reads = background.OneAtATime(
-            services.TABLE,
-            functools.partial(self._ask, driver, group),
-            pace.IDLE,
-        )
+        ask = functools.partial(self._ask, driver, group)
+        self._reads = background.OneAtATime(services.TABLE, ask, pace.IDLE)
         self._judge = ages.Judge(rules(driver.conf))
         self.ages = self._judge.ages
         self._database = _Clock()
         self.rows: Sequence[services.Row] = ()
         where = '' if cell is None else f', cell {cell}'
+        name = f'Group {group} (db{where})'
+        settle_time = self._judge.rules.settle_time
         self.observer = base.observe(
-            driver.conf,
-            f'Group {group} (db{where})',
-            self,
-            self._judge.rules.settle_time,
-            patience,
-            clock,
+            driver.conf, name, self, settle_time, patience, clock
         )
 
     def is_fresh(self, beat: float, service_ref: services.ServiceRef) -> bool:
         """Return whether a heartbeat is in time, without any read.
 
-        It is not if it was in the future when it came: that time has come, and
-        it looks young. Nor if its host is missing: the group has to be read
-        for the membership to have that host again.
+        It is not if it was in the future when it came, since it looks young
+        when that time has come; nor if its host is missing, since the
+        membership only has that host again after a read.
         """
         now, database = self._clock(), self._database
         age = now + database.ahead - beat

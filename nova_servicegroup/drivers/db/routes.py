@@ -89,7 +89,7 @@ class Database(Route):
 
 
 class Nova(Route):
-    """Has Nova write, in its own way."""
+    """Has Nova write, as its own driver does."""
 
     def __init__(self, service: services.Service) -> None:
         self._service = service
