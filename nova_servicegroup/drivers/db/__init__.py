@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""The services table as a backend."""
+"""Driver of Nova's services table."""
 
 from nova_servicegroup.drivers.db import driver
 

@@ -2,7 +2,7 @@
 # not use this file except in compliance with the License. You may obtain
 # a copy of the License at
 #
-#     http://www.apache.org/licenses/LICENSE-2.0
+#      http://www.apache.org/licenses/LICENSE-2.0
 #
 # Unless required by applicable law or agreed to in writing, software
 # distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
@@ -10,13 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How old heartbeats are, and what their age is worth.
+"""Ages of heartbeats, and the readings that they give.
 
 Pure: no I/O, no clock of its own. ``now`` is the observer's monotonic clock,
-and a heartbeat a time by the clock of whoever wrote it.
+and a heartbeat a time by the clock of its writer.
 """
 
-from collections.abc import Set
 import dataclasses
 import math
 
@@ -26,12 +25,12 @@ from nova_servicegroup import services
 
 LATE = 'the heartbeats of most are late'
 
-#: Seconds in which a service is connected again to a message queue that is
-#: back.
+#: The longest time in which a service connects again to a message queue that
+#: is back (seconds).
 _RECONNECT = 30.0
-#: The table has whole seconds, and to gather heartbeats takes another.
+#: The table holds whole seconds, and collecting heartbeats takes another one.
 _SLACK = 2.0
-#: A heartbeat may be so far in the future: clocks differ (seconds).
+#: A heartbeat may be this far in the future, since clocks differ (seconds).
 AHEAD = 5.0
 
 
@@ -39,9 +38,9 @@ AHEAD = 5.0
 class Rules:
     """When a heartbeat is late, in seconds.
 
-    :ivar interval: between two heartbeats
-    :ivar down_time: after which a host is down
-    :ivar hold_time: for which it may be held after that
+    :ivar interval: the time between two heartbeats
+    :ivar down_time: the age of a heartbeat after which a host is down
+    :ivar hold_time: the time for which a host may be held after that
     """
 
     interval: float
@@ -50,39 +49,42 @@ class Rules:
 
     @property
     def late(self) -> float:
-        """The age of a heartbeat that is late, though not too late."""
+        """The age of a heartbeat that is late, though its host is not down."""
         return min(2 * self.interval + _SLACK, self.down_time / 2)
 
     @property
     def longest(self) -> float:
-        """The age after which nothing speaks for a host any more."""
+        """The age after which no host is held any more."""
         return self.down_time + self.hold_time
 
     @property
     def settle_time(self) -> float:
-        """The time after which all heartbeats come again that have stopped."""
+        """The time in which all heartbeats come again after an outage."""
         return min(_RECONNECT + 2 * self.interval, self.hold_time)
 
 
 class Ages:
-    """The ages of the heartbeats of one group in one cell.
+    """Ages of the heartbeats of one group in one cell.
 
     A heartbeat is as old as its time says, by the database's clock. But one
-    that came since the last look is no older than that, whatever clock has
-    written it; and none is younger for a clock that went back.
+    that came since the last reading is no older than that, whatever clock has
+    written it; and none gets younger when a clock goes back.
+
+    :ivar by_host: the ages in seconds, when they were read
+    :ivar left: the hosts that have left
+    :ivar ahead: the heartbeats that were in the future when they came, by host
     """
 
     def __init__(self) -> None:
-        #: The hosts that have left.
+        self.by_host: dict[str, float] = {}
         self.left: set[str] = set()
-        #: The heartbeats that were in the future when they came, by host.
         self.ahead: dict[str, float] = {}
         # The heartbeat of each record, and when it came, by the observer's
-        # clock. Several may be of one host: its name in capitals, too.
+        # clock. Several records may be of one host, in upper and lower case.
         self._came: dict[tuple[str, str], tuple[float, float]] = {}
-        self._looked_at = -math.inf
+        self._read_at = -math.inf
 
-    def take(
+    def update(
         self, heartbeats: services.Heartbeats, now: float
     ) -> dict[str, float]:
         """Return the age of each host's heartbeat in seconds.
@@ -93,59 +95,57 @@ class Ages:
         ages: dict[str, float] = {}
         ahead: dict[str, float] = {}
         left: set[str] = set()
-        for number, host, beat in heartbeats.rows:
+        for uuid, name, beat in heartbeats.rows:
+            host = membership.canonical(name)
             if beat is not None and services.has_left(beat):
-                left.add(membership.canonical(host))
+                left.add(host)
             elif beat is not None:
-                record = number, host
-                at = self._time(record, beat, heartbeats.now, now)
-                came[record] = beat, at
-                name = membership.canonical(host)
-                ages[name] = min(now - at, ages.get(name, math.inf))
-                if beat > heartbeats.now + AHEAD or beat == self.ahead.get(
-                    name
-                ):
-                    ahead[name] = beat
-        self._came, self._looked_at, self.ahead = came, now, ahead
-        self.left = left - ages.keys()
+                at = self._arrival((uuid, name), beat, heartbeats.now, now)
+                came[uuid, name] = beat, at
+                ages[host] = min(now - at, ages.get(host, math.inf))
+                in_future = beat > heartbeats.now + AHEAD
+                if in_future or beat == self.ahead.get(host):
+                    ahead[host] = beat
+        self._came, self._read_at, self.ahead = came, now, ahead
+        self.by_host, self.left = ages, left - ages.keys()
         return ages
 
-    def _time(
+    def _arrival(
         self, record: tuple[str, str], beat: float, wall: float, now: float
     ) -> float:
-        """Return when a heartbeat came, by the observer's clock."""
+        """Return when a heartbeat came, by the observer's clock.
+
+        :param wall: the database's time
+        """
         known = self._came.get(record)
         if known is not None and known[0] == beat:
             return known[1]
-        return max(now - max(0.0, wall - beat), self._looked_at)
+        return max(now - max(0.0, wall - beat), self._read_at)
 
 
 class Judge:
     """Turns the heartbeats of one group in one cell into readings.
 
-    Where most heartbeats are late, and three at least, it is their way that is
-    slow: the database, the conductor, the message queue. Then nobody's
-    lateness is evidence, until all had time to come through again. Who is dead
-    for longer than that does not count.
-
-    :ivar ages: of the heartbeats, by host, in seconds, as they were read
+    When most heartbeats are late, and at least three, their common path is
+    slow: the database, the conductor, the message queue. Then lateness is no
+    evidence, until all have had time to come again. Hosts that have been dead
+    for longer than that do not count.
     """
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
-        self.ages: dict[str, float] = {}
-        self._ages = Ages()
+        self.ages = Ages()
         self._late_until = -math.inf
 
-    def take(
+    def update(
         self, heartbeats: services.Heartbeats, now: float
     ) -> evidence.Reading:
-        """Return what the heartbeats prove.
+        """Return the reading that heartbeats give.
 
         :param now: when they were read
         """
-        self.ages = self._ages.take(heartbeats, now)
-        rules, ages = self.rules, self.ages.items()
+        ages = self.ages.update(heartbeats, now).items()
+        rules, left = self.rules, self.ages.left
         late = self._lateness()
         if late > rules.late:
             # The longer it lasts, the longer services wait to connect again.
@@ -158,22 +158,13 @@ class Judge:
             if rules.down_time < age <= rules.longest
         }
         if missing and now <= self._late_until:
-            return evidence.Reading(present, LATE, missing, left=self.left)
-        return evidence.Reading(present, left=self.left)
-
-    @property
-    def left(self) -> Set[str]:
-        """The hosts that have left."""
-        return self._ages.left
-
-    @property
-    def ahead(self) -> dict[str, float]:
-        """The heartbeats that were in the future when they came, by host."""
-        return self._ages.ahead
+            return evidence.Reading(present, LATE, missing, left=left)
+        return evidence.Reading(present, left=left)
 
     def _lateness(self) -> float:
-        """Return the age that more than half exceed, and three at least."""
+        """Return the age that more than half exceed, and at least three."""
         longest = self.rules.longest
-        recent = sorted(age for age in self.ages.values() if age <= longest)
+        ages = self.ages.by_host.values()
+        recent = sorted(age for age in ages if age <= longest)
         most = max(evidence.MASS_LOSS, len(recent) // 2 + 1)
         return recent[-most] if len(recent) >= most else 0.0

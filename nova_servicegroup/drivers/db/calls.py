@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Calls in threads of their own, of which some may hang."""
+"""Calls in threads of their own, some of which may hang."""
 
 from collections.abc import Callable
 import threading
@@ -20,22 +20,21 @@ from typing import Any
 
 from nova_servicegroup.drivers.db import messages
 
-#: What takes longer hangs, most likely in a connection that is dead (seconds).
+#: A call that takes longer hangs, most likely in a dead connection (seconds).
 HANG = messages.MAX_AGE / 2
-#: So many threads may hang besides those that do not.
+#: The most threads that may hang besides those that do not.
 MOST_HUNG = 16
 
 
 class Calls:
-    """The calls that are under way, and which of them hang.
+    """Limited number of threads that make calls of one kind.
 
-    :param name: of their threads
-    :param most: so many may be under way besides those that hang
-    :param hang: the seconds after which a call hangs
-    :param most_hung: so many of those that hang make room for another
-    :ivar failed: whether the last one that ended has failed; None: none has
-        ended yet. Neither this nor has_trouble is about calls that were begun
-        before forgive
+    :param name: the name of the threads
+    :param most: the most calls under way besides those that hang
+    :param hang: the seconds after which a call is taken to hang
+    :param most_hung: the most hanging calls that others are started beside
+    :ivar failed: whether the last call that ended has failed, or None if none
+        has ended. Like has_trouble, it ignores calls from before reset
     """
 
     def __init__(
@@ -55,11 +54,11 @@ class Calls:
         self._since = time.monotonic()
 
     def start(self, target: Callable[..., Any], *args: Any) -> bool:
-        """Begin a call, unless there are enough; tell whether it was begun.
+        """Start a call unless too many are under way; return whether it was.
 
-        :param target: called with what stands for the call, and args. It is
-            to end the call
-        :raises RuntimeError: there is no thread for it. It has failed
+        :param target: called with a token of the call, which it has to pass to
+            end, and args
+        :raises RuntimeError: no thread can be started; the call has failed
         """
         with self._changed:
             hung = min(len(self._hung()), self._most_hung)
@@ -77,35 +76,38 @@ class Calls:
         return True
 
     def renew(self, call: object) -> None:
-        """Take note that a call has begun with its next part."""
+        """Restart the time after which a call is taken to hang."""
         with self._changed:
             self._begun[call] = time.monotonic()
 
     def end(self, call: object, failed: bool = False) -> None:
-        """Take note that a call has ended."""
+        """Note that a call has ended."""
         with self._changed:
             if self._begun.pop(call) >= self._since:
                 self.failed = failed
             self._changed.notify_all()
 
     def has_trouble(self) -> bool:
-        """Tell whether the last one has failed, or one hangs."""
+        """Return whether the last call has failed, or one hangs."""
         with self._changed:
             hang = any(each >= self._since for each in self._hung())
             return hang or bool(self.failed)
 
-    def forgive(self) -> None:
-        """Forget what was begun so far, except that it is under way."""
+    def reset(self) -> None:
+        """Ignore the outcome of calls so far; they stay under way."""
         with self._changed:
             self.failed, self._since = None, time.monotonic()
 
     def wait(self, most: int, timeout: float) -> None:
-        """Wait until no more than so many are under way."""
+        """Wait until at most so many calls are under way.
+
+        :param timeout: seconds
+        """
         with self._changed:
             self._changed.wait_for(lambda: len(self._begun) <= most, timeout)
 
     def _hung(self) -> list[float]:
-        """Return when those were begun that hang."""
+        """Return the start times of the calls that hang."""
         now = time.monotonic()
         return [
             each for each in self._begun.values() if now - each > self._hang

@@ -11,12 +11,13 @@
 # under the License.
 
 
-"""Gathers the heartbeats of those who have no access to the database.
+"""RPC server that writes heartbeats of services without a database.
 
-The conductor's end of the call in relay.py.
+It runs in nova-conductor; see relay for its client.
 """
 
 from collections.abc import Sequence
+import functools
 import threading
 import time
 from typing import Any
@@ -35,22 +36,22 @@ from nova_servicegroup import services
 LOG = logging.getLogger(__name__)
 
 TRANSPORT = listening.TRANSPORT
-#: Heartbeats are gathered for so long (seconds).
+#: The longest time for which heartbeats are collected into a batch (seconds).
 GATHER = 1.0
 _STOP_TIMEOUT = 2.0
-#: Seconds between two looks at whether heartbeats are written, and between
-#: two questions to a database that does not answer, at most.
+#: Seconds between two checks of whether heartbeats are written, and the most
+#: between two probes of a database that does not answer.
 _TICK = 0.5
 _LONGEST_REST = 5.0
-#: So many questions to it may be under way besides those that hang.
+#: The most probes under way besides those that hang.
 _PROBES = 4
 
 
 class _Probes:
-    """Asks a database that did not write whether it answers again.
+    """Probes of a database that did not write, until it answers again.
 
-    Each question has a connection of its own, since that of the last one may
-    be dead; so many of them may hang.
+    Each probe has a connection of its own, since that of the last one may be
+    dead. So a limited number of probes may hang.
     """
 
     def __init__(self, store: store_.Store) -> None:
@@ -61,16 +62,16 @@ class _Probes:
         self._due = 0.0
 
     def begin(self) -> None:
-        """Take note that it does not write."""
+        """Note that the database does not write."""
         self._answered.clear()
         self._put_off()
 
     def forget(self) -> None:
-        """Take note that it writes."""
+        """Note that the database writes."""
         self._failures = 0
 
     def poll(self) -> bool:
-        """Ask if that is due; tell whether any was answered since begin."""
+        """Probe if that is due; return whether one succeeded since begin."""
         if not self._answered.is_set() and time.monotonic() >= self._due:
             self._put_off()
             self._calls.start(self._run)
@@ -93,15 +94,15 @@ class _Probes:
 
 
 class Collector:
-    """The conductor's end.
+    """RPC server of heartbeats in one nova-conductor.
 
-    While heartbeats cannot be written it reads none, so that they go to
+    While heartbeats cannot be written it receives none, so that they go to
     another collector.
 
-    :param transport: an RPC transport of oslo.messaging of its own
+    :param transport: an RPC transport of oslo.messaging, for this alone
     :param host: the host that it runs on
     :param executor: ``threading`` or ``eventlet``, as the service runs
-    :param gather: seconds for which heartbeats are gathered, at most
+    :param gather: the most seconds to collect a batch
     """
 
     def __init__(
@@ -113,9 +114,11 @@ class Collector:
         gather: float = GATHER,
     ) -> None:
         self._transport = transport
-        self._place = host, executor
-        self._gather = gather
-        # A heartbeat that is read later than this was not read at once.
+        self._make_server = functools.partial(
+            listening.make_server, transport, host, executor, self, gather
+        )
+        # A heartbeat that is received later than this was not received at
+        # once.
         self._writer = writing.Writer(store, 2 * gather + 0.5)
         self._probes = _Probes(store)
         self._server: listening.Server | None = self._make_server()
@@ -125,13 +128,8 @@ class Collector:
             target=self._stop, daemon=True, name='servicegroup-collector-stop'
         )
 
-    def _make_server(self) -> listening.Server:
-        return listening.make_server(
-            self._transport, *self._place, self, self._gather
-        )
-
     def start(self) -> None:
-        """Begin to listen."""
+        """Begin to receive heartbeats."""
         if self._server is not None:
             self._server.start()
         threading.Thread(
@@ -139,7 +137,7 @@ class Collector:
         ).start()
 
     def stop(self) -> None:
-        """Write what has come, and end, once; bounded in time."""
+        """Write what was received, and end, once; bounded in time."""
         if self._stopping.ident is None:
             self._ended.set()
             self._stopping.start()
@@ -153,10 +151,10 @@ class Collector:
         self._writer.wait(_STOP_TIMEOUT)
         self._transport.cleanup()
 
-    def take(self, incoming: Sequence[Any], waited: float) -> None:
-        """Have a batch written; read nothing more before that can begin."""
+    def receive(self, incoming: Sequence[Any], waited: float) -> None:
+        """See listening.Receiver. Return when writing the batch has begun."""
         begun = time.monotonic()
-        while not self._writer.take(incoming, waited):
+        while not self._writer.write(incoming, waited):
             late = time.monotonic() - begun > calls.HANG
             if late or self._server is None:
                 LOG.debug('%d heartbeats are dropped.', len(incoming))
@@ -168,7 +166,7 @@ class Collector:
             self.check()
 
     def check(self) -> None:
-        """Read no more where nothing is written; read again where it is."""
+        """Stop receiving if nothing is written; resume when it can be."""
         with self._changing:
             if self._ended.is_set():
                 return
@@ -198,11 +196,11 @@ class Collector:
             server.abandon()
 
     def _resume(self) -> None:
-        """Read again; try anew if that fails."""
+        """Receive again; if that fails, probe again."""
         self._probes.begin()
-        self._writer.running.forgive()
+        self._writer.running.reset()
         made = self._make_server()
-        # It may have to hand over what it reads while it starts.
+        # It may hand over batches while it starts.
         self._server = made
         try:
             made.start()
@@ -213,7 +211,7 @@ class Collector:
 
 
 def make(service: services.Service, host: str) -> Collector | None:
-    """Return a collector where it belongs: in a conductor."""
+    """Return a collector, or None unless the service is a conductor."""
     if not service.collects or service.engine() is None:
         return None
     transport = service.new_transport(TRANSPORT)

@@ -11,10 +11,10 @@
 # under the License.
 
 
-"""The database: a member is a row of Nova's services table.
+"""Driver of the database: a member is a row of Nova's services table.
 
-The same table, columns and meaning as Nova's own driver, so that services
-with either may be mixed.
+It uses the same columns in the same meaning as Nova's own driver, so that
+services with either driver may be mixed.
 """
 
 import datetime
@@ -38,7 +38,7 @@ from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds for which an answer about the cells is of use.
+#: Seconds for which the list of cells is used.
 _CELLS_AGE = 60.0
 
 #: A cell and a group.
@@ -46,89 +46,85 @@ _Key = tuple[str | None, str]
 
 
 class _Readers(dict[_Key, reading.TableReader]):
-    """The readers of one process, made when they are asked for."""
+    """The readers of one process, each made at its first use."""
 
     def __init__(self, driver: base.Driver) -> None:
         super().__init__()
         self._driver = driver
+        # The table may be set after the driver is made.
         self._reads_cells = background.OneAtATime(
-            services.TABLE, self._ask_cells, _CELLS_AGE
+            services.TABLE, lambda: driver.table.cells(), _CELLS_AGE
         )
         self._patience = base.make_patience(driver.conf)
-        self._cells: list[str | None] | exceptions.NoAccess = []
+        self._cells: list[str | None] = []
         self._cells_due = -math.inf
-        self._by_uuid: dict[str, reading.TableReader] = {}
+        self._no_access: exceptions.NoAccess | None = None
+        self._by_uuid: dict[str | None, reading.TableReader] = {}
 
     def __missing__(self, key: _Key) -> reading.TableReader:
         made = reading.TableReader(self._driver, *key, self._patience)
         return self.setdefault(key, made)
+
+    def read_cells(self) -> None:
+        """Read the list of cells once in a while; it hardly ever changes.
+
+        :raises NoAccess: this process cannot read the table
+        """
+        if time.monotonic() >= self._cells_due:
+            self._read_cells()
+        if self._no_access is not None:
+            raise self._no_access
+
+    def _read_cells(self) -> None:
+        wait = float(self._driver.conf.servicegroup.read_timeout)
+        try:
+            self._cells = self._reads_cells.ask(wait)
+            self._no_access = None
+        except exceptions.NoAccess as error:
+            self._no_access = error
+        except exceptions.BackendError as error:
+            LOG.debug('The cells cannot be read: %s', error)
+        self._cells_due = time.monotonic() + _CELLS_AGE
 
     def of_group(self, group: str) -> list[reading.TableReader]:
         """Return the reader of each cell.
 
         :raises BackendError: the cells are not known
         """
-        if isinstance(self._cells, exceptions.NoAccess) or not self._cells:
+        if not self._cells:
             raise exceptions.BackendError(
                 services.TABLE, 'the cells are not known'
             )
         return [self[cell, group] for cell in self._cells]
 
-    def _ask_cells(self) -> list[str | None]:
-        # The table may be given later than the driver is made.
-        return self._driver.table.cells()
-
-    def read_cells(self) -> None:
-        """Learn the cells, unless that was done: they hardly ever change.
-
-        :raises NoAccess: this process cannot read the table
-        """
-        if time.monotonic() >= self._cells_due:
-            self._read_cells()
-        if isinstance(self._cells, exceptions.NoAccess):
-            raise self._cells
-
-    def _read_cells(self) -> None:
-        wait = float(self._driver.conf.servicegroup.read_timeout)
-        try:
-            self._cells = self._reads_cells.ask(wait)
-        except exceptions.NoAccess as error:
-            self._cells = error
-        except exceptions.BackendError as error:
-            LOG.debug('The cells cannot be read: %s', error)
-        self._cells_due = time.monotonic() + _CELLS_AGE
-
     def of_record(
         self, service_ref: services.ServiceRef, group: str
     ) -> list[reading.TableReader]:
-        """Return the reader of a record's cell, or all that may be it.
+        """Return the reader of a record's cell, or of all if it is unknown.
 
-        nova-scheduler asks with plain dicts, which do not have the cell.
+        nova-scheduler asks with plain dicts, which do not name the cell.
 
         :raises BackendError: the cells are not known
         """
         cell = services.cell_of(service_ref)
         if cell is not None:
             return [self[cell, group]]
-        number = services.number_of(service_ref)
-        known = self._by_uuid.get(number) if number else None
-        if known is not None:
-            return [known]
-        readers = self.of_group(group)
-        for each in readers:
-            each.observer.refresh()
-            self._by_uuid.update((row[0], each) for row in each.rows)
-        found = self._by_uuid.get(number) if number else None
-        return readers if found is None else [found]
+        uuid = services.number_of(service_ref) or None
+        if uuid not in self._by_uuid:
+            for each in self.of_group(group):
+                each.observer.refresh()
+                self._by_uuid.update((row[0], each) for row in each.rows)
+        found = self._by_uuid.get(uuid)
+        return self.of_group(group) if found is None else [found]
 
 
 class DatabaseDriver(registering.RegisteringDriver):
-    """Members have the time of their heartbeat written into their record.
+    """Driver whose members write the times of their heartbeats to the table.
 
     Options: Nova's ``report_interval`` and ``service_down_time``, and
-    ``[servicegroup] hold_time``. A service that joins in a conductor also
-    writes the heartbeats of those that have no access to the database. One
-    that leaves has its record say so, unless ``leave_on_stop`` is off.
+    ``[servicegroup] hold_time``. A conductor that joins also writes the
+    heartbeats of services without access to the database. A member that leaves
+    writes that to its record, unless ``leave_on_stop`` is off.
     """
 
     needs_record = True
@@ -140,8 +136,8 @@ class DatabaseDriver(registering.RegisteringDriver):
         self._rules = reading.rules(conf)
         self._workers = registration.Workers()
         self._readers = process.PerProcess(lambda: _Readers(self))
-        # Those that were used last, perhaps by a parent process: by the cell
-        # and topic of a record, or by its UUID and topic.
+        # The readers that were used last, perhaps by a parent process: by cell
+        # and topic of a record, or by its UUID and topic if it has no cell.
         self._latest: dict[_Key, reading.TableReader] = {}
 
     def join(self, member: str, group: str, service: services.Service) -> None:
@@ -163,17 +159,16 @@ class DatabaseDriver(registering.RegisteringDriver):
     def is_up(self, service_ref: services.ServiceRef) -> bool:
         """See base.Driver.
 
-        An update of the record is no proof of life: also an operator makes
-        one. Who is late is judged by the whole group of his cell.
+        Operators update records, too, so an update is no proof of life. A late
+        host is judged together with the whole group in its cell.
         """
         try:
             beat = _last_beat(service_ref)
             if beat is None:
                 return False
-            # A plain record does not have its cell.
-            place = services.cell_of(service_ref)
-            place = place or services.number_of(service_ref)
-            key = place, service_ref['topic']
+            cell = services.cell_of(service_ref)
+            cell_or_uuid = cell or services.number_of(service_ref)
+            key = cell_or_uuid, service_ref['topic']
             latest = self._latest.get(key)
             if latest is not None and latest.is_fresh(beat, service_ref):
                 return True
@@ -192,13 +187,13 @@ class DatabaseDriver(registering.RegisteringDriver):
         except exceptions.NoAccess:
             return _is_young(beat, self._rules.longest)
         except exceptions.BackendError:
-            # Nobody knows where its record is.
+            # The cell of the record is not known.
             return reading.time_of_day() - beat <= self._rules.longest
         if len(found) == 1 and key[0] is not None:
             self._latest[key] = found[0]
         if any(each.is_up(host, beat) for each in found):
             return True
-        # Who is not in the table is judged as Nova's own driver does.
+        # A host that is not in the table is judged as by Nova's own driver.
         known = any(each.has(host) for each in found)
         return not known and _is_young(beat, self._down_time)
 
@@ -209,7 +204,7 @@ class DatabaseDriver(registering.RegisteringDriver):
         return base.later(None, service_ref)
 
     def view(self, group: str, detailed: views.Detailed = False) -> views.View:
-        """See base.Driver. Nothing is known of the processes."""
+        """See base.Driver. It has no details of processes."""
         try:
             self._readers.get().read_cells()
             readers = self._readers.get().of_group(group)
@@ -218,13 +213,12 @@ class DatabaseDriver(registering.RegisteringDriver):
         members = [
             each for reader in readers for each in _members(reader, group)
         ]
-        times = [each.observer.age() for each in readers]
-        known = [each for each in times if each is not None]
-        errors = [each.observer.error for each in readers]
+        observers = [each.observer for each in readers]
+        ages = [each.age() for each in observers]
         return views.View(
             tuple(sorted(members, key=lambda member: member.host)),
-            max(known) if known else None,
-            next((each for each in errors if each is not None), None),
+            max((age for age in ages if age is not None), default=None),
+            next((each.error for each in observers if each.error), None),
         )
 
     def check(self) -> str:
@@ -240,12 +234,12 @@ class DatabaseDriver(registering.RegisteringDriver):
 
 
 def _is_young(beat: float, longest: float) -> bool:
-    """Tell whether a heartbeat is in time by this process's own clock."""
+    """Return whether a heartbeat is in time by this process's own clock."""
     return abs(reading.time_of_day() - beat) <= longest
 
 
 def _members(reader: reading.TableReader, group: str) -> list[views.Member]:
-    """Return the members of one cell, down or not."""
+    """Return the members in one cell, whether up or down."""
     reader.observer.refresh()
     return [_member(reader, group, name) for _, name, _ in reader.rows]
 
@@ -255,8 +249,8 @@ def _member(
 ) -> views.Member:
     host, seen = membership.canonical(name), reader.observer
     held, up = seen.members.is_held(host), seen.is_up(host)
-    age = reader.ages.get(host)
-    reason = 'has left' if host in reader.left else 'never a heartbeat'
+    age = reader.ages.by_host.get(host)
+    reason = 'has left' if host in reader.ages.left else 'never a heartbeat'
     if age is not None:
         age = max(0.0, age + (seen.age() or 0.0))
         reason = f'no heartbeat for {age:.0f} s'
@@ -269,9 +263,9 @@ def _member(
 
 
 def _last_beat(service_ref: services.ServiceRef) -> float | None:
-    """Return the time of the last heartbeat; None: there is no time.
+    """Return the time of the last heartbeat, or of the record's creation.
 
-    A record that was never reported for is as old as it is.
+    :returns: seconds since the epoch, or None if it has neither
     """
     try:
         last = service_ref['last_seen_up']

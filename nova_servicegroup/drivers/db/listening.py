@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""How a collector reads the message queue."""
+"""The part of a collector that reads the message queue."""
 
 from collections.abc import Sequence
 import functools
@@ -24,47 +24,47 @@ from oslo_messaging.rpc import server as rpc_server
 
 from nova_servicegroup.drivers.db import messages
 
-#: One UPDATE takes so many heartbeats.
+#: The most heartbeats of one UPDATE.
 BATCH = 1000
-#: Options of the transport. What a process takes ahead no longer expires; so
-#: if it took all that there is, it might read nothing but what is too old. All
-#: services are late while it waits to connect again (seconds). And a sender
-#: that has vanished, or never was, must not keep the answers to others waiting
-#: (seconds).
+#: Options of the transport. Messages that a process has prefetched no longer
+#: expire: if it prefetched all, it might read only messages that are too old.
 AHEAD = 200
+#: All services are late while it waits to connect again (seconds).
 _RECONNECT = 5
+#: A sender that does not exist must not delay the answers to others (seconds).
 _REPLY = 1
 TRANSPORT = {
     'rabbit_qos_prefetch_count': str(AHEAD),
     'rabbit_interval_max': str(_RECONNECT),
     'kombu_missing_consumer_retry_timeout': str(_REPLY),
 }
-#: When nothing has come for so long, all that had piled up is there.
+#: The queue is empty when no message comes for this time (seconds).
 _EMPTY = 0.002
-#: Seconds between two looks whether it is stopped.
+#: Seconds between two checks of whether it is stopped.
 _YIELD = 0.01
-#: Seconds in which a listener ends that is stopped.
+#: The longest time in which a stopped listener ends (seconds).
 _STOP_TIMEOUT = 1.0
 
 
 class Receiver(Protocol):
-    """What batches are handed over to."""
+    """Callback of a server."""
 
-    def take(self, incoming: Sequence[Any], waited: float) -> None:
-        """Take a batch.
+    def receive(self, incoming: Sequence[Any], waited: float) -> None:
+        """Process a batch.
 
-        :param waited: the seconds for which it may have waited
+        :param waited: the seconds for which it may have been in the queue
         """
 
 
 class Drain:
-    """Lets messages pile up, and then takes all that are there.
+    """Listener that lets messages accumulate, and then reads all of them.
 
-    oslo.messaging's own way wakes up a few times for each message.
+    oslo.messaging's own batches wake up a few times for each message.
 
     :param listener: oslo.messaging's poll-style listener
-    :ivar waited: the seconds for which the last batch may have waited: since
-        there was nothing more to be read
+    :param gather: the most seconds to collect a batch
+    :ivar waited: the seconds for which the last batch may have been in the
+        queue: since the queue was last empty
     """
 
     def __init__(self, listener: Any, gather: float) -> None:
@@ -80,17 +80,15 @@ class Drain:
     def poll(self, *args: Any, **kwargs: Any) -> list[Any]:
         """Return a batch, which may be empty."""
         stopping = self._stopping.wait(self._pause)
-        batch: list[Any] = []
-        if not self._drained.is_set():
-            batch = self._take()
-        # Where there are as many as that, there are more.
+        batch = [] if self._drained.is_set() else self._take()
+        # After a batch of this size there are more messages.
         self._pause = self._gather if len(batch) < AHEAD else 0.0
         if stopping:
             self._drained.set()
-            # It only stops while it is polled.
+            # The listener only stops while it is polled.
             while not batch and not self._stopped.is_set():
                 batch = self._listener.poll(batch_size=1, batch_timeout=_EMPTY)
-                # Who stops it may be a green thread, and run only then.
+                # Lets a green thread run that is to stop it.
                 time.sleep(_YIELD)
         return batch
 
@@ -103,9 +101,9 @@ class Drain:
         return batch
 
     def _read(self) -> tuple[list[Any], bool]:
-        """Return what is there, and whether there is nothing more."""
+        """Return the messages in the queue, and whether it is empty now."""
         batch: list[Any] = []
-        # Where reading is slow, the first must not wait long for the last.
+        # The first message must not wait long for the last if reading is slow.
         end = time.monotonic() + self._gather / 2
         while len(batch) < BATCH and (not batch or time.monotonic() < end):
             some = self._listener.poll(batch_size=1, batch_timeout=_EMPTY)
@@ -115,19 +113,16 @@ class Drain:
         return batch, False
 
     def stop(self) -> None:
-        """Take what is there, and no more."""
+        """Read what is in the queue, and end."""
         self._stopping.set()
         self._drained.wait(_STOP_TIMEOUT)
-        self._end()
-
-    def abandon(self) -> None:
-        """Leave what is there to others, as soon as the connection ends."""
-        self._drained.set()
-        self._stopping.set()
-
-    def _end(self) -> None:
         self._listener.stop()
         self._stopped.set()
+
+    def abandon(self) -> None:
+        """Leave the queue to other collectors; stop then ends at once."""
+        self._drained.set()
+        self._stopping.set()
 
     def cleanup(self) -> None:
         """End the connection."""
@@ -135,14 +130,13 @@ class Drain:
 
 
 class Server(rpc_server.RPCServer):  # type: ignore[misc]
-    """An RPC server that hands over what it receives in batches."""
+    """RPC server that passes on what it receives in batches."""
 
     def __init__(self, *args: Any, receiver: Receiver, gather: float) -> None:
         super().__init__(*args)
         self._receiver = receiver
         self._gather = gather
-        # Not every messaging driver can be read so; the others gather by
-        # themselves.
+        # None for messaging drivers that collect batches by themselves.
         self._drain: Drain | None = None
 
     def _create_listener(self) -> Any:
@@ -153,12 +147,11 @@ class Server(rpc_server.RPCServer):  # type: ignore[misc]
         return made
 
     def _on_incoming(self, incoming: Sequence[Any]) -> None:
-        self._receiver.take(
-            incoming, self._drain.waited if self._drain else 0.0
-        )
+        waited = self._drain.waited if self._drain else 0.0
+        self._receiver.receive(incoming, waited)
 
     def abandon(self) -> None:
-        """End at once, and leave to others what was not read."""
+        """End at once, and leave the queue to other collectors."""
         if self._drain is not None:
             self._drain.abandon()
         self.stop()
@@ -168,12 +161,12 @@ class Server(rpc_server.RPCServer):  # type: ignore[misc]
 def make_server(
     transport: Any, host: str, executor: str, receiver: Receiver, gather: float
 ) -> Server:
-    """Return a server that has not been started.
+    """Return a server, not started.
 
     :param transport: an RPC transport of oslo.messaging
     :param host: the host that it runs on
     :param executor: ``threading`` or ``eventlet``
-    :param gather: seconds for which messages are gathered, at most
+    :param gather: the most seconds to collect a batch
     """
     made: Server = messaging.get_rpc_server(
         transport,

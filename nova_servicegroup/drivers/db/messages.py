@@ -11,15 +11,13 @@
 # under the License.
 
 
-"""What services and collectors send each other.
+"""Messages between services and collectors.
 
-Each message is read by itself, since anybody may send it: whoever can publish
-to the message queue can send a message of any kind. One that is not a
-heartbeat is dropped and costs nothing but itself.
+Any client of the message queue can send any message. So each one is parsed by
+itself, with limits, and dropped if it is not a heartbeat.
 """
 
 from collections.abc import Mapping
-import dataclasses
 import math
 import time
 from typing import Any, NamedTuple
@@ -32,32 +30,31 @@ LOG = logging.getLogger(__name__)
 
 TOPIC = 'nova_servicegroup_collector'
 VERSION = '1.0'
-#: A heartbeat that is on its way for longer than this is dropped (seconds).
+#: A heartbeat that takes longer to arrive is dropped (seconds).
 MAX_AGE = 10.0
-#: A sender asks for an answer at least once in such a time (seconds).
+#: The longest time for which a sender asks for no answer (seconds).
 MOST_SILENT = 60.0
-#: No time is further from the epoch (seconds).
-_FOREVER = 1e11
-#: The numbers of records, as in Nova's table.
-_MOST_RECORD = 2**31 - 1
-#: No sender waits for longer, and none for less than no time (seconds).
-_LONGEST_WAIT = 60.0
-#: Seconds between two lines of the log about messages that were dropped.
-_CALM = 3600.0
+#: The largest time, in seconds before or after the epoch, that is accepted.
+_MAX_TIME = 1e11
+#: The largest number of a record, as in Nova's table.
+_MAX_RECORD = 2**31 - 1
+#: The longest time that a sender waits for an answer (seconds).
+_MAX_WAIT = 60.0
+#: Seconds between two warnings about dropped messages.
+_LOG_INTERVAL = 3600.0
 
 
 class Malformed(Exception):
-    """A message that is no heartbeat. Says why, in words of this package."""
+    """A message is not a heartbeat. The reason quotes nothing of it."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Heartbeat:
-    """What a sender says.
+class Heartbeat(NamedTuple):
+    """A heartbeat of one service, as the arguments of its call.
 
-    :ivar record: the number of its record
-    :ivar sent: when it was sent; None: it does not say so
+    :ivar record: the number of the service's record
+    :ivar sent: when it was sent, or None if it does not say
     :ivar sure: whether that is by the database's clock
-    :ivar wait: the seconds for which the sender waits; 0: for no answer
+    :ivar wait: seconds for which the sender waits for an answer; 0: not at all
     """
 
     record: int
@@ -67,9 +64,9 @@ class Heartbeat:
 
 
 def read(message: object) -> Heartbeat:
-    """Return what a message says.
+    """Return the heartbeat in a message.
 
-    :raises Malformed: it is no heartbeat
+    :raises Malformed: it is not a heartbeat
     """
     args = message.get('args') if isinstance(message, Mapping) else None
     if not isinstance(args, Mapping):
@@ -85,31 +82,39 @@ def read(message: object) -> Heartbeat:
         _record(args.get('record')),
         sent,
         sure,
-        min(max(wait, 0.0), _LONGEST_WAIT),
+        min(max(wait, 0.0), _MAX_WAIT),
     )
 
 
 def _record(value: object) -> int:
     whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or not 0 < value <= _MOST_RECORD:  # type: ignore[operator]
+    if not whole or not 0 < value <= _MAX_RECORD:  # type: ignore[operator]
         raise Malformed('record is not the number of a record')
     return int(value)  # type: ignore[call-overload, no-any-return]
 
 
 def _number(name: str, value: Any) -> float:
-    if not is_time(value):
+    if not _is_time(value):
         raise Malformed(f'{name} is not a number of seconds')
     return float(value)
 
 
+def _is_time(value: object) -> bool:
+    """Return whether a value is a number of seconds that is accepted."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return -_MAX_TIME <= value <= _MAX_TIME
+
+
 def is_young(sent: float | None, now: float | None) -> bool:
-    """Tell whether a heartbeat was not stuck anywhere.
+    """Return whether a heartbeat was not delayed on its way.
 
-    One whose sender has a wrong clock, and has not yet heard of the database's
-    time, seems to have been: it is answered with that time, and sent again.
+    It seems delayed if its sender's clock is wrong and the sender does not yet
+    know the database's time: then it is answered with that time and sent
+    again.
 
-    :param sent: when it was sent; None: it does not say so
-    :param now: the database's time; None: it is not known
+    :param sent: when it was sent, or None if it does not say
+    :param now: the database's time, or None if unknown
     """
     if sent is None:
         return False
@@ -117,12 +122,12 @@ def is_young(sent: float | None, now: float | None) -> bool:
 
 
 class Answer(NamedTuple):
-    """What a collector has answered.
+    """A collector's answer to one heartbeat, as its call returns it.
 
-    :ivar now: the database's time; None: it is not known
-    :ivar taken: whether the heartbeat was not too old, and was written
+    :ivar now: the database's time, or None if unknown
+    :ivar taken: whether the heartbeat was written, since it was not too old
     :ivar gone: whether there is no such record
-    :ivar behind: whether the collector has more to do than it can
+    :ivar behind: whether the collector is overloaded
     """
 
     now: float | None
@@ -131,35 +136,23 @@ class Answer(NamedTuple):
     behind: bool
 
 
-def is_time(value: object) -> bool:
-    """Tell whether a value is a number that can be a time, or a wait."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    return -_FOREVER <= value <= _FOREVER
-
-
 def read_answer(answer: object) -> Answer:
-    """Return what an answer says; whoever reads the queue may have sent it.
+    """Return the answer in a message. Any reader of the queue may send one.
 
     :raises BackendError: it cannot be understood
     """
     if isinstance(answer, dict):
-        now, taken, gone = (
-            answer.get(key) for key in ('now', 'taken', 'gone')
-        )
-        if (
-            (now is None or is_time(now))
-            and isinstance(taken, bool)
-            and isinstance(gone, bool)
-        ):
+        now, taken, gone = map(answer.get, ('now', 'taken', 'gone'))
+        timed = now is None or _is_time(now)
+        if timed and isinstance(taken, bool) and isinstance(gone, bool):
             return Answer(now, taken, gone, answer.get('behind') is True)
     raise exceptions.BackendError(TOPIC, 'its answer is not understood')
 
 
 class Dropped:
-    """Counts the messages that were dropped, and logs them now and then.
+    """Counts the messages that were dropped, and logs them once an hour.
 
-    :ivar count: since the start
+    :ivar count: the number of them since the start
     """
 
     def __init__(self) -> None:
@@ -168,10 +161,10 @@ class Dropped:
         self._logged_at = -math.inf
 
     def note(self, reason: Malformed) -> None:
-        """Count one."""
+        """Count one message."""
         self.count += 1
         now = time.monotonic()
-        if now - self._logged_at < _CALM:
+        if now - self._logged_at < _LOG_INTERVAL:
             return
         LOG.warning(
             '%d messages in the queue %s were dropped, which are no '

@@ -2,7 +2,7 @@
 # not use this file except in compliance with the License. You may obtain
 # a copy of the License at
 #
-#     http://www.apache.org/licenses/LICENSE-2.0
+#      http://www.apache.org/licenses/LICENSE-2.0
 #
 # Unless required by applicable law or agreed to in writing, software
 # distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
@@ -12,8 +12,9 @@
 
 """Reads the heartbeats of one group from the database of one cell."""
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 import dataclasses
+import functools
 import math
 import time
 
@@ -30,14 +31,14 @@ from nova_servicegroup import opts
 from nova_servicegroup import pace
 from nova_servicegroup import services
 
-#: The database's clock is trusted for so long without a look (seconds).
+#: Seconds for which the database's clock is trusted without a read.
 _TRUST = 60.0
-#: A step of the database's clock, in seconds.
+#: A difference of the database's clock that is a step (seconds).
 _STEP = 1.0
 
 
 def rules(conf: cfg.ConfigOpts) -> ages.Rules:
-    """Return what the options say. Without an interval, Nova's default."""
+    """Return the rules of the options. Without an interval, Nova's default."""
     return ages.Rules(
         float(conf.report_interval or 10),
         float(opts.service_down_time(conf)),
@@ -46,28 +47,28 @@ def rules(conf: cfg.ConfigOpts) -> ages.Rules:
 
 
 def time_of_day() -> float:
-    """Return this process's own, in seconds since the epoch.
+    """Return this process's time of day in seconds since the epoch.
 
-    It is Nova's, too, which sets it in tests.
+    By the function that Nova uses, whose time its tests set.
     """
     return timeutils.utcnow_ts(microsecond=True)
 
 
 @dataclasses.dataclass
 class _Clock:
-    """The database's clock, as the difference to the observer's own.
+    """The database's clock, as its difference to the observer's.
 
-    :ivar ahead: seconds; NaN: it was never read
-    :ivar until: when it is to be asked again
-    :ivar doubted_until: it went back, so until then what it has written before
-        may look young
-    :ivar error: seconds by which ahead may be wrong
+    :ivar ahead: seconds; NaN if it was never read
+    :ivar error: the seconds by which ahead may be wrong
+    :ivar until: when it has to be read again
+    :ivar doubted_until: until when, since it went back, older heartbeats may
+        look young
     """
 
     ahead: float = math.nan
+    error: float = 0.0
     until: float = -math.inf
     doubted_until: float = -math.inf
-    error: float = 0.0
 
     def set(
         self, wall: float, now: float, error: float, down_time: float
@@ -83,16 +84,17 @@ class _Clock:
         self.until = -math.inf if self.doubts(now) else now + _TRUST
 
     def doubts(self, now: float) -> bool:
-        """Tell whether its times cannot be told apart."""
+        """Return whether older heartbeats may look young."""
         return now <= self.doubted_until
 
 
 class TableReader(observer.Source):
-    """Reads one group of one cell, for the observer that it has.
+    """Source of one group in one cell, with its observer.
 
     :param driver: whose table and options it uses
     :ivar cell: see services.Table.cells
     :ivar rows: see services.Heartbeats
+    :ivar ages: of the heartbeats, when they were last read
     """
 
     def __init__(
@@ -105,45 +107,30 @@ class TableReader(observer.Source):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.cell = cell
-        self._driver = driver
-        self._group = group
         self._clock = clock
-        self._reads = background.OneAtATime(
-            services.TABLE, self._ask, pace.IDLE
-        )
+        ask = functools.partial(self._ask, driver, group)
+        self._reads = background.OneAtATime(services.TABLE, ask, pace.IDLE)
         self._judge = ages.Judge(rules(driver.conf))
+        self.ages = self._judge.ages
         self._database = _Clock()
         self.rows: Sequence[services.Row] = ()
         where = '' if cell is None else f', cell {cell}'
+        name = f'Group {group} (db{where})'
+        settle_time = self._judge.rules.settle_time
         self.observer = base.observe(
-            driver.conf,
-            f'Group {group} (db{where})',
-            self,
-            self._judge.rules.settle_time,
-            patience,
-            clock,
+            driver.conf, name, self, settle_time, patience, clock
         )
 
-    @property
-    def ages(self) -> dict[str, float]:
-        """The ages of the heartbeats, by host, in seconds, when last read."""
-        return self._judge.ages
-
-    @property
-    def left(self) -> Set[str]:
-        """The hosts that had left when the group was last read."""
-        return self._judge.left
-
     def is_fresh(self, beat: float, service_ref: services.ServiceRef) -> bool:
-        """Tell whether a heartbeat is in time, without any look.
+        """Return whether a heartbeat is in time, without any read.
 
-        One that came with a time that was yet to come is old when that time
-        comes, and looks young. And one of a host that is missing is to be
-        read, so that the membership has it again.
+        It is not if it was in the future when it came, since it looks young
+        when that time has come; nor if its host is missing, since the
+        membership only has that host again after a read.
         """
         now, database = self._clock(), self._database
         age = now + database.ahead - beat
-        late, ahead = self._judge.rules.late, self._judge.ahead
+        late, ahead = self._judge.rules.late, self.ages.ahead
         if not -ages.AHEAD <= age <= late or now >= database.until:
             return False
         missing = self.observer.members.missing
@@ -153,22 +140,22 @@ class TableReader(observer.Source):
         return host not in ahead and host not in missing
 
     def has(self, host: str) -> bool:
-        """Tell whether the table had a heartbeat of a host, when last read."""
-        return membership.canonical(host) in self.ages
+        """Return whether a host had a heartbeat when last read."""
+        return membership.canonical(host) in self.ages.by_host
 
     def is_up(self, host: str, beat: float) -> bool:
-        """Tell whether a host is up, whose record shows a heartbeat.
+        """Return whether a host is up.
 
-        It may be younger than what was read.
+        :param beat: its heartbeat, which may be newer than the last reading
         """
         up = self.observer.is_up(host)
         now, database = self._clock(), self._database
-        # Its clock may never have been read.
+        # The database's clock may never have been read.
         unread = math.isnan(database.ahead)
         wall = time_of_day() if unread else now + database.ahead
         young = -ages.AHEAD <= wall - beat <= self._judge.rules.down_time
         doubtful = database.doubts(now) or (
-            membership.canonical(host) in self._judge.ahead
+            membership.canonical(host) in self.ages.ahead
         )
         return up or (young and not doubtful)
 
@@ -179,10 +166,12 @@ class TableReader(observer.Source):
         down_time = self._judge.rules.down_time
         self._database.set(heartbeats.now, now, error, down_time)
         self.rows = heartbeats.rows
-        return self._judge.take(heartbeats, now)
+        return self._judge.update(heartbeats, now)
 
-    def _ask(self) -> tuple[services.Heartbeats, float, float]:
+    def _ask(
+        self, driver: base.Driver, group: str
+    ) -> tuple[services.Heartbeats, float, float]:
         """Return the heartbeats, and when reading them began and ended."""
         begun = self._clock()
-        found = self._driver.table.heartbeats(self.cell, self._group)
+        found = driver.table.heartbeats(self.cell, group)
         return found, begun, self._clock()

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How a service has its heartbeats written: by the shortest way that works."""
+"""Membership of one service in one group, from its start to its stop."""
 
 import fcntl
 import os
@@ -29,41 +29,44 @@ from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds for which a service that stops waits until its record says so.
+#: The longest wait of a stopping service for its record to say so (seconds).
 _LEAVE = 2.0
 
-#: Each member has a byte of its own in the file that is locked.
+#: The bytes of the locked file that are shared out among the members.
 _MEMBERS = 2**30
-#: C's struct flock: its type, from where it starts, start, length, and owner.
+#: C's struct flock: type, whence, start, length and owner.
 _FLOCK = 'hhqqi'
 
 
 class Workers:
-    """The workers of one service, which share its record.
+    """Worker processes of one service, which share its record.
 
-    Made before they are forked. Each that has joined locks a byte of this very
-    file, which nobody else uses so, until it leaves or dies.
+    It is made before they are forked. Each worker that has joined locks a byte
+    of this source file, which has no other locks, until it leaves or dies.
     """
 
     def __init__(self) -> None:
-        self._family = secrets.token_hex(8)
+        self._token = secrets.token_hex(8)
         self._files: process.PerProcess[int] = process.PerProcess(
             lambda: os.open(__file__, os.O_RDONLY)
         )
 
     def enter(self, member: str, group: str) -> None:
-        """Take note that this process has joined."""
+        """Note that this process has joined."""
         self._lock(fcntl.F_OFD_SETLK, fcntl.F_RDLCK, member, group)
 
     def leave(self, member: str, group: str) -> bool:
-        """Take note that it leaves; tell whether no other goes on."""
+        """Note that this process leaves; return whether it was the last."""
         self._lock(fcntl.F_OFD_SETLK, fcntl.F_UNLCK, member, group)
         found = self._lock(fcntl.F_OFD_GETLK, fcntl.F_WRLCK, member, group)
         return found == fcntl.F_UNLCK
 
     def _lock(self, command: int, kind: int, member: str, group: str) -> int:
-        """Return the kind of the lock that there is, or was made."""
-        name = f'{self._family}/{group}/{member}'
+        """Make or look up a lock; return the kind of what was found or made.
+
+        :raises OSError: the file system or the kernel has no such locks
+        """
+        name = f'{self._token}/{group}/{member}'
         byte = zlib.crc32(name.encode()) % _MEMBERS
         asked = struct.pack(_FLOCK, kind, os.SEEK_SET, byte, 1, 0)
         found = fcntl.fcntl(self._files.get(), command, asked)
@@ -71,34 +74,31 @@ class Workers:
 
 
 class Departure:
-    """Ends the membership of one member.
-
-    :param workers: None: the service has no others
-    """
+    """Departure of one member when the last of its workers leaves."""
 
     def __init__(
         self,
         name: str,
         member: tuple[str, str],
         route: routes.Route,
-        workers: Workers | None,
+        workers: Workers,
     ) -> None:
         self.name = name
         self._member = member
         self._route = route
-        self._workers = Workers() if workers is None else workers
+        self._workers = workers
 
     def enter(self) -> None:
-        """Take note that the service has joined."""
+        """Note that this process has joined."""
         try:
             self._workers.enter(*self._member)
         except OSError as error:
             LOG.debug('%s: no lock for its workers: %s', self.name, error)
 
     def leave(self) -> None:
-        """Have the record say that it has left, unless other workers go on.
+        """Write that the member has left, unless other workers remain.
 
-        :raises ServiceGroupError: it does not say so yet
+        :raises ServiceGroupError: it is not written yet
         """
         if self._workers.leave(*self._member):
             leaves = background.OneAtATime(self.name, self._route.leave)
@@ -109,8 +109,8 @@ class Registration:
     """One member of one group, for as long as its service runs.
 
     :param down_time: seconds without a heartbeat after which it is down
-    :param processes: the workers of its service; None: it has no others
-    :param leave_on_stop: leave when the service stops
+    :param workers: the workers of its service
+    :param leave_on_stop: whether it leaves when the service stops
     """
 
     def __init__(
@@ -119,15 +119,15 @@ class Registration:
         group: str,
         service: services.Service,
         down_time: float,
-        processes: Workers | None = None,
+        workers: Workers,
         leave_on_stop: bool = True,
     ) -> None:
         self.name = f'Member {host} of group {group} (db)'
         self._service = service
         self._leave_on_stop = leave_on_stop
         route = routes.choose(service, self.name, down_time)
-        self._departure = Departure(self.name, (host, group), route, processes)
-        # A heartbeat that hangs is not repeated, only awaited.
+        self._departure = Departure(self.name, (host, group), route, workers)
+        # A heartbeat that hangs is awaited, not repeated.
         self._beats = background.OneAtATime(
             self.name, route.beat, waits_again=True
         )
@@ -138,7 +138,7 @@ class Registration:
         self._collector: collector.Collector | None = None
 
     def start(self) -> None:
-        """Beat on the service's timer; in a conductor, also collect."""
+        """Beat on the service's timer; in a conductor, run a collector."""
         self._departure.enter()
         self.reporter.start(
             self._service, self._service.report_interval, self._leave_on_stop
@@ -146,10 +146,7 @@ class Registration:
         self._collect()
 
     def _collect(self) -> None:
-        """Make and start a collector, in a conductor.
-
-        The service is more important than that.
-        """
+        """Start a collector in a conductor; its errors are only logged."""
         try:
             self._collector = collector.make(self._service, self._host)
             if self._collector is not None:
@@ -163,14 +160,14 @@ class Registration:
             )
 
     def mark(self, mark: str | None) -> None:
-        """See registering.Registration.
+        """See registering.Registration. Does nothing.
 
-        Stock's record has no room for it. A heartbeat goes the way of all
-        else that is asked of the service, so without that one it is down.
+        Nova's table has no column for it. Heartbeats use the same message
+        queue as all requests to the service: without that it is down.
         """
 
     def stop(self) -> None:
-        """Leave, and beat no more."""
+        """Leave, and stop the heartbeats."""
         self.reporter.stop()
         if self._collector is not None:
             self._collector.stop()

@@ -10,17 +10,17 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The call by which a service without a database has a heartbeat written.
+"""RPC client by which a service without a database has heartbeats written.
 
-It carries the number of a record and nothing of Nova's, and comes back when
-the heartbeat is written. Its timeout is also the message's time to live; and
-it says when it was sent, by the database's clock as of the last answer,
-or at first by the sender's own. So one that was stuck on its way, in a frozen
-message queue or process, cannot make a dead service look alive. And it says
-how long its sender waits, since nobody need answer it later.
+A call carries the number of a record and nothing of Nova's, and returns when
+the heartbeat is written. Its timeout is also the message's time to live. It
+says when it was sent, by the database's clock as of the last answer, or at
+first by the sender's own clock: so a message that was stuck in a frozen
+message queue or process cannot make a dead service look alive. It also says
+how long its sender waits, since nobody needs an answer later.
 
-Or it does not come back, and says that nobody waits. Where nobody listens, it
-is refused all the same; and it lives no longer than another one.
+A cast is the same without an answer. It is refused where no collector listens,
+and expires like a call.
 """
 
 from collections.abc import Callable, Iterator
@@ -40,74 +40,73 @@ LOG = logging.getLogger(__name__)
 
 T = TypeVar('T')
 
-#: Seconds for which the difference between two clocks is believed.
+#: Seconds for which the difference between two clocks is trusted, and that a
+#: read of a clock may take.
 _AGE = 5.0
 _ERROR = 1.0
-#: Clocks that drift apart by less were not set (seconds).
+#: Clocks that differ by less were not set (seconds).
 _STEP = 2.0
+#: A connection that ended while it was idle fails within this time (seconds).
+_AT_ONCE = 1.0
 
 
 class Clock:
-    """Somebody else's clock, between two looks at it.
+    """The database's clock, estimated between two reads of it.
 
-    :param source: whose clock it is; None: it can only be set
+    :param source: the database to read it from; None: it can only be set
     """
 
     def __init__(self, source: store.Store | None = None) -> None:
         self._source = source
+        # Its difference to the monotonic clock, if known, and when it was set.
         self._ahead: float | None = None
         self._set_at = 0.0
-        # By how much it was ahead before somebody set it, and until when that
-        # is of use.
-        self._before = 0.0, 0.0
+        # The difference before the last step, and until when it counts.
+        self._before_step = 0.0, 0.0
 
     def set(self, now: float | None) -> None:
-        """Note what it shows."""
+        """Note the time that it shows; None: it is not known."""
         before, self._set_at = self._ahead, time.monotonic()
         self._ahead = None if now is None else now - self._set_at
         if before is None or self._ahead is None:
             return
         if abs(self._ahead - before) > _STEP:
             until = self._set_at + messages.MOST_SILENT + _AGE
-            self._before = before, until
+            self._before_step = before, until
 
-    def read_unset(self) -> float | None:
-        """Return what it would show if nobody had set it a while ago.
+    def read_before_step(self) -> float | None:
+        """Return the time that it would show without a recent step.
 
-        :returns: None: nobody has
+        :returns: None if there was no recent step
         """
-        (ahead, until), now = self._before, time.monotonic()
+        (ahead, until), now = self._before_step, time.monotonic()
         return now + ahead if now < until else None
 
     def read(self) -> float | None:
-        """Return its time; None: it was never set."""
+        """Return its time, or None if it was never set."""
         begun = time.monotonic()
         if self._source is not None and (
             self._ahead is None or begun - self._set_at > _AGE
         ):
             now = self._source.now()
-            # What has taken long is no longer true.
+            # The time of a read that took long is no longer right.
             if time.monotonic() - begun <= _ERROR:
                 self.set(now)
         return None if self._ahead is None else time.monotonic() + self._ahead
 
 
-#: An old connection that has ended is found out in this time (seconds).
-_AT_ONCE = 1.0
-
-
 class Client:
-    """A service's end.
+    """RPC client of the collectors, for one service.
 
     :param transport: oslo.messaging's RPC transport
     :param wall: the sender's own clock
-    :ivar behind: the collector had more to do than it can, by its last answer
+    :ivar behind: whether the collector was overloaded, by its last answer
     """
 
     def __init__(
         self, transport: Any, wall: Callable[[], float] = time.time
     ) -> None:
-        # Refused at once where nobody listens, and while nothing connects.
+        # Refused at once if no collector listens or nothing connects.
         self._client = messaging.get_rpc_client(
             transport,
             messaging.Target(topic=messages.TOPIC, version=messages.VERSION),
@@ -116,53 +115,53 @@ class Client:
         self._options = messaging.TransportOptions(at_least_once=True)
         self._clock = Clock()
         self._wall = wall
-        self._apart = 0.0
+        # The difference between both clocks at the last answer.
+        self._difference = 0.0
         self.behind = False
 
     @property
     def is_sure(self) -> bool:
-        """Whether it knows the database's time.
+        """Whether the database's time is known.
 
-        Not after its own clock was set, or the machine was suspended.
+        It is not after the service's own clock was set, or its machine was
+        suspended.
         """
         now = self._clock.read()
         if now is None:
             return False
-        return abs(self._wall() - now - self._apart) <= _STEP
+        return abs(self._wall() - now - self._difference) <= _STEP
 
     def beat(self, record_id: int, timeout: float) -> bool:
-        """Have a heartbeat written; tell whether the record is there.
+        """Have a heartbeat written; return whether the record exists.
 
         :param timeout: seconds to wait for an answer
         :raises BackendTimeout: no answer; it may have been written
         :raises BackendUnreachable: there is no connection
-        :raises BackendError: no collector took it
+        :raises BackendError: no collector wrote it
         """
+        # After the first answer, the database's time is known.
         for _ in range(2):
-            answer = self._again(self._call, record_id, timeout)
-            self._note(answer)
+            answer = self._retry(self._call, record_id, timeout)
+            self._clock.set(answer.now)
+            self._difference = self._wall() - (answer.now or 0.0)
+            self.behind = answer.behind
             if answer.taken:
                 return not answer.gone
         raise exceptions.BackendError(messages.TOPIC, 'takes it for too old')
 
     def send(self, record_id: int, timeout: float) -> None:
-        """Send a heartbeat, and ask for no answer: see is_sure.
+        """Send a heartbeat without asking for an answer: see is_sure.
 
         :param timeout: seconds in which it is sent, or expires
         :raises BackendUnreachable: there is no connection
         :raises BackendError: no collector listens
         """
-        self._again(self._cast, record_id, timeout)
+        self._retry(self._cast, record_id, timeout)
 
-    def _note(self, answer: messages.Answer) -> None:
-        self._clock.set(answer.now)
-        self._apart = self._wall() - (answer.now or 0.0)
-        self.behind = answer.behind
-
-    def _again(
+    def _retry(
         self, send: Callable[[int, float], T], record_id: int, timeout: float
     ) -> T:
-        """Send; send again where only the connection had ended."""
+        """Send; send again if an idle connection had ended."""
         begun = time.monotonic()
         try:
             return send(record_id, timeout)
@@ -199,12 +198,8 @@ class Client:
 
     def _arguments(self, record_id: int, wait: float) -> dict[str, Any]:
         sure = self.is_sure
-        return {
-            'record': record_id,
-            'sent': self._clock.read() if sure else self._wall(),
-            'sure': sure,
-            'wait': wait,
-        }
+        sent = self._clock.read() if sure else self._wall()
+        return messages.Heartbeat(record_id, sent, sure, wait)._asdict()
 
 
 @contextlib.contextmanager
@@ -217,32 +212,17 @@ def _translated() -> Iterator[None]:
             messages.TOPIC, 'no answer in time'
         ) from error
     except Exception as error:
-        raise _failure(error) from error
-
-
-def as_backend_error(error: Exception) -> exceptions.BackendError:
-    """Return what may leave this package."""
-    if isinstance(error, exceptions.BackendError):
-        return error
-    LOG.debug('Unexpected error in a heartbeat', exc_info=error)
-    made = exceptions.BackendError(messages.TOPIC, repr(error))
-    made.__cause__ = error
-    return made
-
-
-def _failure(error: Exception) -> exceptions.BackendError:
-    """Return why a call has failed."""
-    made = exceptions.BackendError
-    if _is_unreachable(error):
-        made = exceptions.BackendUnreachable
-    return made(messages.TOPIC, exceptions.first_line(error))
+        kind = exceptions.BackendError
+        if _is_unreachable(error):
+            kind = exceptions.BackendUnreachable
+        raise kind(messages.TOPIC, exceptions.first_line(error)) from error
 
 
 def _is_unreachable(error: Exception) -> bool:
-    """Tell whether there is no connection to the message queue.
+    """Return whether an error means no connection to the message queue.
 
-    oslo.messaging says the same of whatever goes wrong with RabbitMQ, also
-    where this user may not write into this queue.
+    oslo.messaging raises the same for any failure of RabbitMQ, also if this
+    user may not write into this queue.
     """
     kombu = importutils.try_import('kombu.exceptions')
     return (
@@ -250,3 +230,13 @@ def _is_unreachable(error: Exception) -> bool:
         and isinstance(error, messaging.MessageDeliveryFailure)
         and isinstance(error.__context__, kombu.OperationalError)
     )
+
+
+def as_backend_error(error: Exception) -> exceptions.BackendError:
+    """Return an error as one that may leave this package."""
+    if isinstance(error, exceptions.BackendError):
+        return error
+    LOG.debug('Unexpected error in a heartbeat', exc_info=error)
+    made = exceptions.BackendError(messages.TOPIC, repr(error))
+    made.__cause__ = error
+    return made

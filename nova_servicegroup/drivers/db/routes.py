@@ -10,12 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""By which route a service has its record say that it lives, or has left."""
+"""Routes by which a service writes that it is alive, or that it has left."""
 
 import abc
 import random
 import time
-from typing import Any
 
 from oslo_log import log as logging
 
@@ -30,20 +29,18 @@ from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
 
-#: An answer that came in this share of an interval leaves time for a look.
-_LOOK = 0.4
-#: The longest share for which anything waits, or is on its way.
-_LONGEST = 0.7
+#: An answer within this share of an interval leaves time to read the record.
+_AUDIT_SHARE = 0.4
 
 
 class Route(abc.ABC):
-    """Writes the record of one service. No call is bounded."""
+    """Writes the record of one service. Its calls are not bounded in time."""
 
     @abc.abstractmethod
     def beat(self) -> float | None:
         """Write a heartbeat.
 
-        :returns: for how long to put off the next; see reporter.Reporter
+        :returns: seconds to put off the next; see reporter.Reporter
         :raises ServiceGroupError: it is not written
         """
 
@@ -56,7 +53,7 @@ class Route(abc.ABC):
 
 
 def choose(service: services.Service, name: str, down_time: float) -> Route:
-    """Return the shortest way that a service has to its record.
+    """Return the shortest route from a service to its record.
 
     :param name: what to call the service in the log
     :param down_time: seconds without a heartbeat after which it is down
@@ -92,7 +89,7 @@ class Database(Route):
 
 
 class Nova(Route):
-    """Has Nova write, in its own way."""
+    """Has Nova write, as its own driver does."""
 
     def __init__(self, service: services.Service) -> None:
         self._service = service
@@ -103,16 +100,16 @@ class Nova(Route):
         return None
 
     def leave(self) -> None:
-        """See Route. A service of another program need not know how."""
+        """See Route. Does nothing for a service without save_departure."""
         save = getattr(self._service, 'save_departure', None)
         if save is not None:
             save()
 
 
 class Relay(Nova):
-    """Has a collector write heartbeats, or Nova, where none answers.
+    """Has a collector write heartbeats, or Nova if no collector answers.
 
-    See ways for which of them, and when.
+    See ways for the choice between them.
 
     :param down_time: seconds without a heartbeat after which it is down
     """
@@ -130,19 +127,15 @@ class Relay(Nova):
         given = rules.Rules(service.report_interval, down_time)
         self._state = ways.first(given, time.monotonic())
         self._collected: bool | None = None
-        self._audit: audit.Audit | None = None
-        if hasattr(service, 'read_heartbeat'):
-            recorded: Any = service
-            gap = 3 * given.interval
-            self._audit = audit.Audit(recorded, gap)
+        self._audit = audit.Audit(service, 3 * given.interval)
 
     def beat(self) -> float:
-        """Write one heartbeat; return for how long to put off the next.
+        """Write one heartbeat; return the seconds to put off the next.
 
         :raises RecordDeleted: the record is gone
-        :raises BackendError: nobody wrote it
+        :raises BackendError: nothing has written it
         """
-        error = self._ask_collector()
+        error = self._ask_collector(time.monotonic())
         if self._state.way is ways.Way.NOVA:
             self._log_writer(False, error)
             self._save()
@@ -152,91 +145,69 @@ class Relay(Nova):
             return self._state.rules.put_off
         return 0.0
 
-    def _ask_collector(self) -> exceptions.BackendError | None:
+    def _ask_collector(self, begun: float) -> exceptions.BackendError | None:
         """Have a collector write a heartbeat; return why it did not.
 
         :raises RecordDeleted: the record is gone
         """
-        begun = time.monotonic()
-        if self._state.is_silent(begun) and self._client.is_sure:
-            return self._send(begun)
         if self._state.is_resting(begun):
-            self._go_on(ways.Kind.RESTING, begun)
+            self._advance(ways.Kind.RESTING, begun)
             return exceptions.BackendError(
                 messages.TOPIC, 'was of no use a moment ago'
             )
         try:
-            there = self._client.beat(self._service.record_id, self._wait())
+            kind = self._send(begun)
         except Exception as error:
-            # It may have been written all the same.
+            # It may have been written: what Nova writes next must be newer.
             self._service.note_heartbeat()
-            self._go_on(ways.kind_of(error), begun)
+            self._advance(ways.kind_of(error), begun)
             return relay.as_backend_error(error)
-        self._go_on(self._kind(there), begun)
+        self._advance(kind, begun)
         self._log_writer(True)
-        if not there:
+        if kind is ways.Kind.GONE:
             return self._check_gone(begun)
         self._service.note_heartbeat()
-        return self._look(begun)
+        return None if kind is ways.Kind.SENT else self._check_written(begun)
 
-    def _kind(self, there: bool) -> ways.Kind:
-        """Return what an answer means."""
-        if not there:
+    def _send(self, begun: float) -> ways.Kind:
+        """Send a heartbeat, and wait for the answer unless it is silent.
+
+        :raises BackendError: it was not sent, or not answered
+        """
+        record, state = self._service.record_id, self._state
+        if state.is_silent(begun) and self._client.is_sure:
+            self._client.send(record, state.rules.longest)
+            return ways.Kind.SENT
+        timeout = state.rules.wait
+        if not state.may_save(begun):
+            timeout = state.rules.timeout(state.late, random.random())
+        if not self._client.beat(record, timeout):
             return ways.Kind.GONE
         behind = self._client.behind
         return ways.Kind.BEHIND if behind else ways.Kind.WRITTEN
 
-    def _send(self, begun: float) -> exceptions.BackendError | None:
-        """Have a heartbeat written, most likely; return why it is not sent."""
-        longest = self._share(_LONGEST)
-        kind, failed = ways.Kind.SENT, None
-        try:
-            self._client.send(self._service.record_id, longest)
-        except Exception as error:
-            kind, failed = ways.kind_of(error), relay.as_backend_error(error)
-        # Written or not, what Nova may have to write next is a new one.
-        self._service.note_heartbeat()
-        self._go_on(kind, begun)
-        return failed
-
-    def _share(self, share: float) -> float:
-        """Return so many seconds of an interval, one at least."""
-        return max(1.0, share * self._state.rules.interval)
-
-    def _wait(self) -> float:
-        """Return the seconds to wait for an answer, which are also its TTL.
-
-        Both ways are over before the next heartbeat. They differ by chance: if
-        a collector that is overloaded had all wait for the same time, it would
-        read each of them when that is nearly over, and answer none in time.
-        And those go first whose last ones were late.
-        """
-        least = min(0.2 + 0.1 * self._state.late, 0.6)
-        if time.monotonic() >= self._state.save_at:
-            return self._state.rules.wait
-        return self._share(random.uniform(least, _LONGEST))
-
     def _check_gone(self, begun: float) -> exceptions.BackendError:
         """Return why an answer that the record is gone is not believed.
 
-        :raises RecordDeleted: it is gone, as far as anybody knows
+        :raises RecordDeleted: it is gone, or cannot be read
         """
-        if self._audit is None or self._audit.is_gone():
+        if self._audit.is_gone():
             raise exceptions.RecordDeleted(
                 self._service.binary, self._service.host
             )
-        self._go_on(ways.Kind.UNWRITTEN, begun)
+        self._advance(ways.Kind.UNWRITTEN, begun)
         return exceptions.BackendError(
             messages.TOPIC, 'it says that a record is gone which is there'
         )
 
-    def _look(self, begun: float) -> exceptions.BackendError | None:
-        """Return why an answer is not to be believed, if that is so.
+    def _check_written(self, begun: float) -> exceptions.BackendError | None:
+        """Return why an answer that it is written is not believed, if so.
 
         :raises RecordDeleted: the record is gone
         """
-        late = time.monotonic() - begun > _LOOK * self._state.rules.interval
-        if self._audit is None or late or self._audit.is_written():
+        took = time.monotonic() - begun
+        late = took > _AUDIT_SHARE * self._state.rules.interval
+        if late or self._audit.is_written():
             return None
         LOG.warning(
             '%s: collectors answer that its heartbeats are written, but its '
@@ -245,11 +216,11 @@ class Relay(Nova):
             self._name,
             messages.TOPIC,
         )
-        self._go_on(ways.Kind.UNWRITTEN, begun)
+        self._advance(ways.Kind.UNWRITTEN, begun)
         return exceptions.BackendError(messages.TOPIC, 'writes nothing')
 
     def _save(self) -> None:
-        """Have Nova write it.
+        """Have Nova write a heartbeat.
 
         :raises ServiceGroupError: it did not
         """
@@ -258,15 +229,16 @@ class Relay(Nova):
             self._service.save_heartbeat()
             kind = ways.Kind.SAVED
         finally:
-            self._go_on(kind, begun)
-        if self._audit is not None:
-            self._audit.note_saved()
+            self._advance(kind, begun)
+        self._audit.note_saved()
 
-    def _go_on(self, kind: ways.Kind, begun: float) -> None:
+    def _advance(self, kind: ways.Kind, begun: float) -> None:
+        """Enter the state that follows from an outcome."""
         outcome = ways.Outcome(kind, begun, time.monotonic(), random.random())
         self._state = ways.next(self._state, outcome)
 
     def _log_writer(self, collected: bool, error: object = None) -> None:
+        """Log, once, whether a collector or Nova writes the heartbeats."""
         if collected == self._collected:
             return
         self._collected = collected

@@ -11,63 +11,82 @@
 # under the License.
 
 
-"""What the options say of the ways of a heartbeat. Pure, like these."""
+"""Timing rules of the heartbeats of a service. Pure, like ways."""
 
 import dataclasses
 
 from nova_servicegroup.drivers.db import messages
 
-#: The shares of an interval for an answer, where Nova may have to write, and
-#: for each of the two calls by which it does; and the seconds at least.
+#: The longest share of an interval to wait for an answer; that when Nova may
+#: have to write; that for each of its two calls; and the least seconds.
+_LONGEST = 0.7
 _WAIT = 0.4
 _SAVE = 0.2
 _LEAST = 1.0
-#: A record shows whole seconds, and a timer is never exact (seconds).
+#: Seconds of inaccuracy: a record holds whole seconds and timers are late.
 _INEXACT = 1.5
-#: No longer than this share of down_time is anything left without an answer:
-#: where a service was paused, with all its clocks, collectors take what it
-#: sends for too old, and only an answer tells it.
+#: The longest share of down_time without asking for an answer: collectors drop
+#: as too old what a service sends after it was paused with all its clocks, and
+#: only an answer shows that.
 _SILENT_SHARE = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """What the options say, in seconds.
+    """The timing of one service's heartbeats, in seconds.
 
-    :ivar interval: between two heartbeats
-    :ivar down_time: without a heartbeat after which a service is down
+    :ivar interval: the time between two heartbeats
+    :ivar down_time: the time without a heartbeat after which it is down
     """
 
     interval: float
     down_time: float
 
     @property
-    def patience(self) -> float:
-        """The time after which another late heartbeat would be too late.
+    def save_after(self) -> float:
+        """The time without an answer after which Nova may write.
 
-        There may be one heartbeat more, and time for Nova to write it.
+        It leaves one more heartbeat, and time for Nova to write it.
         """
         return max(self.down_time / 2, self.down_time - 2 * self.interval)
 
     @property
     def put_off(self) -> float:
-        """The time for which the next heartbeat is left out, if it may be.
+        """The time by which to put off the next heartbeat, or 0 if never.
 
-        Who leaves one out has half of down_time left to be heard.
+        A service that leaves one out has half of down_time left.
         """
         return self.interval if 4 * self.interval <= self.down_time else 0.0
 
     @property
+    def longest(self) -> float:
+        """The longest time to wait for an answer, or to send a message."""
+        return max(_LEAST, _LONGEST * self.interval)
+
+    def timeout(self, late: int, chance: float) -> float:
+        """Return the time to wait for an answer while Nova does not write.
+
+        It is random: with equal waits, an overloaded collector would read each
+        message when its wait is nearly over, and answer none in time. Services
+        whose last heartbeats were late wait longer, to be answered first.
+
+        :param late: the number of unanswered heartbeats in a row
+        :param chance: a random number from 0 to 1
+        """
+        least = min(0.2 + 0.1 * late, 0.6) * self.interval
+        return max(_LEAST, least + chance * (self.longest - least))
+
+    @property
     def wait(self) -> float:
-        """The time for an answer where Nova may have to write."""
+        """The time to wait for an answer when Nova may have to write."""
         return max(_LEAST, _WAIT * self.interval)
 
     @property
     def latest(self) -> float:
-        """The time after which the next heartbeat would be too late.
+        """The longest time from one write of Nova's to when the next is due.
 
-        One before may be lost: the next asks an interval later, waits in vain,
-        and Nova still writes it in time.
+        The next heartbeat begins up to an interval after that, waits in vain
+        for an answer, and Nova still writes it in time.
         """
         save = 2 * max(_LEAST, _SAVE * self.interval)
         takes = self.interval + self.wait + save + _INEXACT
@@ -75,12 +94,12 @@ class Rules:
 
     @property
     def silence(self) -> float:
-        """The time after an answered heartbeat in which none asks; or 0.
+        """The time after an answer in which heartbeats ask for none, or 0.
 
-        So all of these may be lost: the next one asks, and so does another,
-        before Nova has to write.
+        All of them may be lost: two more ask for an answer before Nova has to
+        write.
         """
         if not self.put_off:
             return 0.0
         most = min(_SILENT_SHARE * self.down_time, messages.MOST_SILENT)
-        return min(self.patience - self.interval, most)
+        return min(self.save_after - self.interval, most)

@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """Heartbeats in Nova's services table: one UPDATE for all of a batch."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -27,24 +26,24 @@ from nova_servicegroup.drivers.db import timestamps
 from nova_servicegroup import exceptions
 from nova_servicegroup import services
 
-#: Seconds for which writing is tried again, and reading, which is repeated
-#: soon anyway.
+#: Seconds for which a write is retried, and a read, which is repeated soon
+#: anyway.
 _RETRY_TIME = 2.0
 _READ_RETRY_TIME = 0.5
-#: A batch may be written by so much later than the next one.
+#: The longest time by which a batch may be written after the next one.
 _OVERTAKEN = datetime.timedelta(seconds=15)
-#: A service that has left most likely has no heartbeat under way that comes
-#: later than this, and starts again later.
+#: The time after a service has left in which its last heartbeats may still
+#: come. Most likely, it starts again later.
 _LEAVING = datetime.timedelta(seconds=5)
-#: The database's clock shows whole seconds, and Nova writes by another one.
+#: The database writes whole seconds, and Nova the time of another clock.
 _SLACK = datetime.timedelta(seconds=2)
 _EPOCH = datetime.datetime(1970, 1, 1)
 #: See services.LEFT.
 _LEFT_AGE = datetime.timedelta(seconds=services.LEFT)
 _LEFT = _EPOCH + _LEFT_AGE
 
-#: What may work when it is tried again.
-_PASSING = (db_exc.DBDeadlock, db_exc.DBConnectionError)
+#: Errors after which a retry may succeed.
+_TRANSIENT = (db_exc.DBDeadlock, db_exc.DBConnectionError)
 
 _SERVICES = sa.table(
     'services',
@@ -64,23 +63,19 @@ _SERVICES = sa.table(
 F = TypeVar('F', bound=Callable[..., Any])
 
 
-class _Retried:
-    """Has a method try again what may work then, for so many seconds.
+def _retried(seconds: float) -> Callable[[F], F]:
+    """Decorate a method: retry it after deadlocks and lost connections.
 
-    Deadlocks and lost connections are tried again. Any other error becomes a
-    BackendError.
+    Any other error becomes a BackendError.
+
+    :param seconds: for which it is retried
     """
 
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
-
-    def __call__(self, method: F) -> F:
-        """Return what stands for a method."""
-
+    def decorate(method: F) -> F:
         @functools.wraps(method)
         def retried(*args: Any) -> Any:
             try:
-                return self._retry(method)(*args)
+                return _retry_until(time.monotonic() + seconds)(method)(*args)
             except exceptions.ServiceGroupError:
                 raise
             except Exception as error:
@@ -90,20 +85,21 @@ class _Retried:
 
         return cast(F, retried)
 
-    def _retry(self, method: F) -> F:
-        # oslo.db's own limit would have it log an error each time.
-        end = time.monotonic() + self._patience
-        wrap = db_api.wrap_db_retry(
-            max_retries=1000,
-            retry_interval=0.2,
-            inc_retry_interval=True,
-            max_retry_interval=1,
-            jitter=True,
-            exception_checker=lambda error: (
-                isinstance(error, _PASSING) and time.monotonic() < end
-            ),
-        )
-        return cast(F, wrap(method))
+    return decorate
+
+
+def _retry_until(end: float) -> db_api.wrap_db_retry:
+    # At oslo.db's own limit it would log an error.
+    return db_api.wrap_db_retry(
+        max_retries=1000,
+        retry_interval=0.2,
+        inc_retry_interval=True,
+        max_retry_interval=1,
+        jitter=True,
+        exception_checker=lambda error: (
+            isinstance(error, _TRANSIENT) and time.monotonic() < end
+        ),
+    )
 
 
 class Store:
@@ -116,14 +112,13 @@ class Store:
         self._engine = engine
 
     def beat(self, ids: Collection[int], at: float | None = None) -> set[int]:
-        """Write a heartbeat of some services; return those without a record.
+        """Write heartbeats; return the ids of records that do not exist.
 
-        Sets what Nova's own save of a heartbeat sets.
+        Sets the columns that Nova sets when it saves a heartbeat.
 
         :param ids: of the records
-        :param at: when they came, by the database's clock: so it does not
-            count how long the database takes to write. None: when they are
-            written
+        :param at: when the heartbeats came, by the database's clock, so that
+            the time to write them does not count; None: when they are written
         :raises BackendError: nothing was written
         """
         wanted = sorted(set(ids))
@@ -131,7 +126,7 @@ class Store:
             return set()
         return set(wanted) - self._existing(wanted)
 
-    @_Retried(_RETRY_TIME)
+    @_retried(_RETRY_TIME)
     def _update(self, ids: list[int], at: float | None) -> int:
         seen: Any = timestamps.utcnow() if at is None else _later(at)
         statement = (
@@ -150,9 +145,9 @@ class Store:
         with self._engine().begin() as connection:
             return int(connection.execute(statement).rowcount)
 
-    @_Retried(_RETRY_TIME)
+    @_retried(_RETRY_TIME)
     def leave(self, record: int) -> None:
-        """Write that a service has left; a record that is gone has, too.
+        """Write that a service has left, if its record exists.
 
         :raises BackendError: nothing was written
         """
@@ -164,7 +159,7 @@ class Store:
         with self._engine().begin() as connection:
             connection.execute(statement)
 
-    @_Retried(_RETRY_TIME)
+    @_retried(_RETRY_TIME)
     def _existing(self, ids: list[int]) -> set[int]:
         query = sa.select(_SERVICES.c.id).where(
             _SERVICES.c.id.in_(ids), _SERVICES.c.deleted == 0
@@ -172,7 +167,7 @@ class Store:
         with self._engine().connect() as connection:
             return {row.id for row in connection.execute(query)}
 
-    @_Retried(_RETRY_TIME)
+    @_retried(_RETRY_TIME)
     def now(self) -> float:
         """Return the database's time in seconds since the epoch.
 
@@ -181,7 +176,7 @@ class Store:
         with self._engine().connect() as connection:
             return _read_now(connection)
 
-    @_Retried(_READ_RETRY_TIME)
+    @_retried(_READ_RETRY_TIME)
     def read(self, group: str) -> services.Heartbeats:
         """Return the heartbeats of a group.
 
@@ -212,7 +207,7 @@ def _read_now(connection: Any) -> float:
 
 
 def _is_of(group: str) -> Any:
-    """Return the condition of a group, as base.group_of derives it."""
+    """Return the condition that a record is of a group: base.group_of."""
     topic, binary = _SERVICES.c.topic, _SERVICES.c.binary
     return sa.or_(
         topic == group,
@@ -224,9 +219,9 @@ def _is_of(group: str) -> Any:
 
 
 def _rows(found: Iterable[Any]) -> Iterator[services.Row]:
-    """Turn rows of the table into those of services.Heartbeats.
+    """Return rows of the table as services.Row.
 
-    A very old record may have no UUID; one without a host is nobody's.
+    A very old record may have no UUID. Records without a host are left out.
     """
     for uuid, host, seen in found:
         if isinstance(host, str):
@@ -234,9 +229,9 @@ def _rows(found: Iterable[Any]) -> Iterator[services.Row]:
 
 
 def _is_not_leaving(at: float) -> Any:
-    """Return the condition that a service has not left just now.
+    """Return the condition that a service has not left just before.
 
-    What comes then was sent before, and took longer.
+    A heartbeat that comes just after that was sent before it.
     """
     came, table = _naive(at), _SERVICES.c
     return sa.or_(
@@ -248,16 +243,16 @@ def _is_not_leaving(at: float) -> Any:
 
 
 def _naive(at: float) -> datetime.datetime:
-    """Return a time as Nova's columns hold it."""
+    """Return a time, in seconds since the epoch, as Nova's columns hold it."""
     then = datetime.datetime.fromtimestamp(int(at), datetime.timezone.utc)
     return then.replace(tzinfo=None)
 
 
 def _later(at: float) -> Any:
-    """Return a time, or that of a heartbeat that came a little later.
+    """Return a time, or the record's own if that is a little later.
 
-    That one may have been written first. A time that is further ahead is that
-    of a clock that was set back since.
+    The record's is that of a later heartbeat that was written first. If it is
+    much later, it is that of a clock that was set back since.
     """
     came = _naive(at)
     seen = _SERVICES.c.last_seen_up

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Times in SQL, of MariaDB, MySQL, PostgreSQL and SQLite."""
+"""SQL functions of times, for MariaDB, MySQL, PostgreSQL and SQLite."""
 
 from typing import Any
 
@@ -19,8 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext import compiler
 from sqlalchemy.sql import expression
 
-
-#: What each is in the SQL of a database; of SQLite, in the tests, by None.
+#: The SQL of each function, by dialect; None: of SQLite, used in the tests.
 _UTCNOW = {
     None: 'CURRENT_TIMESTAMP',
     'mysql': 'UTC_TIMESTAMP()',
@@ -43,7 +42,7 @@ _EPOCH = {
 
 
 class utcnow(expression.FunctionElement):  # type: ignore[type-arg]
-    """The database's own clock, in UTC and without a zone, as Nova writes."""
+    """The database's time, in UTC and without a zone, as Nova writes it."""
 
     type = sa.DateTime()
     inherit_cache = True
@@ -51,17 +50,17 @@ class utcnow(expression.FunctionElement):  # type: ignore[type-arg]
 
 
 class precise_utcnow(utcnow):
-    """The same with fractions of a second, to compare clocks."""
+    """The database's time with fractions of a second, to compare clocks."""
 
     inherit_cache = True
     sql = _PRECISE_UTCNOW
 
 
 class epoch(expression.FunctionElement):  # type: ignore[type-arg]
-    """A time in seconds since the epoch; NULL: it is none.
+    """A time in seconds since the epoch; NULL if it is not a time.
 
-    Drivers take several times as long to make a datetime of it, and refuse
-    the whole result for one that they cannot make.
+    A driver takes several times as long to convert it to a datetime, and fails
+    the whole result for one that it cannot convert.
     """
 
     inherit_cache = True

@@ -11,24 +11,23 @@
 # under the License.
 
 
-"""The ways of a heartbeat, as a state and what each outcome makes of it.
+"""State machine that chooses whether a collector or Nova writes a heartbeat.
 
-Pure: no I/O, no clock and no chance of its own. Times are in seconds of one
-monotonic clock and are handed in.
+Pure: no I/O, no clock and no random numbers of its own. Times are in seconds
+of one monotonic clock and are passed in.
 
-An answer costs as much as the heartbeat itself, and most say what is known. So
-after one that says that all is well, the next heartbeats are sent without
-asking for one, for so long that all of them may be lost: see rules.
+An answer costs as much as the heartbeat itself, and most answers say nothing
+new. So after an answer that all is well, the next heartbeats ask for none, for
+so long that all of them may be lost: see rules.
 
-Where a collector is there but late, what Nova does would cost more than what
-is late already: if every service of a fleet did it, nothing would get through
-any more. So then Nova writes a heartbeat only when none was answered for so
-long that another one would be too late, unless it proves to be quick; and less
-and less often while it does not write.
+When collectors are late, writes by Nova would add more load than the late
+heartbeats: if every service made one, nothing would get through. So Nova
+writes only when another late heartbeat would be too late, or while it proves
+to be quick; and less and less often while its writes fail.
 
-Where the message queue cannot be reached, Nova cannot reach it either, and
-would wait for it longer and longer, with a write of every service due at the
-moment that it is back. So then nothing is written until it is.
+When the message queue cannot be reached, Nova cannot reach it either. It would
+wait longer and longer, and a write of every service would be due at the moment
+the queue is back. So nothing is written until then.
 """
 
 from collections.abc import Callable, Mapping
@@ -39,37 +38,37 @@ import math
 from nova_servicegroup.drivers.db import rules as rules_
 from nova_servicegroup import exceptions
 
-#: Seconds for which a collector that did not answer is left alone, at most.
-LONGEST = 300.0
+#: The longest wait before collectors are asked or Nova writes again (seconds).
+_LONGEST = 300.0
 #: Nova is quick if it writes a heartbeat in this share of an interval.
 _QUICK = 0.1
-#: A wait is doubled so often at most: a float has an end.
+#: The most doublings of a wait: floats overflow.
 _MOST_DOUBLED = 64
 
 
 class Way(enum.Enum):
     """Where the last heartbeat went."""
 
-    COLLECTOR = 'a collector has answered it, or has been left unasked'
-    LATE = 'left out: a collector may have written it, but has not said so'
-    NOVA = 'Nova writes it'
-    UNREACHABLE = 'left out: the message queue cannot be reached'
+    COLLECTOR = 'to a collector, which answered or was not asked to'
+    LATE = 'to a collector, which may have written it but did not answer'
+    NOVA = 'to Nova'
+    UNREACHABLE = 'nowhere: the message queue cannot be reached'
 
 
 class Kind(enum.Enum):
-    """What has become of one attempt."""
+    """How one attempt ended."""
 
-    WRITTEN = 'a collector has answered'
-    BEHIND = 'a collector has answered, which has more to do than it can'
-    GONE = 'a collector has answered that there is no such record'
+    WRITTEN = 'a collector answered'
+    BEHIND = 'a collector answered that is overloaded'
+    GONE = 'a collector answered that there is no such record'
     SENT = 'the message queue has it, and no answer was asked for'
-    LATE = 'a collector has not answered in time'
+    LATE = 'no collector answered in time'
     UNREACHABLE = 'nothing can be sent'
-    REFUSED = 'no collector, or one whose answer is of no use'
-    UNWRITTEN = 'collectors have answered, but the record shows no heartbeat'
+    REFUSED = 'no collector listens, or its answer is not usable'
+    UNWRITTEN = 'collectors answered, but the record shows no heartbeat'
     RESTING = 'no collector was asked, since none answered a moment ago'
-    SAVED = 'Nova has written it'
-    UNSAVED = 'Nova has not written it, or has not said so'
+    SAVED = 'Nova wrote it'
+    UNSAVED = 'Nova did not write it, or did not confirm that it did'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,8 +76,8 @@ class Outcome:
     """The outcome of one attempt.
 
     :ivar begun: when the heartbeat began
-    :ivar ended: when the attempt did
-    :ivar chance: from 0 to 1, so that not all services do the same
+    :ivar ended: when the attempt ended
+    :ivar chance: a random number from 0 to 1, which spreads services in time
     """
 
     kind: Kind
@@ -89,16 +88,16 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """Where the last heartbeat of a service went, and what follows.
+    """Where the last heartbeat of a service went, and when to do what next.
 
-    :ivar late: so many in a row were left out
-    :ivar refused: so many times in a row a collector was of no use
-    :ivar unsaved: so many times in a row Nova did not write
-    :ivar ask_at: when a collector is asked again: until then one that has
-        answered is sent heartbeats all the same, and one that was of no use
-        is left alone
+    :ivar reached_at: when the message queue was last not known to be away
     :ivar save_at: when Nova may write what a collector is late with
-    :ivar reached_at: when the message queue was not known to be away
+    :ivar ask_at: when to ask a collector for an answer again. Until then,
+        heartbeats ask for no answer after one (is_silent), and are not sent to
+        collectors after a refusal (is_resting)
+    :ivar late: the number of unanswered heartbeats in a row
+    :ivar refused: the number of refusals in a row
+    :ivar unsaved: the number of failed writes of Nova's in a row
     """
 
     rules: rules_.Rules
@@ -111,28 +110,29 @@ class State:
     unsaved: int = 0
 
     def is_silent(self, now: float) -> bool:
-        """Tell whether a heartbeat is sent without asking for an answer."""
+        """Return whether a heartbeat is sent without asking for an answer."""
         return self.way is Way.COLLECTOR and now < self.ask_at
 
     def is_resting(self, now: float) -> bool:
-        """Tell whether no collector is sent anything."""
+        """Return whether no heartbeat is sent to collectors."""
         return self.way is not Way.COLLECTOR and now < self.ask_at
+
+    def may_save(self, now: float) -> bool:
+        """Return whether Nova writes the heartbeat if a collector is late."""
+        return now >= self.save_at
 
 
 def first(rules: rules_.Rules, now: float) -> State:
-    """Return the state of a service that was never answered.
+    """Return the state of a service that has never had an answer.
 
     It may be one of many that have just started.
     """
-    save_at = now + rules.patience + rules.down_time
+    save_at = now + rules.save_after + rules.down_time
     return State(rules, Way.COLLECTOR, now, save_at)
 
 
 def kind_of(error: Exception) -> Kind:
-    """Return what it means that a collector was asked, and this was raised.
-
-    Whatever it is, something follows from it.
-    """
+    """Return the outcome that an error of a call to a collector stands for."""
     if isinstance(error, exceptions.BackendTimeout):
         return Kind.LATE
     if isinstance(error, exceptions.BackendUnreachable):
@@ -143,18 +143,17 @@ def kind_of(error: Exception) -> Kind:
 def next(state: State, outcome: Outcome) -> State:
     """Return the state after an attempt.
 
-    Its way is where the heartbeat goes from there: with NOVA, Nova is to
-    write it, unless it has just tried.
+    If its way is NOVA, Nova is to write the heartbeat, unless it just tried.
     """
-    return _NEXT[outcome.kind](state, outcome)
+    return _TRANSITIONS[outcome.kind](state, outcome)
 
 
 def _answered(state: State, outcome: Outcome) -> State:
     rules = state.rules
-    # One that is behind most likely writes, too, what it has no time to
-    # answer; and where all are late, readers are patient for longer.
+    # An overloaded collector most likely also writes the heartbeats that it
+    # has no time to answer; and readers hold members while most are late.
     more = rules.down_time if outcome.kind is Kind.BEHIND else 0.0
-    save_at = outcome.ended + rules.patience + more
+    save_at = outcome.ended + rules.save_after + more
     found = State(rules, Way.COLLECTOR, outcome.ended, save_at)
     if outcome.kind is not Kind.WRITTEN:
         return found
@@ -163,9 +162,10 @@ def _answered(state: State, outcome: Outcome) -> State:
 
 
 def _silence(state: State, chance: float) -> float:
-    """Return for how long none asks after an answer that all is well.
+    """Return how long to ask for no answer after one that all is well.
 
-    Those that have begun together do not go on asking together.
+    The first time is random: services that start together ask at different
+    times.
     """
     whole = state.rules.silence
     if state.way is Way.COLLECTOR and state.ask_at > -math.inf:
@@ -182,18 +182,18 @@ def _late(state: State, outcome: Outcome) -> State:
     reached = dataclasses.replace(
         state, reached_at=outcome.ended, ask_at=-math.inf, refused=0
     )
-    if outcome.begun >= state.save_at:
+    if state.may_save(outcome.begun):
         return dataclasses.replace(reached, way=Way.NOVA)
     return dataclasses.replace(reached, way=Way.LATE, late=state.late + 1)
 
 
 def _unreachable(state: State, outcome: Outcome) -> State:
-    # When it is back, answers still take a while to come through.
-    save_at = max(state.save_at, outcome.ended + state.rules.patience)
+    # Answers take a while to come through after the queue is back.
+    save_at = max(state.save_at, outcome.ended + state.rules.save_after)
     away = dataclasses.replace(
         state, save_at=save_at, ask_at=-math.inf, refused=0
     )
-    if outcome.ended - state.reached_at >= LONGEST:
+    if outcome.ended - state.reached_at >= _LONGEST:
         return dataclasses.replace(away, way=Way.NOVA)
     return dataclasses.replace(away, way=Way.UNREACHABLE, late=state.late + 1)
 
@@ -210,7 +210,7 @@ def _refused(state: State, outcome: Outcome) -> State:
 
 
 def _unwritten(state: State, outcome: Outcome) -> State:
-    wait = LONGEST * (1 - outcome.chance / 2)
+    wait = _LONGEST * (1 - outcome.chance / 2)
     return dataclasses.replace(
         state, way=Way.NOVA, ask_at=outcome.ended + wait
     )
@@ -223,13 +223,13 @@ def _resting(state: State, outcome: Outcome) -> State:
 def _saved(state: State, outcome: Outcome) -> State:
     save_at = outcome.begun
     if outcome.ended - outcome.begun > _QUICK * state.rules.interval:
-        # Written all the same, and so is the next one before it is too late.
+        # It was written, and so must the next one be before it is too late.
         save_at += max(0.0, state.rules.latest) * (1 - outcome.chance / 2)
     return dataclasses.replace(state, way=Way.NOVA, save_at=save_at, unsaved=0)
 
 
 def _unsaved(state: State, outcome: Outcome) -> State:
-    wait = _doubled(state.rules.patience, state.unsaved)
+    wait = _doubled(state.rules.save_after, state.unsaved)
     return dataclasses.replace(
         state,
         way=Way.NOVA,
@@ -239,10 +239,10 @@ def _unsaved(state: State, outcome: Outcome) -> State:
 
 
 def _doubled(wait: float, times: int) -> float:
-    return min(wait * 2.0 ** min(times, _MOST_DOUBLED), LONGEST)
+    return min(wait * 2.0 ** min(times, _MOST_DOUBLED), _LONGEST)
 
 
-_NEXT: Mapping[Kind, Callable[[State, Outcome], State]] = {
+_TRANSITIONS: Mapping[Kind, Callable[[State, Outcome], State]] = {
     Kind.WRITTEN: _answered,
     Kind.BEHIND: _answered,
     Kind.GONE: _answered,

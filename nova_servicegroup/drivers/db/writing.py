@@ -10,14 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """Writes batches of heartbeats, a few at once, and never waits for a hang."""
 
 from collections.abc import Sequence
 import dataclasses
 import threading
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 from oslo_log import log as logging
 
@@ -29,22 +28,23 @@ from nova_servicegroup import exceptions
 
 LOG = logging.getLogger(__name__)
 
-#: So many batches are written at once.
+#: The number of batches that are written at once.
 WRITERS = 4
-#: So many threads more answer each batch, and so many at most.
+#: The threads that are started to reply to a batch, and the most in all.
 _ANSWERING = 4
 MOST_ANSWERING = 16
-#: What takes longer hangs, as where the sender has vanished (seconds). So many
-#: threads may hang besides.
+#: A reply that takes longer hangs, for example because its sender does not
+#: exist any more (seconds); and the most threads that may hang besides.
 _ANSWER_HANGS = 3.0
 MOST_UNANSWERED = 64
 
 
 @dataclasses.dataclass(frozen=True)
-class Answer:
-    """What answers one message.
+class Reply:
+    """The reply to one message.
 
-    :ivar until: when nobody waits for it any more, by the monotonic clock
+    :ivar content: see messages.Answer
+    :ivar until: when the sender stops waiting, by the monotonic clock
     """
 
     message: Any
@@ -52,23 +52,23 @@ class Answer:
     until: float
 
     def send(self) -> None:
-        """Send it, if anybody waits."""
+        """Send it, if its sender still exists."""
         try:
             self.message.reply(self.content)
         except Exception as error:
             LOG.debug('A heartbeat cannot be answered: %r', error)
 
 
-class Answers:
-    """Sends answers in the background.
+class Replies:
+    """Queue of replies, which are sent in the background.
 
-    Where there are too many, the last to come goes first: those that have
-    waited for long would be too late, like all others after them.
+    The newest is sent first: if there are too many, those that have waited for
+    long would be too late, and so would all others after them.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: list[Answer] = []
+        self._waiting: list[Reply] = []
         self._calls = calls.Calls(
             'servicegroup-collector-answer',
             MOST_ANSWERING,
@@ -76,89 +76,90 @@ class Answers:
             MOST_UNANSWERED,
         )
 
-    def put(self, answers: Sequence[Answer]) -> None:
-        """Have answers sent."""
+    def put(self, replies: Sequence[Reply]) -> None:
+        """Have replies sent."""
         with self._lock:
-            self._waiting += answers
-            for _ in range(min(_ANSWERING, len(answers))):
+            self._waiting += replies
+            for _ in range(min(_ANSWERING, len(replies))):
                 self._calls.start(self._run)
 
     def wait(self, timeout: float) -> None:
-        """Wait until all are sent, for so many seconds at most."""
+        """Wait until all are sent, at most so many seconds."""
         self._calls.wait(0, timeout)
 
     def _run(self, call: object) -> None:
-        while (answer := self._next(call)) is not None:
-            answer.send()
+        while (reply := self._next(call)) is not None:
+            reply.send()
 
-    def _next(self, call: object) -> Answer | None:
-        """Return the last that somebody waits for, and forget the others."""
+    def _next(self, call: object) -> Reply | None:
+        """Return the newest reply that is waited for; drop the others."""
         now = time.monotonic()
         with self._lock:
             while self._waiting:
-                answer = self._waiting.pop()
-                if answer.until > now:
+                reply = self._waiting.pop()
+                if reply.until > now:
                     self._calls.renew(call)
-                    return answer
+                    return reply
             self._calls.end(call)
         return None
 
 
 @dataclasses.dataclass(frozen=True)
 class _Request:
-    """One call that has come in, and what the database's clock says of it.
+    """One call that was received.
 
-    :ivar way: the seconds that it was on its way, by the sender's own word:
-        so it says nothing of others
+    :ivar young: whether its heartbeat is to be written
+    :ivar delay: the seconds that it took to arrive, by the sender's own word:
+        so it proves nothing about other calls
     """
 
     message: Any
     heartbeat: messages.Heartbeat
     young: bool
-    way: float
+    delay: float
 
+    def reply(
+        self, now: float | None, gone: bool, behind: bool, came_at: float
+    ) -> Reply:
+        """Return the reply: see messages.Answer.
 
-class _Times(NamedTuple):
-    """The database's time.
-
-    :ivar now: None: it is not known
-    :ivar unset: what it would be if it had not been set a while ago; None: it
-        was not
-    """
-
-    now: float | None
-    unset: float | None
-
-
-def _was_young(heartbeat: messages.Heartbeat, unset: float | None) -> bool:
-    """Tell whether a heartbeat is old only by a clock that was set since."""
-    return (
-        heartbeat.sure
-        and unset is not None
-        and messages.is_young(heartbeat.sent, unset)
-    )
+        :param came_at: when it was received, by the monotonic clock
+        """
+        answer = messages.Answer(now, self.young, gone, behind)
+        until = came_at + self.heartbeat.wait - self.delay
+        return Reply(self.message, answer._asdict(), until)
 
 
 def _request(
-    message: Any, heartbeat: messages.Heartbeat, times: _Times
+    message: Any,
+    heartbeat: messages.Heartbeat,
+    now: float | None,
+    before_step: float | None,
 ) -> _Request:
-    """Return a call, judged by the database's time."""
-    sent, now, way = heartbeat.sent, times.now, 0.0
+    """Return a call as a request.
+
+    :param now: the database's time, or None if unknown
+    :param before_step: what it would be without a recent step of that clock,
+        or None if there was none
+    """
+    sent, delay = heartbeat.sent, 0.0
     young = messages.is_young(sent, now)
-    if not young and _was_young(heartbeat, times.unset):
-        # Who waits is told the right time, and sends it again.
-        now, young = times.unset, not heartbeat.wait
+    stepped = heartbeat.sure and before_step is not None
+    if not young and stepped and messages.is_young(sent, before_step):
+        # It is old only by the new time. A sender that waits for an answer
+        # learns the new time and sends the heartbeat again.
+        now, young = before_step, not heartbeat.wait
     if heartbeat.sure and sent is not None and now is not None:
-        way = max(0.0, now - sent)
-    return _Request(message, heartbeat, young, way)
+        delay = max(0.0, now - sent)
+    return _Request(message, heartbeat, young, delay)
 
 
 class Writer:
-    """Turns batches of messages into an UPDATE each, and into answers.
+    """Turns each batch of messages into one UPDATE, and into replies.
 
-    :param prompt: what was read later than so many seconds was not read at
-        once
-    :ivar dropped: the messages that were no heartbeats
+    :param prompt: the seconds after which a message was not read at once
+    :ivar dropped: the messages that are not heartbeats
+    :ivar running: the batches that are being written
     """
 
     def __init__(self, store: store_.Store, prompt: float) -> None:
@@ -167,73 +168,63 @@ class Writer:
         self._store = store
         self._prompt = prompt
         self._database = relay.Clock(store)
-        self._answers = Answers()
+        self._replies = Replies()
         self._lost = False
 
-    def take(self, incoming: Sequence[Any], waited: float) -> bool:
-        """Write a batch in the background; tell whether that was begun.
+    def write(self, incoming: Sequence[Any], waited: float) -> bool:
+        """Write a batch in the background; return whether that has begun.
 
-        :param waited: the seconds for which it may have waited
+        :param waited: the seconds for which it may have been in the queue
         """
         since = time.monotonic() - waited
         return self.running.start(self._write, incoming, since)
 
     def wait(self, timeout: float) -> None:
-        """Wait until all is written and answered, for so long at most."""
+        """Wait until all is written and answered, each at most so long."""
         self.running.wait(0, timeout)
-        self._answers.wait(timeout)
+        self._replies.wait(timeout)
 
     def _write(
         self, call: object, incoming: Sequence[Any], since: float
     ) -> None:
         failed = True
         try:
-            answers = self._write_batch(incoming, since)
+            replies = self._write_batch(incoming, since)
             failed = False
         except exceptions.BackendError as error:
-            self._log_lost(error)
+            self._log_contact(error)
         except Exception:
             LOG.exception('Unexpected error while writing heartbeats')
         else:
-            self._log_recovered()
-            self._answers.put(answers)
+            self._log_contact(None)
+            self._replies.put(replies)
         finally:
             self.running.end(call, failed)
 
     def _write_batch(
         self, incoming: Sequence[Any], since: float
-    ) -> list[Answer]:
-        """Write; return the answers to those who wait for one.
+    ) -> list[Reply]:
+        """Write a batch; return the replies to senders that wait for one.
 
-        :param since: when the first of them may have come
+        :param since: when the first message may have come
         """
         came_at, now = time.monotonic(), self._database.read()
-        times = _Times(now, self._database.read_unset())
-        requests = self._requests(incoming, times)
+        requests = self._requests(incoming, now)
         young = {each.heartbeat.record for each in requests if each.young}
         gone = self._store.beat(young, now) if young else set()
         behind = time.monotonic() - since > self._prompt
         now = self._database.read()
         return [
-            Answer(
-                each.message,
-                {
-                    'now': now,
-                    'taken': each.young,
-                    'gone': each.heartbeat.record in gone,
-                    # The collector has more to do than it can.
-                    'behind': behind,
-                },
-                came_at + each.heartbeat.wait - each.way,
-            )
+            each.reply(now, each.heartbeat.record in gone, behind, came_at)
             for each in requests
             if each.heartbeat.wait
         ]
 
     def _requests(
-        self, incoming: Sequence[Any], times: _Times
+        self, incoming: Sequence[Any], now: float | None
     ) -> list[_Request]:
-        """Return the calls that can be understood."""
+        """Return the messages that are heartbeats."""
+        before_step = self._database.read_before_step()
         requests = []
         for each in incoming:
             try:
@@ -241,15 +232,16 @@ class Writer:
             except messages.Malformed as error:
                 self.dropped.note(error)
             else:
-                requests.append(_request(each, heartbeat, times))
+                requests.append(_request(each, heartbeat, now, before_step))
         return requests
 
-    def _log_lost(self, error: exceptions.BackendError) -> None:
-        if not self._lost:
-            self._lost = True
+    def _log_contact(self, error: exceptions.BackendError | None) -> None:
+        """Log, once, that the database does not write, or writes again."""
+        lost = error is not None
+        if lost == self._lost:
+            return
+        self._lost = lost
+        if lost:
             LOG.warning('Heartbeats cannot be written: %s', error)
-
-    def _log_recovered(self) -> None:
-        if self._lost:
-            self._lost = False
+        else:
             LOG.info('Heartbeats can be written again.')

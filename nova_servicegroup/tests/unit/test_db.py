@@ -32,16 +32,16 @@ from nova_servicegroup.tests import base
 from nova_servicegroup.tests.unit import fake_nova
 
 UTC = datetime.timezone.utc
-#: The databases' clock begins with it.
+#: The time at which the databases' clock begins.
 WALL = 1_800_000_000.0
 HOUR = 3600.0
-#: The steps of a clock that NTP has not yet set right.
+#: Steps of a clock that NTP corrects, in seconds.
 STEPS = (130, 200, 310)
 LONG = 20.0
 
 
 class Record(dict[str, Any]):
-    """A record that was read from a cell."""
+    """A record with the cell that it was read from."""
 
     def __init__(self, values: dict[str, Any], cell: str) -> None:
         super().__init__(values)
@@ -49,10 +49,10 @@ class Record(dict[str, Any]):
 
 
 class Cells:
-    """A services table in cells; see services.Table.
+    """Services table of several cells; see services.Table.
 
     :ivar beats: the time of each host's heartbeat, by cell
-    :ivar behind: the seconds by which the clock of each cell is
+    :ivar behind: the seconds by which the clock of each cell is slow
     :ivar during: called while a cell is read
     :ivar reads: the cells that were read
     """
@@ -88,7 +88,7 @@ class Cells:
 
 
 class DriverTest(base.TestCase):
-    """A driver, the table that it reads, and the time that passes."""
+    """A driver, its table, and a clock."""
 
     options = ''
     cells: tuple[str | None, ...] = (None,)
@@ -96,7 +96,7 @@ class DriverTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.table = Cells(*self.cells)
-        #: How far the time of day of this process is ahead of the database's.
+        #: Seconds by which this process's time of day is ahead.
         self.wrong = 0.0
         clock = types.SimpleNamespace(monotonic=self.clock)
         for module in (driver, reading):
@@ -113,7 +113,7 @@ class DriverTest(base.TestCase):
         self.driver = self.make()
 
     def _reader(self, *args: Any) -> reading.TableReader:
-        """Return one that has the test's clock."""
+        """Return a reader with the test's clock."""
         return self.reader_class(*args, clock=self.clock)
 
     reader_class = reading.TableReader
@@ -130,7 +130,7 @@ class DriverTest(base.TestCase):
     def beat(
         self, *hosts: str, age: float = 0.0, cell: str | None = None
     ) -> None:
-        """Have heartbeats written that came so long ago."""
+        """Write heartbeats that came so many seconds ago."""
         cell = cell or self.cells[0]
         self.table.beats[cell] |= dict.fromkeys(hosts, self.table.wall - age)
 
@@ -158,7 +158,7 @@ class DriverTest(base.TestCase):
     def at_once(
         self, host: str, threads: int = 8
     ) -> list['futures.Future[bool]']:
-        """Ask about a host in so many threads, which begin together."""
+        """Ask about a host in several threads that start together."""
         together = threading.Barrier(threads)
 
         def ask() -> bool:
@@ -171,7 +171,7 @@ class DriverTest(base.TestCase):
 
 
 class RecordTest(DriverTest):
-    """What a record tells."""
+    """Verdicts from the values of a record."""
 
     def verdict(self, **values: Any) -> bool:
         record = {**self.record('a'), 'uuid': 'unknown', **values}
@@ -187,14 +187,14 @@ class RecordTest(DriverTest):
         self.assertTrue(self.verdict(created_at=_naive(WALL - 5)))
         self.assertFalse(self.verdict(created_at=None))
 
-    def test_a_record_that_the_table_lacks_tells_itself(self) -> None:
-        """As Nova's own driver judges it, by this process's clock."""
+    def test_a_record_that_the_table_lacks_is_judged_by_itself(self) -> None:
+        """It is judged by this process's clock, as by Nova's own driver."""
         self.wrong = -24 * HOUR
         for age, up in ((5, True), (60, True), (61, False), (-61, False)):
             seen = _naive(WALL + self.wrong - age)
             self.assertIs(up, self.verdict(last_seen_up=seen), age)
 
-    def test_one_that_the_table_has_is_judged_by_it(self) -> None:
+    def test_a_record_that_the_table_has_is_judged_by_the_table(self) -> None:
         self.wrong = -24 * HOUR
         self.beat('a', age=HOUR)
         seen = _naive(self.table.wall + self.wrong)
@@ -220,7 +220,7 @@ class RecordTest(DriverTest):
         for seen in (old, old.replace(tzinfo=UTC), old.isoformat()):
             self.assertFalse(self.verdict(last_seen_up=seen), seen)
 
-    def test_a_record_that_nobody_can_judge_is_no_evidence(self) -> None:
+    def test_a_record_that_cannot_be_judged_is_no_evidence(self) -> None:
         self.assertTrue(self.verdict(last_seen_up='some day'))
         self.assertFalse(self.verdict(last_seen_up='some day', host=None))
 
@@ -249,8 +249,8 @@ class OptionsTest(DriverTest):
         self.assertEqual(['a'], self.up('a', 'b'))
 
 
-class LookTest(DriverTest):
-    """How often the table is read."""
+class ReadsTest(DriverTest):
+    """The number of reads of the table."""
 
     def test_a_fresh_record_reads_nothing(self) -> None:
         self.beat('a', 'b')
@@ -262,7 +262,7 @@ class LookTest(DriverTest):
             self.assertEqual(['a', 'b'], self.up('a', 'b'))
         self.assertEqual(([None], 1), (self.table.reads, self.table.listed))
 
-    def test_once_for_all_that_are_late(self) -> None:
+    def test_one_read_serves_all_late_hosts(self) -> None:
         self.beat('a', 'b', 'c', age=300)
         for _ in range(3):
             self.assertEqual([], self.up('a', 'b', 'c'))
@@ -287,14 +287,14 @@ class LookTest(DriverTest):
 
 
 class LateTest(DriverTest):
-    """Where heartbeats are late."""
+    """Verdicts while heartbeats are late."""
 
-    def test_who_is_late_with_most_is_held(self) -> None:
+    def test_a_host_that_is_late_with_most_is_held(self) -> None:
         self.beat('a', 'b', 'c', age=75)
         self.beat('dead', age=300)
         self.assertEqual(['a', 'b', 'c'], self.up('a', 'b', 'c', 'dead'))
 
-    def test_two_are_not_most(self) -> None:
+    def test_two_late_hosts_are_not_most(self) -> None:
         self.beat('a', 'b', age=75)
         self.assertEqual([], self.up('a', 'b'))
 
@@ -339,7 +339,7 @@ class LateTest(DriverTest):
             self.driver = self.make()
             self.beat('a', 'b', 'c', age=5)
             self.beat('dead', age=70)
-            # Its heartbeat will look as if it came just now.
+            # After the step, its heartbeat looks new.
             self.beat('older', age=step)
             self.up('a', 'b', 'c', 'dead', 'older')
             self.table.wall -= step
@@ -355,7 +355,7 @@ class LateTest(DriverTest):
 
 
 class NoAccessTest(DriverTest):
-    """nova-compute, which has no access to a database."""
+    """A process without access to a database, such as nova-compute."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -369,7 +369,7 @@ class NoAccessTest(DriverTest):
         self.pass_time(0.1)
         self.assertEqual([], self.up('a'))
 
-    def test_for_as_long_as_the_options_say(self) -> None:
+    def test_the_options_set_how_long_a_late_record_is_held(self) -> None:
         self.driver = self.make(
             '[DEFAULT]\nservice_down_time = 30\n'
             '[servicegroup]\nhold_time = 300\n'
@@ -379,7 +379,7 @@ class NoAccessTest(DriverTest):
         self.beat('b', age=331)
         self.assertEqual(['a'], self.up('a', 'b'))
 
-    def test_a_view_says_so(self) -> None:
+    def test_a_view_has_the_error(self) -> None:
         view = self.driver.view('compute')
         self.assertEqual(((), None), (view.members, view.age))
         self.assertIsInstance(view.error, exceptions.NoAccess)
@@ -397,7 +397,7 @@ class MuteTest(DriverTest):
         self.useFixture(fixtures.MockPatchObject(reading, 'background', fake))
 
     def _make_one(self, *args: Any) -> Any:
-        """Return one that waits in no real time for what does not come."""
+        """Return one that takes no real time while the database is mute."""
         one = background.OneAtATime(*args)
         ask = one.ask
 
@@ -420,19 +420,19 @@ class MuteTest(DriverTest):
         self.begun.set()
         self.go.wait(LONG)
 
-    def test_it_makes_no_live_host_down(self) -> None:
+    def test_a_mute_database_makes_no_live_host_down(self) -> None:
         self.beat('a', 'b')
         self.beat('dead', age=70)
         self.up('a', 'b', 'dead')
         self.mute()
         self.pass_time(61)
         self.assertEqual(['a', 'b'], self.up('a', 'b', 'dead'))
-        # Nor is it asked more than once.
+        # It is asked once.
         self.pass_time(10)
         self.assertEqual(['a', 'b'], self.up('a', 'b', 'dead'))
         self.assertEqual(2, len(self.table.reads))
 
-    def test_not_even_one_that_was_never_seen(self) -> None:
+    def test_a_mute_database_makes_no_unseen_host_down(self) -> None:
         self.mute()
         self.beat('a', age=75)
         self.assertEqual(['a'], self.up('a'))
@@ -454,7 +454,7 @@ class CellsTest(DriverTest):
     cells = ('cell0', 'one', 'two')
 
     def lose(self, lost: str) -> None:
-        """Let the database of a cell be away."""
+        """Make reads of one cell fail."""
 
         def during(cell: str | None) -> None:
             if cell == lost:
@@ -474,14 +474,14 @@ class CellsTest(DriverTest):
             ],
         )
 
-    def test_one_that_is_away_makes_none_of_its_hosts_down(self) -> None:
+    def test_a_cell_that_is_away_makes_none_of_its_hosts_down(self) -> None:
         self.beat('a', cell='one')
         self.up('a', cell='one')
         self.lose('one')
         self.pass_time(61)
         self.assertEqual(['a'], self.up('a', cell='one'))
 
-    def test_the_hosts_of_the_other_are_judged_as_ever(self) -> None:
+    def test_hosts_of_other_cells_are_judged_as_ever(self) -> None:
         self.beat('a', cell='one')
         self.beat('b', 'c', cell='two')
         self.up('a', cell='one')
@@ -492,13 +492,13 @@ class CellsTest(DriverTest):
         self.assertEqual(['a'], self.up('a', cell='one'))
         self.assertEqual(['b'], self.up('b', 'c', cell='two'))
 
-    def test_each_is_late_for_itself(self) -> None:
+    def test_each_cell_is_late_by_itself(self) -> None:
         for number, cell in enumerate(self.cells):
             self.beat(f'host{number}', age=75, cell=cell)
             self.assertEqual([], self.up(f'host{number}', cell=cell))
 
     def plain(self, *hosts: str, cell: str) -> list[str]:
-        """Return who is up of those whose records do not tell a cell."""
+        """Return the hosts that are up, by records without a cell."""
         return [
             host
             for host in hosts
@@ -508,7 +508,7 @@ class CellsTest(DriverTest):
     def test_plain_dicts_without_a_cell_are_judged_by_uuid(self) -> None:
         self.beat('a', 'b', 'c', age=75, cell='one')
         self.beat('d', 'e', 'f', age=5, cell='two')
-        # In one cell it is late with most, in the other one alone.
+        # In one cell it is late with most, in the other alone.
         self.beat('both', age=75, cell='one')
         self.beat('both', age=76, cell='two')
         self.assertEqual([], self.plain('both', cell='two'))
@@ -542,13 +542,13 @@ class CellsTest(DriverTest):
         record['host'] = 'unknown'
         self.assertFalse(self.driver.is_up(dict(record)))
 
-    def test_where_the_cells_are_not_known_one_is_held(self) -> None:
+    def test_a_late_host_is_held_while_the_cells_are_not_known(self) -> None:
         self.table.error = exceptions.BackendError('API database', 'away')
         self.beat('a', age=120, cell='one')
         self.beat('b', age=121, cell='one')
         self.assertEqual(['a'], self.plain('a', 'b', cell='one'))
 
-    def test_a_view_tells_of_one_that_is_away(self) -> None:
+    def test_a_view_has_the_error_of_a_cell_that_is_away(self) -> None:
         self.beat('a', cell='one')
         self.beat('b', cell='two')
         self.driver.view('compute')
@@ -557,7 +557,7 @@ class CellsTest(DriverTest):
         view = self.driver.view('compute')
         self.assertEqual(['a', 'b'], [each.host for each in view.members])
         self.assertIn('away', str(view.error))
-        # As old as the oldest.
+        # The age of a view is that of its oldest cell.
         self.assertEqual(10.0, view.age)
 
     def test_a_view_has_one_host_of_two_cells_twice(self) -> None:
@@ -573,7 +573,7 @@ class CellsTest(DriverTest):
 
 
 class NovasCellsTest(base.TestCase):
-    """The same with the seam, and databases."""
+    """Cells with the table of the plugin, and real databases."""
 
     def test_services_in_cell0_are_seen(self) -> None:
         nova = self.useFixture(fake_nova.FakeCells())
@@ -602,7 +602,7 @@ class ViewTest(DriverTest):
             for each in self.driver.view('compute').members
         ]
 
-    def test_it_has_what_the_table_has(self) -> None:
+    def test_a_view_has_all_rows_of_the_table(self) -> None:
         self.beat('b', age=5)
         self.beat('A', age=99)
         self.table.beats[None]['c'] = None
@@ -615,19 +615,19 @@ class ViewTest(DriverTest):
             self.members(),
         )
 
-    def test_who_is_held_is_told_why(self) -> None:
+    def test_a_view_has_the_reason_of_a_held_host(self) -> None:
         self.beat('a', 'b', 'c', age=75)
         reason = f'no heartbeat for 75 s, but {ages.LATE}'
         expected = [(host, 'held', 75.0, reason) for host in 'abc']
         self.assertEqual(expected, self.members())
 
-    def test_ages_go_on(self) -> None:
+    def test_ages_in_a_view_grow(self) -> None:
         self.beat('a', age=5)
         self.members()
         self.pass_time(0.5)
         self.assertEqual([('a', 'up', 5.5, None)], self.members())
 
-    def test_several_threads_may_look_at_several_groups(self) -> None:
+    def test_several_threads_may_view_several_groups(self) -> None:
         together = threading.Barrier(4)
         self.beat('a')
 
@@ -646,7 +646,7 @@ class ViewTest(DriverTest):
 
 
 class JoinTest(DriverTest):
-    def test_it_saves_heartbeats_on_the_timer(self) -> None:
+    def test_a_member_saves_heartbeats_on_the_timer(self) -> None:
         service = base.FakeService(7)
         self.driver.join('a', 'compute', service)
         self.assertEqual(0, service.saved)
@@ -679,5 +679,5 @@ class JoinTest(DriverTest):
 
 
 def _naive(at: float) -> datetime.datetime:
-    """Return a time as Nova's records have it."""
+    """Return a time as in Nova's records."""
     return datetime.datetime.fromtimestamp(at, UTC).replace(tzinfo=None)

@@ -11,37 +11,37 @@
 # under the License.
 
 
-"""How old heartbeats are, and what is concluded from it."""
+"""Ages of heartbeats, and the readings that they give."""
 
 from nova_servicegroup.drivers.db import ages
 from nova_servicegroup import evidence
 from nova_servicegroup import services
 from nova_servicegroup.tests import base
 
-#: The database's clock and the observer's own begin with these.
+#: The times at which the database's and the observer's clock begin.
 WALL, NOW = 1_800_000_000.0, 1000.0
 HOUR = 3600.0
-#: The steps of a clock that NTP has not yet set right.
+#: Steps of a clock that NTP corrects, in seconds.
 STEPS = (130, 200, 310)
 
 
 class RulesTest(base.TestCase):
     def test_more_than_two_intervals_are_late(self) -> None:
         rules = ages.Rules(10.0, 60.0, 90.0)
-        # And two seconds, as the table is not exact.
+        # Two intervals and two seconds: the table is not exact.
         self.assertEqual(22.0, rules.late)
         self.assertEqual(150.0, rules.longest)
         self.assertEqual(50.0, rules.settle_time)
 
-    def test_late_comes_before_too_late(self) -> None:
+    def test_late_is_at_most_half_of_the_down_time(self) -> None:
         self.assertEqual(10.0, ages.Rules(15.0, 20.0, 20.0).late)
 
-    def test_it_settles_within_the_hold_time(self) -> None:
+    def test_the_settle_time_is_at_most_the_hold_time(self) -> None:
         self.assertEqual(20.0, ages.Rules(15.0, 20.0, 20.0).settle_time)
 
 
 class HeartbeatsTest(base.TestCase):
-    """Heartbeats by host, and two clocks that pass."""
+    """Heartbeats by host, and two clocks."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -53,7 +53,7 @@ class HeartbeatsTest(base.TestCase):
         self.now += seconds
 
     def beat(self, *hosts: str, age: float = 0.0) -> None:
-        """Have hosts written whose heartbeats came so long ago."""
+        """Write heartbeats that came so many seconds ago."""
         self.beats |= dict.fromkeys(hosts, self.wall - age)
 
     def read(self) -> services.Heartbeats:
@@ -70,9 +70,9 @@ class AgesTest(HeartbeatsTest):
 
     def look(self, after: float = 0.0) -> dict[str, float]:
         self.pass_time(after)
-        return self.ages.take(self.read(), self.now)
+        return self.ages.update(self.read(), self.now)
 
-    def test_they_are_as_old_as_their_time_says(self) -> None:
+    def test_heartbeats_are_as_old_as_their_time_says(self) -> None:
         self.beat('a', age=5)
         self.beat('b', age=300)
         self.assertEqual({'a': 5.0, 'b': 300.0}, self.look())
@@ -85,7 +85,7 @@ class AgesTest(HeartbeatsTest):
         self.beats['a'] = None
         self.assertEqual({}, self.look())
 
-    def test_who_has_no_record_any_more_has_none(self) -> None:
+    def test_a_host_without_a_record_has_no_age(self) -> None:
         self.beat('a', 'b')
         self.look()
         del self.beats['a']
@@ -101,14 +101,14 @@ class AgesTest(HeartbeatsTest):
         self.beat('ctl1', age=3)
         self.assertEqual({'ctl1': 3.0}, self.look())
 
-    def test_nor_does_one_of_them_make_the_other_look_young(self) -> None:
+    def test_an_unchanged_heartbeat_of_two_records_gets_older(self) -> None:
         self.beat('CTL1', age=5)
         self.beat('ctl1', age=50)
         for seconds in range(5, 300, 10):
             self.assertEqual({'ctl1': float(seconds)}, self.look())
             self.pass_time(10)
 
-    def test_one_that_has_left_has_none(self) -> None:
+    def test_a_host_that_has_left_has_no_age(self) -> None:
         self.beat('a', 'b')
         self.look()
         self.beats['a'] = services.LEFT
@@ -118,37 +118,37 @@ class AgesTest(HeartbeatsTest):
         self.assertEqual({'a': 0.0, 'b': 1.0}, self.look())
         self.assertEqual(set(), self.ages.left)
 
-    def test_unless_another_record_of_it_shows_one(self) -> None:
+    def test_a_host_with_another_record_has_not_left(self) -> None:
         self.beats['CTL1'] = services.LEFT
         self.beat('ctl1', age=5)
         self.assertEqual({'ctl1': 5.0}, self.look())
         self.assertEqual(set(), self.ages.left)
 
-    def test_one_from_the_future_counts_from_its_arrival(self) -> None:
+    def test_a_heartbeat_from_the_future_counts_from_its_arrival(self) -> None:
         self.beat('a', age=-HOUR)
         self.assertEqual({'a': 0.0}, self.look())
         for seconds in (60.0, 1000.0, HOUR, 2 * HOUR):
             passed = seconds - (self.now - NOW)
             self.assertEqual({'a': seconds}, self.look(passed))
 
-    def test_one_that_came_since_the_last_look_is_no_older_than_that(
-        self,
-    ) -> None:
-        """A writer's clock that is behind does not age its heartbeats."""
+    def test_a_new_heartbeat_is_no_older_than_the_last_reading(self) -> None:
+        """The slow clock of a writer does not age its heartbeats."""
         self.beat('a', age=5)
         self.look()
         self.pass_time(10)
         self.beat('a', age=300)
         self.assertEqual({'a': 10.0}, self.look())
 
-    def test_nor_is_the_first_one_of_a_record(self) -> None:
+    def test_the_first_heartbeat_is_no_older_than_the_last_reading(
+        self,
+    ) -> None:
         self.beats = {'a': None}
         self.look()
         self.pass_time(10)
         self.beat('a', 'b', age=300)
         self.assertEqual({'a': 10.0, 'b': 10.0}, self.look())
 
-    def test_a_database_clock_that_is_set_back_makes_none_younger(
+    def test_a_database_clock_set_back_makes_no_heartbeat_younger(
         self,
     ) -> None:
         for step in STEPS:
@@ -162,7 +162,7 @@ class AgesTest(HeartbeatsTest):
             self.beat('a', age=1)
             self.assertEqual({'a': 1.0, 'b': 120.0}, self.look(), step)
 
-    def test_one_that_is_set_forward_makes_none_older(self) -> None:
+    def test_a_database_clock_set_forward_makes_none_older(self) -> None:
         self.beat('a', age=5)
         self.look()
         self.wall += HOUR
@@ -173,7 +173,7 @@ class AgesTest(HeartbeatsTest):
 
 
 class JudgeTest(HeartbeatsTest):
-    """An interval of 10 s; down after 60 s, and held for as long again."""
+    """Readings with an interval of 10 s, down and hold times of 60 s."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -181,15 +181,15 @@ class JudgeTest(HeartbeatsTest):
 
     def look(self, after: float = 0.0) -> evidence.Reading:
         self.pass_time(after)
-        return self.judge.take(self.read(), self.now)
+        return self.judge.update(self.read(), self.now)
 
-    def test_who_is_in_time_is_present(self) -> None:
+    def test_a_host_in_time_is_present(self) -> None:
         self.beat('a', age=60)
         self.beat('b', age=61)
         self.beat('c', age=HOUR)
         self.assertEqual(evidence.Reading({'a'}), self.look())
 
-    def test_where_most_are_late_nobodys_lateness_is_evidence(self) -> None:
+    def test_lateness_is_no_evidence_when_most_are_late(self) -> None:
         for host, age in (('a', 61), ('b', 75), ('c', 119), ('d', 121)):
             self.beat(host, age=age)
         self.beat('e', age=5)
@@ -200,34 +200,34 @@ class JudgeTest(HeartbeatsTest):
             self.look(),
         )
 
-    def test_who_is_dead_for_long_is_not_counted(self) -> None:
+    def test_hosts_that_are_dead_for_long_do_not_count(self) -> None:
         self.beat(*(f'dead{number}' for number in range(50)), age=121)
         self.beat('a', 'b', 'c', age=5)
         self.beat('d', age=70)
         self.assertIsNone(self.look().doubt)
 
-    def test_two_are_not_most(self) -> None:
+    def test_two_late_hosts_are_not_most(self) -> None:
         self.beat('a', 'b', age=70)
         self.assertEqual(evidence.Reading(set()), self.look())
 
-    def test_nor_is_half(self) -> None:
+    def test_half_of_the_hosts_are_not_most(self) -> None:
         self.beat('a', 'b', 'c', age=70)
         self.beat('d', 'e', 'f', age=5)
         self.assertIsNone(self.look().doubt)
 
-    def test_it_is_noticed_before_one_is_too_late(self) -> None:
+    def test_lateness_of_most_is_noticed_before_one_is_down(self) -> None:
         self.beat('a', 'b', 'c', age=45)
         self.assertEqual(evidence.Reading({'a', 'b', 'c'}), self.look())
-        # Most have come through since, but not all had time to.
+        # Most have come again, but not all have had time to.
         self.pass_time(20)
         self.beat('a', 'b')
         self.assertEqual({'c': 55.0}, self.look().doubted)
-        # They have as long as most were late.
+        # The time to settle is that for which most were late.
         self.pass_time(25.1)
         self.beat('a', 'b')
         self.assertEqual(evidence.Reading({'a', 'b'}), self.look())
 
-    def test_one_from_the_future_changes_nothing_for_the_others(
+    def test_a_heartbeat_from_the_future_changes_nothing_for_others(
         self,
     ) -> None:
         self.beat('a', 'b', 'c', age=5)
@@ -253,7 +253,7 @@ class JudgeTest(HeartbeatsTest):
                     evidence.Reading({'a', 'b', 'c'}), reading, step
                 )
 
-    def test_it_keeps_the_ages(self) -> None:
+    def test_the_ages_are_kept(self) -> None:
         self.beat('a', age=7)
         self.look()
-        self.assertEqual({'a': 7.0}, self.judge.ages)
+        self.assertEqual({'a': 7.0}, self.judge.ages.by_host)

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""What becomes of answers when there are more than can be sent."""
+"""Replies of a collector, when there are more than can be sent."""
 
 import threading
 import types
@@ -22,13 +22,13 @@ from nova_servicegroup.tests import base
 LONG = 20.0
 
 
-class AnswersTest(base.TestCase):
-    """Answers, each of which is sent when it is told to be."""
+class RepliesTest(base.TestCase):
+    """Replies, each of which takes until the test lets it go."""
 
     def setUp(self) -> None:
         super().setUp()
         self.set_time()
-        self.answers = writing.Answers()
+        self.replies = writing.Replies()
         self.sent: list[int] = []
         self.message = types.SimpleNamespace(reply=self.send)
         self.started = threading.Semaphore(0)
@@ -36,11 +36,11 @@ class AnswersTest(base.TestCase):
         self.addCleanup(self.go.release, 1000)
 
     def put(self, *numbers: int, left: float = 10.0) -> None:
-        """Have answers sent that somebody waits for so much longer."""
+        """Have replies sent whose senders wait for so many seconds."""
         until = self.clock() + left
-        self.answers.put(
+        self.replies.put(
             [
-                writing.Answer(self.message, {'number': number}, until)
+                writing.Reply(self.message, {'number': number}, until)
                 for number in numbers
             ]
         )
@@ -51,7 +51,7 @@ class AnswersTest(base.TestCase):
         self.go.acquire(timeout=LONG)
 
     def fill(self) -> None:
-        """Have every thread send an answer that takes long."""
+        """Have every thread send a reply that takes long."""
         for _ in range(writing.MOST_ANSWERING):
             self.put(0)
             self.assertTrue(self.started.acquire(timeout=LONG))
@@ -59,14 +59,14 @@ class AnswersTest(base.TestCase):
 
     def finish(self) -> None:
         self.go.release(1000)
-        self.answers.wait(LONG)
+        self.replies.wait(LONG)
 
     def test_all_are_sent(self) -> None:
         self.put(*range(100))
         self.finish()
         self.assertEqual(list(range(100)), sorted(self.sent))
 
-    def test_some_that_take_long_do_not_hold_up_the_others(self) -> None:
+    def test_slow_replies_do_not_delay_others(self) -> None:
         self.put(1, 2, 3, 4)
         for _ in range(4):
             self.assertTrue(self.started.acquire(timeout=LONG))
@@ -74,14 +74,14 @@ class AnswersTest(base.TestCase):
         self.assertTrue(self.started.acquire(timeout=LONG))
         self.assertEqual(5, self.sent[-1])
 
-    def test_threads_are_few(self) -> None:
+    def test_the_number_of_threads_is_limited(self) -> None:
         self.fill()
         self.put(*range(1, 100))
         self.assertFalse(self.started.acquire(timeout=0.05))
         self.finish()
         self.assertEqual(99, len(self.sent))
 
-    def test_those_that_hang_do_not_stop_the_others(self) -> None:
+    def test_hanging_replies_do_not_stop_others(self) -> None:
         self.fill()
         self.clock.advance(4.0)
         self.put(1, 2)
@@ -89,7 +89,7 @@ class AnswersTest(base.TestCase):
             self.assertTrue(self.started.acquire(timeout=LONG))
         self.assertEqual([1, 2], sorted(self.sent))
 
-    def test_but_only_so_many_may_hang(self) -> None:
+    def test_the_number_of_hanging_threads_is_limited(self) -> None:
         most = writing.MOST_ANSWERING + writing.MOST_UNANSWERED
         for _ in range(most):
             self.put(0, left=100.0)
@@ -101,7 +101,7 @@ class AnswersTest(base.TestCase):
         self.finish()
         self.assertEqual(most + 1, len(self.sent))
 
-    def test_the_last_go_first(self) -> None:
+    def test_the_newest_reply_is_sent_first(self) -> None:
         self.fill()
         self.put(1, 2)
         self.put(3)
@@ -112,7 +112,7 @@ class AnswersTest(base.TestCase):
         self.finish()
         self.assertEqual([3, 2, 1], self.sent)
 
-    def test_nobody_waits_for_an_old_one(self) -> None:
+    def test_a_reply_whose_sender_has_given_up_is_dropped(self) -> None:
         self.fill()
         self.put(1, left=1.0)
         self.put(2, left=3.0)
@@ -120,8 +120,8 @@ class AnswersTest(base.TestCase):
         self.finish()
         self.assertEqual([2], self.sent)
 
-    def test_to_wait_takes_no_longer_than_it_may(self) -> None:
+    def test_waiting_is_bounded(self) -> None:
         self.put(1)
-        self.answers.wait(0.01)
+        self.replies.wait(0.01)
         self.assertLessEqual(len(self.sent), 1)
         self.finish()

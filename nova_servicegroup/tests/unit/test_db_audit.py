@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""When a service looks at its own record, and what it makes of it."""
+"""Checks of a service that collectors write its record."""
 
 from nova_servicegroup.drivers.db import audit
 from nova_servicegroup import exceptions
@@ -21,7 +21,7 @@ INTERVAL = 10.0
 
 
 class AuditTest(base.TestCase):
-    """A heartbeat every ten seconds that is answered."""
+    """A service with an answered heartbeat every ten seconds."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -45,38 +45,37 @@ class AuditTest(base.TestCase):
             self.clock.advance(INTERVAL)
         return found
 
-    def test_one_that_is_written_is_believed(self) -> None:
+    def test_a_written_record_is_believed(self) -> None:
         self.assertEqual({True}, set(self.beat(1000)))
 
-    def test_looks_are_few(self) -> None:
+    def test_the_record_is_read_seldom(self) -> None:
         self.beat(8640)
         self.assertLess(self.reads, 2 * 86400 / 240 + 3)
 
-    def test_what_is_never_written_is_found_out_soon(self) -> None:
+    def test_a_record_that_is_never_written_is_found_soon(self) -> None:
         found = self.beat(12, writes=False)
         self.assertIn(False, found)
 
-    def test_what_is_written_no_more_is_found_out_later(self) -> None:
+    def test_a_record_that_is_no_longer_written_is_found_later(self) -> None:
         self.beat(100)
         self.assertIn(False, self.beat(40, writes=False))
 
-    def test_and_if_that_goes_on_once_for_each_time(self) -> None:
+    def test_each_check_finds_that_nothing_is_written(self) -> None:
         found = self.beat(100, writes=False)
-        # A look for what the record shows, and three heartbeats later one
-        # for whether it still does.
+        # A check takes two reads, with three heartbeats between them.
         self.assertGreater(found.count(False), 15)
 
-    def test_a_record_that_cannot_be_read_tells_nothing(self) -> None:
+    def test_a_record_that_cannot_be_read_proves_nothing(self) -> None:
         self.error = exceptions.BackendError('nova-conductor', 'away')
         self.assertEqual({True}, set(self.beat(100, writes=False)))
 
-    def test_nor_does_one_that_nova_wrote_meanwhile(self) -> None:
+    def test_a_record_that_nova_wrote_meanwhile_proves_nothing(self) -> None:
         self.beat(100)
         for _ in range(100):
             self.audit.note_saved()
             self.assertEqual([True], self.beat(1, writes=False))
 
-    def test_a_record_that_is_gone_is_told(self) -> None:
+    def test_a_record_that_is_gone_is_an_error(self) -> None:
         self.error = exceptions.RecordDeleted('nova-compute', 'a')
         self.clock.advance(audit.INTERVAL)
         self.assertRaises(exceptions.RecordDeleted, self.audit.is_written)

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""What a collector makes of foreign messages, and of a database that hangs."""
+"""A collector with malformed messages, and with a database that hangs."""
 
 from collections.abc import Collection, Sequence
 import threading
@@ -73,7 +73,7 @@ ODD: tuple[Any, ...] = (
 
 
 class Message:
-    """A message that has come in."""
+    """A message that was received, and the replies to it."""
 
     def __init__(self, message: Any) -> None:
         self.message = message
@@ -92,7 +92,7 @@ def heartbeat(record: int, **more: Any) -> Message:
 
 
 class Store:
-    """A services table that hangs, or fails, when it is told to."""
+    """A services table that hangs, or fails, as a test wants."""
 
     def __init__(self) -> None:
         self.written: list[int] = []
@@ -118,31 +118,31 @@ class Store:
 
 
 class MessageTest(base.TestCase):
-    """One message."""
+    """Parsing of one message."""
 
-    def test_one_that_is_no_heartbeat_is_told_from_one(self) -> None:
+    def test_a_message_that_is_no_heartbeat_is_malformed(self) -> None:
         for each in ODD:
             self.assertRaises(messages.Malformed, messages.read, each)
 
-    def test_one_that_is(self) -> None:
+    def test_a_heartbeat_is_read(self) -> None:
         self.assertEqual(
             messages.Heartbeat(7, WALL, True, 5.0),
             messages.read({'method': 'beat', 'args': ARGS}),
         )
-        # One that was cast, or comes from another release.
+        # A cast, or a message of another release.
         self.assertEqual(
             messages.Heartbeat(7, None, False, 0.0),
             messages.read({'args': {'record': 7, 'new': 'word'}}),
         )
 
-    def test_nobody_waits_for_ever(self) -> None:
+    def test_the_wait_of_a_sender_is_limited(self) -> None:
         for wait, kept in ((1e9, 60.0), (-1e9, 0.0)):
             read = messages.read({'args': {**ARGS, 'wait': wait}})
             self.assertEqual(kept, read.wait)
 
 
 class WriterTest(base.TestCase):
-    """Batches, of which some messages are no heartbeats."""
+    """Batches with some messages that are not heartbeats."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -152,13 +152,13 @@ class WriterTest(base.TestCase):
         self.writer = writing.Writer(self.store, PROMPT)
 
     def take(self, batch: Sequence[Message], waited: float = GATHER) -> None:
-        self.assertTrue(self.writer.take(batch, waited))
+        self.assertTrue(self.writer.write(batch, waited))
         self.writer.wait(LONG)
 
     def warnings(self) -> list[str]:
         return self.log_lines('WARNING')
 
-    def test_a_message_that_is_no_heartbeat_harms_no_other(self) -> None:
+    def test_a_malformed_message_harms_no_other(self) -> None:
         for each in ODD:
             odd = Message(each)
             good = [heartbeat(record) for record in range(1, 100)]
@@ -172,7 +172,7 @@ class WriterTest(base.TestCase):
         self.assertEqual(len(ODD), self.writer.dropped.count)
         self.assertEqual([], self.log_lines('ERROR'))
 
-    def test_they_are_told_once_an_hour(self) -> None:
+    def test_malformed_messages_are_logged_once_an_hour(self) -> None:
         for _ in range(100):
             self.take([Message(None), Message({})])
             self.clock.advance(50.0)
@@ -186,20 +186,20 @@ class WriterTest(base.TestCase):
         self.assertNotIn('\x1b', self.log.output)
         self.assertNotIn('root', self.log.output)
 
-    def test_who_asks_for_no_answer_gets_none(self) -> None:
+    def test_a_sender_that_asks_for_no_answer_gets_none(self) -> None:
         asks, silent = heartbeat(7), heartbeat(8, wait=0.0)
-        with mock.patch.object(writing.Answers, 'put') as put:
+        with mock.patch.object(writing.Replies, 'put') as put:
             self.take([asks, silent])
-        ((answers,), _) = put.call_args
-        self.assertEqual([asks], [each.message for each in answers])
+        ((replies,), _) = put.call_args
+        self.assertEqual([asks], [each.message for each in replies])
         self.assertEqual([7, 8], self.store.written)
 
-    def test_nor_is_it_written_where_it_is_old(self) -> None:
+    def test_an_old_heartbeat_is_not_written(self) -> None:
         self.take([heartbeat(8, wait=0.0, sent=WALL - 11.0)])
         self.assertEqual([], self.store.written)
 
     def set_clock(self, seconds: float) -> None:
-        """Set the database's clock, as the writer finds out."""
+        """Step the database's clock while the writer knows it."""
         self.writer = writing.Writer(self.store, PROMPT)
         begun = self.clock()
         for ahead in (0.0, seconds):
@@ -216,18 +216,20 @@ class WriterTest(base.TestCase):
             )
         )
 
-    def test_one_that_is_old_by_a_new_clock_alone_is(self) -> None:
+    def test_a_heartbeat_that_is_old_only_by_a_stepped_clock_is_written(
+        self,
+    ) -> None:
         for seconds in (40.0, -40.0):
             self.set_clock(seconds)
             self.take([heartbeat(8, wait=0.0, sent=WALL + 19.0)])
             self.assertEqual([8], self.store.written)
-            # One that asks is told the time, and sent again.
+            # A sender that asks gets the time, and sends again.
             asks = heartbeat(9, sent=WALL + 19.0)
             self.take([asks])
             self.assertFalse(asks.replies[0]['taken'])
             self.assertEqual([8], self.store.written)
 
-    def test_not_for_long_nor_if_it_is_old_by_either(self) -> None:
+    def test_a_step_of_the_clock_counts_for_a_limited_time(self) -> None:
         self.set_clock(40.0)
         self.take([heartbeat(8, wait=0.0, sent=WALL + 5.0)])
         self.clock.advance(60.0)
@@ -238,36 +240,36 @@ class WriterTest(base.TestCase):
         self.take(batch, waited)
         return {each.replies[0]['behind'] for each in batch}
 
-    def test_who_says_that_it_waited_makes_nobody_late(self) -> None:
+    def test_a_sender_that_claims_a_delay_makes_no_other_behind(self) -> None:
         late = [heartbeat(7, sent=WALL - 9.0, wait=20.0) for _ in range(5)]
         self.assertEqual({False}, self.behind(heartbeat(8), *late))
 
-    def test_what_may_have_waited_was_not_read_at_once(self) -> None:
+    def test_a_batch_that_may_have_waited_is_behind(self) -> None:
         self.assertEqual({True}, self.behind(heartbeat(8), waited=3.0))
         self.assertEqual({False}, self.behind(heartbeat(8), waited=2.0))
 
-    def test_nor_what_took_long_to_write(self) -> None:
+    def test_a_batch_that_took_long_to_write_is_behind(self) -> None:
         self.store.release = threading.Event()
         batch = [heartbeat(8)]
-        self.assertTrue(self.writer.take(batch, GATHER))
+        self.assertTrue(self.writer.write(batch, GATHER))
         self.assertTrue(self.store.begun.acquire(timeout=LONG))
         self.clock.advance(2.0)
         self.store.release.set()
         self.writer.wait(LONG)
         self.assertTrue(batch[0].replies[0]['behind'])
 
-    def test_a_batch_too_many_is_not_begun(self) -> None:
+    def test_the_number_of_batches_at_once_is_limited(self) -> None:
         self.store.release = threading.Event()
         for _ in range(writing.WRITERS):
-            self.assertTrue(self.writer.take([heartbeat(8)], GATHER))
-        self.assertFalse(self.writer.take([heartbeat(8)], GATHER))
+            self.assertTrue(self.writer.write([heartbeat(8)], GATHER))
+        self.assertFalse(self.writer.write([heartbeat(8)], GATHER))
         self.store.release.set()
         self.writer.wait(LONG)
-        self.assertTrue(self.writer.take([heartbeat(8)], GATHER))
+        self.assertTrue(self.writer.write([heartbeat(8)], GATHER))
 
 
 class CallsTest(base.TestCase):
-    def test_one_that_gets_no_thread_has_failed_and_takes_no_room(
+    def test_a_call_without_a_thread_has_failed_and_takes_no_room(
         self,
     ) -> None:
         made = calls.Calls('test', 1)
@@ -281,12 +283,12 @@ class CallsTest(base.TestCase):
 
 
 class FakeServer:
-    """Knows whether it runs, and hands over what it is told to."""
+    """A server that counts its calls and passes on a test's batches."""
 
     error: Exception | None = None
 
     def __init__(self, receiver: listening.Receiver) -> None:
-        self.take = receiver.take
+        self.receive = receiver.receive
         self.started = self.stopped = self.abandoned = 0
 
     def start(self) -> None:
@@ -312,7 +314,7 @@ class Transport:
 
 
 class CollectorTest(base.TestCase):
-    """A collector that looks after itself when it is told to."""
+    """A collector that checks itself when a test wants it."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -347,7 +349,7 @@ class CollectorTest(base.TestCase):
         return WALL
 
     def hang(self) -> None:
-        """Have the database hang, in all that is asked from now on."""
+        """Make all calls to the database hang from now on."""
         self.store.release = threading.Event()
         self.hanging.append(self.store.release)
 
@@ -356,18 +358,18 @@ class CollectorTest(base.TestCase):
             each.set()
 
     def recover(self) -> None:
-        """Have it answer what is asked from now on, and nothing else."""
+        """Make new calls to the database succeed; others still hang."""
         self.store.release = threading.Event()
         self.store.release.set()
 
     def give(self, *batch: Message) -> None:
-        """Hand a batch over, as the latest server."""
-        self.servers[-1].take(batch, GATHER)
+        """Pass on a batch, as the latest server."""
+        self.servers[-1].receive(batch, GATHER)
 
     def written(self, record: int, hung: int = 0) -> bool:
-        """Tell whether a heartbeat is written and answered.
+        """Return whether a heartbeat is written and answered.
 
-        :param hung: so many others hang
+        :param hung: the number of others that hang
         """
         # The database's clock stands still here.
         message = heartbeat(record, sure=False)
@@ -376,7 +378,7 @@ class CollectorTest(base.TestCase):
         return message.replied.wait(LONG) and record in self.store.written
 
     def pass_time(self, seconds: int) -> None:
-        """Let the collector look after itself, each half a second."""
+        """Have the collector check itself every half a second."""
         for _ in range(2 * seconds):
             before = self.probes
             self.clock.advance(0.5)
@@ -386,13 +388,13 @@ class CollectorTest(base.TestCase):
             ):
                 before = self.probes
 
-    def test_all_is_well(self) -> None:
+    def test_a_collector_without_trouble_keeps_its_server(self) -> None:
         self.assertTrue(self.written(7))
         self.pass_time(60)
         self.assertEqual(1, len(self.servers))
         self.assertEqual(0, self.servers[0].abandoned)
 
-    def test_updates_that_hang_do_not_make_it_swallow_what_comes(self) -> None:
+    def test_hanging_updates_pause_the_collector(self) -> None:
         self.assertTrue(self.written(7))
         self.hang()
         for _ in range(writing.WRITERS):
@@ -400,7 +402,7 @@ class CollectorTest(base.TestCase):
         self.pass_time(5)
         self.assertEqual(0, self.servers[0].abandoned)
         self.pass_time(1)
-        # So messages go to another collector.
+        # Messages go to another collector now.
         self.assertEqual(1, self.servers[0].abandoned)
         self.assertEqual(1, len(self.servers))
         self.recover()
@@ -417,7 +419,7 @@ class CollectorTest(base.TestCase):
             self.collector._probes._answered.wait(0.01)
         self.fail('it does not read again')
 
-    def test_nor_do_questions_that_hang_as_well(self) -> None:
+    def test_hanging_probes_do_not_keep_it_paused(self) -> None:
         self.hang()
         self.give(heartbeat(8))
         self.pass_time(20)
@@ -426,7 +428,7 @@ class CollectorTest(base.TestCase):
         self._await_server(2)
         self.assertTrue(self.written(9, hung=1))
 
-    def test_few_threads_hang_however_long_it_lasts(self) -> None:
+    def test_the_number_of_hanging_probes_is_limited(self) -> None:
         self.hang()
         for _ in range(writing.WRITERS):
             self.give(heartbeat(8))
@@ -436,7 +438,7 @@ class CollectorTest(base.TestCase):
         self.recover()
         self._await_server(2)
 
-    def test_what_has_hung_and_fails_at_last_changes_nothing(self) -> None:
+    def test_a_hanging_update_that_fails_later_changes_nothing(self) -> None:
         self.hang()
         self.give(heartbeat(8))
         self.pass_time(6)
@@ -449,7 +451,7 @@ class CollectorTest(base.TestCase):
         self.pass_time(5)
         self.assertEqual(0, self.servers[1].abandoned)
 
-    def test_an_update_that_fails_makes_it_read_no_more(self) -> None:
+    def test_a_failed_update_pauses_the_collector(self) -> None:
         for error in (exceptions.BackendError('a', 'b'), KeyError('a bug')):
             self.store.error = error
             self.give(heartbeat(8))
@@ -463,7 +465,7 @@ class CollectorTest(base.TestCase):
             self.collector._writer.wait(LONG)
         self.assertEqual(1, len(self.log_lines('WARNING')))
 
-    def test_a_queue_that_is_away_then_is_tried_again(self) -> None:
+    def test_resuming_is_retried_while_the_queue_is_away(self) -> None:
         self.store.error = exceptions.BackendError('a', 'b')
         self.give(heartbeat(8))
         self.collector._writer.wait(LONG)
@@ -476,12 +478,12 @@ class CollectorTest(base.TestCase):
         self._await_server(len(self.servers) + 1)
         self.assertTrue(self.written(9))
 
-    def test_stop_ends_what_it_has(self) -> None:
+    def test_stop_ends_the_server_and_the_transport(self) -> None:
         self.collector.stop()
         self.assertEqual(1, self.servers[0].stopped)
         self.assertEqual(1, self.transport.cleaned)
 
-    def test_so_it_does_while_it_reads_nothing(self) -> None:
+    def test_stop_ends_the_transport_of_a_paused_collector(self) -> None:
         self.hang()
         self.give(heartbeat(8))
         self.pass_time(6)
@@ -491,7 +493,7 @@ class CollectorTest(base.TestCase):
 
 
 class Listener:
-    """A queue that is read by one; see oslo.messaging's PollStyleListener."""
+    """A queue with one reader, as oslo.messaging's PollStyleListener."""
 
     def __init__(self, clock: base.Clock) -> None:
         self.queue: list[int] = []
@@ -511,7 +513,7 @@ class Listener:
 
 
 class DrainTest(base.TestCase):
-    """What was there, and for how long it may have waited."""
+    """Batches, and how long they may have been in the queue."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -525,13 +527,13 @@ class DrainTest(base.TestCase):
         self.drain._pause = 0.0
         return len(self.drain.poll())
 
-    def test_what_is_read_at_once_has_not_waited(self) -> None:
+    def test_messages_that_are_read_at_once_have_not_waited(self) -> None:
         for _ in range(10):
             self.listener.queue += range(50)
             self.assertEqual(50, self.poll())
             self.assertLess(self.drain.waited, 1.1)
 
-    def test_what_is_read_late_may_have(self) -> None:
+    def test_messages_that_are_read_late_may_have_waited(self) -> None:
         self.poll()
         self.listener.queue += range(5)
         self.poll(after=8.0)
@@ -540,13 +542,15 @@ class DrainTest(base.TestCase):
         self.poll()
         self.assertLess(self.drain.waited, 1.1)
 
-    def test_so_it_is_where_there_is_always_more(self) -> None:
+    def test_messages_may_have_waited_if_the_queue_is_never_empty(
+        self,
+    ) -> None:
         for _ in range(5):
             self.listener.queue += range(listening.AHEAD)
             self.poll()
         self.assertGreater(self.drain.waited, 5.0)
 
-    def test_one_that_is_abandoned_takes_no_more(self) -> None:
+    def test_an_abandoned_listener_reads_no_more(self) -> None:
         self.listener.queue += range(500)
         self.drain.abandon()
         self.listener.stop()
@@ -554,7 +558,7 @@ class DrainTest(base.TestCase):
         self.assertEqual([], self.drain.poll())
         self.assertEqual(500, len(self.listener.queue))
 
-    def test_one_that_is_stopped_takes_what_is_there(self) -> None:
+    def test_a_stopped_listener_reads_what_is_there(self) -> None:
         self.listener.queue += range(50)
         stopping = threading.Thread(target=self.drain.stop, daemon=True)
         stopping.start()

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Leaving: which worker does it, by which way, and who reads it how."""
+"""Leaving: by the last worker of a service, and by each route."""
 
 from collections.abc import Callable
 import datetime
@@ -33,39 +33,44 @@ LONG = 20.0
 
 
 class Worker:
-    """A process that joins, and leaves when it is told."""
+    """A process that joins, and leaves when a test wants it."""
 
     def __init__(self, workers: registration.Workers) -> None:
-        self._commands, told = os.pipe()
-        answers, self._tell = os.pipe()
+        self._commands, commanding = os.pipe()
+        answers, self._answering = os.pipe()
         self.pid = os.fork()
         if not self.pid:
             try:
                 self._run(workers)
             finally:
                 os._exit(1)
-        self._told, self._answers = told, answers
+        self._commanding, self._answers = commanding, answers
         self._read()
 
     def _run(self, workers: registration.Workers) -> None:
         workers.enter(*MEMBER)
-        os.write(self._tell, b'?')
+        os.write(self._answering, b'?')
         os.read(self._commands, 1)
-        os.write(self._tell, b'1' if workers.leave(*MEMBER) else b'0')
+        os.write(self._answering, b'1' if workers.leave(*MEMBER) else b'0')
         os.read(self._commands, 1)
 
     def _read(self) -> bytes:
         return os.read(self._answers, 1)
 
     def leave(self) -> bool:
-        """Have it leave; tell whether it was the last."""
-        os.write(self._told, b'.')
+        """Make it leave; return whether it was the last."""
+        os.write(self._commanding, b'.')
         return self._read() == b'1'
 
     def kill(self) -> None:
         os.kill(self.pid, 9)
         os.waitpid(self.pid, 0)
-        for each in (self._commands, self._told, self._tell, self._answers):
+        for each in (
+            self._commands,
+            self._commanding,
+            self._answering,
+            self._answers,
+        ):
             os.close(each)
 
 
@@ -81,31 +86,31 @@ class WorkersTest(base.TestCase):
         self.addCleanup(made.kill)
         return made
 
-    def test_one_alone_is_the_last(self) -> None:
+    def test_a_single_worker_is_the_last(self) -> None:
         self.workers.enter(*MEMBER)
         self.assertTrue(self.workers.leave(*MEMBER))
         self.workers.enter(*MEMBER)
         self.assertTrue(self.workers.leave(*MEMBER))
 
-    def test_of_several_the_last_one_is(self) -> None:
+    def test_the_last_of_several_workers_knows_it(self) -> None:
         several = [self.fork() for _ in range(3)]
         self.assertEqual(
             [False, False, True], [each.leave() for each in several]
         )
 
-    def test_one_that_died_does_not_count(self) -> None:
+    def test_a_dead_worker_does_not_count(self) -> None:
         dead, alive = Worker(self.workers), self.fork()
         dead.kill()
         self.assertTrue(alive.leave())
 
-    def test_nor_does_another_member(self) -> None:
+    def test_a_worker_of_another_member_does_not_count(self) -> None:
         self.fork()
         self.workers.enter('a', 'scheduler')
         self.assertTrue(self.workers.leave('a', 'scheduler'))
         self.workers.enter('b', 'compute')
         self.assertTrue(self.workers.leave('b', 'compute'))
 
-    def test_nor_one_of_another_service(self) -> None:
+    def test_a_worker_of_another_service_does_not_count(self) -> None:
         self.fork()
         other = registration.Workers()
         other.enter(*MEMBER)
@@ -141,29 +146,29 @@ class DepartureTest(base.TestCase):
         made.enter()
         return made
 
-    def test_nova_writes_it_where_the_service_cannot(self) -> None:
+    def test_nova_writes_it_for_a_service_without_a_database(self) -> None:
         self.make().leave()
         self.assertEqual(1, self.service.left)
 
-    def test_not_where_another_worker_goes_on(self) -> None:
+    def test_it_is_not_written_while_another_worker_remains(self) -> None:
         made = self.make()
         other = Worker(self.workers)
         self.addCleanup(other.kill)
         made.leave()
         self.assertEqual(0, self.service.left)
 
-    def test_a_service_of_another_program_need_not_know_how(self) -> None:
+    def test_a_service_without_save_departure_may_leave(self) -> None:
         self.service = base.FakeService()  # type: ignore[assignment]
         self.make().leave()
 
-    def test_nobody_waits_for_long(self) -> None:
+    def test_leaving_is_bounded_in_time(self) -> None:
         self.useFixture(fixtures.MockPatchObject(registration, '_LEAVE', 0.01))
         release = threading.Event()
         self.addCleanup(release.set)
         self.service.leaves = lambda: release.wait(LONG) and None
         self.assertRaises(exceptions.BackendTimeout, self.make().leave)
 
-    def test_with_a_database_it_is_an_update(self) -> None:
+    def test_a_service_with_a_database_updates_its_record(self) -> None:
         made = self.useFixture(services_table.InMemory())
         self.service.database, table = made.engine, made.table
         self.service.record_id, other = table.add(2)

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""What is read of one group in one cell, and what a verdict makes of it."""
+"""Readings of one group in one cell, and the verdicts that follow."""
 
 import types
 from typing import Any
@@ -25,28 +25,28 @@ from nova_servicegroup import pace
 from nova_servicegroup import services
 from nova_servicegroup.tests import base
 
-#: The database's clock begins with it.
+#: The time at which the database's clock begins.
 WALL = 1_800_000_000.0
 HOUR = 3600.0
-#: The steps of a clock that NTP has not yet set right.
+#: Steps of a clock that NTP corrects, in seconds.
 STEPS = (130, 200, 310)
 
 
 class RulesTest(base.TestCase):
-    def test_they_are_what_the_options_say(self) -> None:
+    def test_rules_come_from_the_options(self) -> None:
         conf = self.make_conf(
             '[DEFAULT]\nreport_interval = 5\nservice_down_time = 30\n'
             '[servicegroup]\nhold_time = 90\n'
         )
         self.assertEqual(ages.Rules(5.0, 30.0, 90.0), reading.rules(conf))
 
-    def test_without_an_interval_they_are_novas_own(self) -> None:
+    def test_rules_without_an_interval_are_novas_defaults(self) -> None:
         conf = self.make_conf('[DEFAULT]\nreport_interval = 0\n')
         self.assertEqual(ages.Rules(10.0, 60.0, 60.0), reading.rules(conf))
 
 
 class ReaderTest(base.TestCase):
-    """A reader, the database that it reads, and the time that passes.
+    """A reader, its database, and a clock.
 
     The observer's own time of day is an hour wrong.
     """
@@ -91,16 +91,16 @@ class ReaderTest(base.TestCase):
         self.beats |= dict.fromkeys(hosts, self.wall - age)
 
     def up(self, *hosts: str) -> list[str]:
-        """Return who is up of those whose records show what the table has."""
+        """Return the hosts that are up, by records as in the table."""
         return [
             host
             for host in hosts
-            if self.is_told(host, self.beats[host])
+            if self.is_fresh_of(host, self.beats[host])
             or self.reader.is_up(host, self.beats[host])
         ]
 
-    def is_told(self, host: str, beat: float) -> bool:
-        """Tell whether a host is up without any look, as the driver does."""
+    def is_fresh_of(self, host: str, beat: float) -> bool:
+        """Return whether a host is up without a read, as the driver does."""
         return self.reader.is_fresh(beat, {'host': host})
 
     def lose(self) -> None:
@@ -108,12 +108,12 @@ class ReaderTest(base.TestCase):
 
 
 class FreshTest(ReaderTest):
-    """What is told without any look."""
+    """Verdicts without a read."""
 
     def is_fresh(self, age: float) -> bool:
-        return self.is_told('a', self.wall - age)
+        return self.is_fresh_of('a', self.wall - age)
 
-    def test_nothing_before_the_first_look(self) -> None:
+    def test_nothing_is_fresh_before_the_first_read(self) -> None:
         self.assertFalse(self.is_fresh(0.0))
 
     def test_a_heartbeat_in_time_reads_nothing(self) -> None:
@@ -127,14 +127,16 @@ class FreshTest(ReaderTest):
             self.assertFalse(self.is_fresh(-5.1))
         self.assertEqual(1, self.reads)
 
-    def test_the_database_clock_is_looked_at_each_minute(self) -> None:
+    def test_the_database_clock_is_read_each_minute(self) -> None:
         self.reader.observer.refresh()
         self.pass_time(60)
         self.assertFalse(self.is_fresh(0.0))
         self.reader.observer.refresh()
         self.assertTrue(self.is_fresh(0.0))
 
-    def test_nothing_while_that_clock_is_doubted(self) -> None:
+    def test_nothing_is_fresh_while_the_database_clock_is_doubted(
+        self,
+    ) -> None:
         self.reader.observer.refresh()
         self.wall -= 200
         for _ in range(27):
@@ -145,12 +147,12 @@ class FreshTest(ReaderTest):
         self.reader.observer.refresh()
         self.assertTrue(self.is_fresh(0.0))
 
-    def test_nor_for_one_whose_heartbeat_was_from_the_future(self) -> None:
+    def test_a_heartbeat_from_the_future_is_not_fresh(self) -> None:
         self.beat('A', age=-HOUR)
         self.reader.observer.refresh()
         self.assertFalse(self.is_fresh(0.0))
 
-    def test_it_takes_no_notice_of_a_step_of_less_than_a_second(self) -> None:
+    def test_a_step_of_less_than_a_second_is_ignored(self) -> None:
         self.reader.observer.refresh()
         self.wall -= 0.9
         self.pass_time(10)
@@ -159,7 +161,7 @@ class FreshTest(ReaderTest):
 
 
 class VerdictTest(ReaderTest):
-    def test_who_reports_again_is_not_dead_in_the_next_outage(self) -> None:
+    def test_a_host_that_reports_again_is_up_in_the_next_outage(self) -> None:
         self.beat('a', age=300)
         self.beat('b', 'c')
         self.assertEqual(['b', 'c'], self.up('a', 'b', 'c'))
@@ -174,7 +176,7 @@ class VerdictTest(ReaderTest):
         self.pass_time(2)
         self.assertEqual(['a', 'b', 'c'], self.up('a', 'b', 'c'))
 
-    def test_the_table_tells(self) -> None:
+    def test_the_table_decides(self) -> None:
         self.beat('a', age=60)
         self.beat('b', age=61)
         self.assertEqual(['a'], self.up('a', 'b'))
@@ -188,7 +190,7 @@ class VerdictTest(ReaderTest):
         self.assertEqual(['a'], self.up('a'))
         self.assertEqual(1, self.reads)
 
-    def test_or_older(self) -> None:
+    def test_a_record_may_be_older_than_what_was_read(self) -> None:
         self.beat('a')
         self.up('a')
         self.assertTrue(self.reader.is_up('a', WALL - HOUR))
@@ -222,7 +224,9 @@ class VerdictTest(ReaderTest):
         self.beat('a', 'b', 'c')
         self.assertEqual(['a', 'b', 'c'], self.up(*self.beats))
 
-    def test_nor_is_it_up_again_when_its_hour_has_come(self) -> None:
+    def test_a_heartbeat_from_the_future_is_no_proof_when_its_time_comes(
+        self,
+    ) -> None:
         self.beat('odd', age=-HOUR)
         self.up('odd')
         self.pass_time(61)
@@ -230,7 +234,7 @@ class VerdictTest(ReaderTest):
             self.assertEqual([], self.up('odd'), self.wall - WALL)
             self.pass_time(60)
 
-    def test_who_was_dead_stays_dead_when_others_get_late(self) -> None:
+    def test_a_dead_host_stays_dead_when_others_get_late(self) -> None:
         self.beat('a', 'b', 'c', age=5)
         self.beat('dead', age=70)
         self.assertEqual(['a', 'b', 'c'], self.up(*self.beats))
@@ -238,7 +242,7 @@ class VerdictTest(ReaderTest):
             self.pass_time(1)
             self.assertNotIn('dead', self.up(*self.beats))
 
-    def test_they_are_held_meanwhile(self) -> None:
+    def test_all_hosts_are_held_while_all_are_late(self) -> None:
         self.beat('a', 'b', 'c')
         self.up('a', 'b', 'c')
         for age in range(1, 121):
@@ -247,7 +251,7 @@ class VerdictTest(ReaderTest):
         self.pass_time(1)
         self.assertEqual([], self.up(*self.beats))
 
-    def test_one_dies_alone_within_the_down_time(self) -> None:
+    def test_a_single_host_is_down_after_the_down_time(self) -> None:
         self.beat('a', 'b', 'c', 'd')
         self.up(*self.beats)
         for age in range(1, 62):
@@ -265,7 +269,7 @@ class VerdictTest(ReaderTest):
             self.assertEqual(['a', 'b'], self.up(*self.beats), second)
         self.assertIn('away', str(self.reader.observer.error))
 
-    def test_nor_one_that_never_answered(self) -> None:
+    def test_a_database_that_never_answered_makes_no_host_down(self) -> None:
         self.lose()
         self.beat('a', age=70)
         for _ in range(60):
@@ -274,7 +278,7 @@ class VerdictTest(ReaderTest):
         self.pass_time(1)
         self.assertEqual([], self.up('a'))
 
-    def test_then_only_this_clock_can_tell_who_is_alive(self) -> None:
+    def test_this_clock_decides_if_the_database_never_answers(self) -> None:
         self.wrong = 0.0
         self.lose()
         self.up_for_long()
@@ -284,7 +288,7 @@ class VerdictTest(ReaderTest):
         self.assertEqual([], self.up('a'))
 
     def up_for_long(self) -> None:
-        """Let the observer find that it can tell nothing."""
+        """Ask until the observer presumes no host up any more."""
         self.beat('a', age=HOUR)
         for _ in range(62):
             self.up('a')
@@ -300,13 +304,13 @@ class VerdictTest(ReaderTest):
 
 
 class TableTest(ReaderTest):
-    """What is kept of the table."""
+    """Values of the table that are kept."""
 
     def test_rows_and_ages(self) -> None:
         self.beat('CTL1', age=7)
         self.beats['b'] = None
         self.reader.observer.refresh()
-        self.assertEqual({'ctl1': 7.0}, self.reader.ages)
+        self.assertEqual({'ctl1': 7.0}, self.reader.ages.by_host)
         self.assertEqual(
             [('id-CTL1', 'CTL1', WALL - 7), ('id-b', 'b', None)],
             list(self.reader.rows),
@@ -324,9 +328,9 @@ class TableTest(ReaderTest):
         self.table.heartbeats = slow
         self.beat('a', age=18)
         self.reader.observer.refresh()
-        self.assertEqual({'a': 18.0}, self.reader.ages)
-        # It is 20 s old by now.
+        self.assertEqual({'a': 18.0}, self.reader.ages.by_host)
+        # It is 20 s old now.
         self.clock.advance(2)
-        self.assertTrue(self.is_told('a', WALL - 18))
+        self.assertTrue(self.is_fresh_of('a', WALL - 18))
         self.clock.advance(0.1)
-        self.assertFalse(self.is_told('a', WALL - 18))
+        self.assertFalse(self.is_fresh_of('a', WALL - 18))

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""What a service sends, and what it makes of the answers that it gets."""
+"""Messages of a service to collectors, and their answers."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ ODD: tuple[Any, ...] = (
 
 
 class FakeClient:
-    """Answers as it is told."""
+    """An RPC client with the answers and errors of a test."""
 
     target = 'the collectors'
 
@@ -92,18 +92,18 @@ class ClientTest(base.TestCase):
         self.clock.advance(seconds)
         self.wall.advance(seconds)
 
-    def test_an_answer_tells_whether_the_record_is_there(self) -> None:
+    def test_an_answer_shows_whether_the_record_exists(self) -> None:
         self.assertTrue(self.client.beat(42, 1.0))
         self.queue.answer = {**ANSWER, 'gone': True}
         self.assertFalse(self.client.beat(42, 1.0))
 
-    def test_and_whether_the_collector_is_behind(self) -> None:
+    def test_an_answer_shows_whether_the_collector_is_behind(self) -> None:
         for behind in (True, False):
             self.queue.answer = {**ANSWER, 'behind': behind}
             self.client.beat(42, 1.0)
             self.assertIs(behind, self.client.behind)
 
-    def test_one_that_cannot_be_understood_is_an_error(self) -> None:
+    def test_a_malformed_answer_is_an_error(self) -> None:
         for answer in ODD:
             self.queue.answer = answer
             error = self.assertRaises(
@@ -112,7 +112,7 @@ class ClientTest(base.TestCase):
             self.assertIs(exceptions.BackendError, type(error), answer)
             self.assertIn('not understood', str(error))
 
-    def test_after_it_the_next_one_is_understood(self) -> None:
+    def test_an_answer_after_a_malformed_one_is_understood(self) -> None:
         self.queue.answer = ODD[-2]
         self.assertRaises(exceptions.BackendError, self.client.beat, 42, 1.0)
         self.queue.answer = ANSWER
@@ -125,7 +125,7 @@ class ClientTest(base.TestCase):
         self.assertFalse(self.queue.calls[0]['sure'])
         self.assertTrue(self.queue.calls[1]['sure'])
 
-    def test_one_that_asks_for_no_answer_says_so(self) -> None:
+    def test_a_heartbeat_without_an_answer_has_no_wait(self) -> None:
         self.client.beat(42, 1.0)
         self.pass_time(7.0)
         self.client.send(42, 5.0)
@@ -146,7 +146,7 @@ class ClientTest(base.TestCase):
         )
         self.assertEqual(1, len(self.queue.calls))
 
-    def test_it_expires_and_is_refused_where_nobody_listens(self) -> None:
+    def test_a_cast_expires_and_is_refused_without_collectors(self) -> None:
         self.client.send(42, 5.0)
         options = self.queue.how.pop('transport_options')
         self.assertTrue(options.at_least_once)
@@ -163,19 +163,19 @@ class ClientTest(base.TestCase):
             error.__context__ = kombu.exceptions.OperationalError()
             self.queue.errors.append(error)
 
-    def test_a_connection_that_had_ended_is_made_anew(self) -> None:
+    def test_an_ended_connection_is_retried(self) -> None:
         self.lose_connection(1)
         self.client.send(42, 5.0)
         self.assertEqual(2, len(self.queue.casts))
 
-    def test_one_that_cannot_be_made_is_an_error(self) -> None:
+    def test_a_failed_connection_is_an_error(self) -> None:
         self.lose_connection(2)
         self.assertRaises(
             exceptions.BackendUnreachable, self.client.send, 42, 5.0
         )
         self.assertEqual(2, len(self.queue.casts))
 
-    def test_it_is_sure_of_the_time_that_it_was_told(self) -> None:
+    def test_a_client_is_sure_after_an_answer_with_the_time(self) -> None:
         self.assertFalse(self.client.is_sure)
         self.client.beat(42, 1.0)
         self.assertTrue(self.client.is_sure)
@@ -185,13 +185,15 @@ class ClientTest(base.TestCase):
         self.client.beat(42, 1.0)
         self.assertFalse(self.client.is_sure)
 
-    def test_not_after_a_clock_was_set_or_has_stood_still(self) -> None:
+    def test_a_client_is_not_sure_after_its_clock_was_set_or_stopped(
+        self,
+    ) -> None:
         for skipped in (30.0, -30.0):
             self.client.beat(42, 1.0)
             self.wall.advance(skipped)
             self.assertFalse(self.client.is_sure)
             self.client.beat(42, 1.0)
-            # It is not known by which of them it was sent.
+            # The database's time is not known.
             last = self.queue.calls[-1]
             self.assertEqual(
                 (False, self.wall()), (last['sure'], last['sent'])
@@ -200,29 +202,29 @@ class ClientTest(base.TestCase):
 
 
 class ClockTest(base.TestCase):
-    """The database's clock, as a collector knows it."""
+    """A collector's estimate of the database's clock."""
 
     def setUp(self) -> None:
         super().setUp()
         self.set_time()
         self.made = relay.Clock()
 
-    def test_one_that_was_never_set_shows_nothing(self) -> None:
+    def test_a_clock_that_was_never_set_has_no_time(self) -> None:
         self.assertIsNone(self.made.read())
-        self.assertIsNone(self.made.read_unset())
+        self.assertIsNone(self.made.read_before_step())
 
-    def test_it_remembers_for_a_while_what_it_would_show(self) -> None:
+    def test_the_time_without_a_step_is_kept_for_a_while(self) -> None:
         self.made.set(500.0)
         self.clock.advance(10.0)
         self.made.set(540.0)
         self.clock.advance(60.0)
         self.assertEqual(600.0, self.made.read())
-        self.assertEqual(570.0, self.made.read_unset())
+        self.assertEqual(570.0, self.made.read_before_step())
         self.clock.advance(10.0)
-        self.assertIsNone(self.made.read_unset())
+        self.assertIsNone(self.made.read_before_step())
 
-    def test_what_it_is_wrong_by_is_not_what_it_was_set_by(self) -> None:
+    def test_a_small_difference_is_not_a_step(self) -> None:
         self.made.set(500.0)
         self.clock.advance(10.0)
         self.made.set(511.0)
-        self.assertIsNone(self.made.read_unset())
+        self.assertIsNone(self.made.read_before_step())

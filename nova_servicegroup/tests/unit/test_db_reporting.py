@@ -30,14 +30,14 @@ from nova_servicegroup.tests.harness import services_table
 
 LONG = 20.0
 DOWN = 60.0
-#: After so many late heartbeats Nova writes the next.
+#: The number of late heartbeats after which Nova writes the next.
 LATE = 4
 
 
 class FakeClient:
-    """A way to a collector that does as it is told.
+    """A client of collectors that answers, or fails, as a test wants.
 
-    :ivar is_sure: it may send heartbeats without asking for an answer
+    :ivar is_sure: whether it may send heartbeats without asking for an answer
     """
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class FakeClient:
 
 
 class FakeCollector:
-    """Knows whether it runs."""
+    """A collector that counts its calls."""
 
     error: Exception | None = None
 
@@ -89,7 +89,7 @@ class FakeCollector:
 
 
 class ReportingTest(base.TestCase):
-    """A service whose clock goes when it is told."""
+    """A service with a clock that a test moves."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -116,7 +116,9 @@ class ReportingTest(base.TestCase):
 
     def join(self) -> registration.Registration:
         """Return the registration of the service, started."""
-        made = registration.Registration('a', 'compute', self.service, DOWN)
+        made = registration.Registration(
+            'a', 'compute', self.service, DOWN, registration.Workers()
+        )
         made.start()
         return made
 
@@ -125,14 +127,14 @@ class ReportingTest(base.TestCase):
         self.service.new_transport = lambda options: ('its own', options)
 
     def give_database(self) -> services_table.ServicesTable:
-        """Let the service have a database with its record in it."""
+        """Give the service a database with its record in it."""
         made = self.useFixture(services_table.InMemory())
         self.service.database = made.engine
         (self.service.record_id,) = made.table.add(1)
         return made.table
 
     def beat(self, times: int = 1) -> None:
-        """Let the service's timer fire."""
+        """Fire the service's timer."""
         for _ in range(times):
             self.service.fire()
             self.clock.advance(self.service.report_interval)
@@ -149,7 +151,7 @@ class NovaTest(ReportingTest):
         self.beat(3)
         self.assertEqual((3, 0), (self.service.saved, self.service.noted))
 
-    def test_its_errors_are_told_once(self) -> None:
+    def test_errors_of_nova_are_logged_once(self) -> None:
         self.service.error = exceptions.BackendError('Nova', 'away')
         self.join()
         self.beat(3)
@@ -182,7 +184,7 @@ class DirectTest(ReportingTest):
         self.assertEqual(2, len(self.lines('is gone', 'ERROR')))
         self.assertEqual((0, 0), (self.service.saved, self.service.noted))
 
-    def test_a_database_that_is_away_is_told_once(self) -> None:
+    def test_a_database_that_is_away_is_logged_once(self) -> None:
         table = self.give_database()
         services_table.SERVICES.drop(self.service.database)
         self.join()
@@ -213,18 +215,18 @@ class Relayed(ReportingTest):
         self.service.save_heartbeat = note_and_save
 
     def late(self) -> None:
-        """Have a collector be late that has been in time."""
+        """Make a collector late after it has written one heartbeat."""
         self.trouble(exceptions.BackendTimeout('collector', 'late'))
 
     def trouble(self, error: Exception) -> None:
-        """Have a collector write one heartbeat, and fail from then on."""
+        """Make a collector fail after it has written one heartbeat."""
         self.join()
         self.beat()
         self.client.error = error
 
 
 class RelayTest(Relayed):
-    """All heartbeats ask for an answer."""
+    """A service whose heartbeats all ask for an answer."""
 
     def test_a_collector_writes_the_heartbeats(self) -> None:
         self.join()
@@ -232,16 +234,16 @@ class RelayTest(Relayed):
         self.assertEqual([42, 42, 42], self.client.asked)
         self.assertEqual((0, 3), (self.service.saved, self.service.noted))
 
-    def test_all_ways_together_take_less_than_an_interval(self) -> None:
+    def test_all_waits_together_are_shorter_than_an_interval(self) -> None:
         self.join()
         self.beat(50)
         self.assertLessEqual(max(self.client.timeouts), 7.0)
         self.client.error = exceptions.BackendTimeout('collector', 'late')
         self.beat(6)
-        # Where Nova may have to write it, there is time for that.
+        # There is time left for Nova to write.
         self.assertEqual([4.0, 4.0], self.client.timeouts[-2:])
 
-    def test_not_all_wait_for_as_long(self) -> None:
+    def test_waits_are_random(self) -> None:
         self.join()
         self.beat(50)
         waits = self.client.timeouts
@@ -249,7 +251,7 @@ class RelayTest(Relayed):
         self.assertGreaterEqual(min(waits), 2.0)
         self.assertGreater(max(waits), 6.0)
 
-    def test_who_was_late_waits_longer(self) -> None:
+    def test_a_service_whose_last_ones_were_late_waits_longer(self) -> None:
         self.join()
         for _ in range(20):
             self.client.error = exceptions.BackendTimeout('collector', 'late')
@@ -262,33 +264,33 @@ class RelayTest(Relayed):
             self.assertLess(min(waits), least + 1)
             self.assertLessEqual(max(waits), 7.0)
 
-    def test_a_short_interval_leaves_a_second(self) -> None:
+    def test_the_shortest_wait_is_a_second(self) -> None:
         self.service.report_interval = 1
         self.join()
         self.beat(20)
         self.assertEqual({1.0}, set(self.client.timeouts))
 
-    def test_nova_writes_them_at_once_where_none_answers(self) -> None:
+    def test_nova_writes_at_once_if_no_collector_listens(self) -> None:
         self.client.error = exceptions.BackendError('collector', 'away')
         self.join()
         self.beat()
         self.assertEqual([42], self.client.asked)
         self.assertEqual(1, self.service.saved)
-        # It may have been written; so Nova writes it in any case.
+        # It may have been written, so Nova writes a newer one.
         self.assertEqual([1], self.notes_when_saving)
         self.assertEqual([], self.log_lines('WARNING'))
 
-    def test_a_late_one_has_time_at_the_start(self) -> None:
+    def test_late_collectors_have_more_time_at_the_start(self) -> None:
         self.client.error = exceptions.BackendTimeout('collector', 'late')
         self.join()
-        # All hosts of a fleet may have begun with this one.
+        # All other hosts may have started with it.
         beats = LATE + int(DOWN / self.service.report_interval)
         self.beat(beats)
         self.assertEqual([], self.notes_when_saving)
         self.beat()
         self.assertEqual([beats + 1], self.notes_when_saving)
 
-    def test_an_unreachable_queue_is_not_left_to_nova(self) -> None:
+    def test_nova_does_not_write_while_the_queue_is_unreachable(self) -> None:
         self.trouble(exceptions.BackendUnreachable('collector', 'away'))
         self.beat(20)
         self.assertEqual((21, 0), (len(self.client.asked), self.service.saved))
@@ -298,7 +300,7 @@ class RelayTest(Relayed):
         self.assertEqual(1, len(self.lines('recovered')))
         self.assertEqual(22, len(self.client.asked))
 
-    def test_nor_is_a_late_answer_when_it_is_back(self) -> None:
+    def test_nova_does_not_write_at_once_when_the_queue_is_back(self) -> None:
         self.trouble(exceptions.BackendUnreachable('collector', 'away'))
         self.beat(20)
         self.client.error = exceptions.BackendTimeout('collector', 'late')
@@ -307,27 +309,29 @@ class RelayTest(Relayed):
         self.beat()
         self.assertEqual(1, self.service.saved)
 
-    def test_unless_it_is_so_for_very_long(self) -> None:
+    def test_nova_writes_after_the_queue_was_unreachable_for_long(
+        self,
+    ) -> None:
         self.trouble(exceptions.BackendUnreachable('collector', 'away'))
         self.beat(29)
         self.assertEqual(0, self.service.saved)
         self.beat()
         self.assertEqual(1, self.service.saved)
 
-    def test_one_that_is_late_is_not_made_later_by_nova(self) -> None:
+    def test_nova_does_not_write_while_collectors_are_just_late(self) -> None:
         self.late()
         self.beat(LATE - 1)
         self.assertEqual(0, self.service.saved)
-        # Each may have been written; so the next is a new one for Nova.
+        # Each may have been written, so Nova writes a newer one.
         self.assertEqual(LATE, self.service.noted)
         self.assertEqual(1, len(self.lines('lost contact', 'WARNING')))
 
-    def test_but_nova_writes_one_before_it_is_too_late(self) -> None:
+    def test_nova_writes_before_late_is_too_late(self) -> None:
         self.late()
         self.beat(LATE)
         self.assertEqual(1, self.service.saved)
 
-    def test_one_that_was_behind_is_given_more_time(self) -> None:
+    def test_collectors_that_were_behind_have_more_time(self) -> None:
         self.client.behind = True
         self.late()
         beats = int(DOWN / self.service.report_interval)
@@ -337,7 +341,9 @@ class RelayTest(Relayed):
         self.beat()
         self.assertEqual(1, self.service.saved)
 
-    def test_one_that_is_behind_is_spared_every_other_heartbeat(self) -> None:
+    def test_every_other_heartbeat_is_put_off_while_one_is_behind(
+        self,
+    ) -> None:
         self.client.behind = True
         self.join()
         self.beat(6)
@@ -346,14 +352,14 @@ class RelayTest(Relayed):
         self.beat(6)
         self.assertEqual(9, len(self.client.asked))
 
-    def test_it_is_not_where_few_would_be_left(self) -> None:
+    def test_none_is_put_off_where_few_would_be_left(self) -> None:
         self.client.behind = True
         self.service.report_interval = DOWN / 3
         self.join()
         self.beat(6)
         self.assertEqual(6, len(self.client.asked))
 
-    def test_nor_are_those_that_it_did_not_answer(self) -> None:
+    def test_none_is_put_off_without_an_answer(self) -> None:
         self.client.behind = True
         self.late()
         self.beat()
@@ -362,7 +368,7 @@ class RelayTest(Relayed):
         self.assertEqual(LATE, len(self.client.asked))
 
     def slow_nova(self, seconds: float) -> list[float]:
-        """Let Nova take so long to write a heartbeat; return when it tries."""
+        """Make Nova take so long to write; return when it writes."""
         save, saved = self.service.save_heartbeat, []
 
         def slow() -> None:
@@ -381,17 +387,17 @@ class RelayTest(Relayed):
             self.assertLess(next_one - one, DOWN)
             self.assertGreater(next_one - one, DOWN / 4)
 
-    def test_one_that_writes_nothing_is_asked_less_and_less(self) -> None:
+    def test_a_failing_nova_is_asked_less_and_less(self) -> None:
         tried = self.slow_nova(2.0)
         self.service.error = exceptions.ServiceGroupError('no')
         self.late()
         begun = self.clock()
         self.beat(240)
         self.assertLess(len(tried), 12)
-        # At last, every 300 to 450 s.
+        # In the end, every 300 to 450 s.
         self.assertGreaterEqual(len(tried), (self.clock() - begun) / 450)
 
-    def test_it_begins_anew_after_a_collector_was_in_time(self) -> None:
+    def test_the_timing_of_nova_restarts_after_an_answer(self) -> None:
         self.slow_nova(2.0)
         self.late()
         self.beat(240)
@@ -402,14 +408,12 @@ class RelayTest(Relayed):
         self.beat(LATE)
         self.assertEqual(saved + 1, self.service.saved)
 
-    def test_a_quick_one_writes_all_where_nobody_collects_any_more(
-        self,
-    ) -> None:
+    def test_a_quick_nova_writes_all_without_collectors(self) -> None:
         self.late()
         self.beat(60)
         self.assertEqual(61 - LATE, self.service.saved)
 
-    def test_a_late_one_is_asked_at_every_beat(self) -> None:
+    def test_late_collectors_are_asked_at_every_beat(self) -> None:
         self.late()
         self.beat(60)
         self.assertEqual(61, len(self.client.asked))
@@ -423,7 +427,7 @@ class RelayTest(Relayed):
         self.assertEqual(0, self.service.saved)
         self.assertEqual(1, len(self.notes_when_saving))
 
-    def test_one_that_does_not_answer_is_asked_now_and_then(self) -> None:
+    def test_absent_collectors_are_asked_now_and_then(self) -> None:
         self.client.error = exceptions.BackendError('collector', 'away')
         self.join()
         gaps, last = [], 0
@@ -434,13 +438,13 @@ class RelayTest(Relayed):
                 gaps.append(number - last)
                 last = number
         self.assertEqual(1000, self.service.saved)
-        # At last, every 150 to 300 s; it takes until the next beat.
+        # In the end, at the first beat after 150 to 300 s.
         self.assertLess(len(gaps), 90)
         self.assertEqual([1, 1], gaps[:2])
         self.assertLessEqual(max(gaps), 31)
         self.assertGreaterEqual(min(gaps[-10:]), 15)
 
-    def test_one_that_is_back_is_found(self) -> None:
+    def test_collectors_that_are_back_are_found(self) -> None:
         self.client.error = exceptions.BackendError('collector', 'away')
         self.join()
         self.beat(100)
@@ -450,7 +454,7 @@ class RelayTest(Relayed):
         self.beat(3)
         self.assertEqual(saved, self.service.saved)
 
-    def test_each_change_is_told_once(self) -> None:
+    def test_each_change_of_the_writer_is_logged_once(self) -> None:
         self.join()
         self.beat(3)
         self.client.error = exceptions.BackendError('collector', 'away')
@@ -481,7 +485,7 @@ class RelayTest(Relayed):
         self.beat()
         self.assertEqual(1, self.service.noted)
 
-    def test_neither_way_is_told_once(self) -> None:
+    def test_a_failure_of_both_ways_is_logged_once(self) -> None:
         self.client.error = exceptions.BackendError('collector', 'away')
         self.service.error = exceptions.BackendError('Nova', 'away')
         self.join()
@@ -500,18 +504,17 @@ class RelayTest(Relayed):
             self.assertEqual(60, self.service.saved - before)
             self.service.stop()
 
-    def test_for_thousands_of_heartbeats(self) -> None:
+    def test_refusals_may_go_on_for_thousands_of_heartbeats(self) -> None:
         self.client.error = exceptions.BackendError('collector', 'away')
         self.join()
-        # The pause between two questions was doubled more often than a float
-        # can be.
+        # The wait between two questions would overflow a float.
         self.beat(40_000)
         self.assertEqual(40_000, self.service.saved)
 
     def test_collectors_that_write_nothing_are_not_believed(self) -> None:
         self.service.read_heartbeat = lambda: self.service.saved
         self.join()
-        # In the first minute, and after three more heartbeats.
+        # The first check is in the first minute, and takes three more beats.
         for _ in range(12):
             if not self.service.saved:
                 self.beat()
@@ -523,10 +526,12 @@ class RelayTest(Relayed):
         self.beat(14)
         self.assertEqual(asked, len(self.client.asked))
         self.beat(600)
-        # Few heartbeats go to them, and most are written by Nova.
+        # Nova writes most heartbeats.
         self.assertGreater(self.service.saved, 400)
 
-    def test_nor_is_one_that_says_that_a_record_is_gone(self) -> None:
+    def test_collectors_that_say_that_a_record_is_gone_are_not_believed(
+        self,
+    ) -> None:
         self.service.read_heartbeat = lambda: self.service.saved
         self.client.there = False
         self.join()
@@ -534,7 +539,7 @@ class RelayTest(Relayed):
         self.assertEqual([], self.log_lines('ERROR'))
         self.assertEqual(30, self.service.saved)
 
-    def test_unless_it_is(self) -> None:
+    def test_collectors_are_believed_if_the_record_is_gone(self) -> None:
         def read() -> None:
             raise exceptions.RecordDeleted('nova-compute', 'a')
 
@@ -545,7 +550,7 @@ class RelayTest(Relayed):
         self.assertEqual(3, len(self.lines('is gone', 'ERROR')))
         self.assertEqual(0, self.service.saved)
 
-    def test_those_that_write_are(self) -> None:
+    def test_collectors_that_write_are_believed(self) -> None:
         self.service.read_heartbeat = lambda: self.service.noted
         self.join()
         self.beat(600)
@@ -568,7 +573,7 @@ class RelayTest(Relayed):
 
 
 class SilentTest(Relayed):
-    """Most heartbeats do not ask for an answer."""
+    """A service most of whose heartbeats do not ask for an answer."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -581,22 +586,22 @@ class SilentTest(Relayed):
         self.join()
         self.beat(10)
         self.assertEqual([42] * 4, self.client.asked)
-        # They expire before the next one.
+        # Each expires before the next.
         self.assertEqual([(42, 7.0)] * 6, self.client.sent)
         self.assertEqual((0, 10), (self.service.saved, self.service.noted))
         self.assertEqual(1, len(self.log_lines('INFO')))
 
-    def test_those_that_are_refused_are_written_by_nova_at_once(self) -> None:
+    def test_refused_heartbeats_are_written_by_nova_at_once(self) -> None:
         self.trouble(exceptions.BackendError('collector', 'away'))
         self.beat()
         self.assertEqual(
             (1, 1), (len(self.client.asked), len(self.client.sent))
         )
         self.assertEqual(1, self.service.saved)
-        # It may have been written; so the one of Nova is a new one.
+        # It may have been written, so Nova writes a newer one.
         self.assertEqual([2], self.notes_when_saving)
 
-    def test_one_that_is_lost_is_not_known_before_one_asks(self) -> None:
+    def test_lost_heartbeats_are_noticed_when_one_asks(self) -> None:
         self.join()
         self.beat()
         self.client.error = exceptions.BackendTimeout('collector', 'late')
@@ -621,7 +626,7 @@ class SilentTest(Relayed):
         self.assertEqual(1, len(self.lines('recovered')))
         self.assertEqual((0, 11), (self.service.saved, self.service.noted))
 
-    def test_one_that_is_behind_is_asked_each_time(self) -> None:
+    def test_a_collector_that_is_behind_is_asked_each_time(self) -> None:
         self.client.behind = True
         self.join()
         self.beat(6)
@@ -638,7 +643,7 @@ class SilentTest(Relayed):
             1, len(self.lines('its record shows none', 'WARNING'))
         )
 
-    def test_the_record_is_looked_at_when_one_was_answered(self) -> None:
+    def test_the_record_is_read_after_answers_only(self) -> None:
         looks: list[int] = []
 
         def read() -> int:
@@ -677,14 +682,14 @@ class LeavingTest(ReportingTest):
         made.start()
         return made
 
-    def test_its_record_says_so(self) -> None:
+    def test_nova_writes_that_a_service_has_left(self) -> None:
         self.give_transport()
         self.join()
         self.beat()
         self.service.stop()
         self.assertEqual(1, self.left)
 
-    def test_so_it_does_where_it_writes_by_itself(self) -> None:
+    def test_a_service_with_a_database_writes_that_it_has_left(self) -> None:
         table = self.give_database()
         self.join()
         self.beat()
@@ -693,23 +698,23 @@ class LeavingTest(ReportingTest):
         self.assertEqual('1970-01-02 00:00:00', str(seen))
         self.assertEqual(0, self.left)
 
-    def test_not_where_that_is_not_wanted(self) -> None:
+    def test_without_leave_on_stop_nothing_is_written(self) -> None:
         self.leave_on_stop = False
         made = self.join()
         self.beat()
         self.service.stop()
         self.beat()
         self.assertEqual((0, 1), (self.left, self.service.saved))
-        # Who is asked to leave does, unless its service has stopped.
+        # A member leaves when asked, unless its service has stopped.
         made.stop()
         self.assertEqual(0, self.left)
 
-    def test_one_that_is_asked_to_leave_does_in_any_case(self) -> None:
+    def test_a_member_that_is_asked_to_leave_does_in_any_case(self) -> None:
         self.leave_on_stop = False
         self.join().stop()
         self.assertEqual(1, self.left)
 
-    def test_a_heartbeat_that_hangs_does_not_keep_it(self) -> None:
+    def test_a_hanging_heartbeat_does_not_delay_leaving(self) -> None:
         self._patch(reporter, 'STOP_WAIT', 0.01)
         self.give_transport()
         self.client.release.clear()
@@ -722,7 +727,7 @@ class LeavingTest(ReportingTest):
         self.client.release.set()
         beating.join(LONG)
 
-    def test_one_that_cannot_be_written_is_told(self) -> None:
+    def test_a_failure_to_leave_is_logged(self) -> None:
         def fail() -> None:
             raise exceptions.BackendTimeout('nova-conductor', 'no reply')
 
@@ -749,14 +754,14 @@ class CollectingTest(ReportingTest):
         self.service.stop()
         self.assertEqual((1, 1), (made.started, made.stopped))
 
-    def test_so_it_does_until_it_leaves(self) -> None:
+    def test_a_conductor_collects_until_it_leaves(self) -> None:
         self.give_database()
         self.give_transport()
         self.service.collects = True
         self.join().stop()
         self.assertEqual(1, self.collectors[0].stopped)
 
-    def test_a_conductor_starts_also_if_its_collector_does_not(self) -> None:
+    def test_a_conductor_starts_if_its_collector_does_not(self) -> None:
         self._patch(FakeCollector, 'error', OSError('no queue'))
         self.give_database()
         self.give_transport()
@@ -765,7 +770,7 @@ class CollectingTest(ReportingTest):
         self.assertEqual(1, len(self.service.timers))
         self.assertIn('its collector does not start', self.log.output)
 
-    def test_nor_does_one_that_cannot_be_made_stop_it(self) -> None:
+    def test_a_conductor_starts_if_its_collector_cannot_be_made(self) -> None:
         def refuse(options: Any) -> Any:
             raise AttributeError('rpc has no create_transport')
 
@@ -776,7 +781,7 @@ class CollectingTest(ReportingTest):
         self.assertEqual(1, len(self.service.timers))
         self.assertIn('its collector does not start', self.log.output)
 
-    def test_a_short_interval_gathers_for_less(self) -> None:
+    def test_a_short_interval_means_shorter_batches(self) -> None:
         self.give_database()
         self.give_transport()
         self.service.collects = True
@@ -784,7 +789,7 @@ class CollectingTest(ReportingTest):
         self.join()
         self.assertEqual(0.2, self.collectors[0].args[-1])
 
-    def test_nobody_else_collects(self) -> None:
+    def test_no_other_service_collects(self) -> None:
         for lacking in ('collects', 'database', 'transport'):
             self.service = base.FakeService()
             self.service.collects = lacking != 'collects'

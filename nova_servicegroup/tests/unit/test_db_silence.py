@@ -11,10 +11,10 @@
 # under the License.
 
 
-"""Heartbeats that nobody answers, and what becomes of them when all are lost.
+"""Heartbeats that ask for no answer, when all of them are lost.
 
-The route of a service is run as it is, for any moment at which the collectors
-may end, and its record must show a heartbeat in time all the same.
+The real route of a service runs, and the collectors end at any moment of it:
+the record must still be written in time.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ from nova_servicegroup.drivers.db import rules
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
 
-#: Seconds for which a collector gathers.
+#: Seconds for which a collector collects a batch.
 GATHER = 1.0
 #: report_interval and service_down_time.
 OPTIONS = (
@@ -50,11 +50,11 @@ LATE = exceptions.BackendTimeout('collector', 'late')
 
 
 class Service(base.FakeService):
-    """A service of which is known when its record was written.
+    """A service that notes when its record is written.
 
-    :ivar wrote: when that was, in whole seconds as in the record
-    :ivar gaps: the seconds for which it was not
-    :ivar quick: seconds that Nova takes to write
+    :ivar wrote: when it was last written, in whole seconds as in the record
+    :ivar gaps: the seconds between two writes
+    :ivar save_time: the seconds that Nova takes to write
     """
 
     def __init__(self, interval: float, clock: base.Clock) -> None:
@@ -62,30 +62,30 @@ class Service(base.FakeService):
         self.clock = clock
         self.wrote = clock()
         self.gaps: list[float] = []
-        self.quick = 0.05
+        self.save_time = 0.05
 
     def transport(self) -> Any:
         return 'a transport'
 
     def write(self, after: float = 0.0) -> None:
-        """Have the record written, in so many seconds from now."""
+        """Write the record, in so many seconds from now."""
         now = self.clock() + after
         self.gaps.append(now - self.wrote)
         self.wrote = math.floor(now)
 
     def save_heartbeat(self) -> None:
-        self.clock.advance(self.quick)
+        self.clock.advance(self.save_time)
         self.write()
         super().save_heartbeat()
 
 
 class Queue:
-    """A client whose collectors end at some time, while their queue stays.
+    """A client whose collectors end at some time, though their queue remains.
 
-    :ivar lost_at: when they do
+    :ivar lost_at: when the collectors end
     :ivar paused: the seconds by which the clocks of the service are slow
         since its machine was paused with them; None: it knows the right time
-    :ivar error: what those are told that send from then on
+    :ivar error: the error of each message from then on, if any
     """
 
     is_sure = True
@@ -105,7 +105,7 @@ class Queue:
             if not isinstance(self.error, exceptions.BackendUnreachable):
                 self.clock.advance(timeout)
             raise self.error or LATE
-        # It is told the right time, and sends the heartbeat again.
+        # The answer has the right time, and the heartbeat is sent again.
         self.paused = None
         self.service.write(GATHER)
         self.clock.advance(GATHER)
@@ -138,7 +138,7 @@ class SilenceTest(base.TestCase):
         self.route = routes.choose(self.service, 'a', down_time)
 
     def beat_until(self, end: float) -> None:
-        """Let the timer of the service fire, a little late each time."""
+        """Fire the timer of the service, a little late each time."""
         while (begun := self.clock()) < end:
             with contextlib.suppress(exceptions.BackendError):
                 self.route.beat()
@@ -157,15 +157,15 @@ class SilenceTest(base.TestCase):
         self.beat_until(self.queue.lost_at + 4 * down_time)
         return max(self.service.gaps)
 
-    def test_all_are_lost_and_the_record_shows_one_in_time(self) -> None:
+    def test_the_record_is_written_in_time_if_all_are_lost(self) -> None:
         for interval, down_time in OPTIONS:
             for number in range(60):
                 after = number / 60 * down_time
                 gap = self.longest_gap(interval, down_time, after)
                 self.assertLess(gap, down_time, (interval, down_time, after))
 
-    def test_a_machine_that_was_paused_with_its_clocks(self) -> None:
-        """What it sends is taken for too old, until it asks."""
+    def test_the_record_is_written_in_time_after_a_pause(self) -> None:
+        """Its heartbeats seem too old until one asks for an answer."""
         for pause in (5.0, 12.0, 20.0):
             for number in range(60):
                 self.make(10, 60)
@@ -176,12 +176,12 @@ class SilenceTest(base.TestCase):
                 self.beat_until(self.clock() + 120)
                 self.assertLess(max(self.service.gaps), 60, (pause, number))
 
-    def test_so_it_does_where_nova_takes_as_long_as_it_may(self) -> None:
+    def test_the_record_is_written_in_time_by_a_slow_nova(self) -> None:
         for interval, down_time in OPTIONS:
             save = 2 * max(1.0, 0.2 * interval)
             for number in range(60):
                 self.make(interval, down_time)
-                self.service.quick = save
+                self.service.save_time = save
                 self.beat_until(self.clock() + 4 * down_time)
                 after = number / 60 * down_time
                 self.queue.lost_at = self.clock() + after
@@ -192,7 +192,7 @@ class SilenceTest(base.TestCase):
                 if rules.Rules(interval, down_time).silence:
                     self.assertLess(gap, down_time, (interval, down_time))
 
-    def test_how_many_ask(self) -> None:
+    def test_the_share_that_asks_is_small(self) -> None:
         for interval, down_time, most in (
             (10, 60, 0.34),
             (5, 60, 0.17),
@@ -206,7 +206,7 @@ class SilenceTest(base.TestCase):
             self.assertLessEqual(calls / (calls + casts), most)
             self.assertEqual(0, self.service.saved)
 
-    def test_what_is_refused_is_written_by_nova_at_once(self) -> None:
+    def test_refused_heartbeats_are_written_by_nova_at_once(self) -> None:
         for number in range(60):
             self.make(10, 60)
             self.beat_until(self.clock() + 120)
@@ -214,10 +214,10 @@ class SilenceTest(base.TestCase):
             self.queue.error = exceptions.BackendError('collector', 'none')
             self.service.gaps.clear()
             self.beat_until(self.queue.lost_at + 200)
-            # The first one, when it has waited for an answer at most.
+            # At most, the first one waits for an answer before that.
             self.assertLess(max(self.service.gaps), 20.0)
 
-    def test_an_unreachable_queue_is_not_left_to_nova(self) -> None:
+    def test_nova_does_not_write_while_the_queue_is_unreachable(self) -> None:
         self.make(10, 60)
         self.beat_until(self.clock() + 120)
         self.queue.lost_at = self.clock()
@@ -227,7 +227,7 @@ class SilenceTest(base.TestCase):
         self.queue.lost_at = math.inf
         calls = self.queue.calls
         self.beat_until(self.clock() + 1)
-        # The first one that comes through asks.
+        # The first heartbeat that arrives asks for an answer.
         self.assertEqual(calls + 1, self.queue.calls)
 
     def test_without_the_databases_time_all_ask(self) -> None:
@@ -237,7 +237,7 @@ class SilenceTest(base.TestCase):
         self.assertEqual(0, self.queue.casts)
         self.assertEqual(0, self.service.saved)
 
-    def test_one_that_is_behind_is_asked_each_time(self) -> None:
+    def test_a_collector_that_is_behind_is_asked_each_time(self) -> None:
         self.make(10, 60)
         self.queue.behind = True
         self.beat_until(self.clock() + 600)
