@@ -48,7 +48,8 @@ class Rules:
 
         It leaves one more heartbeat, and time for Nova to write it.
         """
-        return max(self.down_time / 2, self.down_time - 2 * self.interval)
+        late = min(self.down_time - 2 * self.interval, self.latest)
+        return max(self.down_time / 2, late)
 
     @property
     def put_off(self) -> float:
