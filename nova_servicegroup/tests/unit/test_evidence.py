@@ -62,16 +62,16 @@ class ContactTest(base.TestCase):
         self,
     ) -> None:
         self.assertTrue(self.contact.is_settled(NOW))
-        self.contact.settled = NOW
+        self.contact.settling_until = NOW
         self.assertFalse(self.contact.is_settled(NOW))
         self.assertTrue(self.contact.is_settled(NOW + 1))
-        self.contact.doubtful = NOW + 1
+        self.contact.doubtful_until = NOW + 1
         self.assertFalse(self.contact.is_settled(NOW + 1))
 
     def test_a_live_host_may_be_unknown_until_it_is_settled(self) -> None:
         self.contact.held_until = NOW + 10
         self.assertLess(self.contact.unsettled_until(NOW), NOW)
-        self.contact.doubtful = NOW + 20
+        self.contact.doubtful_until = NOW + 20
         for now in (NOW, NOW + 20):
             self.assertEqual(NOW + 10, self.contact.unsettled_until(now))
         self.assertLess(self.contact.unsettled_until(NOW + 21), NOW)
@@ -109,12 +109,12 @@ class DoubtTest(base.TestCase):
         self.assertIsNone(self.doubt('a', 'b', 'c', lost=3))
 
     def test_an_outage_was_over_a_moment_ago(self) -> None:
-        self.contact.settled, self.contact.held_until = NOW, NOW + 7
+        self.contact.settling_until, self.contact.held_until = NOW, NOW + 7
         unsettled = (evidence.UNSETTLED, NOW + 7)
         self.assertEqual(unsettled, self.doubt('a'))
         # Which is not the reason for what happens later.
         self.assertEqual('wiped', self.doubt(doubt='wiped')[0])
-        self.contact.settled = NOW - 1
+        self.contact.settling_until = NOW - 1
         self.assertIsNone(self.doubt('a'))
 
     def test_what_is_lost_in_an_outage_is_held_from_its_beginning(
@@ -122,7 +122,7 @@ class DoubtTest(base.TestCase):
     ) -> None:
         """Whatever else the reading that ends it says."""
         self.contact.lose(NOW - 50, NOW - 50 + HOLD)
-        self.contact.settled, self.contact.held_until = NOW + 20, NOW + 20
+        self.contact.settling_until = self.contact.held_until = NOW + 20
         unsettled = (evidence.UNSETTLED, NOW + 20)
         self.assertEqual(unsettled, self.doubt(doubt='wiped'))
         self.assertEqual(unsettled, self.doubt(lost=9))
