@@ -205,7 +205,7 @@ class Membership:
         return evidence.Changes(expired=expired | self.expire(now))
 
     def expire(self, now: float) -> Set[str]:
-        """Return the hosts whose hold is over, once each; call after a read."""
+        """Return the hosts whose hold is over, once each; read first."""
         over = {host for host in self._held if self.missing[host].until < now}
         self._held -= over
         until = self.contact.present_until

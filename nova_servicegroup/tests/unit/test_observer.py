@@ -200,7 +200,7 @@ class ObserverTest(base.TestCase):
         for _ in range(4):
             # Only when it is due; after a read in vain it is.
             self.clock.advance(0.5)
-            self.observer._look()
+            self.observer._read_if_due()
         self.assertEqual([2.0] * 4, self.backend.waits)
         self.observer.close()
         self.assertEqual(['keep', 'wake', 'stop'], done)
@@ -209,7 +209,7 @@ class ObserverTest(base.TestCase):
         self.observer.is_up('a')
         self.backend.has('a', 'c')
         self.clock.advance(1)
-        self.observer._look()
+        self.observer._read_if_due()
         self.assertTrue(self.observer.recall('c'))
         self.assertTrue(self.observer.is_up('c'))
         self.assertEqual(2, len(self.backend.waits))
@@ -277,7 +277,7 @@ class ObserverTest(base.TestCase):
         self.observer.is_up('a')
         self.clock.advance(1)
         self.backend.mute = True
-        self.observer._look()
+        self.observer._read_if_due()
         self.backend.mute = False
         self.backend.has('b')
         self.assertFalse(self.observer.is_up('a'))
