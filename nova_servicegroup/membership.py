@@ -174,8 +174,7 @@ class Membership:
         """
         expired = self.expire(now)
         joined = reading.present - self.present
-        lost = self.present - reading.present
-        lost |= self._held & reading.left
+        lost = (self.present - reading.present) | (self._held & reading.left)
         self._settle(reading, now)
         doubts = self._doubts(reading, lost - reading.left, now)
         down = lost - doubts.keys()
@@ -183,8 +182,7 @@ class Membership:
         self._hold(doubts, now)
         # Nobody has seen those down that have just expired.
         up = joined - self._held - expired
-        self._set_present(reading.present, joined)
-        self.contact.confirm(now)
+        self._confirm_present(reading.present, joined, now)
         self._resolve_unknown(now, now if begun is None else begun)
         self._forget_old(now)
         held = {host: reason for host, (reason, _) in doubts.items()}
@@ -274,11 +272,14 @@ class Membership:
             self._miss(host, until, reason, now)
         self._held |= doubts.keys()
 
-    def _set_present(self, present: Set[str], joined: Set[str]) -> None:
+    def _confirm_present(
+        self, present: Set[str], joined: Set[str], now: float
+    ) -> None:
         self.present = present
         self._held -= joined
         for host in joined:
             self.missing.pop(host, None)
+        self.contact.confirm(now)
 
     def _resolve_unknown(self, now: float, begun: float) -> None:
         """Presume unknown hosts up no longer, once contact has settled."""

@@ -106,7 +106,7 @@ class JournalTest(base.TestCase):
         }
         changes = fitness.Changes(unfit)
         lines = self.lines(lambda: self.journal.unfit(changes))
-        self.assertEqual(journal._REASONS + 1, len(lines))
+        self.assertEqual(journal._MAX_REASONS + 1, len(lines))
         self.assertIn('for 2980 reasons more', lines[-1])
 
     def test_the_end_of_an_outage(self) -> None:
