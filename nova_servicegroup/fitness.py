@@ -36,6 +36,9 @@ _FIRST_WAIT = 5.0
 
 _NO_HOSTS: frozenset[str] = frozenset()
 
+#: Returns whether a missing host is held.
+_IsHeld = Callable[[str], bool]
+
 
 class _Report(NamedTuple):
     """The condition that a member reports.
@@ -109,15 +112,9 @@ class Fitness:
         return self.passes_over and self.has(host)
 
     def take(
-        self,
-        reading: evidence.Reading,
-        is_held: Callable[[str], bool],
-        now: float,
+        self, reading: evidence.Reading, is_held: _IsHeld, now: float
     ) -> Changes:
-        """Apply a reading.
-
-        :param is_held: returns whether a host that it misses is held
-        """
+        """Apply a reading."""
         unfit, ignored = self.unfit, self.ignored
         if reading.unfit or self._reports or self._shared:
             self._read_reports(reading, is_held, now)
@@ -125,7 +122,9 @@ class Fitness:
             self._find_together(now)
             self._believe(now)
         self._last_read = now
-        self._set_usable(reading.present)
+        self.usable = reading.present
+        if self.passes_over and self.unfit:
+            self.usable -= self.unfit.keys()
         new = {
             host: each
             for host, each in self.unfit.items()
@@ -142,16 +141,8 @@ class Fitness:
         if not present:
             self.usable = present
 
-    def _set_usable(self, present: Set[str]) -> None:
-        self.usable = present
-        if self.passes_over and self.unfit:
-            self.usable -= self.unfit.keys()
-
     def _read_reports(
-        self,
-        reading: evidence.Reading,
-        is_held: Callable[[str], bool],
-        now: float,
+        self, reading: evidence.Reading, is_held: _IsHeld, now: float
     ) -> None:
         """Update the reports; held members keep the report they had."""
         is_new = now - self._last_read <= _SPREAD

@@ -181,7 +181,7 @@ class FanoutTest(base.TestCase):
         self.assertNotIn(self.b.threads[-1], self.a.threads[-1:])
 
     def test_a_thread_that_nobody_wants_ends(self) -> None:
-        for name in ('_KEPT', '_IDLE'):
+        for name in ('_MAX_IDLE', '_IDLE_WAIT'):
             with mock.patch.object(background, name, 0):
                 self.ask()
                 for each in self.a.threads + self.b.threads:
