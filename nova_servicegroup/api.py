@@ -155,9 +155,7 @@ def load_driver(
     :param option: the option that names it, for errors
     :raises: as API
     """
-    driver_class = _driver_class(name, option)
-    driver: base.Driver = driver_class(conf)
-    return driver
+    return _driver_class(name, option)(conf)
 
 
 def _driver_class(name: str, option: str) -> type[base.Driver]:

@@ -64,7 +64,7 @@ def encode(condition: Condition) -> str:
     seconds = min(max(since, 0.0), _LATEST) if math.isfinite(since) else 0.0
     mark = f'{state}:{reason}:{int(seconds)}'
     if parse(mark) is None:
-        raise ValueError(f'{condition!r} cannot be said')
+        raise ValueError(f'{condition!r} is not a condition')
     return mark
 
 

@@ -46,7 +46,7 @@ class Reading:
     :ivar doubt: why absence from this reading may be no evidence, or None
     :ivar doubted: the seconds for which each doubtful host may be held, by
         host; None: the doubt is about every host, for the hold time
-    :ivar left: the hosts that have said that they leave: their absence is
+    :ivar left: the hosts that have announced that they leave: their absence is
         always evidence
     :ivar complete: whether a member that was never seen would be in it
     :ivar unfit: the conditions of unfit members, by canonical host
@@ -144,7 +144,7 @@ class Contact:
         )
 
     def confirm(self, now: float) -> None:
-        """End a blindness."""
+        """Record an answer, which ends a blindness."""
         self.asked = self.confirmed = now
         self.blind_since, self.present_until = None, math.inf
         self.restarts = 0
@@ -163,7 +163,7 @@ class Contact:
         return now > self.settling_until and now > self.doubtful_until
 
     def unsettled_until(self, now: float) -> float:
-        """Return until when an unknown host may be alive."""
+        """Return until when an unknown host may be alive; -inf if settled."""
         return -math.inf if self.is_settled(now) else self.held_until
 
 

@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Which members of a group are unfit: alive, but not able to take work.
+"""Decides which members of a group are unfit: alive, but unable to work.
 
-A member says so itself, in a condition; here is decided whether it is
-believed. Pure: times are in seconds of one monotonic clock and are handed in.
+Each member reports its own condition; this module decides whether to believe
+it. Pure: times are in seconds of one monotonic clock and are handed in.
 """
 
 import collections

@@ -110,15 +110,15 @@ class ServiceGroupFixture(fixtures.Fixture):
     def _set_unfit(
         self, host: str, group: str, state: str, reason: str, since: float
     ) -> None:
-        said = condition.Condition(state, reason, since)
+        reported = condition.Condition(state, reason, since)
         self._driver.keep(
             views.Member(
                 host,
                 group,
                 True,
                 proof_age=0.0,
-                reason=condition.words(said),
-                condition=said,
+                reason=condition.words(reported),
+                condition=reported,
             )
         )
 

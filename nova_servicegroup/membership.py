@@ -30,8 +30,8 @@ import math
 
 from nova_servicegroup import evidence
 
-#: How often blindness, or the hold of a missing host, starts anew because
-#: nobody has asked for long.
+#: How often blindness, or the hold of a missing host, starts anew after a time
+#: without questions.
 _MAX_RESTARTS = 2
 #: Seconds after which a dead host is forgotten.
 _FORGET_AFTER = 86400.0
@@ -51,8 +51,8 @@ class Membership:
     """The members of one group, and the verdicts of one observer on them.
 
     Unknown hosts are up until hold_time after the start, or until the first
-    complete reading. An observer that goes blind after nobody has asked for
-    idle_time may have missed hosts that joined meanwhile. So it presumes
+    complete reading. An observer that goes blind after idle_time without a
+    question may have missed hosts that joined meanwhile. So it presumes
     unknown hosts up again and extends the hold of held ones; it never revives
     dead hosts.
 
@@ -180,7 +180,7 @@ class Membership:
         down = lost - doubts.keys()
         self._mark_dead(down, now)
         self._hold(doubts, now)
-        # Nobody has seen those down that have just expired.
+        # A host that has just expired was never reported down.
         up = joined - self._held - expired
         self._confirm_present(reading.present, joined, now)
         self._resolve_unknown(now, now if begun is None else begun)

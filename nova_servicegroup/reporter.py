@@ -245,7 +245,7 @@ class ProgressGate:
         except RuntimeError as error:
             if self._is_watched is False:
                 LOG.warning(
-                    'Nobody watches whether the service makes progress: %s',
+                    'No thread watches whether the service makes progress: %s',
                     error,
                 )
             self._is_watched = None

@@ -42,8 +42,10 @@ class ServicesTable:
 
     def cells(self) -> list[str | None]:
         """See services.Table. Reads them each time."""
+        import nova.conf
+
         _check_access()
-        if not _has_cells():
+        if not nova.conf.CONF.api_database.connection:
             return [None]
         self._mappings = {each.uuid: each for each in cell_mappings()}
         return list(self._mappings)
@@ -185,12 +187,6 @@ def _check_access() -> None:
         raise exceptions.NoAccess(
             services.TABLE, 'this service has no access to the database'
         )
-
-
-def _has_cells() -> bool:
-    import nova.conf
-
-    return bool(nova.conf.CONF.api_database.connection)
 
 
 def _is_of(group: str, record: services.ServiceRef) -> bool:
