@@ -80,8 +80,8 @@ class Fitness:
     Where most members fail the same check, the fault is not theirs: the check
     is ignored until _SPREAD after a reading in which fewer fail it, so that
     members that notice late that the fault is over are not unfit either.
-    Where a few members began to fail a check together, they may be the first
-    or the last of many: the check is ignored for as long as that is possible.
+    Members that began to fail a check together, though only a few, may be the
+    first or the last of many: they stay fit for as long as that is possible.
 
     :ivar unfit: the conditions of unfit members, by host
     :ivar ignored: the checks that are ignored on at least some members
@@ -100,7 +100,7 @@ class Fitness:
         self._shared: dict[str, float] = {}
         # When a host began to fail a check, by check and host; recent ones.
         self._begun: dict[tuple[str, str], float] = {}
-        # Before the first reading, so a condition in it may be of any age.
+        # A condition in the first reading may be of any age.
         self._last_read = -math.inf
 
     def has(self, host: str) -> bool:
