@@ -20,7 +20,7 @@ HOLD = 60.0
 
 
 class ContactTest(base.TestCase):
-    """What an observer knows of its contact."""
+    """Tests of an observer's contact with the backend."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -32,7 +32,7 @@ class ContactTest(base.TestCase):
         self.contact.lose(NOW + 9, NOW + 9 + HOLD)
         self.assertEqual(10.0, self.contact.outage(NOW + 10))
 
-    def test_where_nothing_ever_was_it_began_with_the_first_failure(
+    def test_without_a_confirmation_it_began_with_the_first_failure(
         self,
     ) -> None:
         self.contact.lose(NOW + 9, NOW + 9 + HOLD)
@@ -46,7 +46,7 @@ class ContactTest(base.TestCase):
         self.assertEqual(NOW + 1, self.contact.asked)
         self.assertEqual(0.0, self.contact.outage(NOW + 2))
 
-    def test_it_counts_how_often_it_began_anew_until_a_reading_ends_it(
+    def test_restarts_are_counted_until_a_reading_ends_the_blindness(
         self,
     ) -> None:
         for number in range(3):
@@ -58,9 +58,7 @@ class ContactTest(base.TestCase):
         self.contact.lose(NOW + 4, NOW + 4 + HOLD)
         self.assertEqual(0, self.contact.restarts)
 
-    def test_the_unknown_would_be_there_unless_it_settles_or_is_doubtful(
-        self,
-    ) -> None:
+    def test_it_is_settled_unless_it_is_settling_or_doubtful(self) -> None:
         self.assertTrue(self.contact.is_settled(NOW))
         self.contact.settling_until = NOW
         self.assertFalse(self.contact.is_settled(NOW))
@@ -78,7 +76,7 @@ class ContactTest(base.TestCase):
 
 
 class DoubtTest(base.TestCase):
-    """Why absence is no evidence on anybody."""
+    """Tests of why absence is no evidence for any host."""
 
     def setUp(self) -> None:
         super().setUp()
