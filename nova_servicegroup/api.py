@@ -32,7 +32,7 @@ NAMESPACE = 'nova_servicegroup.drivers'
 
 
 class API:
-    """Gives access to groups and their members, through the driver in conf.
+    """The groups and their members, through the driver that conf names.
 
     Constructing it loads the drivers and checks the options; it opens no
     connection and starts no thread, so it may be constructed before a fork.

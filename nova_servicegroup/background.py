@@ -34,7 +34,7 @@ T = TypeVar('T')
 
 
 class OneAtATime(Generic[T]):
-    """Makes a call in the background, one at a time.
+    """A call that is made in the background, never twice at once.
 
     Threads that ask at the same time take turns. A call that takes too long is
     not repeated: the next question waits for it.
@@ -94,7 +94,7 @@ class OneAtATime(Generic[T]):
 
 
 class Slot:
-    """Holds one background call at a time.
+    """A place for one background call at a time.
 
     :param changed: notified when a call is done
     :ivar mute: whether waiting is useless: the last call failed, or was still
@@ -227,7 +227,7 @@ _Job = tuple[_Call, threading.Condition]
 
 
 class _Threads:
-    """A pool of threads that make calls; a thread is started if none is idle.
+    """A pool of threads that make calls. It grows if no thread is idle.
 
     Starting one for each call would cost more than the call. They are daemon
     threads: unlike those of concurrent.futures, they let the process end.

@@ -35,7 +35,7 @@ S = TypeVar('S', bound=Named)
 
 
 class Fanout(Generic[S]):
-    """Asks several servers, each in a background thread.
+    """Several servers that are asked at once, each in a background thread.
 
     A server has at most one question outstanding. A server that failed or did
     not answer in time is mute: questions do not wait for it until it has

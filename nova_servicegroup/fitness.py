@@ -75,7 +75,7 @@ class Changes:
 
 
 class Fitness:
-    """Decides which members of one group are unfit.
+    """The unfit members of one group.
 
     Where most members fail the same check, the fault is not theirs: the check
     is ignored until _SPREAD after a reading in which fewer fail it, so that

@@ -37,7 +37,7 @@ except ImportError as error:
 
 
 class ServiceGroupFixture(fixtures.Fixture):
-    """Provides an API whose driver keeps the members in memory.
+    """A fixture with an API whose driver keeps the members in memory.
 
     Members that join are up; hosts that leave or never joined are down. Tests
     set everything else::

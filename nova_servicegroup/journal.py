@@ -38,7 +38,7 @@ _REPEAT_AFTER = 3600.0
 
 
 class Journal:
-    """Logs the transitions of one group.
+    """The log of the transitions of one group.
 
     :ivar name: of the group and its driver, for the log
     """

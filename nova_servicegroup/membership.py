@@ -203,7 +203,7 @@ class Membership:
         return evidence.Changes(expired=expired | self.expire(now))
 
     def expire(self, now: float) -> Set[str]:
-        """Return the hosts whose hold is over, once each; read first."""
+        """Return the hosts whose hold has just ended; call it after a read."""
         over = {host for host in self._held if self.missing[host].until < now}
         self._held -= over
         until = self.contact.present_until
@@ -215,7 +215,7 @@ class Membership:
         return over
 
     def _presume_up(self, now: float) -> None:
-        """Presume that every host that is not known to be dead is up."""
+        """Presume every host up that is not known to be dead."""
         self._unknown_until = until = now + self._hold_time
         for host in self._held:
             each = self.missing[host]

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Answers who is up in a group: reads it on demand, in bounded time."""
+"""Answers which hosts are up: reads a group on demand, in bounded time."""
 
 import abc
 from collections.abc import Callable
@@ -32,7 +32,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Dates:
-    """Dates of times of the clock; caches the last: many members share it."""
+    """A converter of clock times to dates, which caches the last date."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -80,7 +80,7 @@ class Source(abc.ABC):
 
 
 class Observer:
-    """Answers who is up in one group, for all threads of a process.
+    """An observer of one group: answers which hosts are up, to all threads.
 
     The group is read at most once in each ``refresh_interval``, by the first
     thread that asks; others wait for that read. A question waits for the

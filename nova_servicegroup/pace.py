@@ -42,7 +42,7 @@ _AT_ONCE = 0.05
 
 @dataclasses.dataclass
 class Patience:
-    """How long questions wait for one backend, whichever group they are about.
+    """The waits for one backend, whichever group a question is about.
 
     Nova asks about several groups at once: after a read of one of them has
     timed out, questions about the others wait only briefly.

@@ -22,7 +22,7 @@ T = TypeVar('T')
 
 
 class PerProcess(Generic[T]):
-    """Makes an object at first use, once in each process.
+    """An object that each process makes at its first use.
 
     A forked child must not use its parent's object: the sockets are shared and
     the threads are gone. So that object stays referenced and is never closed.

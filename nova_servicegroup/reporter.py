@@ -54,7 +54,7 @@ class Counts:
 
 
 class Reporter:
-    """Runs the heartbeats of one member. No exception leaves it.
+    """The heartbeat of one member. No exception leaves it.
 
     A loss of contact and the recovery are logged once each.
 
@@ -206,7 +206,7 @@ class Reporter:
 
 
 class ProgressGate:
-    """Gives a membership up when the service makes no progress.
+    """A watchdog: ends a membership when its service makes no progress.
 
     Otherwise the threads of a client library would keep the membership of a
     process whose own timers stand still.

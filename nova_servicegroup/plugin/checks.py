@@ -24,7 +24,7 @@ PING_TIMEOUT = 5.0
 
 
 class RPCCheck(base.Check):
-    """Sends a ping to the service's own RPC server, through its queue.
+    """A check that pings the service's own RPC server, through its queue.
 
     An answer proves that the queue has a consumer, that a worker is free, and
     that answers arrive. Every service of Nova answers pings. A ping takes two
@@ -55,7 +55,7 @@ class RPCCheck(base.Check):
 
 
 class VirtCheck(base.Check):
-    """Makes the virt driver count its servers.
+    """A check that makes the virt driver count its servers.
 
     Every virt driver supports this, and Nova itself uses it. With libvirt it
     is one call, on the connection that all other calls use. Other methods

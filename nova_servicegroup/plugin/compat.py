@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Every name of Nova that is used, the checks of them, and the changes."""
+"""The names of Nova that are used, their checks, and changes to Nova."""
 
 import collections
 from collections.abc import Iterable, Mapping, MutableMapping
@@ -71,7 +71,7 @@ class UnexpectedNova(Exception):
 
 
 class Installation(Protocol):
-    """Makes Nova construct our class; see hook.Installation."""
+    """The part of hook.Installation that Choices uses."""
 
     def connect(self, names: list[str]) -> bool:
         """Make Nova construct our class for names; return whether it does."""

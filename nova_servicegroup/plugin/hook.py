@@ -48,7 +48,7 @@ def install() -> None:
 
 
 class Installation:
-    """Installs our drivers into Nova in this process, or reports why not."""
+    """The installation of our drivers into Nova, in this process."""
 
     def __init__(self) -> None:
         self._installed: list[compat.Choices] = []
