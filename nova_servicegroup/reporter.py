@@ -161,12 +161,10 @@ class Reporter:
         self._stopped = True
         if self._running.acquire(timeout=STOP_WAIT):
             self._running.release()
-        if leave and self._leave:
-            self._run_leave(self._leave)
-
-    def _run_leave(self, leave: Callable[[], None]) -> None:
+        if not leave or self._leave is None:
+            return
         try:
-            leave()
+            self._leave()
         except exceptions.ServiceGroupError as error:
             LOG.warning(
                 '%s could not leave (%s); its membership will expire.',

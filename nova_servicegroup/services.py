@@ -13,7 +13,7 @@
 """Interfaces of the services that join, and of Nova's services table."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from nova_servicegroup import exceptions
 
@@ -80,20 +80,11 @@ class NoTable:
     def __init__(self, reason: str) -> None:
         self._reason = reason
 
-    def cells(self) -> list[str | None]:
+    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
         """See Table."""
-        raise self._error()
+        raise exceptions.NoAccess(TABLE, self._reason)
 
-    def heartbeats(self, cell: str | None, group: str) -> Heartbeats:
-        """See Table."""
-        raise self._error()
-
-    def records(self, group: str) -> list[ServiceRef]:
-        """See Table."""
-        raise self._error()
-
-    def _error(self) -> exceptions.NoAccess:
-        return exceptions.NoAccess(TABLE, self._reason)
+    cells = heartbeats = records = _refuse
 
 
 class Timers(Protocol):

@@ -55,7 +55,7 @@ NAMES = {
     'nova.servicegroup.drivers.base': ('Driver',),
 }
 
-#: Further names that a check uses, by check: if one is missing, only that
+#: More names that a check uses, by check: if one is missing, only that
 #: check is disabled.
 CHECK_NAMES: dict[str, dict[str, tuple[str, ...]]] = {
     'rpc': {
