@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a consumer uses: join, and ask who is up."""
+"""The API for consumers: join and leave groups, ask which hosts are up."""
 
 import datetime
 from importlib import metadata
@@ -32,20 +32,20 @@ NAMESPACE = 'nova_servicegroup.drivers'
 
 
 class API:
-    """The members of groups, through the driver that conf chooses.
+    """The groups and their members, through the driver that conf names.
 
-    Constructing one loads the drivers and checks the options; it opens no
-    connection and starts no thread, so it may be built before a fork.
+    Constructing it loads the drivers and checks the options; it opens no
+    connection and starts no thread, so it may be constructed before a fork.
 
-    :ivar driver: by which is asked who is up
-    :ivar secondary: the drivers with which a service joins, too
+    :ivar driver: answers which hosts are up
+    :ivar secondary: the other drivers with which a service joins
     :param conf: the configuration; the package's options are registered on it
-    :param driver: to be used instead of the one that conf chooses
-    :raises DriverNotFound: no installed driver has the chosen name
-    :raises DriverAmbiguous: several packages provide the chosen name
+    :param driver: used instead of the driver that conf names
+    :raises DriverNotFound: no installed driver has that name
+    :raises DriverAmbiguous: several packages provide a driver of that name
     :raises LibraryMissing: the driver's client library is not installed
-    :raises LibraryUnusable: the driver, or a library of it, cannot be imported
-    :raises ConfigurationError: an option cannot be used
+    :raises LibraryUnusable: the driver or a library of it cannot be imported
+    :raises ConfigurationError: an option has an unusable value
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class API:
         )
 
     def give_table(self, table: services.Table) -> None:
-        """Let every driver read the services table."""
+        """Give every driver access to the services table."""
         for driver in (self.driver, *self.secondary.drivers.values()):
             driver.table = table
 
@@ -77,9 +77,9 @@ class API:
         self.secondary.join(member, group, service)
 
     def leave(self, member: str, group: str) -> None:
-        """End a membership that this process joined; bounded in time.
+        """End a membership of this process, in bounded time.
 
-        Does nothing when this process has not joined.
+        Does nothing if this process has not joined.
         """
         try:
             self.driver.leave(member, group)
@@ -89,11 +89,11 @@ class API:
     def mark(
         self, member: str, group: str, said: condition.Condition | None
     ) -> None:
-        """Have others know that a member of this process is of no use.
+        """Publish the condition of a member of this process.
 
-        Never raises. Does nothing when this process has not joined.
+        Never raises. Does nothing if this process has not joined.
 
-        :param said: None: it is of use again
+        :param said: the condition; None: the member is fit again
         """
         secondary.guard(
             f'Member {member} of group {group}',
@@ -102,7 +102,7 @@ class API:
         self.secondary.mark(member, group, said)
 
     def service_is_up(self, service_ref: services.ServiceRef) -> bool:
-        """Tell whether the service is up. Never raises.
+        """Return whether the service is up. Never raises.
 
         A service that is forced down is down, whatever the backend says.
         """
@@ -122,9 +122,9 @@ class API:
         return self.driver.view(group, detailed)
 
     def get_all(self, group: str) -> list[views.Member]:
-        """List the members of group as this process sees them, by host.
+        """Return the members of group as this process sees them, by host.
 
-        :raises BackendError: the group cannot be read and was never seen
+        :raises BackendError: the group cannot be read and was never read
         """
         view = self.view(group)
         if view.error is not None and not view.members:
@@ -132,9 +132,9 @@ class API:
         return list(view.members)
 
     def close(self) -> None:
-        """Leave every group and end this process's connections.
+        """Leave every group and close this process's connections.
 
-        For programs that end; the API is of no use after it.
+        For programs that end: the API cannot be used afterwards.
         """
         try:
             self.driver.close()
@@ -150,14 +150,12 @@ def installed_drivers() -> list[str]:
 def load_driver(
     conf: cfg.ConfigOpts, name: str, option: str = exceptions.DRIVER_OPTION
 ) -> base.Driver:
-    """Construct the driver called name.
+    """Construct the driver of that name.
 
-    :param option: which names it
+    :param option: the option that names it, for errors
     :raises: as API
     """
-    driver_class = _driver_class(name, option)
-    driver: base.Driver = driver_class(conf)
-    return driver
+    return _driver_class(name, option)(conf)
 
 
 def _driver_class(name: str, option: str) -> type[base.Driver]:

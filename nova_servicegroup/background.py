@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Calls in background threads, which are awaited for a bounded time."""
+"""Calls in background threads, each awaited for a bounded time."""
 
 import collections
 from collections.abc import Callable, Hashable
@@ -26,27 +26,25 @@ from nova_servicegroup import process
 
 LOG = logging.getLogger(__name__)
 
-#: Of the threads that wait for the next call, so many are kept, and for so
-#: many seconds.
-_KEPT = 32
-_IDLE = 120.0
+#: The most idle threads kept for the next call, and the seconds they wait.
+_MAX_IDLE = 32
+_IDLE_WAIT = 120.0
 
 T = TypeVar('T')
 
 
 class OneAtATime(Generic[T]):
-    """Makes a call in the background, never a second one beside it.
+    """A call that is made in the background, never twice at once.
 
-    Threads that ask at the same time ask one after the other. A call that
-    takes longer than it is awaited is not repeated: the next question awaits
-    it.
+    Threads that ask at the same time take turns. A call that takes too long is
+    not repeated: the next question waits for it.
 
     :param name: of what is called, for errors
     :param call: :raises ServiceGroupError: there is no answer
-    :param max_age: an answer for which nobody waited any more is used for so
-        many seconds after the call
+    :param max_age: seconds after the call for which an answer that came too
+        late for its own question is used
     :param waits_again: whether each question waits for its whole time; else
-        the time for which the call has been outstanding counts
+        the time for which the call has been outstanding is subtracted
     """
 
     def __init__(
@@ -68,10 +66,10 @@ class OneAtATime(Generic[T]):
     def ask(self, wait: float) -> T:
         """Return what the call returns.
 
-        :param wait: seconds, at most. Green threads always get a moment: they
-            may have stood still since the call was made
-        :raises ServiceGroupError: what the call has raised
-        :raises BackendTimeout: it takes longer
+        :param wait: seconds, at most. Green threads wait at least a moment:
+            they may have stood still since the call was made
+        :raises ServiceGroupError: raised by the call
+        :raises BackendTimeout: the call takes longer
         """
         if not self._lock.acquire(timeout=wait):
             raise no_answer(self._name)
@@ -88,7 +86,7 @@ class OneAtATime(Generic[T]):
         self._slot.put(None, self._call, self._max_age)
         with self._changed:
             self._changed.wait_for(lambda: not self._slot.busy, left)
-        done = self._slot.take(None)
+        done = self._slot.fetch(None)
         if done is None:
             raise self._slot.error or no_answer(self._name)
         answer: T = done.answer
@@ -96,12 +94,12 @@ class OneAtATime(Generic[T]):
 
 
 class Slot:
-    """Room for one call at a time.
+    """A place for one background call at a time.
 
     :param changed: notified when a call is done
-    :ivar mute: whether nobody need wait: the last call failed, or is still
-        outstanding
-    :ivar error: why there was no answer, the last time; None: there was
+    :ivar mute: whether waiting is useless: the last call failed, or was still
+        outstanding when it was fetched
+    :ivar error: why the last fetch had no answer, or None
     """
 
     def __init__(self, name: str, changed: threading.Condition) -> None:
@@ -118,7 +116,7 @@ class Slot:
 
     @property
     def outstanding(self) -> float:
-        """The seconds for which a call has been outstanding; or 0."""
+        """The seconds for which a call has been outstanding, or 0."""
         call = self._call
         if call is None or call.done:
             return 0.0
@@ -126,17 +124,17 @@ class Slot:
 
     @property
     def answered(self) -> bool:
-        """Whether an answer waits to be taken."""
+        """Whether an answer can be fetched."""
         call = self._call
         return call is not None and call.done and call.error is None
 
     def put(
         self, question: Hashable, call: Callable[[], Any], max_age: float
     ) -> None:
-        """Make a call, unless one is outstanding or its answer is there.
+        """Start a call, unless one is outstanding or its answer is there.
 
-        :param question: tells which calls are the same
-        :param max_age: the age of the answer, in seconds, at most
+        :param question: equal for equal calls
+        :param max_age: seconds since the call for which its answer is used
         """
         now = time.monotonic()
         current = self._call
@@ -147,21 +145,21 @@ class Slot:
         self._call = _Call(question, call, self.name, now)
         _threads.get().run(self._call, self._changed)
 
-    def take(self, question: Hashable) -> '_Call | None':
-        """Return the finished call that answers a question, once."""
+    def fetch(self, question: Hashable) -> '_Call | None':
+        """Return the finished call that answers question, once."""
         if self.busy or self._call is None:
             self.mute = True
-            self.error = self._hang()
+            self.error = self._timeout()
             return None
         done, self._call = self._call, None
         self.error = done.error
         self.mute = done.error is not None
         return None if self.mute or done.question != question else done
 
-    def _hang(self) -> exceptions.BackendTimeout:
+    def _timeout(self) -> exceptions.BackendTimeout:
         """Return the error of a call that is outstanding.
 
-        It is not that of the call before, though that may tell why.
+        The error of the call before is mentioned, since it may tell why.
         """
         last = self.error
         if isinstance(last, exceptions.BackendTimeout):
@@ -172,17 +170,17 @@ class Slot:
 
 
 def no_answer(name: str, before: str = '') -> exceptions.BackendTimeout:
-    """Return the error of a question whose time is over.
+    """Return the error of a question that has timed out.
 
-    :param before: what to add on the question before
+    :param before: what to add about the question before
     """
     return exceptions.BackendTimeout(name, f'no answer yet{before}')
 
 
 class _Call:
-    """One call, made in the background.
+    """One call in the background.
 
-    :ivar begun: when it was made
+    :ivar begun: when it was started
     """
 
     def __init__(
@@ -201,20 +199,20 @@ class _Call:
         self._name = name
 
     def answers(self, question: Hashable, since: float) -> bool:
-        """Tell whether this answers a question, and was made since then."""
+        """Return whether this answers question, and began since then."""
         return (
             self.error is None
             and self.question == question
             and self.begun >= since
         )
 
-    def refuse(self, error: Exception) -> None:
-        """Take note that it cannot be made."""
+    def fail(self, error: Exception) -> None:
+        """Record that no thread could be started for it."""
         self.error = exceptions.BackendError(self._name, str(error))
         self.done = True
 
     def run(self) -> None:
-        """Make it, and keep what comes of it."""
+        """Make the call, and keep its answer or error."""
         try:
             self.answer = self._call()
         except exceptions.ServiceGroupError as error:
@@ -224,20 +222,20 @@ class _Call:
             self.error = exceptions.BackendError(self._name, repr(error))
 
 
-#: A call, and what is notified when it is done.
-_Asked = tuple[_Call, threading.Condition]
+#: A call, and the condition that is notified when it is done.
+_Job = tuple[_Call, threading.Condition]
 
 
 class _Threads:
-    """Threads that make calls, started when none is idle.
+    """A pool of threads that make calls. It grows if no thread is idle.
 
-    To start one for each call costs more than the call. They never keep the
-    process from ending.
+    Starting one for each call would cost more than the call. They are daemon
+    threads: unlike those of concurrent.futures, they let the process end.
     """
 
     def __init__(self) -> None:
-        self._wanted = threading.Condition()
-        self._calls: collections.deque[_Asked] = collections.deque()
+        self._added = threading.Condition()
+        self._jobs: collections.deque[_Job] = collections.deque()
         self._idle = 0
 
     def run(self, call: _Call, changed: threading.Condition) -> None:
@@ -245,44 +243,42 @@ class _Threads:
 
         :param changed: notified when it is done
         """
-        with self._wanted:
-            self._calls.append((call, changed))
-            if self._idle >= len(self._calls):
-                self._wanted.notify()
+        with self._added:
+            self._jobs.append((call, changed))
+            if self._idle >= len(self._jobs):
+                self._added.notify()
                 return
         try:
-            threading.Thread(
-                target=self._work, daemon=True, name='servicegroup-ask'
-            ).start()
+            process.start_thread(self._work, 'servicegroup-ask')
         except RuntimeError as error:
-            # Unless another one has taken it meanwhile.
-            with self._wanted, contextlib.suppress(ValueError):
-                self._calls.remove((call, changed))
-                call.refuse(error)
+            # Another thread may have taken the call meanwhile.
+            with self._added, contextlib.suppress(ValueError):
+                self._jobs.remove((call, changed))
+                call.fail(error)
 
     def _work(self) -> None:
-        while self._make_next():
-            continue
+        while self._run_next():
+            pass
 
-    def _make_next(self) -> bool:
-        """Await and make a call; tell whether there was one."""
-        asked = self._take()
-        if asked is None:
+    def _run_next(self) -> bool:
+        """Wait for a call and make it; return whether there was one."""
+        job = self._next()
+        if job is None:
             return False
-        call, changed = asked
+        call, changed = job
         call.run()
         with changed:
             call.done = True
             changed.notify_all()
         return True
 
-    def _take(self) -> _Asked | None:
-        with self._wanted:
-            wait = _IDLE if self._idle < _KEPT else 0.0
+    def _next(self) -> _Job | None:
+        with self._added:
+            wait = _IDLE_WAIT if self._idle < _MAX_IDLE else 0.0
             self._idle += 1
-            self._wanted.wait_for(lambda: self._calls, wait)
+            self._added.wait_for(lambda: self._jobs, wait)
             self._idle -= 1
-            return self._calls.popleft() if self._calls else None
+            return self._jobs.popleft() if self._jobs else None
 
 
 _threads = process.PerProcess(_Threads)

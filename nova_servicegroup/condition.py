@@ -10,9 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a member that is alive says of itself: that it is of no use.
+"""The condition that an unfit member reports: why it cannot take work.
 
-Its text, the *mark*, goes where others read it: ``degraded:rpc:1760000000``.
+Its text form, the *mark*, is stored where others read it:
+``degraded:rpc:1760000000``.
 """
 
 import datetime
@@ -20,9 +21,9 @@ import math
 import re
 from typing import NamedTuple
 
-#: A check of its own fails; or its service has begun to stop.
+#: A check of the member fails; or its service has begun to stop.
 DEGRADED, DRAINING = 'degraded', 'draining'
-#: Why a member is draining.
+#: The reason of every draining member.
 STOPPING = 'stopping'
 
 #: The last second that has a date.
@@ -35,11 +36,11 @@ _MARK = re.compile(
 
 
 class Condition(NamedTuple):
-    """Why a member is of no use.
+    """Why a member is unfit.
 
     :ivar state: DEGRADED or DRAINING
-    :ivar reason: the name of the check that fails, the first of several, or
-        STOPPING; see is_reason
+    :ivar reason: the name of the first check that fails, or STOPPING; see
+        is_reason
     :ivar since: in seconds since the epoch, by the member's own clock
     """
 
@@ -49,29 +50,28 @@ class Condition(NamedTuple):
 
 
 def is_reason(name: str) -> bool:
-    """Tell whether name can be a reason: 1 to 32 of a-z, 0-9, _ and -."""
+    """Return whether name can be a reason: 1 to 32 of a-z, 0-9, _ and -."""
     return re.fullmatch(_REASON, name) is not None
 
 
 def encode(condition: Condition) -> str:
     """Return the mark of a condition, with whole seconds.
 
-    :raises ValueError: the condition cannot be one
+    :raises ValueError: the state or the reason is invalid
     """
     state, reason, since = condition
-    # A clock may be anywhere.
+    # The member's clock may show any time.
     seconds = min(max(since, 0.0), _LATEST) if math.isfinite(since) else 0.0
     mark = f'{state}:{reason}:{int(seconds)}'
     if parse(mark) is None:
-        raise ValueError(f'{condition!r} cannot be said')
+        raise ValueError(f'{condition!r} is not a condition')
     return mark
 
 
 def parse(mark: str) -> Condition | None:
-    """Return the condition of a mark; None: it is none of ours.
+    """Return the condition of a mark, or None if encode did not write it.
 
-    Of all that would mean the same, what encode returns is the only one: so
-    two marks are never the same condition.
+    Each condition has exactly one mark: other spellings are not accepted.
     """
     found = _MARK.fullmatch(mark)
     if found is None:
@@ -80,14 +80,17 @@ def parse(mark: str) -> Condition | None:
     return Condition(state, reason, since) if since <= _LATEST else None
 
 
-def date(said: Condition) -> str:
-    """Return since when it is so, in ISO 8601 and in UTC."""
-    since = datetime.datetime.fromtimestamp(said.since, datetime.timezone.utc)
+def date(condition: Condition) -> str:
+    """Return the time since when it holds, in ISO 8601 and UTC."""
+    since = datetime.datetime.fromtimestamp(
+        condition.since, datetime.timezone.utc
+    )
     return since.isoformat(timespec='seconds')
 
 
-def words(said: Condition) -> str:
-    """Return it in words."""
-    fails = said.state == DEGRADED
-    why = 'its check fails' if fails else 'its service takes no more work'
-    return f'{why}: {said.reason}, since {date(said)}'
+def words(condition: Condition) -> str:
+    """Return the condition in words."""
+    why = 'its service takes no more work'
+    if condition.state == DEGRADED:
+        why = 'its check fails'
+    return f'{why}: {condition.reason}, since {date(condition)}'

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How text that others may have written is shown."""
+"""Makes text from untrusted sources safe to show."""
 
 from collections.abc import Collection
 
@@ -18,10 +18,10 @@ from collections.abc import Collection
 def printable(value: object, limit: int | None = None) -> str:
     r"""Return the text of a value in one line, without control characters.
 
-    What cannot be printed becomes its escape in Python, as ``\n``, ``\x1b``
-    or ``\udcff``. To escape what was escaped changes nothing.
+    Unprintable characters become Python escapes, as ``\n``, ``\x1b`` or
+    ``\udcff``. Escaped text is not changed again.
 
-    :param limit: cut what is longer than so many characters
+    :param limit: cut the text to so many characters
     """
     text = str(value)
     if limit is not None and len(text) > limit:
@@ -32,7 +32,7 @@ def printable(value: object, limit: int | None = None) -> str:
 
 
 def line(text: str) -> str:
-    """Return a text of several lines in one, printable."""
+    """Return a text of several lines in one printable line."""
     return printable(' '.join(text.split()))
 
 
@@ -43,9 +43,9 @@ def _escaped(character: str) -> str:
 
 
 def names(hosts: Collection[str], most: int) -> str:
-    """Return the names of some hosts, sorted, or of the first of many.
+    """Return the sorted names of hosts, and how many are left out.
 
-    :param most: so many are named
+    :param most: the most names to return
     """
     shown = ', '.join(map(printable, sorted(hosts)[:most]))
     more = len(hosts) - most

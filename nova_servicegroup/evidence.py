@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What counts as evidence: readings, contact, and doubt.
+"""What counts as evidence: readings, contact with the backend, and doubt.
 
 Pure: every time is in seconds of one monotonic clock and is handed in.
 """
@@ -23,10 +23,10 @@ from typing import NamedTuple
 
 from nova_servicegroup import condition
 
-#: Fewer members than this may all be lost at once without it being strange.
+#: A loss of fewer members than this is never a mass loss.
 MASS_LOSS = 3
 
-_NOBODY: frozenset[str] = frozenset()
+_NO_HOSTS: frozenset[str] = frozenset()
 
 ABSENT = 'not in the group'
 EMPTIED = 'the backend has forgotten the group, or was emptied'
@@ -39,23 +39,24 @@ UNREAD = 'the group has not been read since it was first asked about'
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """What one read of a group has confirmed.
+    """The result of one successful read of a group.
 
-    :ivar present: the hosts, canonical; an own set of the reader's
-    :ivar doubt: why absence from this reading may be no evidence; None: it is
-    :ivar doubted: the seconds for which each host may be held that the doubt
-        is about; None: it is about every host, for the hold time
-    :ivar left: the hosts of which it says that they have left, so that their
-        absence is evidence in any case
-    :ivar complete: whether a host that was never seen would be in it
-    :ivar unfit: what those say who are of no use, by canonical host
+    :ivar present: the canonical hosts of the members; the reader does not
+        change the set afterwards
+    :ivar doubt: why absence from this reading may be no evidence, or None
+    :ivar doubted: the seconds for which each doubtful host may be held, by
+        host; None: the doubt is about every host, for the hold time
+    :ivar left: the hosts that have announced that they leave: their absence is
+        always evidence
+    :ivar complete: whether a member that was never seen would be in it
+    :ivar unfit: the conditions of unfit members, by canonical host
     """
 
     present: Set[str]
     doubt: str | None = None
     doubted: Mapping[str, float] | None = None
     complete: bool = True
-    left: Set[str] = _NOBODY
+    left: Set[str] = _NO_HOSTS
     unfit: Mapping[str, condition.Condition] = dataclasses.field(
         default_factory=dict
     )
@@ -64,21 +65,25 @@ class Reading:
 class Missing(NamedTuple):
     """A host that is not present.
 
-    :ivar until: it is up until then
+    :ivar until: it is up until then; dead if that is in the past
     :ivar reason: why it is held, or was
     :ivar lost_at: when it was first missing
     :ivar proof: when it was last confirmed; None: never
-    :ivar renewed: how often it was held anew
+    :ivar restarts: how often its hold was started anew
     """
 
     until: float
     reason: str
     lost_at: float
     proof: float | None
-    renewed: int = 0
+    restarts: int = 0
 
-    def is_stranger(self, moment: float) -> bool:
-        """Tell whether it was held before because it was unknown."""
+    def restart(self, until: float) -> 'Missing':
+        """Return it with a hold that starts anew."""
+        return self._replace(until=until, restarts=self.restarts + 1)
+
+    def was_unknown(self, moment: float) -> bool:
+        """Return whether it was held as an unknown host, by that moment."""
         unknown = self.reason in (UNSETTLED, UNREAD)
         return self.proof is None and unknown and self.lost_at <= moment
 
@@ -87,30 +92,30 @@ class Missing(NamedTuple):
 class Changes:
     """The verdicts that one event has changed.
 
-    :ivar up: confirmed, after having been down or unknown
-    :ivar down: absent, and absence is evidence
-    :ivar held: absent, but up for a while: the reason, by host
-    :ivar expired: down since they were held for long enough
+    :ivar up: hosts that were down or unknown, and are confirmed now
+    :ivar down: hosts that are absent, where absence is evidence
+    :ivar held: why absent hosts are still up, by host
+    :ivar expired: hosts that are down since their hold has ended
     """
 
-    up: Set[str] = _NOBODY
-    down: Set[str] = _NOBODY
+    up: Set[str] = _NO_HOSTS
+    down: Set[str] = _NO_HOSTS
     held: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    expired: Set[str] = _NOBODY
+    expired: Set[str] = _NO_HOSTS
 
 
 @dataclasses.dataclass
 class Contact:
     """What an observer knows of its contact with the backend.
 
-    :ivar asked: when it was last asked, whatever came of it
+    :ivar asked: when it was last asked, with or without success
     :ivar confirmed: when it last answered; None: never
-    :ivar blind_since: since when it does not answer; None: it does
+    :ivar blind_since: when it stopped answering; None: it answers
     :ivar present_until: until when present members are up
-    :ivar restarts: how often the blindness began anew
-    :ivar settled: members that were lost in an outage are back by then
-    :ivar doubtful: until when absence of the unknown is no evidence
-    :ivar held_until: until when those are held whom either is about
+    :ivar restarts: how often the blindness was started anew
+    :ivar settling_until: members lost in an outage have rejoined by then
+    :ivar doubtful_until: until when absence of an unknown host is no evidence
+    :ivar held_until: until when the hosts that either concerns are held
     """
 
     asked: float
@@ -118,17 +123,20 @@ class Contact:
     blind_since: float | None = None
     present_until: float = math.inf
     restarts: int = 0
-    settled: float = -math.inf
-    doubtful: float = -math.inf
+    settling_until: float = -math.inf
+    doubtful_until: float = -math.inf
     held_until: float = -math.inf
 
     def lose(self, now: float, until: float) -> None:
-        """Begin a blindness, or begin it anew."""
+        """Start a blindness, or start it anew.
+
+        :param until: until when present members are up
+        """
         self.restarts += self.blind_since is not None
         self.blind_since, self.present_until = now, until
 
     def outage(self, now: float) -> float:
-        """Return the seconds for which nothing was confirmed."""
+        """Return the seconds since the last confirmation; 0 if not blind."""
         if self.blind_since is None:
             return 0.0
         return now - (
@@ -136,32 +144,36 @@ class Contact:
         )
 
     def confirm(self, now: float) -> None:
-        """End a blindness."""
+        """Record an answer, which ends a blindness."""
         self.asked = self.confirmed = now
         self.blind_since, self.present_until = None, math.inf
         self.restarts = 0
 
     def outage_until(self, now: float) -> float:
-        """Return until when those are held whom a reading misses now.
+        """Return until when hosts that a reading misses now are held, at most.
 
-        Infinite unless it ends an outage, before which the last proof was.
+        Infinite unless the reading ends an outage: then their last proof of
+        life is from before it.
         """
-        ends = self.blind_since is not None and now <= self.settled
+        ends = self.blind_since is not None and now <= self.settling_until
         return self.held_until if ends else math.inf
 
     def is_settled(self, now: float) -> bool:
-        """Tell whether whoever is unknown would be there by now."""
-        return now > self.settled and now > self.doubtful
+        """Return whether every live host would have joined by now."""
+        return now > self.settling_until and now > self.doubtful_until
 
     def unsettled_until(self, now: float) -> float:
-        """Return until when a live host may be unknown."""
+        """Return until when an unknown host may be alive; -inf if settled."""
         return -math.inf if self.is_settled(now) else self.held_until
 
 
 def recently_lost(
     reading: Reading, missing: Mapping[str, Missing], since: float
 ) -> int:
-    """Return how many were lost not long ago, and are still."""
+    """Return how many members were lost since then and are still missing.
+
+    Members that have left do not count.
+    """
     return sum(
         each.proof is not None
         and each.lost_at >= since
@@ -174,36 +186,38 @@ def recently_lost(
 def doubt(
     reading: Reading, contact: Contact, lost: int, now: float, hold_time: float
 ) -> tuple[str, float] | None:
-    """Tell why absence from a reading is no evidence on anybody.
+    """Return why absence from a reading is no evidence for any host.
 
-    :param lost: how many members were lost of late, with this reading
-    :returns: the reason, and until when those that are lost are held; None:
-        absence is evidence
+    :param lost: how many members were lost recently, with this reading
+    :returns: the reason, and until when lost members are held; None: absence
+        is evidence
     """
     unsettled = UNSETTLED, contact.held_until
     if contact.outage_until(now) < math.inf:
         return unsettled
     if reading.doubt is not None and reading.doubted is None:
         return reading.doubt, now + hold_time
-    if now <= contact.settled:
+    if now <= contact.settling_until:
         return unsettled
     if lost >= MASS_LOSS and lost > len(reading.present):
         return MANY_LOST, now + hold_time
     return None
 
 
-def shared(said: Iterable[condition.Condition], members: int) -> Set[str]:
-    """Return the checks that fail by no fault of the members that fail them.
+def shared(
+    conditions: Iterable[condition.Condition], members: int
+) -> Set[str]:
+    """Return the checks that fail because of a shared fault.
 
-    Those are the ones that more than half of the group fail, and at least
-    three. A stop is no check: it has no cause but the member, whoever else
-    stops.
+    Those are the checks that fail on more than half of the group and on at
+    least three members. A stop is no check: its cause is the member itself,
+    however many members stop.
 
-    :param said: what the members say
-    :param members: the number of all
+    :param conditions: of the unfit members
+    :param members: the size of the group
     """
     failing = collections.Counter(
-        each.reason for each in said if each.state == condition.DEGRADED
+        each.reason for each in conditions if each.state == condition.DEGRADED
     )
     return {
         check

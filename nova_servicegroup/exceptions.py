@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The error tree: nothing else leaves this package."""
+"""All errors that this package raises."""
 
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -18,19 +18,19 @@ from typing import Any
 from nova_servicegroup import escaping
 from nova_servicegroup import masking
 
-#: The option that names the driver, unless another one does.
+#: The option that names the driver, by default.
 DRIVER_OPTION = '[DEFAULT] servicegroup_driver'
 
 
 class ServiceGroupError(Exception):
-    """Base of every error that this package raises."""
+    """The base of every error that this package raises."""
 
 
 class ConfigurationError(ServiceGroupError):
-    """An option's value cannot be used.
+    """The value of an option cannot be used.
 
-    :ivar option: the option as written in the file: ``[group] name``
-    :ivar value: the refused value, or None when it must not be shown
+    :ivar option: as written in the file: ``[group] name``
+    :ivar value: the refused value, or None if it must not be shown
     """
 
     def __init__(self, option: str, value: object, accepted: str) -> None:
@@ -57,9 +57,9 @@ class ArgumentError(ServiceGroupError, ValueError):
 
 
 class ServiceMissing(ArgumentError, RuntimeError):
-    """Nova's service is to join, and was not passed.
+    """The service that joins was not passed.
 
-    A RuntimeError like that of Nova's own drivers.
+    A RuntimeError, like that of Nova's own drivers.
     """
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class LibraryMissing(ServiceGroupError):
 
 
 class LibraryUnusable(ServiceGroupError):
-    """A library of the chosen driver is installed, and cannot be imported.
+    """A library of the chosen driver is installed but cannot be imported.
 
     :ivar module: what cannot be imported
     """
@@ -120,7 +120,7 @@ class LibraryUnusable(ServiceGroupError):
 
 
 class BackendError(ServiceGroupError):
-    """The backend could not be asked, or answered with an error."""
+    """The backend cannot be asked, or answers with an error."""
 
     def __init__(self, backend: str, reason: str) -> None:
         super().__init__(f'{backend}: {reason}')
@@ -137,14 +137,14 @@ class BackendUnreachable(BackendError):
 
 
 class NoAccess(BackendError):
-    """This process was given no access to the backend, and will have none."""
+    """This process has no access to the backend and will not get any."""
 
 
 class PartialRecords(BackendError):
     """The services table of some cells cannot be read.
 
-    :ivar records: of the other cells
-    :ivar cells: those that did not answer
+    :ivar records: those of the other cells
+    :ivar cells: the cells that did not answer
     """
 
     def __init__(
@@ -174,14 +174,14 @@ class RecordDeleted(ServiceGroupError):
 
 
 class SimulationError(ServiceGroupError):
-    """A simulation could not go on."""
+    """A simulation cannot go on."""
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, or else its name.
+    """Return the first line of an error's text, or else its class name.
 
-    Printable, and without the credentials of URLs, which those of databases
-    are told in.
+    Printable, and without the credentials of URLs: errors of databases may
+    contain them.
     """
-    said = str(error).splitlines() or [type(error).__name__]
-    return escaping.printable(masking.urls(said[0]))
+    lines = str(error).splitlines() or [type(error).__name__]
+    return escaping.printable(masking.urls(lines[0]))

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Asks several servers at once, and waits for none that is mute."""
+"""Asks several servers at once, without waiting for mute ones."""
 
 from collections.abc import Callable, Hashable, Sequence
 import functools
@@ -21,12 +21,12 @@ from typing import Any, Generic, Protocol, TypeVar
 from nova_servicegroup import background
 from nova_servicegroup import exceptions
 
-#: Seconds that a server may take longer than the first that has answered.
+#: Seconds that a server may take longer than twice the first answer.
 _GRACE = 0.2
 
 
 class Named(Protocol):
-    """What is asked."""
+    """A server that can be asked."""
 
     name: str
 
@@ -35,12 +35,12 @@ S = TypeVar('S', bound=Named)
 
 
 class Fanout(Generic[S]):
-    """Asks every server in a thread of its own.
+    """Several servers that are asked at once, each in a background thread.
 
-    A server has at most one question outstanding. One that failed, or let a
-    question wait, is mute: nobody waits for it before it has answered, unless
-    all are mute. So one server that is away slows nobody down, and is noticed
-    when it is back.
+    A server has at most one question outstanding. A server that failed or did
+    not answer in time is mute: questions do not wait for it until it has
+    answered again, unless all servers are mute. So a dead server slows no
+    question down, and is used again when it is back.
     """
 
     def __init__(self, servers: Sequence[S]) -> None:
@@ -57,31 +57,33 @@ class Fanout(Generic[S]):
         wait: float,
         max_age: float = 0.0,
     ) -> list[tuple[S, Any]]:
-        """Ask all; return those that answered in time and what they said.
+        """Ask all servers; return the answers that came in time, by server.
 
-        :param question: tells which questions are the same
+        :param question: equal for equal questions
         :param call: asks one server. :raises ServiceGroupError: no answer
         :param wait: seconds, at most
-        :param max_age: take an answer to the same question that was put so
-            many seconds ago and that nobody has fetched
-        :raises ServiceGroupError: none answered; what the last one raised
+        :param max_age: seconds for which a late answer to an equal question is
+            used
+        :raises ServiceGroupError: none answered; raised by the last one
         :raises BackendTimeout: none answered in time
         """
-        both = list(zip(self._servers, self._slots, strict=True))
-        for server, slot in both:
+        for server, slot in zip(self._servers, self._slots, strict=True):
             slot.put(question, functools.partial(call, server), max_age)
         self._await(wait)
-        answers = [
-            (server, done.answer)
-            for server, slot in both
-            if (done := slot.take(question)) is not None
-        ]
+        answers = self._fetch(question)
         if not answers:
             raise self._error()
         return answers
 
+    def _fetch(self, question: Hashable) -> list[tuple[S, Any]]:
+        return [
+            (server, done.answer)
+            for server, slot in zip(self._servers, self._slots, strict=True)
+            if (done := slot.fetch(question)) is not None
+        ]
+
     def _await(self, wait: float) -> None:
-        """Wait for those that are not mute, but not long for the last."""
+        """Wait for servers that are not mute; briefly for the last ones."""
         awaited = [slot for slot in self._slots if not slot.mute]
         awaited = awaited or self._slots
         begun = time.monotonic()

@@ -10,9 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Who of a group is of no use, as its members say, and is believed.
+"""Decides which members of a group are unfit: alive, but unable to work.
 
-Pure: times are in seconds of one monotonic clock and are handed in.
+Each member reports its own condition; this module decides whether to believe
+it. Pure: times are in seconds of one monotonic clock and are handed in.
 """
 
 import collections
@@ -25,23 +26,26 @@ from nova_servicegroup import condition
 from nova_servicegroup import evidence
 from nova_servicegroup import membership
 
-#: Seconds in which a fault that members share shows with all of them, or is
-#: over with all: they check at about the same times of day.
+#: Seconds within which a shared fault appears on all members, or is over on
+#: all of them: they run their checks at about the same times of day.
 _SPREAD = 45.0
-#: Seconds for which one that fails may be the first of all that see a fault in
-#: the same way: they check within three, and look each second at what has
-#: become of it.
-_MOMENT = 5.0
+#: Seconds for which a failing member may be the first of many with the same
+#: fault: all run a check within three seconds, and look at its result each
+#: second.
+_FIRST_WAIT = 5.0
 
-_NOBODY: frozenset[str] = frozenset()
+_NO_HOSTS: frozenset[str] = frozenset()
+
+#: Returns whether a missing host is held.
+_IsHeld = Callable[[str], bool]
 
 
-class _Said(NamedTuple):
-    """What a member says.
+class _Report(NamedTuple):
+    """The condition that a member reports.
 
-    :ivar first: when it was first seen; -inf: it may have been there for long
-    :ivar earliest: since when it may have said so
-    :ivar together: whether others began to fail the same at about that time
+    :ivar first: when it was first read; -inf: it may be much older
+    :ivar earliest: the earliest time at which the member may have set it
+    :ivar together: whether others began to fail the same check at that time
     """
 
     condition: condition.Condition
@@ -50,7 +54,7 @@ class _Said(NamedTuple):
     together: bool = False
 
     def is_early(self, now: float) -> bool:
-        """Tell whether more may follow those that have begun together."""
+        """Return whether more members may follow those that began together."""
         return self.together and now - self.first <= 2 * _SPREAD
 
 
@@ -58,116 +62,110 @@ class _Said(NamedTuple):
 class Changes:
     """What one reading has changed.
 
-    :ivar unfit: the conditions of those that are of no use from now on
-    :ivar fit: those that are of use again
-    :ivar shared: the checks that are not believed from now on
+    :ivar unfit: the conditions of members that are unfit from now on, by host
+    :ivar fit: the hosts that are fit again
+    :ivar shared: the checks that are ignored from now on
     """
 
     unfit: Mapping[str, condition.Condition] = dataclasses.field(
         default_factory=dict
     )
-    fit: Set[str] = _NOBODY
-    shared: Set[str] = _NOBODY
+    fit: Set[str] = _NO_HOSTS
+    shared: Set[str] = _NO_HOSTS
 
 
 class Fitness:
-    """Which members of one group are of no use.
+    """The unfit members of one group.
 
-    Where most fail the same check, the fault is not theirs: nobody is passed
-    over for it, until _SPREAD after a reading in which they are fewer. So
-    neither are those who notice late that it is over. Where a few have begun
-    to fail it together, they may be the first of many, or the last: they are
-    not passed over for as long as that may be.
+    Where most members fail the same check, the fault is not theirs: the check
+    is ignored until _SPREAD after a reading in which fewer fail it, so that
+    members that notice late that the fault is over are not unfit either.
+    Members that began to fail a check together, though only a few, may be the
+    first or the last of many: they stay fit for as long as that is possible.
 
-    :ivar unfit: the conditions of those that are believed, by host
-    :ivar ignored: the checks that are not believed of all, by name
-    :ivar passes_over: whether who asks passes over them, from the next reading
-    :ivar usable: the members that are there and are not passed over
+    :ivar unfit: the conditions of unfit members, by host
+    :ivar ignored: the checks that are ignored on at least some members
+    :ivar passes_over: whether unfit members are passed over: reported as down.
+        Takes effect with the next reading
+    :ivar usable: the members that are present and not passed over
     """
 
     def __init__(self) -> None:
         self.unfit: Mapping[str, condition.Condition] = {}
-        self.ignored: Set[str] = _NOBODY
+        self.ignored: Set[str] = _NO_HOSTS
         self.passes_over = False
-        self.usable: Set[str] = _NOBODY
-        self._said: dict[str, _Said] = {}
-        # The checks that are not believed of anybody, and until when.
+        self.usable: Set[str] = _NO_HOSTS
+        self._reports: dict[str, _Report] = {}
+        # Until when each check with a shared fault is ignored on all members.
         self._shared: dict[str, float] = {}
-        # When each host began to fail a check, of late.
+        # When a host began to fail a check, by check and host; recent ones.
         self._begun: dict[tuple[str, str], float] = {}
-        # What is there at the first look may have been there for long.
-        self._looked = -math.inf
+        # A condition in the first reading may be of any age.
+        self._last_read = -math.inf
 
     def has(self, host: str) -> bool:
-        """Tell whether host is of no use."""
+        """Return whether host is unfit."""
         return bool(self.unfit) and membership.canonical(host) in self.unfit
 
     def skips(self, host: str) -> bool:
-        """Tell whether host is passed over, up or not."""
+        """Return whether host is passed over, up or not."""
         return self.passes_over and self.has(host)
 
     def take(
-        self,
-        reading: evidence.Reading,
-        is_held: Callable[[str], bool],
-        now: float,
+        self, reading: evidence.Reading, is_held: _IsHeld, now: float
     ) -> Changes:
-        """Take a reading.
-
-        :param is_held: tells whether a host that it misses is up all the same
-        """
+        """Apply a reading."""
         unfit, ignored = self.unfit, self.ignored
-        if reading.unfit or self._said or self._shared:
-            self._listen(reading, is_held, now)
-            self._doubt(len(reading.present), now)
-            self._gather(now)
+        if reading.unfit or self._reports or self._shared:
+            self._read_reports(reading, is_held, now)
+            self._find_shared(len(reading.present), now)
+            self._find_together(now)
             self._believe(now)
-        self._looked = now
+        self._last_read = now
         self.usable = reading.present
         if self.passes_over and self.unfit:
             self.usable -= self.unfit.keys()
-        return Changes(
-            unfit={
-                host: each
-                for host, each in self.unfit.items()
-                if host not in unfit or unfit[host][:2] != each[:2]
-            },
-            fit=(unfit.keys() & reading.present) - self._said.keys(),
-            shared=self.ignored - ignored,
-        )
+        new = {
+            host: each
+            for host, each in self.unfit.items()
+            if host not in unfit or unfit[host][:2] != each[:2]
+        }
+        fit = (unfit.keys() & reading.present) - self._reports.keys()
+        return Changes(new, fit, self.ignored - ignored)
 
     def lose(self, present: Set[str]) -> None:
-        """Take note that a reading has failed.
+        """Apply a read that failed.
 
-        :param present: who is up without one; nobody, in a long outage
+        :param present: the members that are still up; none, in a long outage
         """
         if not present:
             self.usable = present
 
-    def _listen(
-        self,
-        reading: evidence.Reading,
-        is_held: Callable[[str], bool],
-        now: float,
+    def _read_reports(
+        self, reading: evidence.Reading, is_held: _IsHeld, now: float
     ) -> None:
-        """Take what members say; those that are held say what they said."""
-        first = now if now - self._looked <= _SPREAD else -math.inf
-        said = {
+        """Update the reports; held members keep the report they had."""
+        is_new = now - self._last_read <= _SPREAD
+        reports = {
             host: each
-            for host, each in self._said.items()
+            for host, each in self._reports.items()
             if host not in reading.present and is_held(host)
         }
         for host, each in reading.unfit.items():
-            known = self._said.get(host)
+            known = self._reports.get(host)
             if known is None or known.condition[:2] != each[:2]:
-                known = _Said(each, first, self._looked)
-            said[host] = known
-        self._said = said
+                first = now if is_new else -math.inf
+                known = _Report(each, first, self._last_read)
+            reports[host] = known
+        self._reports = reports
 
-    def _doubt(self, members: int, now: float) -> None:
-        """Find out which checks fail by no fault of anybody."""
+    def _find_shared(self, members: int, now: float) -> None:
+        """Update the checks with a shared fault.
+
+        :param members: the size of the group
+        """
         shared = evidence.shared(
-            [each.condition for each in self._said.values()], members
+            [each.condition for each in self._reports.values()], members
         )
         before = {
             check: min(until, now + _SPREAD)
@@ -176,18 +174,18 @@ class Fitness:
         }
         self._shared = before | dict.fromkeys(shared, math.inf)
 
-    def _gather(self, now: float) -> None:
-        """Find out who has begun to fail a check together with others."""
+    def _find_together(self, now: float) -> None:
+        """Mark the reports of members that began to fail a check together."""
         young = {
             host: each
-            for host, each in self._said.items()
+            for host, each in self._reports.items()
             if each.condition.state == condition.DEGRADED
             and now - each.first <= _SPREAD
         }
-        # Those count as well that do not fail it any more.
+        # Members that do not fail the check any more count as well.
         self._begun = {
-            which: first
-            for which, first in self._begun.items()
+            key: first
+            for key, first in self._begun.items()
             if now - first <= _SPREAD
         } | {
             (each.condition.reason, host): each.first
@@ -196,26 +194,26 @@ class Fitness:
         begun = collections.Counter(check for check, _ in self._begun)
         for host, each in young.items():
             if begun[each.condition.reason] >= evidence.MASS_LOSS:
-                self._said[host] = each._replace(together=True)
+                self._reports[host] = each._replace(together=True)
 
     def _believe(self, now: float) -> None:
-        """Find out who is of no use."""
+        """Update the unfit members from the reports that are believed."""
         early = {
             each.condition.reason
-            for each in self._said.values()
+            for each in self._reports.values()
             if each.is_early(now)
         }
         self.ignored = self._shared.keys() | early
         self.unfit = {
             host: each.condition
-            for host, each in self._said.items()
+            for host, each in self._reports.items()
             if self._is_believed(host, each, now)
         }
 
-    def _is_believed(self, host: str, said: _Said, now: float) -> bool:
-        if said.condition.state == condition.DRAINING:
+    def _is_believed(self, host: str, report: _Report, now: float) -> bool:
+        if report.condition.state == condition.DRAINING:
             return True
-        if said.condition.reason in self._shared or said.is_early(now):
+        if report.condition.reason in self._shared or report.is_early(now):
             return False
-        # What else fails in its place is no return.
-        return host in self.unfit or now - said.earliest >= _MOMENT
+        # A member that now fails another check has not become fit meanwhile.
+        return host in self.unfit or now - report.earliest >= _FIRST_WAIT

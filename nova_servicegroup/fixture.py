@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""For the tests of consumers: an API whose members are as a test says.
+"""A fixture for the tests of consumers: an API with the members of a test.
 
-Needs the library fixtures, which this package does not install.
+It needs the library fixtures, which this package does not install.
 """
 
 from collections.abc import Collection
@@ -37,18 +37,18 @@ except ImportError as error:
 
 
 class ServiceGroupFixture(fixtures.Fixture):
-    """An API on a driver in this process, without a backend.
+    """A fixture with an API whose driver keeps the members in memory.
 
-    Who joins is up, who leaves is down, and so is who never joined. Beyond
-    that, members are as they are set::
+    Members that join are up; hosts that leave or never joined are down. Tests
+    set everything else::
 
         group = self.useFixture(fixture.ServiceGroupFixture())
         group.set_up('host1')
         group.set_held('host2', proof_age=30.0)
         consumer.evacuate_from_dead_hosts(group.api)
 
-    :ivar api: an api.API
-    :param conf: its configuration; default: one with the defaults
+    :ivar api: the api.API
+    :param conf: its configuration; default: that of the options' defaults
     """
 
     api: api.API
@@ -68,7 +68,7 @@ class ServiceGroupFixture(fixtures.Fixture):
     def set_up(
         self, host: str, group: str = 'compute', proof_age: float = 0.0
     ) -> None:
-        """Have a member be up.
+        """Make a member up.
 
         :param proof_age: seconds since its last proof of life
         """
@@ -77,7 +77,7 @@ class ServiceGroupFixture(fixtures.Fixture):
     def set_held(
         self, host: str, group: str = 'compute', proof_age: float = 0.0
     ) -> None:
-        """Have a member be up only because its absence is no evidence yet.
+        """Make a member held: up only since its absence is no evidence yet.
 
         :param proof_age: seconds since its last proof of life
         """
@@ -90,7 +90,7 @@ class ServiceGroupFixture(fixtures.Fixture):
         reason: str = 'rpc',
         since: float = 0.0,
     ) -> None:
-        """Have a member be up and of no use, since a check of its own fails.
+        """Make a member up but unfit, since one of its checks fails.
 
         :param reason: the name of the check
         :param since: in seconds since the epoch
@@ -100,7 +100,7 @@ class ServiceGroupFixture(fixtures.Fixture):
     def set_draining(
         self, host: str, group: str = 'compute', since: float = 0.0
     ) -> None:
-        """Have a member be up and of no use, since its service stops.
+        """Make a member up but unfit, since its service stops.
 
         :param since: in seconds since the epoch
         """
@@ -110,37 +110,37 @@ class ServiceGroupFixture(fixtures.Fixture):
     def _set_unfit(
         self, host: str, group: str, state: str, reason: str, since: float
     ) -> None:
-        said = condition.Condition(state, reason, since)
+        reported = condition.Condition(state, reason, since)
         self._driver.keep(
             views.Member(
                 host,
                 group,
                 True,
                 proof_age=0.0,
-                reason=condition.words(said),
-                condition=said,
+                reason=condition.words(reported),
+                condition=reported,
             )
         )
 
     def set_down(self, host: str, group: str = 'compute') -> None:
-        """Have a member be down."""
+        """Make a member down."""
         self._driver.leave(host, group)
 
     def set_blind(self, age: float | None = None) -> None:
-        """Have the backend not answer. Verdicts stay as they are set.
+        """Make the backend not answer. Verdicts stay as they are set.
 
-        :param age: seconds since it last did; None: it never has
+        :param age: seconds since its last answer; None: there was none
         """
         self._driver.error = exceptions.BackendError('fixture', 'blind')
         self._driver.age = age
 
     def set_seeing(self) -> None:
-        """Have the backend answer, as it does at first."""
+        """Make the backend answer, as it does initially."""
         self._driver.error, self._driver.age = None, 0.0
 
 
 class _Driver(base.Driver):
-    """Keeps members as they are given to it."""
+    """A driver that keeps its members in memory."""
 
     servers = ()
 
@@ -151,7 +151,7 @@ class _Driver(base.Driver):
         self.age: float | None = 0.0
 
     def keep(self, member: views.Member) -> None:
-        """Have a member be as it is given."""
+        """Add a member, or replace it."""
         self._members[member.group, member.host] = member
 
     def join(self, member: str, group: str, service: services.Service) -> None:

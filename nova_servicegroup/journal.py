@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Logs what an observer sees: each transition once, with its reason."""
+"""Logs the transitions that an observer sees, each once, with its reason."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 import logging as levels
 
 from oslo_log import log as logging
@@ -25,27 +25,28 @@ from nova_servicegroup import fitness
 
 LOG = logging.getLogger(__name__)
 
-#: So many hosts are named in one line of the log.
-_NAMED = 50
-#: So many reasons why members are of no use are named at once: whoever writes
-#: to the backend can make up any number of them.
-_REASONS = 20
-#: Seconds that an outage lasts before it is logged: one answer that is late
-#: changes no verdict, and under load there are many.
-_BLIP = 5.0
-#: Seconds without a doubt after which the same one is logged again.
-_CALM = 3600.0
+#: The most hosts named in one line of the log.
+_MAX_NAMES = 50
+#: The most reasons of unfit members logged at once: anyone who can write to
+#: the backend can invent any number of them.
+_MAX_REASONS = 20
+#: Seconds after which an outage is logged. A shorter one changes no verdict:
+#: under load, single answers are often late.
+_LOG_AFTER = 5.0
+#: Seconds without a doubt after which the same doubt is logged again.
+_REPEAT_AFTER = 3600.0
 
 
 class Journal:
-    """What is logged of one group.
+    """The log of the transitions of one group.
 
-    :ivar name: what to call the group and its driver
+    :ivar name: of the group and its driver, for the log
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._counted = self._blind = False
+        # When each doubt was last there.
         self._doubts: dict[str, float] = {}
 
     def confirmed(
@@ -55,9 +56,9 @@ class Journal:
         blind: float | None,
         now: float,
     ) -> None:
-        """Log what a reading has changed.
+        """Log the changes that a successful read has made.
 
-        :param blind: the seconds without contact that it has ended, if any
+        :param blind: the seconds of an outage that it has ended, if any
         """
         if self._blind and blind is not None:
             LOG.info('%s: contact is back after %.1f s.', self.name, blind)
@@ -70,13 +71,11 @@ class Journal:
             LOG.info('%s: %d members.', self.name, len(reading.present))
         self._counted = True
         self._hosts(levels.WARNING, 'down: not in the group', changes.down)
-        # The doubt itself was logged.
-        known = reading.doubt is not None
-        self._held(changes.held, levels.INFO if known else levels.WARNING)
+        self._held(changes.held, reading.doubt)
         self.expired(changes, blind is not None)
 
     def unfit(self, changes: fitness.Changes) -> None:
-        """Log who is of no use, or is again."""
+        """Log the members that became unfit or fit, and the shared faults."""
         for check in sorted(changes.shared):
             LOG.warning(
                 '%s: the check %s fails on many members at about the same '
@@ -88,15 +87,15 @@ class Journal:
         by_reason: dict[tuple[str, str], list[str]] = {}
         for host, each in changes.unfit.items():
             by_reason.setdefault((each.state, each.reason), []).append(host)
-        for (state, reason), hosts in sorted(by_reason.items())[:_REASONS]:
+        for (state, reason), hosts in sorted(by_reason.items())[:_MAX_REASONS]:
             draining = state == condition.DRAINING
             level = levels.INFO if draining else levels.WARNING
             self._hosts(level, f'{state}: {reason}', hosts)
-        if len(by_reason) > _REASONS:
+        if len(by_reason) > _MAX_REASONS:
             LOG.warning(
                 '%s: members are of no use for %d reasons more.',
                 self.name,
-                len(by_reason) - _REASONS,
+                len(by_reason) - _MAX_REASONS,
             )
         self._hosts(levels.INFO, 'of use again', changes.fit)
 
@@ -107,12 +106,12 @@ class Journal:
         changes: evidence.Changes,
         lasted: float,
     ) -> None:
-        """Log what a read that failed has changed.
+        """Log the changes that a failed read has made.
 
         :param members: how many are held; None: nothing was ever confirmed
         :param lasted: the seconds without contact until now
         """
-        if members is not None and lasted < _BLIP:
+        if members is not None and lasted < _LOG_AFTER:
             LOG.debug('%s: %s', self.name, error)
         elif not self._blind:
             self._blind = True
@@ -129,19 +128,19 @@ class Journal:
                 self.name,
                 error,
             )
-            return
-        LOG.warning(
-            '%s cannot be read any more (%s). Its %d members are '
-            'held up until the hold time is over.',
-            self.name,
-            error,
-            members,
-        )
+        else:
+            LOG.warning(
+                '%s cannot be read any more (%s). Its %d members are '
+                'held up until the hold time is over.',
+                self.name,
+                error,
+                members,
+            )
 
     def expired(self, changes: evidence.Changes, blind: bool) -> None:
-        """Log who is down without evidence.
+        """Log the members whose hold has ended.
 
-        :param blind: whether there is no contact
+        :param blind: whether contact is lost, or was until now
         """
         reason = 'down: not seen for the hold time'
         if blind:
@@ -151,7 +150,7 @@ class Journal:
     def _doubt(self, doubt: str, now: float) -> None:
         last = self._doubts.get(doubt)
         self._doubts[doubt] = now
-        if last is None or now - last > _CALM:
+        if last is None or now - last > _REPEAT_AFTER:
             LOG.warning(
                 '%s: %s. Members that are missing now are held up for a '
                 'while.',
@@ -159,13 +158,14 @@ class Journal:
                 doubt,
             )
 
-    def _held(self, held: Mapping[str, str], level: int) -> None:
+    def _held(self, held: Mapping[str, str], doubt: str | None) -> None:
+        # A doubt has a warning of its own.
+        level = levels.WARNING if doubt is None else levels.INFO
         for reason in sorted(set(held.values())):
             hosts = [host for host, why in held.items() if why == reason]
             self._hosts(level, f'missing, but held up: {reason}', hosts)
 
-    def _hosts(self, level: int, what: str, hosts: Iterable[str]) -> None:
-        found = list(hosts)
-        if found:
-            names = escaping.names(found, _NAMED)
-            LOG.log(level, '%s: %s: %s', self.name, names, what)
+    def _hosts(self, level: int, state: str, hosts: Collection[str]) -> None:
+        if hosts:
+            names = escaping.names(hosts, _MAX_NAMES)
+            LOG.log(level, '%s: %s: %s', self.name, names, state)

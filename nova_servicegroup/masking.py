@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Credentials in URLs, which nobody may read in a log or on a terminal."""
+"""Masks the credentials of URLs before text is logged or shown."""
 
 from collections.abc import Iterator
 import re
@@ -19,34 +19,34 @@ import urllib.parse
 
 MASK = '***'
 
-# Up to the last @: a password may have others that were not escaped.
+# Up to the last @: a password may contain an unescaped one.
 _IN_URL = re.compile(r'//\S*@')
-# With such a password, SQLAlchemy takes its end for a part of the host's name,
-# which database clients tell in quotes. What is hexadecimal after the @ is a
-# member id.
+# SQLAlchemy then takes the end of the password for a part of the host name,
+# which database clients quote in errors. A member id has a hexadecimal token
+# after the @ and is not masked.
 _IN_QUOTES = re.compile(
     r"""(["'])[^"']+@(?![0-9a-f]{16,}\1)([^"'@\s]*)\1""", re.IGNORECASE
 )
 
 
 def urls(text: str) -> str:
-    """Return text without what stands before the @ of URLs and hosts."""
+    """Return text with the part before the @ of URLs and hosts masked."""
     text = _IN_URL.sub(f'//{MASK}@', text)
     return _IN_QUOTES.sub(rf'\1{MASK}@\2\1', text)
 
 
 def secrets(url: str) -> Iterator[str]:
-    """Return what must not be shown of a URL that is known.
+    """Return the texts of a known URL that must not be shown.
 
-    That is its passwords, and what of one a parser may take for a host, a
-    port or a path, as errors tell it.
+    These are its passwords, and the parts of one that a parser may take for a
+    host, a port or a path, as errors quote them.
     """
     for password in _passwords(url):
         yield from (password, urllib.parse.unquote(password))
         if '@' not in password:
             continue
-        for place in re.finditer('@', password):
-            yield f'{password[place.end() :]}@'
+        for match in re.finditer('@', password):
+            yield f'{password[match.end() :]}@'
         for part in re.split('[@:/?#]', password):
             yield from (f"'{part}'", f'"{part}"')
 
@@ -54,10 +54,10 @@ def secrets(url: str) -> Iterator[str]:
 def _passwords(url: str) -> Iterator[str]:
     """Return the passwords of a URL, which may name several hosts."""
     rest = url.partition('://')[2]
-    places = rest.split(',')
-    if not all('@' in each for each in places):
-        places = [rest]
-    for each in places:
+    hosts = rest.split(',')
+    if not all('@' in each for each in hosts):
+        hosts = [rest]
+    for each in hosts:
         password = each.rpartition('@')[0].partition(':')[2]
         if password:
             yield password

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Keeps one group's membership young, on demand and in bounded time."""
+"""Answers which hosts are up: reads a group on demand, in bounded time."""
 
 import abc
 from collections.abc import Callable
@@ -32,14 +32,14 @@ LOG = logging.getLogger(__name__)
 
 
 class Dates:
-    """The dates of moments. All who are present were proven at the same."""
+    """A converter of clock times to dates, which caches the last date."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._last = -math.inf, time_ago(0.0)
 
     def date(self, moment: float | None) -> datetime.datetime | None:
-        """Return the date of a moment of the clock, aware."""
+        """Return the aware date of a time of the clock."""
         if moment is None:
             return None
         known, date = self._last
@@ -50,24 +50,24 @@ class Dates:
 
 
 def time_ago(seconds: float) -> datetime.datetime:
-    """Return the time of so many seconds ago, aware."""
+    """Return the aware date of so many seconds ago."""
     now = datetime.datetime.now(datetime.timezone.utc)
     return now - datetime.timedelta(seconds=seconds)
 
 
 class Source(abc.ABC):
-    """Reads one group."""
+    """What an observer reads one group from."""
 
     @abc.abstractmethod
     def read(self, wait: float) -> evidence.Reading:
-        """Read the group; one thread at a time.
+        """Read the group; called by one thread at a time.
 
         :param wait: seconds, at most
-        :raises BackendError: nothing was confirmed, this time
+        :raises BackendError: nothing was confirmed
         """
 
     def want(self, host: str) -> bool:
-        """Take note that somebody asks about a host that no reading had.
+        """Remember a host that was asked about and that no reading had.
 
         :returns: whether its absence is no evidence, since no reading has
             asked for it yet
@@ -80,23 +80,24 @@ class Source(abc.ABC):
 
 
 class Observer:
-    """Answers who is up in one group, for every thread of a process.
+    """An observer of one group: answers which hosts are up, to all threads.
 
-    The group is read at most once in each ``refresh_interval``, by whoever
-    asks first; the others await it. A question waits for the backend only when
-    there is no membership young enough: as long as ``patience`` allows. While
-    the backend does not answer, questions do not wait: it is asked in the
-    background, and what one question has asked for, the next one fetches.
+    The group is read at most once in each ``refresh_interval``, by the first
+    thread that asks; others wait for that read. A question waits for the
+    backend only when the membership is too old, and for as long as
+    ``patience`` allows. While the backend does not answer, questions do not
+    wait: it is asked in the background, and a later question fetches the
+    answer.
 
-    For some minutes after the last question it is read in the background now
-    and then, so that one who asks seldom misses neither an outage nor who has
-    joined.
+    For some minutes after the last question the group is read in the
+    background now and then, so that a process that asks seldom misses neither
+    an outage nor new members.
 
     :param name: what to call the group in the log
-    :param members: the membership; started now
+    :param members: makes the membership, given the time of its start
     :param background: whether to read in the background
-    :ivar members: the membership, as it was last read
-    :ivar fitness: which of them are of no use
+    :ivar members: the membership, as last read
+    :ivar fitness: which of the members are unfit
     """
 
     def __init__(
@@ -116,31 +117,31 @@ class Observer:
         self.fitness = fitness.Fitness()
         self._pace = pace.Pace(refresh_interval, patience)
         self._journal = journal.Journal(name)
-        # Who changes the membership, which takes no time, after having read.
+        # Held while the membership changes, never while reading.
         self._changing = threading.Lock()
         self._watch = (
-            pace.Watch(self._look, self._pause) if background else None
+            pace.Watch(self._read_if_due, self._pause) if background else None
         )
 
     def recall(self, host: str) -> bool | None:
-        """Tell whether host is up, and not passed over, if that is known.
+        """Return whether host is up and not passed over; None: unknown.
 
-        Looks into memory and does nothing else, so a forked child may ask its
-        parent's observer: what was read before is as young for both.
+        Uses memory only. So a forked child may ask its parent's observer: what
+        was read before the fork is equally old for both.
         """
         now = self._clock()
         pace_ = self._pace
         if now >= pace_.due:
             return None
-        # As long as somebody asks, it is read in the background.
+        # Reading in the background goes on as long as hosts are asked about.
         pace_.asked = now
-        # Nova asks about every host. What is true of most takes one call less.
+        # Nova asks about every host, so the usual answer saves a call.
         if host in self.fitness.usable:
             return True
         return not self.fitness.skips(host) and self.members.recall(host, now)
 
     def is_up(self, host: str) -> bool:
-        """Tell whether host is up. Never raises."""
+        """Return whether host is up, after a read if needed. Never raises."""
         name, asked = membership.canonical(host), self._clock()
         if self._is_unread(name, asked):
             self._pace.hurry(asked)
@@ -148,14 +149,14 @@ class Observer:
         return self._judge(name, asked)
 
     def _is_unread(self, host: str, asked: float) -> bool:
-        """Tell whether a host that was not there may be since it was read."""
+        """Return whether host may have joined since the last reading."""
         if self.members.knows(host):
             return False
         return self._source.want(host) or self._pace.is_before(asked)
 
     @property
     def error(self) -> exceptions.BackendError | None:
-        """Why the last read failed; None: it did not."""
+        """Why the last read failed, or None."""
         return self._pace.error
 
     def refresh(self) -> membership.Membership:
@@ -168,7 +169,7 @@ class Observer:
         return self.members
 
     def is_due(self) -> bool:
-        """Tell whether the membership is so old that it must be refreshed."""
+        """Return whether the membership is too old, so refresh would read."""
         return self._clock() >= self._pace.due
 
     def name(self, host: str) -> str:
@@ -176,15 +177,12 @@ class Observer:
         return self._source.name(host)
 
     def proof_age(self, host: str) -> float | None:
-        """Return the seconds since host was last proven alive.
-
-        Looks into memory only.
-        """
+        """Return the seconds since host's proof of life, from memory."""
         proof = self.proof(host)
         return None if proof is None else max(0.0, self._clock() - proof)
 
     def proof(self, host: str) -> float | None:
-        """Return when host was last proven alive; None: never."""
+        """Return the time of host's proof of life, or None."""
         return self.members.proof(membership.canonical(host))
 
     def age(self) -> float | None:
@@ -193,18 +191,19 @@ class Observer:
         return None if confirmed is None else self._clock() - confirmed
 
     def close(self) -> None:
-        """Read no more in the background."""
+        """Stop reading in the background."""
         if self._watch is not None:
             self._watch.stop()
 
     def _read(self, wait: float) -> None:
-        """Read the group, unless another thread just did."""
+        """Read the group, unless another thread has just read it."""
         begun = self._clock()
         if not self._pace.reading.acquire(timeout=wait):
             return
         try:
             left = max(0.0, begun + wait - self._clock())
-            # Who has waited for another one's read has no time for its own.
+            # After waiting for another thread's read, too little time may be
+            # left for one of its own.
             if self.is_due() and left >= wait / 2:
                 self._read_once(left)
                 self._rest()
@@ -212,7 +211,7 @@ class Observer:
             self._pace.reading.release()
 
     def _read_once(self, wait: float) -> bool:
-        """Read the group; tell whether it could be read."""
+        """Read the group; return whether it could be read."""
         begun = self._clock()
         try:
             reading = self._source.read(wait)
@@ -234,31 +233,31 @@ class Observer:
         now = self._clock()
         self._pace.confirmed(begun)
         blind_since = self.members.contact.blind_since
-        doubt = self.members.is_in_doubt(now)
+        had_doubt = self.members.is_in_doubt(now)
         with self._changing:
             changes = self.members.confirm(reading, now, begun)
-            noted = self.fitness.take(reading, self.members.is_held, now)
-        self._wake(doubt, now)
+            fit_changes = self.fitness.take(reading, self.members.is_held, now)
+        self._wake(had_doubt, now)
         blind = None if blind_since is None else now - blind_since
         self._journal.confirmed(reading, changes, blind, now)
-        self._journal.unfit(noted)
+        self._journal.unfit(fit_changes)
 
     def _lost(self, error: exceptions.BackendError, begun: float) -> None:
         now = self._clock()
         self._pace.lost(error, now - begun, now)
         contact = self.members.contact
-        doubt = self.members.is_in_doubt(now)
+        had_doubt = self.members.is_in_doubt(now)
         with self._changing:
             changes = self.members.lose(now, begun)
             self.fitness.lose(self.members.present)
-        self._wake(doubt, now)
+        self._wake(had_doubt, now)
         held = None if contact.confirmed is None else len(self.members)
         lasted = now - (contact.blind_since or now)
         self._journal.lost(error, held, changes, lasted)
 
-    def _wake(self, doubt: bool, now: float) -> None:
-        """Have the background read sooner where doubt has just begun."""
-        begins = self.members.is_in_doubt(now) and not doubt
+    def _wake(self, had_doubt: bool, now: float) -> None:
+        """Make the background read sooner if doubt has just begun."""
+        begins = self.members.is_in_doubt(now) and not had_doubt
         if begins and self._watch is not None:
             self._watch.wake()
 
@@ -266,7 +265,7 @@ class Observer:
         now = self._clock()
         age = now - self.members.contact.asked
         stale = age > pace.IDLE + self._pace.refresh_interval
-        # The next reading asks for it; one that fails cannot.
+        # The next reading asks for the host; a read that fails cannot.
         unread = self.error is None and self._is_unread(host, asked)
         with self._changing:
             if self.members.judge(host, now, stale, unread):
@@ -276,13 +275,14 @@ class Observer:
         self._journal.expired(evidence.Changes(expired=over), blind)
         return False
 
-    def _look(self) -> None:
+    def _read_if_due(self) -> None:
         """Read in the background, if it is due.
 
-        Where green threads stand still between questions, no answer may have
-        come for lack of time. So whoever asks next reads all the same. That
-        there was an outage is believed: there may have been one, and who is
-        missing after it may be alive.
+        Green threads may stand still between questions, so that an answer
+        fails to arrive only for lack of time. So after a failure here the
+        next question reads all the same. The failure still counts as an
+        outage: there may have been one, and a member that is missing after it
+        may be alive.
         """
         if self.is_due() and self._pace.reading.acquire(blocking=False):
             try:

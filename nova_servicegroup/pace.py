@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""When to read, how long to wait, and reading in the background."""
+"""When to read a group, how long to wait for it, and background reads."""
 
 from collections.abc import Callable
 import dataclasses
@@ -21,36 +21,36 @@ import threading
 from oslo_log import log as logging
 
 from nova_servicegroup import exceptions
+from nova_servicegroup import process
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds. Nobody has asked for long if nobody has for so many; and so old may
-#: an answer be that one question has asked for and the next one fetches.
+#: Seconds after which a group counts as not asked about, and after which an
+#: answer that an earlier question has asked for is too old.
 IDLE = 5.0
-#: Seconds between two reads in the background, at most: while somebody is up
-#: without evidence, and else, for so long after the last question.
+#: Seconds between two reads in the background, at most: while there is doubt;
+#: and without doubt, for _INTEREST seconds after the last question.
 _PROBE = 2.0
 _WATCH = 15.0
 _INTEREST = 300.0
-#: The part of the wait that is brief.
+#: The brief wait is read_timeout divided by this.
 _BRIEFLY = 8
-#: Nova asks about many hosts in one pass. For so many seconds after a read
-#: began, it is taken for one that begins with the question.
+#: Nova asks about many hosts in one pass. A read that began at most so many
+#: seconds before a question counts as one that began with it.
 _AT_ONCE = 0.05
 
 
 @dataclasses.dataclass
 class Patience:
-    """For how long to wait for one backend, whichever group is read.
+    """The waits for one backend, whichever group a question is about.
 
-    Nova asks about several groups at once: what one of them has waited for in
-    vain, the others await only briefly.
+    Nova asks about several groups at once: after a read of one of them has
+    timed out, questions about the others wait only briefly.
 
-    :ivar read_timeout: the seconds to wait, at most
-    :ivar blind_wait: the seconds to wait for a group while contact is lost;
-        where threads are green, it is only then that others run
-    :ivar mute: when the whole time was last waited in vain; None: not since
-        the last answer
+    :ivar read_timeout: the longest wait, in seconds
+    :ivar blind_wait: seconds to wait for a group while contact is lost; green
+        threads run only during such a wait
+    :ivar mute: when a read last timed out; None: not since the last answer
     """
 
     read_timeout: float
@@ -60,7 +60,7 @@ class Patience:
     def wait(self, failed: float | None, now: float) -> float:
         """Return the seconds that a question may wait.
 
-        :param failed: when the last read of its group has failed, if it has
+        :param failed: when the last read of its group failed, if it did
         """
         if _is_recent(failed, now):
             return self.blind_wait
@@ -75,14 +75,14 @@ def _is_recent(moment: float | None, now: float) -> bool:
 
 @dataclasses.dataclass
 class Pace:
-    """When to read. In seconds, or times.
+    """When to read one group. Times, and seconds, of the observer's clock.
 
-    :ivar due: when the membership is too old
-    :ivar failed: when the last read has failed, and why; None: it has not
-    :ivar asked: when somebody last asked
+    :ivar due: when the membership becomes too old
+    :ivar failed: when the last read failed, and why; None: it succeeded
+    :ivar asked: when the group was last asked about
     :ivar hurried: when it was last read before it was due
-    :ivar begun: when the last read that succeeded began
-    :ivar reading: held by who reads
+    :ivar begun: when the last successful read began
+    :ivar reading: held by the thread that reads
     """
 
     refresh_interval: float
@@ -92,25 +92,26 @@ class Pace:
     asked: float = -math.inf
     hurried: float = -math.inf
     begun: float = -math.inf
+    # The lambda, so that a simulation can replace threading.Lock.
     reading: threading.Lock = dataclasses.field(
         default_factory=lambda: threading.Lock()
     )
 
     @property
     def error(self) -> exceptions.BackendError | None:
-        """Why the last read has failed; None: it has not."""
+        """Why the last read failed, or None."""
         return self.failed and self.failed[1]
 
     def hurry(self, now: float) -> None:
-        """Read now, unless another one has hurried just before."""
+        """Make a read due now, at most once in a refresh_interval."""
         if now < self.due and now - self.hurried >= self.refresh_interval:
             self.hurried = self.due = now
 
     def rest(self, now: float, until: float) -> None:
-        """Read no more for a while. What has failed is tried sooner.
+        """Set when the next read is due; sooner after a failure.
 
-        :param until: when members are up without evidence no more; in the
-            past: nobody is
+        :param until: until when members are up without evidence; in the past
+            or infinite: none are
         """
         interval = self.refresh_interval
         if self.failed is not None:
@@ -123,13 +124,13 @@ class Pace:
         return self.patience.wait(self.failed and self.failed[0], now)
 
     def is_before(self, moment: float) -> bool:
-        """Tell whether the last read says nothing of a moment."""
+        """Return whether the last successful read began before moment."""
         return self.begun < moment - _AT_ONCE
 
     def confirmed(self, begun: float) -> None:
-        """Take note that there was an answer.
+        """Record a successful read.
 
-        :param begun: when the read began
+        :param begun: when it began
         """
         self.begun = begun
         self.failed = self.patience.mute = None
@@ -137,18 +138,18 @@ class Pace:
     def lost(
         self, error: exceptions.BackendError, waited: float, now: float
     ) -> None:
-        """Take note that there was none.
+        """Record a read that failed.
 
-        :param waited: the seconds that it was awaited
+        :param waited: the seconds that it took
         """
         self.failed = now, error
         if waited >= self.patience.read_timeout / 2:
             self.patience.mute = now
 
     def pause(self, now: float, doubt: bool) -> float | None:
-        """Return the seconds until a read in the background; None: none.
+        """Return the seconds until the next read in the background, if any.
 
-        :param doubt: whether somebody is up without evidence
+        :param doubt: whether any host may be up without evidence
         """
         interested = now - self.asked <= _INTEREST
         if doubt:
@@ -161,10 +162,10 @@ class Pace:
 
 
 class Watch:
-    """Reads in the background, for as long as there is reason to.
+    """A thread that reads in the background, for as long as that is needed.
 
-    :param read: reads once
-    :param pause: returns the seconds until then; None: no more
+    :param read: reads once, if it is due
+    :param pause: returns the seconds until the next read; None: no more reads
     """
 
     def __init__(
@@ -176,25 +177,23 @@ class Watch:
         self._woken = threading.Event()
 
     def keep(self) -> None:
-        """See to it that a thread does so."""
+        """Start the thread, unless it runs or was stopped."""
         if self._running or self._stopped:
             return
         self._running = True
         try:
-            threading.Thread(
-                target=self._run, daemon=True, name='servicegroup-watch'
-            ).start()
+            process.start_thread(self._run, 'servicegroup-watch')
         except RuntimeError as error:
             # Questions read all the same, and the next one tries again.
             self._running = False
             LOG.debug('No thread to read in the background: %s', error)
 
     def wake(self) -> None:
-        """Have it find out anew how long to pause."""
+        """Make the thread compute its pause again."""
         self._woken.set()
 
     def stop(self) -> None:
-        """End it soon, for good."""
+        """Make the thread end soon, and start none again."""
         self._stopped = True
         self._woken.set()
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a process is: forked or not, and with which threads."""
+"""What depends on the process: forks, and native or green threads."""
 
 from collections.abc import Callable
 import os
@@ -22,12 +22,12 @@ T = TypeVar('T')
 
 
 class PerProcess(Generic[T]):
-    """Makes an object at first use, and anew in every forked child.
+    """An object that each process makes at its first use.
 
-    A child must not touch what its parent made: the sockets are shared and
-    the threads are gone. So the parent's object stays referenced, is never
-    closed, and is never seen again. No lock is used, since a lock may be
-    held at the moment of a fork; the factory must do nothing but construct.
+    A forked child must not use its parent's object: the sockets are shared and
+    the threads are gone. So that object stays referenced and is never closed.
+    No lock is used, since it might be held at the moment of a fork; so the
+    factory must only construct.
     """
 
     def __init__(self, factory: Callable[[], T]) -> None:
@@ -37,21 +37,20 @@ class PerProcess(Generic[T]):
     def get(self) -> T:
         """Return this process's object."""
         made = self._made.get(os.getpid())
-        return made if made is not None else self._make()
+        if made is None:
+            made = self._made.setdefault(os.getpid(), self._factory())
+        return made
 
     def peek(self) -> T | None:
-        """Return this process's object if it has been made."""
+        """Return this process's object, or None before its first use."""
         return self._made.get(os.getpid())
-
-    def _make(self) -> T:
-        return self._made.setdefault(os.getpid(), self._factory())
 
 
 def handler() -> str:
-    """Return the kazoo handler that suits this process.
+    """Return the kazoo handler for this process: 'eventlet' or 'threading'.
 
-    Read off what eventlet has patched; a process that never imported it
-    runs on native threads, where importing it may be forbidden.
+    That depends on what eventlet has patched. A process that has not imported
+    it runs on native threads, where importing it may be forbidden.
     """
     patcher = sys.modules.get('eventlet.patcher')
     if patcher is not None and patcher.is_monkey_patched('socket'):
@@ -60,10 +59,10 @@ def handler() -> str:
 
 
 def blind_wait() -> float:
-    """Return the seconds to lend to other threads while contact is lost.
+    """Return the seconds for which a question waits while contact is lost.
 
-    Green threads under uWSGI stand still between requests, so there a
-    connection would never be made again.
+    Green threads under uWSGI stand still between requests: without that wait
+    they would never reconnect.
     """
     return 0.1 if handler() == 'eventlet' else 0.0
 
@@ -71,10 +70,10 @@ def blind_wait() -> float:
 def start_thread(
     call: Callable[[], None], name: str, native: bool = False
 ) -> None:
-    """Start a call in a thread that keeps no process from ending.
+    """Start a call in a daemon thread.
 
-    :param native: use a thread of the operating system also where threads
-        are green
+    :param native: use a thread of the operating system even where threads are
+        green
     :raises RuntimeError: no more threads can be started
     """
     threads: Any = threading

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The beat of one member, on the timer of the service itself."""
+"""The heartbeat of one member, on the timer of its own service."""
 
 from collections.abc import Callable
 import dataclasses
@@ -22,26 +22,27 @@ import time
 from oslo_log import log as logging
 
 from nova_servicegroup import exceptions
+from nova_servicegroup import process
 from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
 
 #: Seconds before the first beat of the timer, as in Nova.
 INITIAL_DELAY = 5
-#: Seconds for which a stop waits for a heartbeat that is under way: one that
-#: ended after it would restore the membership.
+#: Seconds for which a stop waits for a heartbeat under way, which would
+#: otherwise restore the membership afterwards.
 STOP_WAIT = 1.0
 
 
 @dataclasses.dataclass
 class Counts:
-    """What has become of the beats of one member.
+    """The outcomes of the heartbeats of one member.
 
-    :ivar beats: so many were run
-    :ivar failures: so many of them failed
-    :ivar lost: so many times contact was lost
-    :ivar recovered: so many times it came back
-    :ivar last_success: when a beat succeeded last, in seconds since the
+    :ivar beats: how many were run
+    :ivar failures: how many of them failed
+    :ivar lost: how often contact was lost
+    :ivar recovered: how often it was recovered
+    :ivar last_success: when the last heartbeat succeeded, in seconds since the
         epoch; None: none has
     """
 
@@ -53,19 +54,20 @@ class Counts:
 
 
 class Reporter:
-    """Beats for one member and lets no exception out.
+    """The heartbeat of one member. No exception leaves it.
 
-    Trouble is logged once when it begins and once when it is over.
+    A loss of contact and the recovery are logged once each.
 
     :param name: what to call the member in the log
-    :param beat: renews and verifies the membership, in bounded time, and may
-        return seconds for which the next one is put off.
-        :raises ServiceGroupError: it could not
-    :param leave: ends the membership at the service's stop, in bounded time
-    :param urgent: tells, at once, whether the next beat cannot wait until it
-        is due
-    :param wall: the time of the last success
-    :ivar counts: what has become of the beats so far
+    :param beat: renews and verifies the membership, in bounded time; may
+        return the seconds by which to postpone the next heartbeat.
+        :raises ServiceGroupError: it failed
+    :param leave: ends the membership when the service stops, in bounded time
+    :param urgent: returns, without waiting, whether the next heartbeat must
+        run before it is due
+    :param wall: returns the seconds since the epoch
+    :ivar counts: the outcomes so far
+    :ivar last_run: when the service's timer last called
     """
 
     def __init__(
@@ -99,14 +101,14 @@ class Reporter:
         leave_on_stop: bool = True,
         retry_interval: float | None = None,
     ) -> None:
-        """Have service beat every interval seconds until it stops.
+        """Run a heartbeat every interval seconds until service stops.
 
         :param leave_on_stop: leave when service stops
-        :param retry_interval: seconds between two beats while they fail or
-            are urgent; default: interval
+        :param retry_interval: seconds between two heartbeats while they fail
+            or are urgent; default: interval
         """
         retry_interval = min(interval, retry_interval or interval)
-        # A timer is never exact.
+        # A timer is never exact: what is nearly due runs.
         self._interval = interval - retry_interval / 2
         service.on_stop(functools.partial(self.stop, leave_on_stop))
         service.tg.add_timer_args(
@@ -117,19 +119,19 @@ class Reporter:
         )
 
     def tick(self) -> None:
-        """Beat if a beat is due or urgent, or if the last one has failed."""
+        """Run a heartbeat if one is due or urgent, or the last one failed."""
         now = self.last_run = self._clock()
         failed = self._lost_at is not None
         if failed or now >= self._due or self._urgent():
             self.run()
 
     def run(self) -> None:
-        """Beat once, on the timer of the service."""
+        """Run a heartbeat from the service's timer."""
         self.last_run = self._clock()
         self.beat_now()
 
     def beat_now(self) -> None:
-        """Beat once, whoever calls: it is no sign that the timers run."""
+        """Run a heartbeat from elsewhere: it is no sign that timers run."""
         with self._running:
             if not self._stopped:
                 self._run()
@@ -138,7 +140,7 @@ class Reporter:
         self._due = self._clock() + self._interval
         self.counts.beats += 1
         try:
-            put_off = self._beat()
+            postponed = self._beat()
         except exceptions.RecordDeleted as error:
             LOG.error('%s: %s', self._name, error)
             self._failed()
@@ -148,24 +150,21 @@ class Reporter:
             LOG.exception('%s: unexpected error in the heartbeat', self._name)
             self._failed()
         else:
-            self._due += put_off or 0.0
+            self._due += postponed or 0.0
             self.counts.last_success = self._wall()
             self._recovered()
 
     def stop(self, leave: bool = True) -> None:
-        """Leave, unless that is not wanted; later beats do nothing."""
+        """Leave, if wanted, and run no more heartbeats."""
         if self._stopped:
             return
         self._stopped = True
-        ended = self._running.acquire(timeout=STOP_WAIT)
-        if ended:
+        if self._running.acquire(timeout=STOP_WAIT):
             self._running.release()
-        if leave and self._leave:
-            self._run_leave(self._leave)
-
-    def _run_leave(self, leave: Callable[[], None]) -> None:
+        if not leave or self._leave is None:
+            return
         try:
-            leave()
+            self._leave()
         except exceptions.ServiceGroupError as error:
             LOG.warning(
                 '%s could not leave (%s); its membership will expire.',
@@ -205,13 +204,13 @@ class Reporter:
 
 
 class ProgressGate:
-    """Gives a membership up when the service makes no progress.
+    """A watchdog: ends a membership when its service makes no progress.
 
-    Threads of a client library would keep the membership of a process alive
-    whose own timers stand still.
+    Otherwise the threads of a client library would keep the membership of a
+    process whose own timers stand still.
 
-    :param patience: seconds without a run of the beat
-    :param give_up: ends the membership; the next beat restores it
+    :param patience: seconds without a heartbeat
+    :param give_up: ends the membership; the next heartbeat restores it
     """
 
     def __init__(
@@ -228,37 +227,35 @@ class ProgressGate:
         self._clock = clock
         self._given_up_at: float | None = None
         self._stop = threading.Event()
-        # None: it could not be, and that was logged.
-        self._watched: bool | None = False
+        # None: no thread could be started, and that was logged.
+        self._is_watched: bool | None = False
 
     def keep(self) -> None:
-        """See to it that a thread watches, until stop().
+        """Start the thread that watches, unless it runs or was stopped.
 
-        Without one a service that is stuck would stay up; so every beat calls
-        this.
+        Every heartbeat calls this: without the thread, a stuck service would
+        stay up.
         """
-        if self._watched or self._stop.is_set():
+        if self._is_watched or self._stop.is_set():
             return
         try:
-            threading.Thread(
-                target=self._watch, daemon=True, name='servicegroup-progress'
-            ).start()
+            process.start_thread(self._watch, 'servicegroup-progress')
         except RuntimeError as error:
-            if self._watched is False:
+            if self._is_watched is False:
                 LOG.warning(
-                    'Nobody watches whether the service makes progress: %s',
+                    'No thread watches whether the service makes progress: %s',
                     error,
                 )
-            self._watched = None
+            self._is_watched = None
         else:
-            self._watched = True
+            self._is_watched = True
 
     def stop(self) -> None:
-        """End the watch."""
+        """Stop watching."""
         self._stop.set()
 
     def check(self) -> None:
-        """Give up if the last beat is too old; once for each silence."""
+        """Give up, once, if the last heartbeat is too old."""
         last_run = self._reporter.last_run
         if (
             self._clock() - last_run <= self._patience

@@ -10,38 +10,37 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is asked of the services that join, and of their records."""
+"""Interfaces of the services that join, and of Nova's services table."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from nova_servicegroup import exceptions
 
-#: What to call Nova's services table in errors.
+#: The name of Nova's services table in errors.
 TABLE = 'services table'
 
-#: A record of Nova's services table: an object with mapping access or a dict.
-#: Read here: host, topic, binary, last_seen_up, created_at, updated_at, and
-#: the context of an object.
+#: A record of Nova's services table: an object with mapping access, or a dict.
+#: Its fields used here: host, topic, binary, last_seen_up, created_at,
+#: updated_at; of an object, also its context.
 ServiceRef = Mapping[str, Any]
 
-#: The groups that the services of today's Nova join.
+#: The groups that Nova's services join.
 GROUPS = ('compute', 'conductor', 'scheduler')
 
-#: The time of the last heartbeat that the record of a service shows which has
-#: left, in seconds since the epoch. Whoever reads it, Nova's own driver as
-#: well, calls the service down. No clock shows it, and not all databases know
-#: the zone of a time that is written.
+#: The last heartbeat in the record of a service that has left, in seconds
+#: since the epoch. Every reader, Nova's own driver included, calls the service
+#: down. No clock shows this time; it is a day after the epoch since not all
+#: databases know the zone of a time that is written.
 LEFT = 86400.0
 
-#: The UUID of a record, empty if it has none; its host; and the time of its
-#: last heartbeat, or else of its creation, in seconds since the epoch; None:
-#: it has neither.
+#: The UUID of a record, or ''; its host; and the time of its last heartbeat,
+#: or else of its creation, in seconds since the epoch, or None.
 Row = tuple[str, str, float | None]
 
 
 class Heartbeats(NamedTuple):
-    """What the database of one cell says of a group.
+    """The heartbeats of a group in the database of one cell.
 
     :ivar now: the database's time, in seconds since the epoch
     :ivar rows: one for each service
@@ -54,12 +53,12 @@ class Heartbeats(NamedTuple):
 class Table(Protocol):
     """Nova's services table, in every cell that this process can reach.
 
-    Each raises NoAccess where this process has no access to a database, and
-    BackendError where nothing could be read.
+    Each method raises NoAccess if this process has no access to a database,
+    and BackendError if nothing could be read.
     """
 
     def cells(self) -> list[str | None]:
-        """Return what tells each cell, as cell_of does; None: the only one."""
+        """Return the UUIDs of the cells; None stands for the only cell."""
 
     def heartbeats(self, cell: str | None, group: str) -> Heartbeats:
         """Return the heartbeats of a group in one cell."""
@@ -67,12 +66,13 @@ class Table(Protocol):
     def records(self, group: str) -> list[ServiceRef]:
         """Return the records of a group in all cells.
 
-        :raises PartialRecords: some did not answer; it has those of the others
+        :raises PartialRecords: some cells did not answer; has the other
+            records
         """
 
 
 class NoTable:
-    """Stands for a services table that this process cannot reach.
+    """A services table that this process cannot reach.
 
     :param reason: why
     """
@@ -80,24 +80,15 @@ class NoTable:
     def __init__(self, reason: str) -> None:
         self._reason = reason
 
-    def cells(self) -> list[str | None]:
+    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
         """See Table."""
-        raise self._error()
+        raise exceptions.NoAccess(TABLE, self._reason)
 
-    def heartbeats(self, cell: str | None, group: str) -> Heartbeats:
-        """See Table."""
-        raise self._error()
-
-    def records(self, group: str) -> list[ServiceRef]:
-        """See Table."""
-        raise self._error()
-
-    def _error(self) -> exceptions.NoAccess:
-        return exceptions.NoAccess(TABLE, self._reason)
+    cells = heartbeats = records = _refuse
 
 
 class Timers(Protocol):
-    """What is used of oslo.service's ThreadGroup."""
+    """The part of oslo.service's ThreadGroup that is used."""
 
     def add_timer_args(
         self,
@@ -111,16 +102,16 @@ class Timers(Protocol):
 
 
 class Service(Protocol):
-    """What a driver may ask of the service that joins.
+    """A service that joins, as a driver may use it.
 
     A service with a record may also have the methods of Recorded.
 
-    :ivar report_interval: seconds; 0 means that the service never reports
+    :ivar report_interval: seconds; 0: the service never reports
     :ivar host: the host that it runs on
     :ivar binary: the name of its program
-    :ivar record_id: the number of its record
-    :ivar collects: whether it writes the heartbeats of services that have no
-        access to the database
+    :ivar record_id: the id of its record
+    :ivar collects: whether it writes the heartbeats of services without access
+        to the database
     """
 
     report_interval: float
@@ -133,7 +124,7 @@ class Service(Protocol):
     def record_id(self) -> int: ...
 
     def on_stop(self, callback: Callable[[], None]) -> None:
-        """Have callback run once, after the service has stopped its work."""
+        """Call callback once, after the service has stopped its work."""
 
     def save_heartbeat(self) -> None:
         """Write one heartbeat to the service's record.
@@ -143,39 +134,39 @@ class Service(Protocol):
         """
 
     def note_heartbeat(self) -> None:
-        """Take note that somebody else wrote a heartbeat to the record."""
+        """Note that another process wrote a heartbeat to the record."""
 
     def engine(self) -> Any:
         """Return the SQLAlchemy engine of the services table.
 
-        None where the service has no access to it.
+        None if the service has no access to it.
         """
 
     def transport(self) -> Any:
         """Return oslo.messaging's RPC transport, or None."""
 
     def new_transport(self, options: Mapping[str, str]) -> Any:
-        """Return one that is not shared, or None.
+        """Return an RPC transport that is not shared, or None.
 
-        :param options: oslo.messaging's, by name; what the operator has put
-            into the URL goes before
+        :param options: oslo.messaging's, by name; those in the operator's URL
+            take precedence
         """
 
 
 class Recorded(Protocol):
-    """What a driver asks of a service that has others keep its record."""
+    """More methods of a service whose record others may write."""
 
     def read_heartbeat(self) -> object:
-        """Return what changes in the record with each heartbeat.
+        """Return a value of the record that each heartbeat changes.
 
         :raises RecordDeleted: the record is gone
         :raises BackendError: it could not be read
         """
 
     def save_departure(self) -> None:
-        """Have the record say that the service has left, see LEFT.
+        """Write to the record that the service has left, see LEFT.
 
-        Nothing is written where somebody else reports for the record as well.
+        Writes nothing if another process reports for the record, too.
 
         :raises RecordDeleted: the record is gone
         :raises BackendError: it could not be written
@@ -183,10 +174,10 @@ class Recorded(Protocol):
 
 
 class Unrecorded:
-    """A service that Nova knows nothing of: all that it can do is join.
+    """A service that has no record in Nova. It can only join.
 
-    :param group: that it is to join
-    :param timers: where its beat runs
+    :param group: the group that it will join
+    :param timers: runs its heartbeat
     """
 
     record_id = 0
@@ -206,7 +197,7 @@ class Unrecorded:
         self._callbacks.append(callback)
 
     def stop(self) -> None:
-        """Call what waits for the stop, once; its work has stopped."""
+        """Run the callbacks of on_stop, once."""
         while self._callbacks:
             self._callbacks.pop()()
 
@@ -231,25 +222,24 @@ class Unrecorded:
 
 
 def has_left(beat: float) -> bool:
-    """Tell whether the time of a heartbeat means that the service has left."""
+    """Return whether this time of a heartbeat means that its service left."""
     return beat <= 2 * LEFT
 
 
 def cell_of(service_ref: ServiceRef) -> str | None:
-    """Return what tells the cell that a record was read from, if known."""
+    """Return the UUID of the cell that a record was read from, if known."""
     context = getattr(service_ref, '_context', None)
     return getattr(context, 'cell_uuid', None)
 
 
 def number_of(service_ref: ServiceRef) -> str | None:
-    """Return the UUID of a record; None: it has none.
+    """Return the UUID of a record, or None.
 
-    An object's get takes several times as long, and this is asked for each
-    verdict.
+    An object's get takes several times as long, and every verdict needs this.
     """
     try:
         number: str | None = service_ref['uuid']
     except Exception:
-        # No such key, or an attribute that Nova has not loaded.
+        # There is no such key, or Nova has not loaded the attribute.
         return None
     return number

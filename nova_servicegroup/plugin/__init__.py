@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The seam: what Nova loads, and all that imports Nova.
+"""The seam: what Nova loads, and the only package that imports Nova.
 
-hook is what Nova calls first; read it first.
+Read hook first: Nova calls it first.
 """

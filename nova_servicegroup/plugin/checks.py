@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The checks of nova-compute that ask Nova. A part of the seam."""
+"""The checks of nova-compute that use Nova."""
 
 from typing import Any
 
@@ -19,16 +19,17 @@ from oslo_config import cfg
 from nova_servicegroup.checks import base
 from nova_servicegroup.plugin import compat
 
-#: Seconds for which a ping is awaited, and for which it waits in the queue.
+#: Seconds to wait for the answer to a ping, and its time to live in the queue.
 PING_TIMEOUT = 5.0
 
 
 class RPCCheck(base.Check):
-    """Has the service's own RPC server answer a ping through its queue.
+    """A check that pings the service's own RPC server, through its queue.
 
-    So its queue has a consumer, a worker is free, and answers arrive. Nova has
-    the ping on each of its services. It takes two messages: with one ping in
-    50 s these are 2.4 a minute, a fifth of the 12 of Nova's own heartbeats.
+    An answer proves that the queue has a consumer, that a worker is free, and
+    that answers arrive. Every service of Nova answers pings. A ping takes two
+    messages: one in 50 s makes 2.4 messages a minute, a fifth of the 12 of
+    Nova's own heartbeats.
     """
 
     least_interval = 50.0
@@ -41,7 +42,7 @@ class RPCCheck(base.Check):
         self._client = baserpc.BaseAPI(topic=service.topic).client
 
     def check(self) -> None:
-        """See base.Check. BaseAPI.ping would ask any host of the topic.
+        """See base.Check. BaseAPI.ping would ping any host of the topic.
 
         :raises MessagingTimeout: there is no answer
         """
@@ -54,13 +55,13 @@ class RPCCheck(base.Check):
 
 
 class VirtCheck(base.Check):
-    """Has the virt driver count its servers.
+    """A check that makes the virt driver count its servers.
 
-    Every virt driver can, and Nova itself has it do so. With libvirt it is one
-    call, on the connection that all others use. Others would not ask it: the
-    host's uptime is that of a command, and the names of nodes are a constant
-    with VMware and a list of all nodes with ironic, which here counts those
-    that it has listed last.
+    Every virt driver supports this, and Nova itself uses it. With libvirt it
+    is one call, on the connection that all other calls use. Other methods
+    would not ask the hypervisor: the host's uptime comes from a command, and
+    the names of nodes are a constant with VMware. With ironic they are a list
+    of all nodes, while this method counts the nodes that were listed last.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, service: Any) -> None:

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""What the adapter expects of Nova's code, and how it changes it."""
+"""The names of Nova that are used, their checks, and changes to Nova."""
 
 import collections
 from collections.abc import Iterable, Mapping, MutableMapping
@@ -27,15 +27,14 @@ OPTION = 'servicegroup_driver'
 #: The class that Nova constructs for each of our names.
 DRIVER = 'nova_servicegroup.plugin.driver.Driver'
 
-#: What Nova constructs for the names that it knows by itself.
+#: The classes that Nova constructs for the names that it knows by itself.
 STOCK = {
     'db': 'nova.servicegroup.drivers.db.DbDriver',
     'mc': 'nova.servicegroup.drivers.mc.MemcachedDriver',
 }
 
-
-#: What is used of Nova, by module; all that this package calls of it by name.
-#: What its services and records have is in services.Service and ServiceRef.
+#: Every name of Nova that this package uses, by module. The attributes of its
+#: services and records are in services.Service and ServiceRef.
 NAMES = {
     'nova.conf': ('CONF',),
     'nova.context': ('get_admin_context', 'target_cell'),
@@ -56,8 +55,8 @@ NAMES = {
     'nova.servicegroup.drivers.base': ('Driver',),
 }
 
-#: What a check uses of Nova beyond that, by the check: where some of it is
-#: missing, that check alone stands aside.
+#: More names that a check uses, by check: if one is missing, only that
+#: check is disabled.
 CHECK_NAMES: dict[str, dict[str, tuple[str, ...]]] = {
     'rpc': {
         'nova.baserpc': ('BaseAPI', 'BaseRPCAPI.ping'),
@@ -68,22 +67,23 @@ CHECK_NAMES: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 class UnexpectedNova(Exception):
-    """Nova's code does not look as this release knows it."""
+    """Nova's code differs from what this release supports."""
 
 
 class Installation(Protocol):
-    """What has Nova construct our class; see hook."""
+    """The part of hook.Installation that Choices uses."""
 
     def connect(self, names: list[str]) -> bool:
-        """Do so for some names; tell whether Nova does."""
+        """Make Nova construct our class for names; return whether it does."""
 
 
 class Choices(types.String):
     """The type of Nova's option: its own choices and the installed drivers.
 
-    The first read of the option makes Nova construct our class for them, or
-    else the option is Nova's own again. Reading is the moment because Nova's
-    servicegroup code cannot be imported yet when the option is registered.
+    The first read of the option makes Nova construct our class for the
+    installed drivers; if that fails, the option has Nova's own choices again.
+    It cannot be done when the option is registered, since Nova's servicegroup
+    code cannot be imported at that time.
     """
 
     def __init__(
@@ -102,13 +102,13 @@ class Choices(types.String):
     def __call__(self, value: object) -> str:
         """Return value as a string.
 
-        :raises ValueError: it is none of the choices
+        :raises ValueError: it is not one of the choices
         """
         self.connect()
         return super().__call__(value)
 
     def connect(self) -> None:
-        """Make Nova construct our class, unless that is done."""
+        """Make Nova construct our class, once."""
         if self._connected:
             return
         if not self._installation.connect(self._names):
@@ -139,10 +139,10 @@ def _check_option(option: cfg.Opt) -> None:
 
 
 def point(mapping: MutableMapping[str, str], names: Iterable[str]) -> None:
-    """Make names stand for our class in Nova's mapping.
+    """Map names to our class in Nova's mapping.
 
-    :raises UnexpectedNova: it is not the mapping that we know, or somebody
-        else has given one of the names a meaning
+    :raises UnexpectedNova: the mapping is of another kind, or maps one of the
+        names to an unknown class
     """
     names = list(names)
     for name in {'db', *names}:
@@ -153,30 +153,28 @@ def point(mapping: MutableMapping[str, str], names: Iterable[str]) -> None:
 def _check_entry(name: str, found: str | None) -> None:
     accepted: set[str | None] = {STOCK.get(name), DRIVER}
     if name != 'db':
-        # db is in every Nova; others need not be.
+        # Every Nova has db; other names may be missing.
         accepted.add(None)
     if found not in accepted:
         raise UnexpectedNova(f'its servicegroup driver {name} is {found}')
 
 
-def check_names(
-    used: Mapping[str, Iterable[str]] = NAMES,
-) -> None:
-    """Check that Nova has all that is used of it.
+def check_names(used: Mapping[str, Iterable[str]] = NAMES) -> None:
+    """Check that Nova has all names that are used.
 
     :param used: names by module
-    :raises UnexpectedNova: it lacks something, or cannot be imported
+    :raises UnexpectedNova: a name is missing, or a module cannot be imported
     """
     missing = [
         f'{module}.{name}'
         for module, names in used.items()
-        for name in _lacks(module, names)
+        for name in _missing(module, names)
     ]
     if missing:
         raise UnexpectedNova('it has no ' + ', '.join(missing))
 
 
-def _lacks(module: str, names: Iterable[str]) -> list[str]:
+def _missing(module: str, names: Iterable[str]) -> list[str]:
     try:
         found = importlib.import_module(module)
     except ImportError as error:
@@ -193,9 +191,9 @@ def _has(found: object, name: str) -> bool:
 
 
 def check_interface(expected: type, ours: type) -> None:
-    """Check that Nova asks nothing of a driver that ours lacks.
+    """Check that our driver has every method that Nova's drivers have.
 
-    :raises UnexpectedNova: it does
+    :raises UnexpectedNova: a method is missing
     """
     missing = sorted(
         name

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Which of Nova's services say that they are of no use, and which heed it."""
+"""Which of Nova's services publish conditions, and which act on them."""
 
 import functools
 import logging
@@ -22,14 +22,14 @@ from nova_servicegroup.plugin import service as service_
 
 LOG = logging.getLogger(__name__)
 
-#: Who is checked, and who passes over those that are of no use.
+#: The service that is checked, and the one that passes over unfit members.
 _CHECKED, _CHOOSER = 'nova-compute', 'nova-scheduler'
 
 
 def joined(
     made: api.API, member: str, group: str, service: service_.NovaService
 ) -> None:
-    """Have a service that has joined do its part. Raises nothing."""
+    """Set up conditions for a service that has joined. Never raises."""
     try:
         if service.binary == _CHOOSER:
             group_options = made.driver.conf.servicegroup
@@ -43,7 +43,7 @@ def joined(
 def _check(
     made: api.API, member: str, group: str, service: service_.NovaService
 ) -> None:
-    """Check the service from now on, unless nobody would know."""
+    """Check the service from now on, if a driver shows the result."""
     drivers = (made.driver, *made.secondary.drivers.values())
     if not any(each.shows_marks for each in drivers):
         return

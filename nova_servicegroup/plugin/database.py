@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Nova's configuration and databases, for programs that are not Nova's."""
+"""Opens Nova's configuration and databases in programs other than Nova's."""
 
 from collections.abc import Callable
 import functools
@@ -27,7 +27,7 @@ _opening = threading.Lock()
 
 
 def load_nova() -> cfg.ConfigOpts:
-    """Import what loads the hook in Nova, and return its configuration.
+    """Import Nova, so that it loads the hook; return its configuration.
 
     :raises ImportError: Nova is not installed here
     """
@@ -39,10 +39,10 @@ def load_nova() -> cfg.ConfigOpts:
 
 
 def open_database(conf: cfg.ConfigOpts) -> bool:
-    """Open Nova's databases, outside of Nova's own programs; once.
+    """Open Nova's databases, once for each configuration.
 
-    A command says that a database is away, and does not wait for it as
-    a service does.
+    A database that is away is an error at once: unlike a service, a command
+    does not wait for it.
 
     :returns: whether conf names a database
     """
@@ -63,17 +63,17 @@ def _open(conf: cfg.ConfigOpts) -> None:
         conf.set_override('max_retries', 0, group)
     main_db.configure(conf)
     api_db.configure(conf)
-    # To ask a cell's database is to make its transport; nothing connects.
+    # Targeting a cell makes its transport, which does not connect.
     rpc.init(conf)
     objects.register_all()
 
 
 def databases(conf: cfg.ConfigOpts) -> dict[str, Callable[[], Any]]:
-    """Return what makes the SQLAlchemy engine of each cell's database.
+    """Return factories of the SQLAlchemy engine of each cell's database.
 
-    Some database must be configured.
+    A database must be configured.
 
-    :returns: by a name for people
+    :returns: by a name to show
     :raises BackendError: the cells cannot be read
     """
     open_database(conf)

@@ -29,18 +29,18 @@ from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
 
-#: Those that are shared, by configuration and driver.
+#: The shared APIs, by configuration and driver.
 _apis: dict[tuple[int, str], api.API] = {}
 
 
 def make_api(
     conf: cfg.ConfigOpts, driver: base.Driver | None = None
 ) -> api.API:
-    """Make an API that can read Nova's services table.
+    """Return a new API that can read Nova's services table.
 
     :param driver: see api.API
-    :raises: as api.API, with the traceback cut off: the operator who finds
-        the error in Nova's log needs the last line
+    :raises: as api.API, without a traceback: the last line is what an operator
+        needs in Nova's log
     """
     try:
         made = api.API(conf, driver)
@@ -51,7 +51,7 @@ def make_api(
 
 
 def forget() -> None:
-    """Close all that drivers of this process share; the next makes it anew.
+    """Close all shared APIs; the next driver makes a new one.
 
     For tests, which change Nova's options and databases in one process.
     """
@@ -61,7 +61,7 @@ def forget() -> None:
 
 
 def _shared() -> api.API:
-    """Return the one that all drivers of Nova's option share.
+    """Return the API that all drivers share, for the option's present value.
 
     :raises: see make_api
     """
@@ -70,7 +70,7 @@ def _shared() -> api.API:
     conf = nova.conf.CONF
     key = id(conf), conf.servicegroup_driver
     if key not in _apis:
-        # Of two threads one wins; the loser's object has done nothing yet.
+        # If two threads race, the loser's API has done nothing yet.
         _apis.setdefault(key, make_api(conf))
     return _apis[key]
 
@@ -78,19 +78,18 @@ def _shared() -> api.API:
 class Driver:
     """The servicegroup driver as Nova knows it.
 
-    nova-api constructs hundreds. All share one API for each configuration,
-    which is made with the first, so that Nova does not start on options that
-    cannot be used.
+    nova-api constructs hundreds. All share one API for each configuration. The
+    first one makes it, so that Nova does not start with unusable options.
     """
 
     def __init__(self, *args: object, **kwargs: object) -> None:
-        """Find or make the API.
+        """Use the shared API.
 
         :raises LibraryMissing: the driver's client library is not installed
         :raises ConfigurationError: an option cannot be used
         """
         self._api = _shared()
-        # Nova asks about every host: some calls less for each.
+        # Nova asks about every host: calling the driver directly is faster.
         driver = self._api.driver
         self.is_up = driver.is_up  # type: ignore[method-assign]
         self.updated_time = driver.updated_time  # type: ignore[method-assign]
@@ -99,7 +98,7 @@ class Driver:
         """Make member part of group for as long as service runs.
 
         :raises ArgumentError: an argument is empty
-        :raises ServiceMissing: there is no service
+        :raises ServiceMissing: service is None
         """
         if service is None:
             raise exceptions.ServiceMissing
@@ -116,9 +115,9 @@ class Driver:
         conditions.joined(self._api, member, group, running)
 
     def is_up(self, service_ref: services.ServiceRef) -> bool:
-        """Tell whether the service is up. Never raises.
+        """Return whether the service is up. Never raises.
 
-        Nova has answered for one that is forced down.
+        Nova does not ask about a service that is forced down.
         """
         return self._api.driver.is_up(service_ref)
 

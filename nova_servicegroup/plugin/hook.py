@@ -10,15 +10,15 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What castellan calls in every process that uses it, Nova's or not.
+"""The hook that castellan calls in every process that uses it, Nova's or not.
 
-So importing this imports neither Nova nor the rest of this package, and the
-hook does nothing where Nova's configuration is not loaded.
+So importing this module imports neither Nova nor the rest of this package, and
+the hook does nothing unless Nova's configuration is loaded.
 """
 
 from importlib import metadata
 
-# Not oslo.log: also processes that are not Nova's load this module.
+# Not oslo.log: processes other than Nova's load this module, too.
 import logging
 import sys
 from typing import Any
@@ -29,7 +29,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Hook:
-    """What castellan constructs while Nova's configuration is imported."""
+    """The entry point: castellan constructs it when nova.conf is imported."""
 
     def __init__(self, conf: object = None) -> None:
         """Install the drivers into Nova, if this is Nova. Never raises."""
@@ -48,17 +48,17 @@ def install() -> None:
 
 
 class Installation:
-    """Whether Nova uses our drivers in this process."""
+    """The installation of our drivers into Nova, in this process."""
 
     def __init__(self) -> None:
         self._installed: list[compat.Choices] = []
         self._problems: list[str] = []
 
     def install(self, module: Any) -> None:
-        """Have Nova accept the names of the installed drivers.
+        """Make Nova accept the names of the installed drivers.
 
-        Does nothing more the second time. Never raises: what is in the way
-        is logged, and Nova's own drivers stay.
+        Idempotent. Never raises: a problem is logged, and Nova keeps its own
+        drivers.
 
         :param module: nova.conf.servicegroup
         """
@@ -68,9 +68,9 @@ class Installation:
             self._stand_aside(error)
 
     def connect(self, names: list[str]) -> bool:
-        """Have Nova construct our class for some names; tell whether it does.
+        """Make Nova construct our class for names; return whether it does.
 
-        Never raises, as install.
+        Never raises, like install.
         """
         try:
             _connect(names)
@@ -80,9 +80,9 @@ class Installation:
         return True
 
     def problems(self) -> list[str]:
-        """Tell why Nova does not use our drivers; empty when it does.
+        """Return why Nova does not use our drivers; empty if it does.
 
-        True once Nova's configuration is imported. Never raises.
+        Valid once Nova's configuration is imported. Never raises.
         """
         for choices in self._installed:
             choices.connect()
@@ -101,7 +101,7 @@ class Installation:
         problem = str(error)
         if not isinstance(error, compat.UnexpectedNova):
             problem = f'{type(error).__name__}: {error}'
-        # castellan and oslo.policy may both bring us here.
+        # castellan and oslo.policy may both lead here.
         if problem in self._problems:
             return
         self._problems.append(problem)
@@ -146,5 +146,5 @@ def _connect(names: list[str]) -> None:
     compat.point(api._driver_name_class_mapping, names)
 
 
-#: Of this process.
+#: The installation of this process.
 INSTALLATION = Installation()

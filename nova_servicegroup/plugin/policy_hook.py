@@ -13,8 +13,8 @@
 
 """The spare hook: oslo.policy imports this module in every process of Nova.
 
-oslo.policy loads the checks that packages offer, and calls one only where a
-policy names it. So what counts here is being imported.
+oslo.policy loads the checks that packages offer, and calls one only if a
+policy names it. Here, importing the module is what installs the drivers.
 """
 
 from nova_servicegroup.plugin import hook
@@ -23,7 +23,7 @@ hook.install()
 
 
 class Deny:
-    """A check that no policy uses, and that would grant nothing."""
+    """A policy check that denies everything; no policy uses it."""
 
     def __init__(self, kind: str, match: str) -> None:
         self.kind = kind
@@ -39,5 +39,5 @@ class Deny:
         enforcer: object,
         current_rule: str | None = None,
     ) -> bool:
-        """Refuse. Never raises."""
+        """Deny access. Never raises."""
         return False

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Nova's services table, in every cell. A part of the seam: imports Nova."""
+"""Reads Nova's services table, in every cell."""
 
 from collections.abc import Mapping
 from concurrent import futures
@@ -25,35 +25,36 @@ from nova_servicegroup import services
 _Records = list[services.ServiceRef]
 _Reads = dict[str | None, background.OneAtATime[_Records]]
 
-#: Seconds for which the records of a cell are awaited; all are read at once,
-#: and in less than base.RECORDS_WAIT.
+#: Seconds to wait for the records of a cell. All cells are read at once, and
+#: this is less than base.RECORDS_WAIT.
 _CELL_WAIT = 4.0
-#: Records that came when nobody waited any more are used for so long
-#: (seconds).
+#: Seconds for which records that came too late are used by the next question.
 _LATE_AGE = 60.0
 
 
 class ServicesTable:
-    """See services.Table. Cells are read each by itself, cell0 among them."""
+    """See services.Table. Reads each cell by itself, including cell0."""
 
     def __init__(self) -> None:
         self._mappings: dict[str, Any] = {}
-        # A cell that is mute is not asked again, only awaited.
+        # A mute cell is not asked again: the next question waits for it.
         self._reads: process.PerProcess[_Reads] = process.PerProcess(dict)
 
     def cells(self) -> list[str | None]:
-        """See services.Table. They are read each time."""
+        """See services.Table. Reads them each time."""
+        import nova.conf
+
         _check_access()
-        if not _has_cells():
+        if not nova.conf.CONF.api_database.connection:
             return [None]
         self._mappings = {each.uuid: each for each in cell_mappings()}
         return list(self._mappings)
 
     def heartbeats(self, cell: str | None, group: str) -> services.Heartbeats:
-        """See services.Table. The cells are read when this one is new."""
+        """See services.Table. Reads the cells if this one is unknown."""
         _check_access()
-        # Only now: it imports oslo.messaging, which asks oslo.service how it
-        # runs; our programs have to say that first.
+        # Imported late: it imports oslo.messaging, which asks oslo.service for
+        # its backend; our programs have to choose that first.
         from nova_servicegroup.drivers.db import store
 
         return store.Store(lambda: cell_engine(self._mapping(cell))).read(
@@ -64,6 +65,7 @@ class ServicesTable:
         """See services.Table.
 
         :raises PartialRecords: some cells did not answer, or all of several
+            cells
         """
         _check_access()
         found: _Records = []
@@ -135,7 +137,7 @@ class ServicesTable:
 
 
 def is_indirect() -> bool:
-    """Tell whether this service reaches the database by nova-conductor."""
+    """Return whether this service uses the database through nova-conductor."""
     from nova.objects import base
 
     return base.NovaObject.indirection_api is not None
@@ -170,7 +172,7 @@ def cell_engine(cell: Any) -> Any:
 
 
 def _context(cell: Any) -> Any:
-    """Return a context in which Nova asks the database of a cell."""
+    """Return a context with which Nova uses the database of a cell."""
     from nova import context
 
     admin = context.get_admin_context()
@@ -187,19 +189,13 @@ def _check_access() -> None:
         )
 
 
-def _has_cells() -> bool:
-    import nova.conf
-
-    return bool(nova.conf.CONF.api_database.connection)
-
-
 def _is_of(group: str, record: services.ServiceRef) -> bool:
-    """Tell whether a record is that of a member of a group."""
+    """Return whether a record is that of a member of a group."""
     try:
         named = isinstance(record['host'], str)
         return named and base.group_of(record) == group
     except Exception:
-        # It has neither a topic nor a binary.
+        # The record has neither a topic nor a binary.
         return False
 
 

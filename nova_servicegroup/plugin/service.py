@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Nova's running service, as a driver sees it, and its record."""
+"""Nova's running service and its record, as drivers use them."""
 
 from collections.abc import Callable, Iterator, Mapping
 import contextlib
@@ -27,32 +27,34 @@ from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
 
-#: The shares of an interval between two heartbeats that are for one call.
+#: The timeout of a call, as a part of report_interval: for a heartbeat of one
+#: call, and of two.
 _SHARE = 0.4
 _SHARE_OF_TWO = 0.2
-#: Seconds for each call of a service that stops.
-_LEAVE = 1.0
+#: The timeout, in seconds, of each call of a service that stops.
+_LEAVE_TIMEOUT = 1.0
 
 
 class NovaService:
-    """Nova's running service, as a driver sees it; see services.Service.
+    """Nova's running service; see services.Service.
 
-    Its record is saved as Nova itself does it. Nova takes a save for a
-    heartbeat if its report_count is above that of the row. The row's is not
-    known where somebody else may have written to it; then it is asked for
-    first. A save that changes nothing does that, and no other part of Nova is
-    used.
+    Its record is saved in the same way as Nova saves it. Nova takes a save for
+    a heartbeat if its report_count is above that of the row. If another
+    process may have written to the row, its count is unknown; then it is read
+    first, by a save that changes nothing, which needs no other part of Nova.
+
+    :param service: Nova's, which is about to run
     """
 
     def __init__(self, service: Any) -> None:
-        """Take a service that is about to run."""
         self._service = service
         self.report_interval: float = service.report_interval or 0
         self.tg: services.Timers = service.tg
         self.host: str = service.host
         self.binary: str = service.binary
         self.collects: bool = service.binary == 'nova-conductor'
-        self._unsure = False
+        # Whether another process may have written to the record's row.
+        self._is_stale = False
         self._left = False
 
     @property
@@ -62,19 +64,19 @@ class NovaService:
 
     @property
     def topic(self) -> str:
-        """The topic of its queues."""
+        """The topic of the service's queues."""
         return str(self._service.topic)
 
     @property
     def manager(self) -> Any:
-        """Nova's manager, which does its work."""
+        """Nova's manager, which does the service's work."""
         return self._service.manager
 
     def before_stop(self, callback: Callable[[], None]) -> None:
-        """Have callback run once, when the service begins to stop.
+        """Call callback once, when the service begins to stop.
 
-        It then closes its main queue first, and may work on for minutes.
-        What callback raises is logged.
+        The service then closes its main queue first, and may work on for
+        minutes. Errors of callback are logged.
         """
         stop, call = self._service.stop, _once(callback)
 
@@ -85,9 +87,9 @@ class NovaService:
         self._service.stop = call_and_stop
 
     def on_stop(self, callback: Callable[[], None]) -> None:
-        """Have callback run once, after the service has stopped its work.
+        """Call callback once, after the service has stopped its work.
 
-        Also when its stop() raises. What callback raises is logged.
+        Also if its stop() raises. Errors of callback are logged.
         """
         stop, call = self._service.stop, _once(callback)
 
@@ -100,7 +102,7 @@ class NovaService:
         self._service.stop = stop_and_call
 
     def engine(self) -> Any:
-        """See services.Service. It is that to which Nova saves the record."""
+        """See services.Service. Nova saves the record with this engine."""
         if records.is_indirect():
             return None
         from nova.db.main import api as main_db
@@ -109,13 +111,13 @@ class NovaService:
         return main_db.get_engine(context=context)
 
     def transport(self) -> Any:
-        """See services.Service. It is Nova's own."""
+        """See services.Service. Returns Nova's own."""
         from nova import rpc
 
         return rpc.TRANSPORT
 
     def new_transport(self, options: Mapping[str, str]) -> Any:
-        """See services.Service. It is as Nova makes its own."""
+        """See services.Service. Made in the same way as Nova's own."""
         from nova import rpc
 
         url = rpc.get_transport_url()
@@ -127,22 +129,22 @@ class NovaService:
         record = self._service.service_ref
         record.report_count += 1
         record.obj_reset_changes(['report_count'])
-        self._unsure = True
+        self._is_stale = True
 
     def save_heartbeat(self) -> None:
         """See services.Service."""
         if self._left:
             raise exceptions.BackendError(_keeper(), 'the service has left')
-        record, unsure = self._service.service_ref, self._unsure
-        share = _SHARE_OF_TWO if unsure else _SHARE
-        self._unsure = True
+        record, is_stale = self._service.service_ref, self._is_stale
+        share = _SHARE_OF_TWO if is_stale else _SHARE
+        self._is_stale = True
         with self._saving(record, share * self.report_interval):
-            if unsure:
+            if is_stale:
                 record.obj_reset_changes(['report_count'])
                 record.save()
             record.report_count += 1
             record.save()
-        self._unsure = False
+        self._is_stale = False
 
     def read_heartbeat(self) -> object:
         """See services.Recorded."""
@@ -154,12 +156,13 @@ class NovaService:
     def save_departure(self) -> None:
         """See services.Recorded.
 
-        A heartbeat that is under way, and saved later, is not above it.
+        A heartbeat under way that is saved later has no higher report_count,
+        so Nova ignores it.
         """
         self._left = True
         record = self._copy()
         count = record.report_count
-        with self._saving(record, _LEAVE):
+        with self._saving(record, _LEAVE_TIMEOUT):
             record.save()
             if record.report_count > count:
                 LOG.info(
@@ -176,9 +179,9 @@ class NovaService:
             record.save()
 
     def _copy(self) -> Any:
-        """Return a copy of the record, with nothing to be saved.
+        """Return a copy of the record without changes to save.
 
-        A heartbeat may be under way in another thread.
+        The record itself may be in use by a heartbeat in another thread.
         """
         record = self._service.service_ref.obj_clone()
         record.obj_reset_changes()
@@ -186,12 +189,12 @@ class NovaService:
 
     @contextlib.contextmanager
     def _saving(self, record: Any, timeout: float) -> Iterator[None]:
-        """Turn Nova's errors into those of this package.
+        """Translate Nova's errors into those of this package.
 
         :param timeout: seconds for each save
         :raises RecordDeleted: the record is gone
-        :raises BackendTimeout: nobody has answered in time
-        :raises BackendError: it could not be written
+        :raises BackendTimeout: there was no answer in time
+        :raises BackendError: the record could not be saved
         """
         from nova import exception
         import oslo_messaging
@@ -212,29 +215,27 @@ class NovaService:
 
 
 def _once(callback: Callable[[], None]) -> Callable[[], None]:
-    """Return what calls callback the first time, and logs its errors."""
+    """Return a function that calls callback once, and logs its errors."""
     called = threading.Lock()
 
     def call() -> None:
-        if called.acquire(blocking=False):
-            _log_errors(callback)
+        if not called.acquire(blocking=False):
+            return
+        try:
+            callback()
+        except Exception:
+            LOG.exception('Leaving the servicegroup failed')
 
     return call
 
 
-def _log_errors(callback: Callable[[], None]) -> None:
-    try:
-        callback()
-    except Exception:
-        LOG.exception('Leaving the servicegroup failed')
-
-
 @contextlib.contextmanager
 def _bounded(record: Any, timeout: float) -> Iterator[None]:
-    """Have nova-conductor answer soon, where it saves the record.
+    """Bound the wait for nova-conductor, if it saves the record.
 
-    The timeout is also the message's time to live: one that was stuck for
-    Nova's own timeout of a minute would make a dead service look alive.
+    The timeout is also the time to live of the message: a message that was
+    stuck for Nova's own timeout of a minute would make a dead service look
+    alive.
     """
     if not records.is_indirect():
         yield

@@ -24,12 +24,12 @@ from nova_servicegroup import fitness
 
 
 def _remember(
-    self: fitness.Fitness, listen: Callable[..., None], *how: Any
+    self: fitness.Fitness, read: Callable[..., None], *how: Any
 ) -> None:
-    """Take what members say, and keep what they said before."""
-    before = self._said
-    listen(self, *how)
-    self._said = before | self._said
+    """Read what members report, and keep what they reported before."""
+    before = self._reports
+    read(self, *how)
+    self._reports = before | self._reports
 
 
 #: What is replaced, and what makes of it what replaces it.
@@ -47,8 +47,8 @@ MUTATIONS: dict[str, tuple[object, str, Callable[[Any], Any]]] = {
     ),
     'nobody_is_forgotten': (
         fitness.Fitness,
-        '_listen',
-        lambda listen: functools.partialmethod(_remember, listen),
+        '_read_reports',
+        lambda read: functools.partialmethod(_remember, read),
     ),
     'everybody_passes_over_them': (
         fitness.Fitness,

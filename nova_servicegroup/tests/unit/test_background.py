@@ -25,7 +25,7 @@ LONG = 20.0
 
 
 class OneAtATimeTest(base.TestCase):
-    """A call that may hang, and the time that passes."""
+    """A call that may hang, while time passes."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -73,7 +73,7 @@ class OneAtATimeTest(base.TestCase):
         self.clock.advance(2.0)
 
     def finish(self) -> None:
-        """Let a call end for which nobody waits."""
+        """Let a call end that no question waits for."""
         slot, changed = self.one._slot, self.one._changed
         self.release.set()
         with changed:
@@ -84,7 +84,7 @@ class OneAtATimeTest(base.TestCase):
     def test_each_question_makes_a_call(self) -> None:
         self.assertEqual([1, 2], [self.one.ask(2.0), self.one.ask(2.0)])
 
-    def test_what_it_raises_reaches_who_asks(self) -> None:
+    def test_an_error_of_the_call_is_raised(self) -> None:
         self.error = exceptions.RecordDeleted('nova-compute', 'a')
         caught = self.assertRaises(exceptions.RecordDeleted, self.one.ask, 2.0)
         self.assertIs(self.error, caught)
@@ -103,7 +103,7 @@ class OneAtATimeTest(base.TestCase):
         self.assertRaises(exceptions.BackendTimeout, self.one.ask, 5.0)
         self.assertEqual([2.0, 3.0], self.waits)
 
-    def test_or_all_of_it_again_where_that_is_wanted(self) -> None:
+    def test_or_the_whole_time_again_if_wanted(self) -> None:
         self.one = self.make(waits_again=True)
         self.hang()
         self.assertRaises(exceptions.BackendTimeout, self.one.ask, 2.0)

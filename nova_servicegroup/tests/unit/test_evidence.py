@@ -20,7 +20,7 @@ HOLD = 60.0
 
 
 class ContactTest(base.TestCase):
-    """What an observer knows of its contact."""
+    """Tests of an observer's contact with the backend."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -32,7 +32,7 @@ class ContactTest(base.TestCase):
         self.contact.lose(NOW + 9, NOW + 9 + HOLD)
         self.assertEqual(10.0, self.contact.outage(NOW + 10))
 
-    def test_where_nothing_ever_was_it_began_with_the_first_failure(
+    def test_without_a_confirmation_it_began_with_the_first_failure(
         self,
     ) -> None:
         self.contact.lose(NOW + 9, NOW + 9 + HOLD)
@@ -46,7 +46,7 @@ class ContactTest(base.TestCase):
         self.assertEqual(NOW + 1, self.contact.asked)
         self.assertEqual(0.0, self.contact.outage(NOW + 2))
 
-    def test_it_counts_how_often_it_began_anew_until_a_reading_ends_it(
+    def test_restarts_are_counted_until_a_reading_ends_the_blindness(
         self,
     ) -> None:
         for number in range(3):
@@ -58,27 +58,25 @@ class ContactTest(base.TestCase):
         self.contact.lose(NOW + 4, NOW + 4 + HOLD)
         self.assertEqual(0, self.contact.restarts)
 
-    def test_the_unknown_would_be_there_unless_it_settles_or_is_doubtful(
-        self,
-    ) -> None:
+    def test_it_is_settled_unless_it_is_settling_or_doubtful(self) -> None:
         self.assertTrue(self.contact.is_settled(NOW))
-        self.contact.settled = NOW
+        self.contact.settling_until = NOW
         self.assertFalse(self.contact.is_settled(NOW))
         self.assertTrue(self.contact.is_settled(NOW + 1))
-        self.contact.doubtful = NOW + 1
+        self.contact.doubtful_until = NOW + 1
         self.assertFalse(self.contact.is_settled(NOW + 1))
 
     def test_a_live_host_may_be_unknown_until_it_is_settled(self) -> None:
         self.contact.held_until = NOW + 10
         self.assertLess(self.contact.unsettled_until(NOW), NOW)
-        self.contact.doubtful = NOW + 20
+        self.contact.doubtful_until = NOW + 20
         for now in (NOW, NOW + 20):
             self.assertEqual(NOW + 10, self.contact.unsettled_until(now))
         self.assertLess(self.contact.unsettled_until(NOW + 21), NOW)
 
 
 class DoubtTest(base.TestCase):
-    """Why absence is no evidence on anybody."""
+    """Tests of why absence is no evidence for any host."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -109,12 +107,12 @@ class DoubtTest(base.TestCase):
         self.assertIsNone(self.doubt('a', 'b', 'c', lost=3))
 
     def test_an_outage_was_over_a_moment_ago(self) -> None:
-        self.contact.settled, self.contact.held_until = NOW, NOW + 7
+        self.contact.settling_until, self.contact.held_until = NOW, NOW + 7
         unsettled = (evidence.UNSETTLED, NOW + 7)
         self.assertEqual(unsettled, self.doubt('a'))
         # Which is not the reason for what happens later.
         self.assertEqual('wiped', self.doubt(doubt='wiped')[0])
-        self.contact.settled = NOW - 1
+        self.contact.settling_until = NOW - 1
         self.assertIsNone(self.doubt('a'))
 
     def test_what_is_lost_in_an_outage_is_held_from_its_beginning(
@@ -122,7 +120,7 @@ class DoubtTest(base.TestCase):
     ) -> None:
         """Whatever else the reading that ends it says."""
         self.contact.lose(NOW - 50, NOW - 50 + HOLD)
-        self.contact.settled, self.contact.held_until = NOW + 20, NOW + 20
+        self.contact.settling_until = self.contact.held_until = NOW + 20
         unsettled = (evidence.UNSETTLED, NOW + 20)
         self.assertEqual(unsettled, self.doubt(doubt='wiped'))
         self.assertEqual(unsettled, self.doubt(lost=9))

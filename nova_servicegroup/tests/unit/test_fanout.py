@@ -123,7 +123,7 @@ class FanoutTest(base.TestCase):
         self.assertEqual('b 2', self._last(self.ask(question='what')))
 
     def _last(self, answers: list[str]) -> str:
-        """The second server is still thought mute: it may take two."""
+        """The second server still counts as mute: it may take two."""
         self.settle(self.b)
         return (answers if len(answers) == 2 else self.ask())[-1]
 
@@ -137,9 +137,7 @@ class FanoutTest(base.TestCase):
         error = self.assertRaises(exceptions.BackendError, self.ask)
         self.assertIn('away', str(error))
 
-    def test_a_question_that_hangs_is_not_told_as_the_error_before(
-        self,
-    ) -> None:
+    def test_a_question_that_hangs_does_not_raise_the_last_error(self) -> None:
         for server in self.servers:
             server.error = exceptions.RecordDeleted('nova-compute', 'host')
         self.assertRaises(exceptions.RecordDeleted, self.ask)
@@ -148,7 +146,7 @@ class FanoutTest(base.TestCase):
         error = self.assertRaises(exceptions.BackendTimeout, self.ask, 0.01)
         self.assertIn('no answer yet', str(error))
 
-    def test_nobody_waits_when_told_not_to(self) -> None:
+    def test_without_a_wait_nothing_waits(self) -> None:
         for server in self.servers:
             self.freeze(server)
         self.assertRaises(exceptions.BackendTimeout, self.ask, 0.0)
@@ -156,7 +154,7 @@ class FanoutTest(base.TestCase):
             self.settle(server)
         self.assertEqual(['a 1', 'b 1'], self.ask(0.0))
 
-    def test_an_unexpected_error_is_told_and_is_no_answer(self) -> None:
+    def test_an_unexpected_error_is_logged_and_is_no_answer(self) -> None:
         self.a.error = ValueError('odd')
         self.assertEqual(['b 1'], self.ask())
         self.assertIn('Unexpected error', self.log.output)
@@ -180,8 +178,8 @@ class FanoutTest(base.TestCase):
         self.assertEqual(['a 3'], self.ask())
         self.assertNotIn(self.b.threads[-1], self.a.threads[-1:])
 
-    def test_a_thread_that_nobody_wants_ends(self) -> None:
-        for name in ('_KEPT', '_IDLE'):
+    def test_an_idle_thread_ends(self) -> None:
+        for name in ('_MAX_IDLE', '_IDLE_WAIT'):
             with mock.patch.object(background, name, 0):
                 self.ask()
                 for each in self.a.threads + self.b.threads:

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Who is of no use, and is believed."""
+"""Tests of the decision which members are unfit."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def fails(check: str) -> condition.Condition:
 
 
 class SharedTest(base.TestCase):
-    """Which checks fail by no fault of who fails them."""
+    """Tests of the checks that fail because of a shared fault."""
 
     def shared(self, failing: int, members: int) -> set[str]:
         said = [fails('rpc')] * failing + [fails('virt'), STOPS]
@@ -70,41 +70,41 @@ class FitnessTest(base.TestCase):
         return self.fitness.take(reading, self.held.__contains__, now)
 
     def found(self, rpc: str = '', **how: Any) -> fitness.Changes:
-        """Take such readings until what they say is heeded."""
+        """Take such readings until the conditions are believed."""
         self.take(rpc, **how)
         return self.take(rpc, **{**how, 'after': WAITS})
 
     def unfit(self) -> str:
         return ''.join(sorted(self.fitness.unfit))
 
-    def test_one_that_fails_is_of_no_use_if_no_others_do(self) -> None:
-        """They have some seconds, in which they may say the same."""
+    def test_a_failing_member_is_unfit_if_no_others_fail(self) -> None:
+        """Others have some seconds to report the same."""
         self.assertEqual(fitness.Changes(), self.take('a'))
         changes = self.take('a', after=WAITS)
         self.assertEqual({'a': fails('rpc')}, changes.unfit)
         self.assertEqual('a', self.unfit())
         self.assertEqual(fitness.Changes(), self.take('a'))
 
-    def test_nobody_is_at_first_where_all_fail(self) -> None:
+    def test_no_member_is_unfit_at_first_if_all_fail(self) -> None:
         self.assertEqual(fitness.Changes(), self.take('a'))
         self.assertEqual(fitness.Changes(), self.take('ab', after=WAITS / 2))
         self.assertEqual({'rpc'}, self.take('abcde', after=WAITS / 2).shared)
         self.assertEqual('', self.unfit())
 
-    def test_who_has_not_looked_for_long_heeds_it_at_once(self) -> None:
-        """It may have been there since."""
+    def test_after_a_rest_a_condition_is_believed_at_once(self) -> None:
+        """The condition may be as old as the last reading."""
         self.take('a', after=WAITS)
         self.assertEqual('a', self.unfit())
 
-    def test_a_stop_is_heeded_at_once(self) -> None:
+    def test_a_stop_is_believed_at_once(self) -> None:
         self.assertEqual({'a': STOPS}, self.take(a=STOPS).unfit)
 
-    def test_another_check_that_fails_is_no_return(self) -> None:
+    def test_a_member_that_fails_another_check_stays_unfit(self) -> None:
         self.found('a')
         changes = self.take(a=fails('storage'))
         self.assertEqual({'a': fails('storage')}, changes.unfit)
 
-    def test_and_of_use_again_at_once(self) -> None:
+    def test_a_member_is_fit_again_at_once(self) -> None:
         self.found('a')
         self.assertEqual(fitness.Changes(fit={'a'}), self.take())
         self.assertEqual('', self.unfit())
@@ -115,7 +115,7 @@ class FitnessTest(base.TestCase):
         self.assertTrue(self.fitness.has('A'))
         self.assertFalse(self.fitness.has('b'))
 
-    def test_another_reason_is_told(self) -> None:
+    def test_another_reason_is_a_change(self) -> None:
         self.found('a')
         self.assertEqual({'a': STOPS}, self.take(a=STOPS).unfit)
         # A clock that goes wrong is no other reason.
@@ -132,22 +132,22 @@ class FitnessTest(base.TestCase):
                 fitness.Changes(), self.take('abcde', after=LATER)
             )
 
-    def test_who_fails_another_check_is_of_no_use_meanwhile(self) -> None:
+    def test_a_member_failing_another_check_is_unfit_meanwhile(self) -> None:
         self.found('abcde', f=fails('storage'), g=STOPS)
         self.assertEqual('fg', self.unfit())
 
-    def test_no_one_is_passed_over_who_notices_the_end_late(self) -> None:
+    def test_a_member_that_notices_the_end_late_is_not_unfit(self) -> None:
         self.take('abcde', after=LATER)
         self.assertEqual(fitness.Changes(), self.take('ab', after=30.0))
         self.assertEqual(fitness.Changes(), self.take('a', after=10.0))
         self.assertEqual('', self.unfit())
 
-    def test_not_even_where_it_is_read_seldom(self) -> None:
+    def test_nor_if_the_group_is_read_seldom(self) -> None:
         self.take('abcde')
         self.assertEqual(fitness.Changes(), self.take('ab', after=600.0))
         self.assertEqual('', self.unfit())
 
-    def test_who_fails_it_for_long_after_that_is_of_no_use(self) -> None:
+    def test_a_member_that_still_fails_after_that_is_unfit(self) -> None:
         self.take('abcde')
         self.take('a', after=1.0)
         self.assertEqual('', self.unfit())
@@ -161,21 +161,21 @@ class FitnessTest(base.TestCase):
         self.assertEqual({'rpc'}, self.take('abc', after=10.0).shared)
         self.assertEqual('', self.unfit())
 
-    def test_those_count_that_do_not_fail_it_any_more(self) -> None:
+    def test_members_that_do_not_fail_any_more_count(self) -> None:
         self.take('abc')
         self.take('c', after=10.0)
         self.assertEqual(fitness.Changes(), self.take('cd', after=10.0))
         self.take('cd', after=20.0)
         self.assertEqual('', self.unfit())
 
-    def test_who_has_failed_it_for_long_is_none_of_them(self) -> None:
+    def test_a_member_that_has_failed_before_stays_unfit(self) -> None:
         self.found('h')
         self.take('h', after=40.0)
         changes = self.take('abch', after=30.0)
         self.assertEqual(fitness.Changes(shared={'rpc'}), changes)
         self.assertEqual('h', self.unfit())
 
-    def test_nor_is_who_fails_it_while_three_come_and_go(self) -> None:
+    def test_it_stays_unfit_while_three_others_come_and_go(self) -> None:
         self.found('h')
         self.take('h', after=40.0)
         for _ in range(20):
@@ -184,17 +184,17 @@ class FitnessTest(base.TestCase):
             self.take('h', after=30.0)
             self.assertEqual('h', self.unfit())
 
-    def test_it_is_told_once_that_a_check_is_ignored(self) -> None:
+    def test_an_ignored_check_is_reported_once(self) -> None:
         told = [self.take('abc', after=30.0).shared for _ in range(5)]
         self.assertEqual([{'rpc'}, set(), set(), set(), set()], told)
         self.assertEqual(set(), self.fitness.ignored)
 
-    def test_who_has_not_looked_for_long_knows_no_beginning(self) -> None:
+    def test_after_a_rest_no_common_beginning_is_known(self) -> None:
         """They may have begun at any time since."""
         self.take('abc', after=600.0)
         self.assertEqual('abc', self.unfit())
 
-    def test_if_they_are_not_they_are_of_no_use(self) -> None:
+    def test_three_that_stay_alone_become_unfit(self) -> None:
         self.take('abc')
         for _ in range(3):
             self.take('abc', after=30.0)
@@ -202,24 +202,24 @@ class FitnessTest(base.TestCase):
         self.take('abc', after=LATER)
         self.assertEqual('abc', self.unfit())
 
-    def test_nor_are_three_that_fail_one_after_the_other(self) -> None:
+    def test_three_that_fail_one_after_the_other_are_unfit(self) -> None:
         for hosts in ('a', 'ab', 'abc'):
             self.take(hosts, after=LATER)
             self.assertEqual(hosts, self.unfit())
 
-    def test_three_that_were_there_at_the_first_look(self) -> None:
+    def test_three_in_the_first_reading_are_unfit(self) -> None:
         self.fitness = fitness.Fitness()
         self.take('abc')
         self.assertEqual('abc', self.unfit())
 
-    def test_who_is_held_says_what_it_said(self) -> None:
+    def test_a_held_member_keeps_its_condition(self) -> None:
         self.found('a')
         self.held = {'a'}
         changes = self.take(present=HOSTS - {'a'})
         self.assertEqual(fitness.Changes(), changes)
         self.assertEqual('a', self.unfit())
 
-    def test_who_is_gone_says_nothing(self) -> None:
+    def test_a_lost_member_has_no_condition(self) -> None:
         self.take('a')
         self.assertEqual(fitness.Changes(), self.take(present=HOSTS - {'a'}))
         self.assertEqual('', self.unfit())

@@ -78,7 +78,7 @@ class JournalTest(base.TestCase):
             ),
         )
 
-    def test_who_is_of_no_use_and_why(self) -> None:
+    def test_unfit_members_and_why(self) -> None:
         unfit = {
             host: condition.Condition(state, reason, 5.0)
             for host, state, reason in (
@@ -106,7 +106,7 @@ class JournalTest(base.TestCase):
         }
         changes = fitness.Changes(unfit)
         lines = self.lines(lambda: self.journal.unfit(changes))
-        self.assertEqual(journal._REASONS + 1, len(lines))
+        self.assertEqual(journal._MAX_REASONS + 1, len(lines))
         self.assertIn('for 2980 reasons more', lines[-1])
 
     def test_the_end_of_an_outage(self) -> None:
@@ -137,16 +137,14 @@ class JournalTest(base.TestCase):
         )
         self.assertIn('It cannot be told who is alive', line)
 
-    def test_who_is_down_in_an_outage(self) -> None:
+    def test_members_down_in_an_outage(self) -> None:
         changes = evidence.Changes(expired={'a'})
         self.assertEqual(
             ['WARNING a: down: blind, and not seen for the hold time'],
             self.lines(lambda: self.journal.lost(LOST, 1, changes, 0.0)),
         )
 
-    def test_a_doubt_is_told_once_and_again_after_an_hour_of_calm(
-        self,
-    ) -> None:
+    def test_a_doubt_is_logged_again_after_an_hour_without_it(self) -> None:
         self.confirmed()
         told = []
         for seconds in (1, 1, 3600, 1, 3601, 1):

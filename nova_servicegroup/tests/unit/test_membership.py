@@ -24,7 +24,7 @@ WIPED: dict[str, Any] = {'doubt': 'wiped', 'complete': False}
 
 
 class MembershipTest(base.TestCase):
-    """One observer, which asks as often as a test says."""
+    """One observer, which asks as often as a test needs."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -43,7 +43,7 @@ class MembershipTest(base.TestCase):
         return self.members.lose(self.clock())
 
     def up(self, *hosts: str) -> list[str]:
-        """Return who is up, as somebody hears who asks after a reading."""
+        """Return the hosts that are up, as a question after a reading does."""
         now = self.clock()
         up = [host for host in hosts if self.members.judge(host, now, False)]
         self.members.expire(now)
@@ -55,7 +55,7 @@ class MembershipTest(base.TestCase):
     def poll(
         self, seconds: int, *hosts: str, **how: Any
     ) -> list[evidence.Changes]:
-        """Let contact be healthy for so long."""
+        """Confirm a reading each second."""
         changes = []
         for _ in range(seconds):
             self.clock.advance(1)
@@ -63,7 +63,7 @@ class MembershipTest(base.TestCase):
         return changes
 
     def poll_blind(self, seconds: int) -> list[evidence.Changes]:
-        """Let every read fail for so long."""
+        """Fail to read each second."""
         changes = []
         for _ in range(seconds):
             self.clock.advance(1)
@@ -85,9 +85,7 @@ class ConfirmedTest(MembershipTest):
         self.assertEqual({'b'}, self.confirm('a', 'b', 'c').up)
         self.assertEqual(['b'], self.up('b'))
 
-    def test_a_stranger_that_was_found_absent_is_up_when_it_joins(
-        self,
-    ) -> None:
+    def test_an_unknown_host_found_absent_is_up_when_it_joins(self) -> None:
         self.confirm('a')
         self.assertEqual([], self.up('b'))
         self.confirm('a', 'b')
@@ -131,7 +129,7 @@ class BlindTest(MembershipTest):
         self.poll_blind(70)
         self.assertEqual(seen, self.members.proof('a'))
 
-    def test_expiry_is_told_once(self) -> None:
+    def test_expiry_is_reported_once(self) -> None:
         self.confirm('a')
         expired = [c.expired for c in self.poll_blind(70) if c.expired]
         self.assertEqual([{'a'}], expired)
@@ -142,9 +140,7 @@ class BlindTest(MembershipTest):
         self.assertEqual({'a'}, self.confirm('a').up)
         self.assertEqual(['a'], self.up('a'))
 
-    def test_who_is_there_again_when_its_time_is_over_was_never_down(
-        self,
-    ) -> None:
+    def test_a_member_back_at_the_end_of_its_hold_was_never_down(self) -> None:
         self.confirm('a')
         self.lose()
         self.clock.advance(70)
@@ -162,7 +158,7 @@ class BlindTest(MembershipTest):
         self.poll(3, 'a')
         self.assertEqual([], self.up('b'))
 
-    def test_they_have_the_time_to_join_again(self) -> None:
+    def test_missing_members_have_time_to_rejoin(self) -> None:
         self.confirm('a', 'b')
         self.poll_blind(59)
         self.poll(18, 'a')
@@ -170,7 +166,7 @@ class BlindTest(MembershipTest):
         self.poll(4, 'a')
         self.assertEqual([], self.up('b'))
 
-    def test_but_not_longer_than_the_hold_time(self) -> None:
+    def test_missing_members_are_held_no_longer_than_hold_time(self) -> None:
         self.begin(hold_time=5.0)
         self.confirm('a', 'b')
         self.poll_blind(4)
@@ -189,7 +185,7 @@ class BlindTest(MembershipTest):
         self.poll(22, 'a', 'b')
         self.assertEqual({'b'}, self.poll(1, 'a')[0].down)
 
-    def test_a_hiccup_is_no_outage(self) -> None:
+    def test_a_short_failure_is_no_outage(self) -> None:
         self.confirm('a', 'b')
         self.poll_blind(3)
         self.assertEqual({'b'}, self.poll(1, 'a')[0].down)
@@ -204,7 +200,9 @@ class BlindTest(MembershipTest):
             self.poll(14, 'a')
             self.assertEqual(['a'], self.up('a', 'b'))
 
-    def test_who_dies_among_outages_is_down_after_the_hold_time(self) -> None:
+    def test_a_member_dying_among_outages_is_down_after_hold_time(
+        self,
+    ) -> None:
         self.confirm('a', 'b')
         for _ in range(3):
             self.poll_blind(6)
@@ -212,8 +210,8 @@ class BlindTest(MembershipTest):
         self.poll_blind(6)
         self.assertEqual(['a'], self.up('a', 'b'))
 
-    def test_so_it_is_where_each_outage_follows_a_rest(self) -> None:
-        """Nobody looks for some seconds before each of them."""
+    def test_a_member_dying_among_outages_after_rests_is_down(self) -> None:
+        """There is no read for some seconds before each outage."""
         self.confirm('a', 'b')
         for _ in range(30):
             self.clock.advance(8)
@@ -224,10 +222,8 @@ class BlindTest(MembershipTest):
             self.up('a', 'b')
         self.assertEqual(['a'], self.up('a', 'b'))
 
-    def test_outages_do_not_keep_one_up_for_ever_that_nobody_ever_saw(
-        self,
-    ) -> None:
-        """It was dead before the start, and is asked about all the time."""
+    def test_outages_do_not_keep_an_unknown_host_up_for_ever(self) -> None:
+        """It was dead before the start, and questions about it never end."""
         for _ in range(30):
             self.clock.advance(8)
             self.lose()
@@ -246,7 +242,7 @@ class BlindTest(MembershipTest):
 
 
 class IdleTest(MembershipTest):
-    """Nobody has looked for long."""
+    """There was no question for long."""
 
     def test_two_failures_with_a_long_rest_between(self) -> None:
         self.confirm('a')
@@ -256,7 +252,7 @@ class IdleTest(MembershipTest):
         self.lose()
         self.assertEqual(['a'], self.up('a'))
 
-    def test_but_not_for_ever(self) -> None:
+    def test_rests_do_not_keep_a_member_up_for_ever(self) -> None:
         self.confirm('a')
         for _ in range(4):
             self.clock.advance(30)
@@ -266,7 +262,7 @@ class IdleTest(MembershipTest):
         self.lose()
         self.assertEqual([], self.up('a'))
 
-    def test_whoever_may_have_come_meanwhile_is_presumed_up(self) -> None:
+    def test_an_unknown_host_is_presumed_up_after_a_rest(self) -> None:
         self.confirm('a')
         self.clock.advance(100)
         self.lose()
@@ -274,27 +270,27 @@ class IdleTest(MembershipTest):
         self.poll_blind(61)
         self.assertEqual([], self.up('x'))
 
-    def test_not_if_somebody_has_just_looked(self) -> None:
+    def test_an_unknown_host_is_down_without_a_rest(self) -> None:
         self.confirm('a')
         self.clock.advance(1)
         self.lose()
         self.assertEqual([], self.up('x'))
 
-    def test_nor_who_was_found_dead(self) -> None:
+    def test_a_host_found_dead_is_down_after_a_rest(self) -> None:
         self.confirm('a')
         self.assertEqual([], self.up('x'))
         self.clock.advance(100)
         self.lose()
         self.assertEqual([], self.up('x'))
 
-    def test_who_is_held_is_held_anew(self) -> None:
+    def test_the_hold_of_a_held_host_starts_anew_after_a_rest(self) -> None:
         self.confirm('a', 'b', 'c', 'd')
         self.poll(1, 'a')
         self.clock.advance(100)
         self.lose()
         self.assertEqual(['b'], self.up('b'))
 
-    def test_a_read_that_hangs_makes_nobody_down_that_lived(self) -> None:
+    def test_a_read_that_hangs_makes_no_live_host_down(self) -> None:
         self.confirm('a', 'b', 'c')
         self.poll(1, 'a', 'b')
         self.clock.advance(100)
@@ -321,14 +317,14 @@ class StartTest(MembershipTest):
         self.confirm('a')
         self.assertEqual(['a'], self.up('a', 'b'))
 
-    def test_after_an_outage_once_all_had_time_to_join_again(self) -> None:
+    def test_after_an_outage_it_ends_when_all_had_time_to_rejoin(self) -> None:
         self.poll_blind(30)
         self.confirm('a')
         self.assertEqual(['a', 'b'], self.up('a', 'b'))
         self.poll(21, 'a')
         self.assertEqual(['a'], self.up('a', 'b'))
 
-    def test_an_emptied_backend_says_nothing_for_the_hold_time(self) -> None:
+    def test_an_emptied_backend_is_no_evidence_for_hold_time(self) -> None:
         self.confirm(**WIPED)
         self.assertEqual(['a'], self.up('a'))
         self.poll(59, **WIPED)
@@ -340,7 +336,7 @@ class StartTest(MembershipTest):
 class DoubtTest(MembershipTest):
     """The backend may have lost members."""
 
-    def test_those_that_an_emptied_backend_misses_are_held(self) -> None:
+    def test_members_missing_from_an_emptied_backend_are_held(self) -> None:
         self.confirm('a')
         self.assertEqual({'a': 'wiped'}, self.confirm(**WIPED).held)
         self.assertEqual('wiped', self.members.reason('a'))
@@ -358,7 +354,7 @@ class DoubtTest(MembershipTest):
                 self.up('a', 'b')
             self.assertEqual([], self.up('a', 'b'), pause)
 
-    def test_strangers_may_join_again_when_it_is_known_again(self) -> None:
+    def test_unknown_hosts_may_rejoin_after_a_complete_reading(self) -> None:
         self.confirm('a')
         self.confirm(**WIPED)
         self.poll(1, 'a')
@@ -366,12 +362,12 @@ class DoubtTest(MembershipTest):
         self.poll(21, 'a')
         self.assertEqual(['a'], self.up('a', 'x'))
 
-    def test_who_leaves_after_that_is_down(self) -> None:
+    def test_a_member_lost_after_that_is_down(self) -> None:
         self.confirm(**WIPED)
         self.poll(1, 'a')
         self.assertEqual({'a'}, self.poll(1)[0].down)
 
-    def test_only_those_that_the_doubt_is_about(self) -> None:
+    def test_only_doubted_hosts_are_held(self) -> None:
         self.confirm('a', 'b', 'c', 'd')
         changes = self.confirm('a', 'b', doubt='mute', doubted={'c': 40.0})
         self.assertEqual({'c': 'mute'}, changes.held)
@@ -381,11 +377,11 @@ class DoubtTest(MembershipTest):
         self.poll(1, 'a', 'b')
         self.assertEqual([], self.up('c', 'd'))
 
-    def test_a_doubt_about_a_stranger_holds_it(self) -> None:
+    def test_a_doubted_unknown_host_is_held(self) -> None:
         self.confirm('a', doubt='late', doubted={'b': 40.0})
         self.assertEqual(['b'], self.up('b', 'c'))
 
-    def test_no_doubt_brings_the_dead_back(self) -> None:
+    def test_a_doubt_does_not_revive_a_dead_host(self) -> None:
         self.confirm('a', 'b', 'c')
         self.confirm('a', 'b')
         self.confirm('a', doubt='late', doubted={'b': 40.0, 'c': 40.0})
@@ -398,7 +394,7 @@ class DoubtTest(MembershipTest):
         self.poll(1, 'a', doubt='evicts', doubted={'b': 60.0})
         self.assertEqual([], self.up('b'))
 
-    def test_nobody_is_held_anew_who_is_held(self) -> None:
+    def test_the_hold_of_a_held_host_does_not_start_anew(self) -> None:
         self.confirm(*'abcd')
         self.poll(30, 'a')
         self.assertEqual(['b'], self.up('b'))
@@ -407,7 +403,7 @@ class DoubtTest(MembershipTest):
         self.poll(1, **WIPED)
         self.assertEqual(['a'], self.up('a', 'b'))
 
-    def test_a_doubt_at_the_end_of_an_outage_is_older_than_that(self) -> None:
+    def test_a_doubt_at_the_end_of_an_outage_adds_no_time(self) -> None:
         self.confirm('a', 'b')
         self.poll_blind(50)
         self.poll(1, 'a', doubt='emptied', doubted={'b': 60.0})
@@ -451,18 +447,18 @@ class MassLossTest(MembershipTest):
         # Those that were found dead before stay so.
         self.assertEqual(set('abcde'), set(self.up(*'abcdefg')))
 
-    def test_losses_long_apart_are_not(self) -> None:
+    def test_losses_long_apart_are_no_mass_loss(self) -> None:
         self.confirm(*'abcdef')
         self.poll(30, 'a', 'b', 'c', 'd')
         self.assertEqual({'c', 'd'}, self.poll(1, 'a', 'b')[0].down)
 
-    def test_those_that_came_back_do_not_count(self) -> None:
+    def test_members_that_came_back_do_not_count(self) -> None:
         self.confirm(*'abcdef')
         self.poll(1, 'a', 'b', 'c', 'd')
         self.poll(1, *'abcdef')
         self.assertEqual({'e', 'f'}, self.poll(1, *'abcd')[0].down)
 
-    def test_the_held_come_back_without_a_word(self) -> None:
+    def test_held_members_come_back_without_a_change(self) -> None:
         self.confirm(*'abcd')
         self.confirm('a')
         changes = self.poll(1, *'abcd')[0]
@@ -471,7 +467,7 @@ class MassLossTest(MembershipTest):
 
 
 class LeftTest(MembershipTest):
-    """Members that have said so, which no doubt is about."""
+    """Members that announce that they leave: no doubt is about them."""
 
     def test_all_may_leave_at_once(self) -> None:
         self.confirm('a', 'b', 'c', 'd')
@@ -487,14 +483,14 @@ class LeftTest(MembershipTest):
         self.clock.advance(1)
         self.assertEqual({'c'}, self.confirm('d', left={'a', 'b'}).down)
 
-    def test_whoever_is_lost_without_a_word_is_held(self) -> None:
+    def test_members_lost_without_leaving_are_held(self) -> None:
         self.confirm(*'abcdefgh')
         self.clock.advance(1)
         changes = self.confirm('h', left={'a', 'b'})
         self.assertEqual({'a', 'b'}, changes.down)
         self.assertEqual(set('cdefg'), changes.held.keys())
 
-    def test_one_that_is_held_leaves(self) -> None:
+    def test_a_held_member_may_leave(self) -> None:
         self.confirm('a', 'b', 'c', 'd')
         self.clock.advance(1)
         self.confirm('d')
@@ -503,13 +499,13 @@ class LeftTest(MembershipTest):
         self.assertEqual({'a'}, self.confirm('d', left={'a'}).down)
         self.assertEqual(['b', 'c'], self.up('a', 'b', 'c'))
 
-    def test_it_is_down_though_all_are_doubted(self) -> None:
+    def test_a_member_that_left_is_down_in_spite_of_doubt(self) -> None:
         self.confirm('a', 'b')
         self.clock.advance(1)
         changes = self.confirm('b', left={'a'}, **WIPED)
         self.assertEqual({'a'}, changes.down)
 
-    def test_it_comes_back(self) -> None:
+    def test_a_member_that_left_comes_back(self) -> None:
         self.confirm('a', 'b')
         self.clock.advance(1)
         self.confirm('b', left={'a'})
@@ -561,7 +557,7 @@ class ConcurrencyTest(MembershipTest):
         down = self.asked_meanwhile(lambda: self.confirm(*'abcd'), *'abcd')
         self.assertEqual(set(), down)
 
-    def test_nobody_is_down_when_contact_is_back(self) -> None:
+    def test_no_member_is_down_when_contact_is_recovered(self) -> None:
         self.confirm(*'abcd')
         self.poll_blind(30)
         down = self.asked_meanwhile(lambda: self.confirm('a', 'b'), *'abcd')

@@ -26,7 +26,7 @@ LOST = exceptions.BackendError('the backend', 'is away')
 
 
 class Backend(observer.Source):
-    """Answers reads as it is told, and notes how long each would wait."""
+    """Answers reads as a test sets it, and records how long each may wait."""
 
     def __init__(self, clock: base.Clock) -> None:
         self.clock, self.mute = clock, False
@@ -56,7 +56,7 @@ class Backend(observer.Source):
 
 
 class Busy:
-    """A lock that somebody holds for so long."""
+    """A lock that is held for some seconds."""
 
     def __init__(
         self, clock: base.Clock, held: float, gets: bool = True
@@ -107,9 +107,7 @@ class ObserverTest(base.TestCase):
         self.assertFalse(self.observer.is_up('c'))
         self.assertEqual([2.0], self.backend.waits)
 
-    def test_whoever_asks_at_the_end_of_the_hold_time_hears_the_same(
-        self,
-    ) -> None:
+    def test_all_questions_at_the_end_of_hold_time_agree(self) -> None:
         self.observer.is_up('a')
         self.backend.answer = LOST
         ended = False
@@ -126,7 +124,7 @@ class ObserverTest(base.TestCase):
             ended = verdicts == {False}
         self.assertTrue(ended)
 
-    def test_what_is_young_is_recalled_without_reading(self) -> None:
+    def test_a_young_membership_is_recalled_without_reading(self) -> None:
         self.assertIsNone(self.observer.recall('a'))
         self.observer.is_up('a')
         self.assertIs(True, self.observer.recall('a'))
@@ -138,15 +136,13 @@ class ObserverTest(base.TestCase):
         self.assertIsNone(self.observer.recall('a'))
         self.assertEqual([2.0], self.backend.waits)
 
-    def test_who_is_recalled_is_of_interest_too(self) -> None:
+    def test_recalling_counts_as_a_question(self) -> None:
         self.observer.is_up('a')
         self.clock.advance(0.5)
         self.observer.recall('a')
         self.assertEqual(self.clock(), self.observer._pace.asked)
 
-    def test_who_is_down_in_an_outage_stays_so_when_it_begins_anew(
-        self,
-    ) -> None:
+    def test_a_host_down_in_an_outage_stays_down_after_a_rest(self) -> None:
         self.observer.is_up('a')
         self.backend.answer = LOST
         while self.observer.is_up('a'):
@@ -179,7 +175,7 @@ class ObserverTest(base.TestCase):
         self.observer.is_up('a')
         self.assertEqual([0.0, 2.0], self.backend.waits[-2:])
 
-    def test_where_threads_are_green_others_wait_for_a_moment(self) -> None:
+    def test_with_green_threads_later_questions_wait_a_moment(self) -> None:
         self.patience.blind_wait = 0.125
         self.backend.answer = LOST
         for _ in range(3):
@@ -187,7 +183,7 @@ class ObserverTest(base.TestCase):
             self.clock.advance(1)
         self.assertEqual([2.0, 0.125, 0.125], self.backend.waits)
 
-    def test_it_is_watched_in_the_background(self) -> None:
+    def test_it_is_read_in_the_background(self) -> None:
         done: list[str] = []
         self.observer._watch = mock.Mock(
             keep=lambda: done.append('keep'),
@@ -200,7 +196,7 @@ class ObserverTest(base.TestCase):
         for _ in range(4):
             # Only when it is due; after a read in vain it is.
             self.clock.advance(0.5)
-            self.observer._look()
+            self.observer._read_if_due()
         self.assertEqual([2.0] * 4, self.backend.waits)
         self.observer.close()
         self.assertEqual(['keep', 'wake', 'stop'], done)
@@ -209,13 +205,13 @@ class ObserverTest(base.TestCase):
         self.observer.is_up('a')
         self.backend.has('a', 'c')
         self.clock.advance(1)
-        self.observer._look()
+        self.observer._read_if_due()
         self.assertTrue(self.observer.recall('c'))
         self.assertTrue(self.observer.is_up('c'))
         self.assertEqual(2, len(self.backend.waits))
 
-    def test_who_asks_seldom_waits_each_time(self) -> None:
-        """What nobody fetched in time is of no use to the next one."""
+    def test_rare_questions_wait_each_time(self) -> None:
+        """An answer that was not fetched in time is not used."""
         self.observer.is_up('a')
         self.backend.answer = LOST
         for _ in range(3):
@@ -223,7 +219,7 @@ class ObserverTest(base.TestCase):
             self.assertTrue(self.observer.is_up('a'))
         self.assertEqual([2.0] * 4, self.backend.waits)
 
-    def test_blind_and_not_asked_for_long_it_looks_first(self) -> None:
+    def test_blind_and_idle_it_reads_before_it_judges(self) -> None:
         self.observer.is_up('a')
         self.backend.answer = LOST
         self.clock.advance(1)
@@ -248,8 +244,8 @@ class ObserverTest(base.TestCase):
             self.log.output.removeprefix(lines).splitlines(),
         )
 
-    def test_what_one_group_awaits_in_vain_others_await_briefly(self) -> None:
-        """One question of Nova's is about several groups."""
+    def test_after_a_timeout_other_groups_wait_briefly(self) -> None:
+        """One request to Nova asks about several groups."""
         others = [self.make(), self.make()]
         self.backend.mute = True
         for _ in range(2):
@@ -260,7 +256,7 @@ class ObserverTest(base.TestCase):
             # Nobody asks for so long that the first one waits again.
             self.clock.advance(6)
 
-    def test_one_that_never_answers_leaves_the_others_their_time(self) -> None:
+    def test_a_mute_group_leaves_the_others_their_time(self) -> None:
         other = self.make()
         for _ in range(5):
             self.backend.mute = True
@@ -270,27 +266,23 @@ class ObserverTest(base.TestCase):
             self.clock.advance(2)
         self.assertEqual([2.0, 0.25] + 4 * [0.0, 2.0], self.backend.waits)
 
-    def test_after_one_in_the_background_in_vain_a_question_reads(
-        self,
-    ) -> None:
+    def test_after_a_failed_background_read_a_question_reads(self) -> None:
         """A process may stand still between questions."""
         self.observer.is_up('a')
         self.clock.advance(1)
         self.backend.mute = True
-        self.observer._look()
+        self.observer._read_if_due()
         self.backend.mute = False
         self.backend.has('b')
         self.assertFalse(self.observer.is_up('a'))
         self.assertEqual([2.0, 2.0, 0.0], self.backend.waits)
 
-    def test_who_has_waited_for_another_read_has_less_time_for_its_own(
-        self,
-    ) -> None:
+    def test_after_waiting_for_another_read_less_time_is_left(self) -> None:
         self.observer._pace.reading = Busy(self.clock, 0.5)
         self.assertTrue(self.observer.is_up('a'))
         self.assertEqual([1.5], self.backend.waits)
 
-    def test_or_none_at_all(self) -> None:
+    def test_after_a_long_wait_for_another_read_there_is_none(self) -> None:
         """A read of a healthy server must not fail for lack of time."""
         self.observer.is_up('a')
         self.clock.advance(1)
@@ -298,7 +290,7 @@ class ObserverTest(base.TestCase):
         self.assertTrue(self.observer.is_up('a'))
         self.assertEqual(1, len(self.backend.waits))
 
-    def test_who_waits_in_vain_judges_by_what_is_known(self) -> None:
+    def test_after_a_wait_in_vain_the_known_membership_counts(self) -> None:
         self.backend.has('a')
         self.assertEqual(['a'], self.up('a', 'b'))
         self.clock.advance(600)
@@ -307,7 +299,7 @@ class ObserverTest(base.TestCase):
         self.assertEqual(['a', 'c'], self.up('a', 'b', 'c'))
         self.assertEqual(1, len(self.backend.waits))
 
-    def test_nor_is_one_up_for_it_whose_time_is_over(self) -> None:
+    def test_a_wait_in_vain_keeps_no_host_up_after_hold_time(self) -> None:
         """The background asks a mute backend most of the time."""
         self.backend.answer = LOST
         for _ in range(70):
@@ -332,7 +324,7 @@ class ObserverTest(base.TestCase):
         self.assertEqual(dict.fromkeys(hosts, True), verdicts)
         self.assertEqual(1, len(self.backend.waits))
 
-    def test_what_a_source_wants_is_read_at_once(self) -> None:
+    def test_a_host_that_the_source_wants_is_read_at_once(self) -> None:
         self.observer.is_up('a')
         self.backend.wanted = {'c'}
         self.backend.has('a', 'c')
@@ -340,7 +332,7 @@ class ObserverTest(base.TestCase):
             [False, True], [self.observer.is_up(host) for host in 'dc']
         )
 
-    def test_who_was_not_asked_for_is_up_until_the_next_reading(self) -> None:
+    def test_an_unread_host_is_up_until_the_next_reading(self) -> None:
         self.observer.is_up('a')
         for host in 'cde':
             self.backend.wanted.add(host)
@@ -351,7 +343,7 @@ class ObserverTest(base.TestCase):
         self.assertEqual([], self.up('c', 'd', 'e'))
         self.assertEqual(3, len(self.backend.waits))
 
-    def test_for_who_has_just_joined_it_is_read_again(self) -> None:
+    def test_for_an_unknown_host_the_group_is_read_again(self) -> None:
         self.observer.is_up('a')
         self.clock.advance(0.4)
         self.backend.has('a', 'b', 'c')
@@ -368,7 +360,7 @@ class ObserverTest(base.TestCase):
         self.assertEqual(3, len(self.backend.waits))
         self.assertEqual(evidence.ABSENT, self.observer.members.reason('e'))
 
-    def test_a_read_that_began_before_says_nothing_of_who_joined(self) -> None:
+    def test_a_read_begun_before_a_question_is_no_evidence(self) -> None:
         def ask() -> None:
             self.clock.advance(0.1)
             self.observer.members.judge('c', self.clock(), unread=True)
@@ -380,11 +372,11 @@ class ObserverTest(base.TestCase):
         self.backend.during = lambda: None
         self.assertFalse(self.observer.is_up('c'))
 
-    def test_those_that_are_asked_about_at_once_are_read_once(self) -> None:
+    def test_unknown_hosts_asked_about_at_once_are_read_once(self) -> None:
         self.assertEqual([], self.up(*'cdefgh'))
         self.assertEqual(1, len(self.backend.waits))
 
-    def test_who_cannot_be_asked_for_is_not_up_for_ever(self) -> None:
+    def test_an_unread_host_is_not_up_for_ever(self) -> None:
         self.observer.is_up('a')
         self.backend.mute = True
         self.clock.advance(1.0)
@@ -413,7 +405,7 @@ class ObserverTest(base.TestCase):
         self.assertIn('contact is back after 8.0 s', self.log.output)
         self.assertEqual(1, len(self.log_lines('WARNING')))
 
-    def test_an_answer_that_is_late_now_and_then_is_no_outage(self) -> None:
+    def test_a_single_late_answer_is_no_outage(self) -> None:
         self.observer.is_up('a')
         lines = self.log.output
         for _ in range(10):
@@ -423,7 +415,7 @@ class ObserverTest(base.TestCase):
                 self.observer.is_up('a')
         self.assertEqual(lines, self.log.output)
 
-    def test_starting_blind_says_that_it_cannot_tell(self) -> None:
+    def test_starting_blind_is_logged(self) -> None:
         self.backend.answer = LOST
         self.assertTrue(self.observer.is_up('a'))
         self.assertIn('It cannot be told who is alive', self.log.output)
@@ -495,7 +487,7 @@ class ObserverTest(base.TestCase):
         self.observer.is_up('a')
         self.assertEqual(3.0, self.observer.proof_age('a'))
 
-    def test_who_is_there_again_is_not_called_down(self) -> None:
+    def test_a_member_back_after_an_outage_is_not_logged_down(self) -> None:
         self.observer.is_up('a')
         self.backend.answer = LOST
         self.clock.advance(1)
@@ -507,14 +499,14 @@ class ObserverTest(base.TestCase):
         self.assertEqual(before, self.log.output)
 
     def test_two_failures_with_a_long_rest_between(self) -> None:
-        """Nobody asks between them, and nobody reads."""
+        """There are no questions and no reads between them."""
         self.observer.is_up('a')
         self.backend.answer = LOST
         for seconds in (30, 180):
             self.clock.advance(seconds)
             self.assertTrue(self.observer.is_up('a'))
 
-    def test_flapping_brings_no_dead_host_back(self) -> None:
+    def test_flapping_revives_no_dead_host(self) -> None:
         self.backend.has('a')
         self.assertEqual(['a'], self.up('a', 'dead'))
         for second in range(600):
@@ -524,7 +516,7 @@ class ObserverTest(base.TestCase):
             self.clock.advance(1)
             self.assertEqual(['a'], self.up('a', 'dead'), second)
 
-    def test_a_wiped_group_that_is_asked_seldom_keeps_nobody_up(self) -> None:
+    def test_a_wiped_group_that_is_read_seldom_keeps_no_host_up(self) -> None:
         wiped = evidence.Reading(frozenset(), 'wiped', complete=False)
         for pause in (7, 30, 90):
             self.backend.has('a')
@@ -537,7 +529,7 @@ class ObserverTest(base.TestCase):
             self.clock.advance(61)
             self.assertEqual([], self.up('a', 'dead'), pause)
 
-    def test_a_dead_host_is_told_once(self) -> None:
+    def test_a_dead_host_is_logged_once(self) -> None:
         self.observer.is_up('a')
         self.backend.answer = LOST
         for _ in range(80):
@@ -578,12 +570,12 @@ class PaceTest(base.TestCase):
         self.assertTrue(all(least <= each <= most for each in pauses), pauses)
         self.assertGreater(len(set(pauses)), 50)
 
-    def test_for_some_minutes_after_a_question_now_and_then(self) -> None:
+    def test_now_and_then_for_minutes_after_a_question(self) -> None:
         self.pace.asked = self.clock()
         self.clock.advance(300)
         self.assert_between(7.5, 15.0, self.pauses(False))
 
-    def test_not_if_nobody_asks(self) -> None:
+    def test_not_without_questions(self) -> None:
         self.pace.asked = self.clock()
         self.clock.advance(301)
         self.assertEqual({None}, set(self.pauses(False)))
@@ -592,7 +584,7 @@ class PaceTest(base.TestCase):
         self.pace.asked = self.clock()
         self.assert_between(1.0, 2.0, self.pauses(True))
 
-    def test_for_as_long_as_it_is(self) -> None:
+    def test_as_long_as_contact_is_lost(self) -> None:
         self.clock.advance(9999)
         self.assert_between(2.0, 4.0, self.pauses(True))
 
@@ -615,7 +607,7 @@ class WatchTest(base.TestCase):
         self.assertTrue(ended.wait(10))
         self.assertEqual([1, 1], reads)
 
-    def test_when_woken_it_finds_out_anew_how_long_to_pause(self) -> None:
+    def test_when_woken_it_computes_its_pause_again(self) -> None:
         paused, done = threading.Event(), threading.Event()
         pauses: list[float | None] = [3600.0, 0.0, None]
 
