@@ -11,4 +11,4 @@
 # under the License.
 
 
-"""Watches groups and announces what becomes of their members."""
+"""Watches groups and sends notifications of their members' transitions."""
