@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """Draws the figures of a report from its CSV files.
 
 Run as a program, in an environment with what requirements.txt here names:
@@ -54,7 +53,7 @@ _COLORS = {
 
 
 def main() -> None:
-    """Draw all figures whose tables are there."""
+    """Draw all figures whose tables exist."""
     directory = pathlib.Path(sys.argv[1])
     for name, table, title in report.FIGURES:
         rows = _read(directory, table)
@@ -73,7 +72,7 @@ def _read(directory: pathlib.Path, table: str) -> pandas.DataFrame:
 
 
 def _color(name: str) -> str | None:
-    """Return the color of who is named most exactly."""
+    """Return the color of the longest known start of a name."""
     known = [start for start in _COLORS if name.startswith(start)]
     return _COLORS[max(known, key=len)] if known else None
 

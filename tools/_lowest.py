@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """The lowest versions that this package declares, and what is tested on them.
 
     python3 -m tools._lowest constraints ENVIRONMENT

@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """A real Nova on one machine, on loopback and without root's help."""
 
 import argparse

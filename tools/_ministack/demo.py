@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """A host dies, Nova notices, and it comes back: with a time line."""
 
 from collections.abc import Callable
