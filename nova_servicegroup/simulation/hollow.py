@@ -15,6 +15,7 @@
 from collections.abc import Sequence
 from concurrent import futures
 import dataclasses
+import functools
 import logging
 from multiprocessing import connection
 import os
@@ -181,7 +182,7 @@ class Hollow:
         commands = {
             JOIN: self._start,
             HOLD: self._meter.begin,
-            MEASURE: self._measure,
+            MEASURE: lambda: self._send(self._meter.read()),
         }
         try:
             while True:
@@ -214,9 +215,6 @@ class Hollow:
             error = exceptions.first_line(raised)
         self._send(Joined(host, time.monotonic(), error))
 
-    def _measure(self) -> None:
-        self._send(self._meter.read())
-
     def _leave(self) -> None:
         """Leave in bounded time, so that the process ends."""
         end = threading.Timer(LEAVES_WITHIN, os._exit, (1,))
@@ -225,10 +223,8 @@ class Hollow:
         self._ending.set()
         self._timers.stop()
         with futures.ThreadPoolExecutor(_TOGETHER) as threads:
-            list(threads.map(self._leave_one, self._hosts))
-
-    def _leave_one(self, host: str) -> None:
-        self._api.leave(host, self._group)
+            leave = functools.partial(self._api.leave, group=self._group)
+            list(threads.map(leave, self._hosts))
 
     def _send(self, message: object) -> None:
         # If the parent has closed its end, run() will notice.
