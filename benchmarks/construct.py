@@ -26,6 +26,7 @@ from benchmarks import rounds
 
 #: The number of driver objects that nova-api builds.
 _DRIVERS = 486
+_STOCK = ('db', 'mc')
 _WITHOUT = 'without the package'
 _PROCESSES = {
     _WITHOUT: 'db',
@@ -78,9 +79,8 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
 
 
 def _construct(stage: nova.Stage, count: int) -> report.Table:
-    makers = {
-        f'stock {name}': _stock_maker(stage, name) for name in ('db', 'mc')
-    } | {f'our {name}': _maker(stage) for name in nova.OURS}
+    makers = {f'stock {each}': _stock_maker(stage, each) for each in _STOCK}
+    makers |= {f'our {each}': _maker(stage) for each in nova.OURS}
     times = rounds.take_turns(
         makers,
         count,

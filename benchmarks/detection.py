@@ -178,11 +178,8 @@ class _Found:
     ) -> list[Any]:
         """Return the row of a contestant for one kind of end."""
         name = contestant.name
-        ended = {
-            host: at
-            for host, (was, at) in self.ended[name].items()
-            if was == how
-        }
+        ends = self.ended[name].items()
+        ended = {host: at for host, (was, at) in ends if was == how}
         down = self.down[name]
         took = [down[host] - at for host, at in ended.items() if host in down]
         floor = contestant.floor(tick) if how == _KILLED else None

@@ -71,33 +71,28 @@ class Fleet(remote.Program):
         self.hosts = records_.hosts(sum(shares), first)
         rest = iter(self.hosts)
         self.shares = [[*itertools.islice(rest, each)] for each in shares]
-        options = ['--records'] if contestant.in_cell else []
-        spread = contestant.interval
-        if shared or at_once:
-            options += ['--shared']
-            spread = max(spread, len(self.hosts) // _JOINS)
-        if at_once:
-            spread = 0
-        super().__init__(
-            __name__,
-            [
-                str(file),
-                f'--bare={bare}',
-                f'--driver={contestant.driver}',
-                f'--beat={contestant.beat}',
-                f'--spread={spread}',
-                *options,
-                str(first),
-                str(contestant.interval),
-                *map(str, shares),
-            ],
-            file.with_suffix('.log'),
-            contestant.stock,
-            prefix,
-        )
+        arguments = [str(file), f'--bare={bare}']
+        arguments += self._options(contestant, shared or at_once, at_once)
+        arguments += map(str, (first, contestant.interval, *shares))
+        log = file.with_suffix('.log')
+        super().__init__(__name__, arguments, log, contestant.stock, prefix)
         if at_once:
             # Wait until it has forked.
             self.ask('ready')
+
+    def _options(
+        self, contestant: contestants.Contestant, shared: bool, at_once: bool
+    ) -> list[str]:
+        spread = contestant.interval
+        if shared:
+            spread = max(spread, len(self.hosts) // _JOINS)
+        return [
+            f'--driver={contestant.driver}',
+            f'--beat={contestant.beat}',
+            f'--spread={0 if at_once else spread}',
+            *(['--shared'] if shared else []),
+            *(['--records'] if contestant.in_cell else []),
+        ]
 
     def wait(self) -> None:
         """Wait until all hosts have joined."""
@@ -259,18 +254,7 @@ def _service(record: Any, interval: float, timers: Any) -> Any:
 
 def main() -> None:
     """Fork the processes, then obey commands."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument('file')
-    parser.add_argument('--records', action='store_true')
-    parser.add_argument('--bare', default='')
-    parser.add_argument('--driver')
-    parser.add_argument('--beat', type=float, help='seconds')
-    parser.add_argument('--spread', type=int, help='seconds; 0: at once')
-    parser.add_argument('--shared', action='store_true')
-    parser.add_argument('first', type=int)
-    parser.add_argument('interval', type=int)
-    parser.add_argument('shares', type=int, nargs='+')
-    args = parser.parse_args()
+    args = _parse()
     from nova import monkey_patch
 
     # This must come before any import of oslo.service: a timer is a native
@@ -288,6 +272,21 @@ def main() -> None:
             'stop': functools.partial(parent.end, signal.SIGTERM),
         }
     )
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument('file')
+    parser.add_argument('--records', action='store_true')
+    parser.add_argument('--bare', default='')
+    parser.add_argument('--driver')
+    parser.add_argument('--beat', type=float, help='seconds')
+    parser.add_argument('--spread', type=int, help='seconds; 0: at once')
+    parser.add_argument('--shared', action='store_true')
+    parser.add_argument('first', type=int)
+    parser.add_argument('interval', type=int)
+    parser.add_argument('shares', type=int, nargs='+')
+    return parser.parse_args()
 
 
 if __name__ == '__main__':

@@ -73,28 +73,20 @@ def _rows(
     records = stage.services(group, size)
     report_to_stock(apis['stock mc'], records[:_STOCK_MC_HOSTS])
     records_.give(apis['our db'], records)
-    floor = stage.api_of(Floor(records_.hosts(size)))
-    apis = {**apis, 'floor': floor}
+    apis = {**apis, 'floor': stage.api_of(Floor(records_.hosts(size)))}
     asked = dict.fromkeys(apis, records)
     asked['stock mc'] = records[:_STOCK_MC_HOSTS]
     for name, api in apis.items():
         if nova.count_up(api, asked[name]) != len(asked[name]):
             raise RuntimeError(f'{name}: not all hosts are up')
     calls = {**dict.fromkeys(apis, _TURN), 'stock mc': _STOCK_MC_TURN}
-    times = rounds.take_turns(
-        {
-            name: nova.ask_in_turn(api, asked[name], calls[name])
-            for name, api in apis.items()
-        },
-        count,
-        {
-            name: nova.ask_in_turn(api, records[:1], 1)
-            for name, api in apis.items()
-        },
-    )
+    turns, before = {}, {}
+    for name, api in apis.items():
+        turns[name] = nova.ask_in_turn(api, asked[name], calls[name])
+        before[name] = nova.ask_in_turn(api, records[:1], 1)
+    times = rounds.take_turns(turns, count, before)
     return [
-        [size, name]
-        + _times(name, times, calls)
+        [size, name, *_times(name, times, calls)]
         + [_operations(api, records[:_TURN])]
         for name, api in apis.items()
     ]

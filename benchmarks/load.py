@@ -243,13 +243,7 @@ def _log(text: str) -> None:
 
 def main() -> None:
     """Send heartbeats as commanded."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument('file')
-    parser.add_argument('share', help='K/N, K from 0')
-    parser.add_argument('interval', type=float)
-    parser.add_argument('hosts', type=int)
-    parser.add_argument('first', type=int)
-    args = parser.parse_args()
+    args = _parse()
     os.nice(_NICE)
     # It logs each answer that came too late.
     logging.getLogger('oslo.messaging').setLevel(logging.ERROR)
@@ -267,6 +261,16 @@ def main() -> None:
             'count': share.counts.take,
         }
     )
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument('file')
+    parser.add_argument('share', help='K/N, K from 0')
+    parser.add_argument('interval', type=float)
+    parser.add_argument('hosts', type=int)
+    parser.add_argument('first', type=int)
+    return parser.parse_args()
 
 
 if __name__ == '__main__':

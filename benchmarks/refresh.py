@@ -48,20 +48,13 @@ little."""
 def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
     """Return the part's tables."""
     sizes = (500, 1000) if quick else (1000, 10000, 30000, 100000)
-    readers = {
-        'zk': _zookeeper,
-        'etcd': _etcd,
-        _CHANGED: _etcd,
-        'redis': _redis,
-        'mc': _memcached,
-    }
     # The groups' names differ from those of the part is_up.
     members: dict[int, keys_.Etcd] = {}
     for size in sizes:
         stage.join(f'refresh{size}', size)
         members[size] = _join(stage, f'refresh{size}', records.hosts(size))
     rows: list[list[Any]] = []
-    for name, bare in readers.items():
+    for name, bare in _READERS.items():
         above: list[Any] = []
         for size in sizes:
             changing = members[size] if name == _CHANGED else None
@@ -96,28 +89,24 @@ def _row(
     group = f'refresh{size}'
     refresh = _Refresh(stage, name.partition(',')[0], group)
     calls = {'bare': bare(stage, group, size), 'ours': refresh}
-    for who, call in calls.items():
-        if call() != size:
-            raise RuntimeError(f'{name}, {who}: not {size} members')
-    change = functools.partial(_change, changing, size)
+    if [call() for call in calls.values()] != [size, size]:
+        raise RuntimeError(f'{name}: not {size} members')
+
+    def change() -> None:
+        if changing is not None:
+            changing.replace(records.hosts(size)[0])
+
     times = rounds.take_turns(calls, count, dict.fromkeys(calls, change))
     change()
     row = [
         name,
         size,
-        1e3 * times.undisturbed('bare'),
-        1e3 * times.undisturbed('ours'),
+        *(1e3 * times.undisturbed(each) for each in ('bare', 'ours')),
         times.ratio('ours', 'bare'),
         rounds.operations(refresh),
         refresh.failures,
     ]
     return [*row, _growth(above, row, 2), _growth(above, row, 3)]
-
-
-def _change(changing: keys_.Etcd | None, size: int) -> None:
-    """Let one of the members of etcd leave and join again."""
-    if changing is not None:
-        changing.replace(records.hosts(size)[0])
 
 
 def _growth(above: list[Any], row: list[Any], column: int) -> float | None:
@@ -203,3 +192,13 @@ def _memcached(stage: nova.Stage, group: str, size: int) -> Callable[[], int]:
     ]
     read = functools.partial(coordinator.client.get_many, wanted)
     return lambda: len(read())
+
+
+#: Of each row's backend: what makes the bare call.
+_READERS = {
+    'zk': _zookeeper,
+    'etcd': _etcd,
+    _CHANGED: _etcd,
+    'redis': _redis,
+    'mc': _memcached,
+}

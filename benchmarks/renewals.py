@@ -26,6 +26,7 @@ from benchmarks import report
 _SIZES = (1000, 5000, 10000)
 #: So many real ZooKeeper members, of five threads each, fit on a machine.
 _REAL = 400
+_TITLE = 'A host that renews its membership, in one second'
 _HEADERS = [
     'hosts',
     'driver',
@@ -88,18 +89,9 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
         real=real,
         share=field_.SHARE,
     )
-    return [
-        report.Table(
-            'renewals',
-            'A host that renews its membership, in one second',
-            _HEADERS,
-            [
-                _row(found, *key)
-                for key in sorted(found, key=operator.itemgetter(0))
-            ],
-            notes,
-        )
-    ]
+    keys = sorted(found, key=operator.itemgetter(0))
+    rows = [_row(found, *key) for key in keys]
+    return [report.Table('renewals', _TITLE, _HEADERS, rows, notes)]
 
 
 def _contestants(

@@ -17,6 +17,7 @@ import contextlib
 import gc
 import statistics
 import time
+from typing import Any
 from unittest import mock
 
 
@@ -98,14 +99,7 @@ def operations(call: Callable[[], object]) -> int:
 
     with contextlib.ExitStack() as patches:
         counted = [
-            patches.enter_context(
-                mock.patch.object(
-                    target,
-                    name,
-                    autospec=True,
-                    side_effect=getattr(target, name),
-                )
-            )
+            patches.enter_context(_counting(target, name))
             for target, name in (
                 (kazoo.KazooClient, '_call'),
                 (pymemcache.Client, '_fetch_cmd'),
@@ -117,3 +111,9 @@ def operations(call: Callable[[], object]) -> int:
         ]
         call()
     return sum(each.call_count for each in counted)
+
+
+def _counting(target: type, name: str) -> Any:
+    """Replace a method by a mock that calls it."""
+    original = getattr(target, name)
+    return mock.patch.object(target, name, autospec=True, side_effect=original)

@@ -29,6 +29,7 @@ from nova_servicegroup.tests.harness import network
 from nova_servicegroup.tests.harness import proxy
 
 _LOSS = 10.0
+_TITLE = 'False downs under stress'
 _HEADERS = [
     'stress',
     'driver',
@@ -104,11 +105,7 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
         cores=os.cpu_count(),
         loss=_LOSS,
     )
-    return [
-        report.Table(
-            'stress', 'False downs under stress', _HEADERS, rows, notes
-        )
-    ]
+    return [report.Table('stress', _TITLE, _HEADERS, rows, notes)]
 
 
 def _drivers(plan: _Plan) -> list[contestants.Contestant]:

@@ -12,6 +12,7 @@
 
 """The monitor service: watches groups, takes part in the election, sends."""
 
+from collections.abc import Mapping
 import socket
 import threading
 import time
@@ -27,6 +28,7 @@ from nova_servicegroup.monitor import election
 from nova_servicegroup.monitor import loop
 from nova_servicegroup.monitor import outbox
 from nova_servicegroup.monitor import sender
+from nova_servicegroup.watch import inventory
 from nova_servicegroup.watch import watcher
 
 LOG = logging.getLogger(__name__)
@@ -60,22 +62,21 @@ class WatchLoop(loop.Loop):
         elif seen.view.age is not None:
             # Until the backend has answered once, members are only presumed
             # up. One that turns out to be down has made no transition.
-            self._begun = True
-            self._outbox.begin(
-                self._group,
-                {host: each.state for host, each in seen.entries.items()},
-                {
-                    host: each.condition
-                    for host, each in seen.entries.items()
-                    if each.condition is not None
-                },
-            )
-            LOG.info(
-                'Watching group %s: %d services.',
-                self._group,
-                len(seen.entries),
-            )
+            self._begin(seen.entries)
         self._log_records(seen.unregistered)
+
+    def _begin(self, entries: Mapping[str, inventory.Entry]) -> None:
+        self._begun = True
+        self._outbox.begin(
+            self._group,
+            {host: each.state for host, each in entries.items()},
+            {
+                host: each.condition
+                for host, each in entries.items()
+                if each.condition is not None
+            },
+        )
+        LOG.info('Watching group %s: %d services.', self._group, len(entries))
 
     def _log_records(self, error: exceptions.BackendError | None) -> None:
         """Log once when reading Nova's records fails, and when it recovers."""

@@ -57,25 +57,29 @@ def payload(entry: outbox.Entry, driver: str) -> dict[str, Any]:
 
     :param driver: the name of the driver that gave the verdict
     """
-    change = entry.transition
-    age, reported = change.proof_age, change.condition
-    since = datetime.datetime.fromtimestamp(change.at, datetime.timezone.utc)
     return {
         'nova_servicegroup_object.name': 'MemberPayload',
         'nova_servicegroup_object.version': VERSION,
         'nova_servicegroup_object.namespace': 'nova_servicegroup',
-        'nova_servicegroup_object.data': {
-            'host': change.host,
-            'group': change.group,
-            'driver': driver,
-            'state': entry.state,
-            'since': since.isoformat(timespec='microseconds'),
-            'reason': change.reason,
-            'proof_age': None if age is None else round(age, 3),
-            'forced_down': change.state == inventory.FORCED_DOWN,
-            'condition': reported and reported.reason,
-            'condition_since': reported and condition.date(reported),
-        },
+        'nova_servicegroup_object.data': _data(entry, driver),
+    }
+
+
+def _data(entry: outbox.Entry, driver: str) -> dict[str, Any]:
+    change = entry.transition
+    age, reported = change.proof_age, change.condition
+    since = datetime.datetime.fromtimestamp(change.at, datetime.timezone.utc)
+    return {
+        'host': change.host,
+        'group': change.group,
+        'driver': driver,
+        'state': entry.state,
+        'since': since.isoformat(timespec='microseconds'),
+        'reason': change.reason,
+        'proof_age': None if age is None else round(age, 3),
+        'forced_down': change.state == inventory.FORCED_DOWN,
+        'condition': reported and reported.reason,
+        'condition_since': reported and condition.date(reported),
     }
 
 

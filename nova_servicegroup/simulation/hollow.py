@@ -12,7 +12,7 @@
 
 """A process of hollow members: the real driver without services behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent import futures
 import dataclasses
 import functools
@@ -179,7 +179,7 @@ class Hollow:
     def run(self) -> None:
         """Obey commands until the pipe is closed, then leave."""
         self._meter.attach()
-        commands = {
+        commands: dict[str, Callable[[], None]] = {
             JOIN: self._start,
             HOLD: self._meter.begin,
             MEASURE: lambda: self._send(self._meter.read()),

@@ -140,14 +140,11 @@ class Results:
         :param promised: seconds within which killed hosts must be seen down
         """
         killed_at, false_downs = self._killed_at or 0.0, len(self._false_downs)
-        held_for = max((each.seconds for each in self.usage), default=0)
         return {
             'members': len(self._plan.hosts),
             'processes': len(self._plan.processes),
             **self._joins(),
-            'held_for': round(held_for, 1),
-            'heartbeats': sum(each.heartbeats for each in self.usage),
-            'heartbeat_failures': sum(each.failures for each in self.usage),
+            **self._heartbeats(),
             'seen_held': len(self.not_up) - false_downs,
             'false_downs': false_downs,
             'killed': len(self._killed),
@@ -181,6 +178,14 @@ class Results:
                     if host in self.joining
                 ],
             ),
+        }
+
+    def _heartbeats(self) -> dict[str, Any]:
+        held_for = max((each.seconds for each in self.usage), default=0)
+        return {
+            'held_for': round(held_for, 1),
+            'heartbeats': sum(each.heartbeats for each in self.usage),
+            'heartbeat_failures': sum(each.failures for each in self.usage),
         }
 
     def failures(self) -> list[str]:

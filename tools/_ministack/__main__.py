@@ -97,6 +97,12 @@ _DIRECTORY = 'of the stack, by default below the cache directory'
 _NOVA = f'its series, by default {releases.DEFAULT}'
 _MODE = 'how its services run, by default as usual for the release'
 _HOST = 'compute1 and so on, or api, conductor, scheduler'
+_NUMBERS = {
+    'computes': 'compute hosts',
+    'workers': 'processes of API, conductor and scheduler each',
+    'report_interval': 'seconds between reports',
+    'service_down_time': 'seconds until a silent service is down',
+}
 
 
 def _add(
@@ -128,12 +134,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     )
     add('--nova', choices=releases.known(), default=default.nova, help=_NOVA)
     add('--mode', choices=settings_.MODES, help=_MODE)
-    for name, words in (
-        ('computes', 'compute hosts'),
-        ('workers', 'processes of API, conductor and scheduler each'),
-        ('report_interval', 'seconds between reports'),
-        ('service_down_time', 'seconds until a silent service is down'),
-    ):
+    for name, words in _NUMBERS.items():
         value = getattr(default, name)
         option = f'--{name.replace("_", "-")}'
         words = f'{words}, by default {value}'
