@@ -63,7 +63,10 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
         row
         for name, make in makers.items()
         for row in _rows(
-            name, {who: make(apis[who], records) for who in apis}, size, count
+            name,
+            {driver: make(apis[driver], records) for driver in apis},
+            size,
+            count,
         )
     ]
     return [report.Table('passes', 'Passes of Nova', _HEADERS, rows, _NOTES)]
@@ -83,21 +86,21 @@ def _rows(
     size: int,
     count: int,
 ) -> list[list[Any]]:
-    for who, call in passes.items():
+    for driver, call in passes.items():
         if call() != size:
-            raise RuntimeError(f'{name}, {who}: not all hosts are up')
+            raise RuntimeError(f'{name}, {driver}: not all hosts are up')
     times = rounds.take_turns(passes, count)
     return [
         [
             name,
             size,
-            who,
-            1e3 * times.median(who),
-            1e3 * times.undisturbed(who),
-            *(times.ratio(who, base) for base in rounds.BASES),
+            driver,
+            1e3 * times.median(driver),
+            1e3 * times.undisturbed(driver),
+            *(times.ratio(driver, base) for base in rounds.BASES),
             rounds.operations(call),
         ]
-        for who, call in passes.items()
+        for driver, call in passes.items()
     ]
 
 

@@ -119,7 +119,10 @@ class Outbox:
         key, state = (change.group, change.host), _verdict(change.state)
         before = self._states.get(key)
         self._states[key] = state or before or views.UP
-        self._set_condition(key, change.condition)
+        if change.condition is None:
+            self._conditions.pop(key, None)
+        else:
+            self._conditions[key] = change.condition
         presumed = before == views.HELD and not self._has_received
         if (before is None and state is not None) or (
             presumed and change.state == views.DOWN
@@ -128,14 +131,6 @@ class Outbox:
             self._count(key, views.DOWN)
         if state is not None:
             self._add_entry(change, state)
-
-    def _set_condition(
-        self, key: publication.Key, reported: condition.Condition | None
-    ) -> None:
-        if reported is None:
-            self._conditions.pop(key, None)
-        else:
-            self._conditions[key] = reported
 
     def _add_entry(self, change: watcher.Transition, state: str) -> None:
         entry = Entry(change, state, time.monotonic())
@@ -178,7 +173,7 @@ class Outbox:
             for key in list(self._states):
                 if key[0] == group and key[1] not in hosts:
                     del self._states[key]
-                    self._set_condition(key, None)
+                    self._conditions.pop(key, None)
                     # Keep counting: an id must not be used twice.
                     self._count(key, views.UP)
 

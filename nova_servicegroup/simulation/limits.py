@@ -149,7 +149,7 @@ def _server_warnings(cost: base.Cost, members: int, servers: int) -> list[str]:
         return []
     return [
         f'Each server must take {connections} connections from this address, '
-        f'but takes {cost.taken} unless it is told otherwise: see '
+        f'but takes {cost.taken} unless configured otherwise: see '
         f'{cost.setting}. Members that it turns away are never seen.'
     ]
 
