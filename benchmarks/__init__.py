@@ -10,9 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """What an operator asks, measured side by side with stock Nova.
 
-Every figure comes from one run, in which the contestants take turns; the
-ratios count, the times are those of one machine. See ``benchmarks/run``.
+Every figure comes from one run, in which the contestants take turns. Compare
+the ratios: the times are those of one machine. See ``benchmarks/run``.
 """

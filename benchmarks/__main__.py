@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""Runs the parts and writes the report."""
+"""Runs the parts of the benchmark and writes the report."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -30,7 +29,7 @@ from benchmarks import report
 from benchmarks import summary
 from nova_servicegroup.tests.ministack import progress
 
-#: In the order of the report.
+#: The parts, in the order of the report.
 PARTS = (
     'is_up',
     'passes',
@@ -43,13 +42,13 @@ PARTS = (
     'storm',
     'construct',
 )
-#: Of these, those with hosts in the cell, and one that harms the servers.
+#: Those with hosts in the cell, and one that injects faults into the servers.
 _IN_CELL = ('heartbeats', 'detection', 'dilemma')
 _ALONE = ('stress',)
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the parts that the command line names, and print the report."""
     args = _parse()
     with (
         tempfile.TemporaryDirectory(prefix='benchmark-') as directory,
@@ -57,12 +56,12 @@ def main() -> None:
     ):
         run = _Run(stage, args)
         output = args.output or pathlib.Path(directory) / 'report'
-        # Quick figures stand beside no others.
+        # Quick figures are not mixed with those of an earlier run.
         parts = {} if args.quick else report.load(output)
-        made = _report({**parts, **run.parts()}, args.quick)
-        made.save(output)
+        written = _report({**parts, **run.parts()}, args.quick)
+        written.save(output)
         _draw(output)
-    print(made.text())
+    print(written.text())
     if run.failed:
         sys.exit(f'failed, and not in the report: {", ".join(run.failed)}')
 
@@ -74,38 +73,38 @@ def _report(parts: Mapping[str, report.Part], quick: bool) -> report.Report:
 
 
 class _Run:
-    """Runs the parts.
+    """One run of some parts.
 
-    :ivar failed: parts that did; the others are worth their hour all the same
+    :ivar failed: the parts that failed; the others are reported all the same
     """
 
     def __init__(self, stage: nova.Stage, args: argparse.Namespace) -> None:
         self._stage = stage
         self._args = args
-        self._say = progress.Progress()
+        self._progress = progress.Progress()
         self._parts = [each for each in PARTS if each in (args.parts or PARTS)]
         self._found: dict[str, report.Part] = {}
         self.failed: list[str] = []
 
     def parts(self) -> dict[str, report.Part]:
-        """Run them and return what they have found, by name."""
+        """Run the parts and return their results, by name."""
         if self._args.quick:
-            self._run_side_by_side()
+            self._run_in_parallel()
         else:
             self._run(self._parts)
         return self._found
 
-    def _run_side_by_side(self) -> None:
-        """Run what does not harm each other, for the figures mean nothing."""
+    def _run_in_parallel(self) -> None:
+        """Run the parts that do not break each other at the same time."""
         alone = [each for each in self._parts if each in _ALONE]
         in_cell = [each for each in self._parts if each in _IN_CELL]
         others = [
             each for each in self._parts if each not in _ALONE + _IN_CELL
         ]
-        # storm waits long for what a busy machine makes late, and the cell is
-        # busiest at the end.
+        # storm waits long on a busy machine, and the cell is busiest at the
+        # end.
         others.reverse()
-        # What they share, before they do.
+        # Create what both threads share.
         assert self._stage.conf
         with futures.ThreadPoolExecutor(2) as pool:
             list(pool.map(self._run, [in_cell, others]))
@@ -114,7 +113,7 @@ class _Run:
     def _run(self, parts: Sequence[str]) -> None:
         for part in parts:
             try:
-                with self._say.step(part):
+                with self._progress.step(part):
                     self._found[part] = report.measure(
                         part, functools.partial(self._run_one, part)
                     )
@@ -125,14 +124,11 @@ class _Run:
     def _run_one(self, part: str) -> list[report.Table]:
         module = importlib.import_module(f'benchmarks.{part}')
         sizes = {'sizes': self._args.hosts} if part == 'heartbeats' else {}
-        found: list[report.Table] = module.run(
-            self._stage, self._args.quick, **sizes
-        )
-        return found
+        return module.run(self._stage, self._args.quick, **sizes)
 
 
 def _draw(directory: pathlib.Path) -> None:
-    """Draw in another environment: Nova's shall be as Nova wants it."""
+    """Draw the figures in another environment, to leave Nova's as it is."""
     python = os.environ['BENCHMARK_PLOTS_PYTHON']
     subprocess.run(
         [python, '-m', 'benchmarks.plots', str(directory.absolute())],

@@ -10,11 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """Fleets of several contestants side by side, each with its reader."""
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent import futures
+from collections.abc import Sequence
 import contextlib
 import time
 
@@ -27,12 +25,12 @@ _SETTLE = 120.0
 
 
 class Arena(contextlib.ExitStack):
-    """All of them on the same servers, and all of their hosts up.
+    """Fleets on the same servers, with all of their hosts up.
 
-    :param shares: how many hosts each process of a fleet has
+    :param shares: the number of hosts of each process of a fleet
     :param interval: seconds between two passes of a reader
-    :param places: where the servers are for the fleets; default: the stage's
-    :param prefix: what to put before the command line of a fleet
+    :param places: the servers' addresses for the fleets; default: the stage's
+    :param prefix: put before the command line of a fleet
     :ivar fleets: by the names of the contestants
     :ivar readers: by the names of the contestants
     """
@@ -40,14 +38,14 @@ class Arena(contextlib.ExitStack):
     def __init__(
         self,
         stage: nova.Stage,
-        everyone: Sequence[contestants.Contestant],
+        drivers: Sequence[contestants.Contestant],
         shares: Sequence[int],
         interval: float,
         places: contestants.Places | None = None,
         prefix: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        self.everyone = {each.name: each for each in everyone}
+        self.drivers = {each.name: each for each in drivers}
         self._stage = stage
         self._shares = list(shares)
         self._interval = interval
@@ -64,9 +62,9 @@ class Arena(contextlib.ExitStack):
         self, places: contestants.Places, prefix: Sequence[str]
     ) -> None:
         size = sum(self._shares)
-        if any(each.in_cell for each in self.everyone.values()):
-            self._stage.cell.hosts(size * len(self.everyone))
-        for number, each in enumerate(self.everyone.values()):
+        if any(each.in_cell for each in self.drivers.values()):
+            self._stage.cell.hosts(size * len(self.drivers))
+        for number, each in enumerate(self.drivers.values()):
             self._add(each, number * size, places, prefix)
 
     def _add(
@@ -96,23 +94,15 @@ class Arena(contextlib.ExitStack):
         )
 
     def _settle(self) -> None:
-        """Wait until all have sent heartbeats of their own, and are up."""
+        """Wait until all hosts have sent their first heartbeats and are up."""
         for fleet in self.fleets.values():
             fleet.wait()
-        longest = max(each.interval for each in self.everyone.values())
+        longest = max(each.interval for each in self.drivers.values())
         time.sleep(fleet_.FIRST_BEAT + longest)
         for reader in self.readers.values():
             reader.settle(_SETTLE)
         self.count()
 
     def count(self) -> dict[str, dict]:
-        """Return what each reader has found since the last count."""
+        """Return the counts of each reader since the last call."""
         return {name: reader.count() for name, reader in self.readers.items()}
-
-    def at_once(
-        self, calls: Mapping[str, Callable[[], object]]
-    ) -> dict[str, object]:
-        """Do things for several contestants at the same time."""
-        with futures.ThreadPoolExecutor(len(calls)) as pool:
-            running = {name: pool.submit(call) for name, call in calls.items()}
-        return {name: each.result() for name, each in running.items()}

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The least that keeps hosts alive: a key or a lease for each, and no more."""
+"""The floor of a driver's cost: one key or lease for each host."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -22,12 +22,12 @@ from typing import Any
 
 
 def keep(args: argparse.Namespace, hosts: Sequence[str]) -> None:
-    """Keep hosts alive for ever, each by a connection of its own.
+    """Renew hosts for ever, each over a connection of its own.
 
-    :param args: ``driver``, of which it is the floor; ``bare``, the address
-        of its server; ``interval`` and ``beat``, in seconds
+    :param args: ``driver``, whose floor this is; ``bare``, the address of its
+        server; ``interval`` and ``beat``, in seconds
     """
-    # mc beats in each report_interval.
+    # The mc driver renews in each report_interval.
     beat = args.interval if args.driver == 'mc' else args.beat
     make = {'mc': _memcached, 'etcd': _etcd, 'redis': _redis}[args.driver]
     calls = [make(args.bare, host, int(6 * args.interval)) for host in hosts]
@@ -38,7 +38,7 @@ def keep(args: argparse.Namespace, hosts: Sequence[str]) -> None:
 
 
 def _memcached(address: str, host: str, seconds: int) -> Callable[[], object]:
-    """Set a key."""
+    """Return a function that sets a key."""
     from pymemcache.client import base
 
     client = base.Client(address)
@@ -46,7 +46,7 @@ def _memcached(address: str, host: str, seconds: int) -> Callable[[], object]:
 
 
 def _redis(address: str, host: str, seconds: int) -> Callable[[], object]:
-    """Set a key that expires."""
+    """Return a function that sets a key that expires."""
     import redis
 
     client = redis.Redis(port=int(address.rpartition(':')[2]))
@@ -54,7 +54,7 @@ def _redis(address: str, host: str, seconds: int) -> Callable[[], object]:
 
 
 def _etcd(address: str, host: str, seconds: int) -> Callable[[], object]:
-    """Renew a lease."""
+    """Return a function that renews a lease."""
     connection = http.client.HTTPConnection(address)
 
     def ask(path: str, question: dict[str, Any]) -> Any:

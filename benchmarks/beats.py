@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""Rounds of heartbeats in a real cell, and what is measured in them."""
+"""Rounds of heartbeats in a real cell, and their measurements."""
 
 import contextlib
 import dataclasses
@@ -31,14 +30,14 @@ _SETTLE = 60.0
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How long, in seconds, and how often.
+    """The durations of a measurement, in seconds, and its rounds.
 
     :ivar interval: report_interval
     :ivar down_time: service_down_time
-    :ivar warm: before each round
-    :ivar window: of each round
-    :ivar rounds: for each way
-    :ivar busy: for which the machine is busy; 0: it is not
+    :ivar warm: warm-up before each round
+    :ivar window: duration of each round
+    :ivar rounds: number of rounds for each way
+    :ivar busy: how long the machine is kept busy; 0: not at all
     """
 
     interval: int = 10
@@ -50,10 +49,10 @@ class Plan:
 
 
 class Size:
-    """All that is measured with one number of hosts.
+    """The measurements with one number of hosts.
 
-    :ivar rounds: the way and the readings of each
-    :ivar downs: the way and what its reader found, while the machine is busy
+    :ivar rounds: the way and the reading of each round
+    :ivar downs: the way and its reader's counts on a busy machine
     """
 
     def __init__(self, stage: nova.Stage, hosts: int, plan: Plan) -> None:
@@ -66,7 +65,7 @@ class Size:
         self.downs: list[tuple[str, dict[str, Any]]] = []
 
     def measure(self) -> None:
-        """Do it."""
+        """Run all rounds of this size."""
         self._cell.hosts(self.hosts)
         file = self._contestant(load_.OURS).write(
             self._directory / f'load-{self.hosts}.conf',
@@ -94,8 +93,8 @@ class Size:
         )
 
     def _beat(self, load: load_.Load, way: str) -> meters.Reading:
-        """Return what heartbeats cost, in a while of them."""
-        # Nobody pays for what others have left to do.
+        """Return the reading of one round of heartbeats."""
+        # The round must not include work that an earlier one has left.
         self._cell.calm()
         load.begin(way)
         time.sleep(self.plan.warm)
@@ -104,8 +103,8 @@ class Size:
         return read
 
     def _watch(self, load: load_.Load) -> meters.Reading:
-        """Return what happens meanwhile."""
-        # To ask RabbitMQ takes CPU, and a while.
+        """Return the reading of a window from now."""
+        # RabbitMQ takes a while and CPU to answer, so ask it outside of it.
         begun, first = time.monotonic(), self._cell.messages()
         load.count()
         before = self._cell.read()
@@ -122,7 +121,7 @@ class Size:
         }
 
     def _compete(self, load: load_.Load, way: str) -> dict[str, Any]:
-        """Return what a reader finds while the machine is busy."""
+        """Return a reader's counts while the machine is busy."""
         self._cell.calm()
         contestant = self._contestant(way)
         file = contestant.write(
@@ -132,7 +131,7 @@ class Size:
         )
         with reader_.Reader(contestant, file, self.hosts) as reader:
             load.begin(way)
-            # Where too many beat, they are never all up: that counts, too.
+            # Too many hosts are never all up. That is measured, too.
             with contextlib.suppress(TimeoutError):
                 reader.settle(_SETTLE)
             with busy.loops(self.plan.busy):
@@ -144,7 +143,7 @@ class Size:
         return found
 
     def cost(self, way: str, meter: str) -> float:
-        """Return what a heartbeat costs, beyond the idle cell."""
+        """Return the cost of a heartbeat, less that of the idle cell."""
         rounds = [read for name, read in self.rounds if name == way]
         idle = sum(each[meter] for each in self._idle) / len(self._idle)
         spent = sum(each[meter] for each in rounds) - idle * len(rounds)

@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """Processes that keep all cores busy."""
 
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ _SLACK = 60.0
 @contextlib.contextmanager
 def loops(seconds: float) -> Iterator[None]:
     """Keep all cores busy; each loop has the share of one server."""
-    # They end by themselves, should nobody do it.
+    # timeout ends the loops if this process dies.
     loop = ['timeout', str(seconds + _SLACK), 'sha256sum', '/dev/zero']
     with contextlib.ExitStack() as running:
         for _ in range(LOOPS):

@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """A real cell with hollow computes: MariaDB, RabbitMQ and nova-conductor."""
 
 import contextlib
@@ -35,7 +34,7 @@ _RECEIVED = re.compile(r'messages_received_total\s*=>\s*(\d+)')
 _STOP = 6.0
 # A conductor that uses less of a core, for a second, has no work left.
 _CALM = 0.1
-_CALMED = 180.0
+_CALM_WITHIN = 180.0
 _ROWS = """\
 DELETE FROM services WHERE `binary` = 'nova-compute';
 INSERT INTO services (created_at, updated_at, last_seen_up, uuid, host,
@@ -50,7 +49,7 @@ _QUESTIONS = "SHOW GLOBAL STATUS LIKE 'Questions'"
 
 
 class Cell(contextlib.ExitStack):
-    """The cell, without API, scheduler and placement.
+    """A cell without API, scheduler and placement.
 
     The conductor has one worker and this package, so it serves both ways.
     """
@@ -75,7 +74,7 @@ class Cell(contextlib.ExitStack):
             raise
 
     def _trim(self) -> None:
-        """End what is not wanted."""
+        """Stop the services and servers that are not needed."""
         for name in ('api', 'scheduler'):
             self._stack.stop(name, _STOP)
         servers = self._stack.servers
@@ -95,39 +94,39 @@ class Cell(contextlib.ExitStack):
 
     @functools.cached_property
     def conductor(self) -> process.Process:
-        """The only service of Nova."""
+        """The only running service of Nova."""
         return self._stack.process('conductor')
 
     @property
     def compute(self) -> config.Config:
-        """What is in the nova.conf of a nova-compute."""
+        """The options of a nova-compute."""
         at = self._stack.servers.endpoints()
         return config.compute(self._settings, at, 'hollow')
 
     @property
     def controller(self) -> config.Config:
-        """What is in the nova.conf of a service with a database."""
+        """The options of a service with a database."""
         at = self._stack.servers.endpoints()
         return config.controller(self._settings, at)
 
     def hosts(self, count: int) -> None:
-        """Have records of so many new hosts, from number 0, and no others."""
+        """Replace all records by those of so many hosts, from number 0."""
         rows = _ROWS.format(last=count - 1)
         self.mariadb.execute(rows, database.CELL1)
 
     def calm(self) -> None:
-        """Wait until the conductor has done what it was asked for.
+        """Wait until the conductor is idle.
 
-        :raises TimeoutError: it has not, in time
+        :raises TimeoutError: it stays busy
         """
         process.wait_until(
             lambda: meters.cores(self.conductor.pid, 1.0) < _CALM,
-            _CALMED,
+            _CALM_WITHIN,
             what='nova-conductor still works',
         )
 
     def read(self) -> meters.Reading:
-        """Return the meters: seconds of CPU and statements so far."""
+        """Return the meters so far: seconds of CPU, and statements."""
         return {
             'seconds': time.monotonic(),
             'conductor CPU': meters.cpu(self.conductor.pid),

@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""What the package adds to a nova process before it does anything."""
+"""What the package adds to the start of a nova process."""
 
 from collections.abc import Callable
 import functools
@@ -25,8 +24,9 @@ from benchmarks import nova
 from benchmarks import report
 from benchmarks import rounds
 
-#: nova-api builds so many.
+#: The number of driver objects that nova-api builds.
 _DRIVERS = 486
+_STOCK = ('db', 'mc')
 _WITHOUT = 'without the package'
 _PROCESSES = {
     _WITHOUT: 'db',
@@ -35,10 +35,10 @@ _PROCESSES = {
     'our mc': 'mc',
 }
 
-# Imports what a nova service does and builds the API as it does. What
-# castellan and oslo.policy find of ours is hidden in the first kind of
-# process. The seconds are those of what is ours or replaced by ours: a whole
-# start varies by more. Pages that are shared with others do not count.
+# Imports what a nova service imports and builds the API as it does. In the
+# process without the package, our entry points of castellan and oslo.policy
+# are hidden. Only code that is ours, or that ours replaces, is timed, since a
+# whole start varies by more. Shared pages do not count.
 _PROGRAM = """
 import importlib.metadata, json, logging, pathlib, sys, time
 config, driver, hidden = sys.argv[1:]
@@ -79,12 +79,8 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
 
 
 def _construct(stage: nova.Stage, count: int) -> report.Table:
-    makers = {
-        **{
-            f'stock {name}': _stock_maker(stage, name) for name in ('db', 'mc')
-        },
-        **{f'our {name}': _maker(stage) for name in nova.OURS},
-    }
+    makers = {f'stock {each}': _stock_maker(stage, each) for each in _STOCK}
+    makers |= {f'our {each}': _maker(stage) for each in nova.OURS}
     times = rounds.take_turns(
         makers,
         count,
@@ -103,8 +99,8 @@ def _construct(stage: nova.Stage, count: int) -> report.Table:
             ]
             for name in makers
         ],
-        'As nova-api does in one process. The rows of ours are for the whole'
-        ' of nova.servicegroup.API(), with its look at the options; the stock'
+        'As nova-api does in one process. The rows of our drivers are for the'
+        ' whole of nova.servicegroup.API(), which reads the options; the stock'
         ' rows are for their drivers alone.',
     )
 
@@ -139,7 +135,7 @@ def _start(stage: nova.Stage, quick: bool) -> report.Table:
         [_start_row(name, seconds, private) for name in _PROCESSES],
         'Importing nova.service and constructing one API, as services do.'
         ' The CPU time is that of the first API, which imports the driver'
-        ' and its libraries, and of importing what our entry points name.'
+        ' and its libraries, and of importing the modules of our entry points.'
         ' The process without the package runs the stock db driver, with our'
         ' entry points hidden.',
     )

@@ -10,21 +10,20 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""Who is compared: drivers and the options that they run with."""
+"""The drivers that are compared, and the options that they run with."""
 
 import dataclasses
 import pathlib
 
 from nova_servicegroup.tests.ministack import config
 
-#: Seconds between two looks of the servers for what has expired.
-_LOOKS = {'etcd': 0.5, 'redis': 0.0}
+#: Seconds between two checks of a server for what has expired.
+_EXPIRY_CHECKS = {'etcd': 0.5, 'redis': 0.0}
 
 
 @dataclasses.dataclass(frozen=True)
 class Places:
-    """Where the servers are for those who use them.
+    """The addresses of the servers, as their clients see them.
 
     :ivar transport: RabbitMQ's host and port; empty: as the cell has it
     """
@@ -37,18 +36,18 @@ class Places:
     redis: str = ''
 
 
-#: For those who use none.
+#: For contestants that use none of these servers.
 NOWHERE = Places('', '', '')
 
 
 @dataclasses.dataclass(frozen=True)
 class Contestant:
-    """A driver with its options; Nova's defaults, if nothing else is said.
+    """A driver with its options, by default those of Nova.
 
-    :ivar name: in the report
+    :ivar name: its name in the report
     :ivar driver: its name in nova.conf
     :ivar stock: it is Nova's own
-    :ivar session_timeout: of zk; of etcd and redis it is the ttl
+    :ivar session_timeout: that of zk, or the ttl of etcd and redis
     """
 
     name: str
@@ -60,12 +59,12 @@ class Contestant:
 
     @property
     def beat(self) -> float:
-        """Seconds between two heartbeats, where a third of a lease counts."""
+        """Seconds between two heartbeats of a driver with leases."""
         return min(float(self.interval), self.session_timeout / 3)
 
     @property
     def in_cell(self) -> bool:
-        """Whether its members have records, and a conductor."""
+        """Whether its members need records and a conductor."""
         return self.driver == 'db'
 
     @property
@@ -74,29 +73,29 @@ class Contestant:
         return ''.join(each if each.isalnum() else '-' for each in self.name)
 
     def floor(self, tick: float) -> float:
-        """Return the seconds after which a dead host may be down at best.
+        """Return the fewest seconds after which a dead host can be down.
 
         :param tick: ZooKeeper's, in seconds
         """
-        if self.driver == 'zk':
-            return self.session_timeout + tick
-        if self.driver in _LOOKS:
-            return self.session_timeout + _LOOKS[self.driver]
+        checks = {'zk': tick, **_EXPIRY_CHECKS}
+        if self.driver in checks:
+            return self.session_timeout + checks[self.driver]
         return float(self.down_time)
 
     def write(
         self, file: pathlib.Path, base: config.Config, places: Places
     ) -> pathlib.Path:
         """Write its nova.conf."""
-        made = config.merge(base, self._options(places))
-        if places.transport and 'transport_url' in made['DEFAULT']:
-            made['DEFAULT']['transport_url'] = (
+        options = config.merge(base, self._options(places))
+        if places.transport and 'transport_url' in options['DEFAULT']:
+            options['DEFAULT']['transport_url'] = (
                 f'rabbit://guest:guest@{places.transport}/'
             )
-        config.write(file, made)
+        config.write(file, options)
         return file
 
     def _options(self, places: Places) -> config.Config:
+        leases = {'namespace': self.slug, 'ttl': self.session_timeout}
         return {
             'DEFAULT': {
                 'servicegroup_driver': self.driver,
@@ -109,16 +108,8 @@ class Contestant:
                 'session_timeout': self.session_timeout,
                 'namespace': self.slug,
             },
-            'etcd': {
-                'address': f'"{places.etcd}"',
-                'ttl': self.session_timeout,
-                'namespace': self.slug,
-            },
-            'redis': {
-                'address': places.redis,
-                'ttl': self.session_timeout,
-                'namespace': self.slug,
-            },
+            'etcd': {'address': f'"{places.etcd}"', **leases},
+            'redis': {'address': places.redis, **leases},
             'memcached': {'key_prefix': self.slug},
             'cache': {
                 'enabled': 'true',

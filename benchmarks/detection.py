@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""How soon a dead host is down, and a stopped one."""
+"""How soon a host is down after it was killed, or stopped."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -39,28 +38,28 @@ _HEADERS = [
 ]
 _NOTES = """Real services on timers of their own join through Nova's API, in
 processes that are killed with SIGKILL, or stopped cleanly, at random times
-within {window:g} s; {alive} others of each driver live on, so that less than
-half of a group dies. All drivers run side by side, with report_interval =
+within {window:g} s; {alive} others of each driver stay alive, so that less
+than half of a group dies. All drivers run side by side, with report_interval =
 {interval} and service_down_time = {down_time}. A reader of each asks about all
 hosts every {every:g} s. S is the session timeout of zk, and the ttl of etcd
-and redis. The floor is S for them, and a tick of the server ({tick:g} s) for
-zk, or half a second for etcd, which looks twice in a second; and
-service_down_time for the others. A host may be down sooner, by the age of its
-last heartbeat.
+and redis. The floor of these is S, plus a tick of the server ({tick:g} s) for
+zk, or half a second for etcd, which expires leases twice a second; that of the
+others is service_down_time. A host may be down sooner, by the age of its last
+heartbeat.
 """
 _KILLED, _STOPPED = 'SIGKILL', 'clean stop'
 
 
 @dataclasses.dataclass(frozen=True)
 class _Plan:
-    """How many hosts, and how many seconds.
+    """The numbers of hosts, and the durations in seconds.
 
-    :ivar alive: hosts that live on
+    :ivar alive: hosts that stay alive
     :ivar killed: processes that are killed
     :ivar stopped: processes that are stopped
-    :ivar share: hosts of each of these
+    :ivar share: hosts of each of these processes
     :ivar sessions: session timeouts of zk; the first is the ttl of others
-    :ivar window: in which all of that happens
+    :ivar window: within which processes are killed and stopped
     :ivar every: between two passes of a reader
     """
 
@@ -78,7 +77,7 @@ class _Plan:
 _QUICK = _Plan(1, 4, (4,), 12, 1, 1, 3, 1.0)
 
 
-def everyone(
+def all_drivers(
     interval: int, down_time: int, sessions: Sequence[int]
 ) -> list[contestants.Contestant]:
     """Return all drivers with the same options."""
@@ -104,16 +103,17 @@ def everyone(
 def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
     """Return the part's tables."""
     plan = _QUICK if quick else _Plan()
-    shares = [
-        plan.alive,
-        *[plan.share] * (plan.killed + plan.stopped),
-    ]
-    who = everyone(plan.interval, plan.down_time, plan.sessions)
-    with arena_.Arena(stage, who, shares, plan.every) as arena:
+    shares = [plan.alive] + [plan.share] * (plan.killed + plan.stopped)
+    drivers = all_drivers(plan.interval, plan.down_time, plan.sessions)
+    with arena_.Arena(stage, drivers, shares, plan.every) as arena:
         found = _Found(arena, plan)
-        found.harm()
+        found.end_processes()
         found.wait(stage.tick)
-        rows = [row for each in who for row in found.rows(each, stage.tick)]
+        rows = [
+            found.row(each, how, stage.tick)
+            for each in drivers
+            for how in (_KILLED, _STOPPED)
+        ]
     notes = _NOTES.format(tick=stage.tick, **dataclasses.asdict(plan))
     return [
         report.Table('detection', 'Time until down', _HEADERS, rows, notes)
@@ -121,25 +121,27 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
 
 
 class _Found:
-    """When hosts died, and when they were seen down."""
+    """When hosts died, and when they were seen down.
+
+    :ivar ended: of each contestant, how each of its hosts ended, and when
+    :ivar down: of each contestant, when a host was first seen down
+    """
 
     def __init__(self, arena: arena_.Arena, plan: _Plan) -> None:
         self._arena = arena
         self._plan = plan
-        # Of each contestant: how a host ended, and when.
-        self._ended: dict[str, dict[str, tuple[str, float]]] = {
-            name: {} for name in arena.everyone
+        names = arena.drivers
+        self.ended: dict[str, dict[str, tuple[str, float]]] = {
+            name: {} for name in names
         }
-        self._down: dict[str, dict[str, float]] = {
-            name: {} for name in arena.everyone
-        }
+        self.down: dict[str, dict[str, float]] = {name: {} for name in names}
 
-    def harm(self) -> None:
-        """End processes at random times."""
+    def end_processes(self) -> None:
+        """Kill and stop processes at random times."""
         plan, begun = self._plan, time.monotonic()
         turns = sorted(
             (random.uniform(0, plan.window), name, number)
-            for name in self._arena.everyone
+            for name in self._arena.drivers
             for number in range(1, 1 + plan.killed + plan.stopped)
         )
         for due, name, number in turns:
@@ -152,46 +154,33 @@ class _Found:
         at = fleet.kill(number) if killed else fleet.stop(number)
         how = _KILLED if killed else _STOPPED
         for host in fleet.shares[number]:
-            self._ended[name][host] = how, at
+            self.ended[name][host] = how, at
 
     def wait(self, tick: float) -> None:
-        """Wait until all are down, but not for ever."""
-        end = (
-            time.monotonic()
-            + 15
-            + max(each.floor(tick) for each in self._arena.everyone.values())
-        )
+        """Wait until all are down, for at most 15 s beyond the floors."""
+        drivers = self._arena.drivers.values()
+        end = time.monotonic() + max(each.floor(tick) for each in drivers) + 15
         while time.monotonic() < end and not self._all_down():
             time.sleep(1)
             for name, found in self._arena.count().items():
                 for at, host, up in found['changes']:
                     if not up:
-                        self._down[name].setdefault(host, at)
+                        self.down[name].setdefault(host, at)
 
     def _all_down(self) -> bool:
         return all(
-            self._ended[name].keys() <= self._down[name].keys()
-            for name in self._arena.everyone
+            self.ended[name].keys() <= self.down[name].keys()
+            for name in self._arena.drivers
         )
 
-    def rows(
-        self, contestant: contestants.Contestant, tick: float
-    ) -> list[list[Any]]:
-        """Return the rows of a contestant."""
-        return [
-            self._row(contestant, how, tick) for how in (_KILLED, _STOPPED)
-        ]
-
-    def _row(
+    def row(
         self, contestant: contestants.Contestant, how: str, tick: float
     ) -> list[Any]:
+        """Return the row of a contestant for one kind of end."""
         name = contestant.name
-        ended = {
-            host: at
-            for host, (was, at) in self._ended[name].items()
-            if was == how
-        }
-        down = self._down[name]
+        ends = self.ended[name].items()
+        ended = {host: at for host, (was, at) in ends if was == how}
+        down = self.down[name]
         took = [down[host] - at for host, at in ended.items() if host in down]
         floor = contestant.floor(tick) if how == _KILLED else None
         most = max(took, default=None)
@@ -205,5 +194,5 @@ class _Found:
             floor,
             most / floor if most and floor else None,
             len(ended) - len(took),
-            len(down.keys() - self._ended[name].keys()),
+            len(down.keys() - self.ended[name].keys()),
         ]

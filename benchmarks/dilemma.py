@@ -10,11 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """What a short detection time costs where heartbeats go to the database.
 
-The same hosts with shorter and shorter intervals: their load, and who is
-called down when nova-conductor stands still for a while.
+The same hosts report at shorter and shorter intervals. Measured are their load
+and how many are called down when nova-conductor hangs for a while.
 """
 
 import contextlib
@@ -29,7 +28,7 @@ from benchmarks import nova
 from benchmarks import reader as reader_
 from benchmarks import report
 
-#: service_down_time is so many intervals, as with Nova's defaults.
+#: service_down_time as a multiple of the interval, as in Nova's defaults.
 _RATIO = 6
 _FLEET = 10000
 _SETTLE = 60.0
@@ -43,22 +42,23 @@ _HEADERS = [
     'false downs in a bad moment, %',
     'host-seconds down for a host',
 ]
-_NOTES = """{hosts} hosts for each report_interval beat side by side, the stock
-way and ours in turn; service_down_time is {ratio} times report_interval, as
-with Nova's defaults. Cores are the CPU of nova-conductor, MariaDB and RabbitMQ
-for a heartbeat, measured over all of these hosts for {window:g} s and
-multiplied by the heartbeats of 10,000 hosts. Then nova-conductor is frozen for
-{frozen:g} s, and a reader of each asks about its hosts every half second until
-{after:g} s later: the stock driver where they beat the stock way, else ours.
-No host is dead. The time until down is service_down_time less half an
-interval, the mean age of a heartbeat; the part detection measures it.
+_NOTES = """For each report_interval, {hosts} hosts send heartbeats side by
+side, the stock way and ours in turn; service_down_time is {ratio} times
+report_interval, as in Nova's defaults. Cores are the CPU of nova-conductor,
+MariaDB and RabbitMQ for a heartbeat, measured over all of these hosts for
+{window:g} s and multiplied by the heartbeats of 10,000 hosts. Then
+nova-conductor is frozen for {frozen:g} s, and a reader of each interval asks
+about its hosts every half second until {after:g} s later: by the stock driver
+when they send heartbeats the stock way, else by ours. No host is dead. The
+time until down is service_down_time less half an interval, the mean age of a
+heartbeat; the part detection measures it.
 """
 _SERVERS = ('conductor CPU', 'MariaDB CPU', 'RabbitMQ CPU')
 
 
 @dataclasses.dataclass(frozen=True)
 class _Plan:
-    """How many hosts at each interval, and how many seconds."""
+    """The number of hosts for each interval, and durations in seconds."""
 
     intervals: tuple[int, ...] = (1, 2, 3, 5, 10)
     hosts: int = 60
@@ -95,7 +95,7 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
 
 
 class _Fleets(contextlib.ExitStack):
-    """Hosts that beat, with each of the intervals."""
+    """The hosts that send heartbeats, a group for each interval."""
 
     def __init__(self, stage: nova.Stage, plan: _Plan) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class _Fleets(contextlib.ExitStack):
         )
 
     def watch(self) -> meters.Reading:
-        """Return the servers' CPU and the heartbeats of a while, a second."""
+        """Return the servers' CPU and the heartbeats, per second."""
         self._answered()
         before = self._stage.cell.read()
         time.sleep(self._plan.window)
@@ -143,7 +143,7 @@ class _Fleets(contextlib.ExitStack):
         return sum(each.count()['answered'] for each in self._loads.values())
 
     def rows(self, way: str, idle: meters.Reading) -> list[list[Any]]:
-        """Return what is found of one way."""
+        """Return the rows of one way of sending heartbeats."""
         with contextlib.ExitStack() as stack:
             readers = {
                 interval: stack.enter_context(self._reader(way, interval))
@@ -177,7 +177,7 @@ class _Fleets(contextlib.ExitStack):
     def _bad_moment(
         self, readers: dict[int, reader_.Reader]
     ) -> dict[int, dict[str, Any]]:
-        """Freeze the conductor; return what the readers have found."""
+        """Freeze the conductor for a while; return the readers' counts."""
         for each in readers.values():
             each.count()
         conductor = self._stage.cell.conductor

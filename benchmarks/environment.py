@@ -10,8 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the figures depend on: the machine, and the versions."""
+"""The machine and the versions that the figures depend on."""
 
+import contextlib
 from importlib import metadata
 import os
 import pathlib
@@ -41,7 +42,7 @@ _SERVERS = (
 
 
 def machine() -> str:
-    """Return what this runs on."""
+    """Return the number and model of the processors, and the memory."""
     model = platform.machine()
     for line in pathlib.Path('/proc/cpuinfo').read_text().splitlines():
         if line.startswith('model name'):
@@ -52,20 +53,14 @@ def machine() -> str:
 
 
 def versions() -> str:
-    """Return the versions of what is measured, as far as it is installed."""
+    """Return the versions of Python, the libraries and Debian's servers.
+
+    Those that are not installed are left out.
+    """
     versions = [f'Python {platform.python_version()}']
     for name in _PACKAGES:
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             versions.append(f'{name} {metadata.version(name)}')
-        except metadata.PackageNotFoundError:
-            continue
-    versions += [f'{name} {version}' for name, version in _packages()]
-    return ', '.join(versions)
-
-
-def _packages() -> list[tuple[str, str]]:
-    """Return the versions of the servers, where they are Debian's."""
-    found = []
     for name in _SERVERS:
         done = subprocess.run(
             ['dpkg-query', '-W', '-f', '${Version}', name],
@@ -73,5 +68,5 @@ def _packages() -> list[tuple[str, str]]:
             text=True,
         )
         if done.returncode == 0:
-            found.append((name, done.stdout))
-    return found
+            versions.append(f'{name} {done.stdout}')
+    return ', '.join(versions)

@@ -27,16 +27,23 @@ from benchmarks import records
 from nova_servicegroup.tests.harness import hollow
 from nova_servicegroup.tests.harness import zookeeper as zookeeper_
 
-#: So many real hosts share a process.
+#: The most real hosts in a process.
 SHARE = 1000
+#: Of each driver: its server, and the fields of Places with the address.
+_SERVERS = {
+    'mc': ('memcached', ('our_memcached', 'their_memcached')),
+    'etcd': ('etcd', ('etcd',)),
+    'redis': ('redis', ('redis',)),
+    'zk': ('zookeeper', ('zookeeper',)),
+}
 
 
 class Side:
     """One contestant, its server and its hosts.
 
     :param operations: reads the server's counter
-    :param grow: adds hosts from one number up to another; returns the
-        processes that they are in
+    :param grow: adds hosts from one number up to another; returns the ids of
+        their processes
     """
 
     def __init__(
@@ -56,7 +63,7 @@ class Side:
         self.idle: meters.Reading = {}
 
     def grow(self, hosts: int) -> None:
-        """Have so many hosts."""
+        """Add hosts until there are so many."""
         self._pids += self._grow(self.hosts, hosts)
         self.hosts = hosts
 
@@ -71,6 +78,7 @@ class Side:
 
 
 def session(interval: int) -> int:
+    """Return the session timeout, or ttl, for a report_interval."""
     return interval if interval > 3 else 4
 
 
@@ -82,34 +90,49 @@ class Field(contextlib.ExitStack):
         self._stage = stage
         self._interval = interval
 
-    def memcached(self, names: Sequence[str]) -> list[Side]:
-        """Have a server for each, and real hosts."""
-        return [self._memcached(each) for each in names]
+    def real(self, names: Sequence[str]) -> list[Side]:
+        """Start a server for each contestant; its hosts are real.
 
-    def _memcached(self, name: str) -> Side:
+        Those of a floor are loops of the bare client.
+        """
+        return [self._real(each) for each in names]
+
+    def _real(self, name: str) -> Side:
+        driver = next(each for each in _SERVERS if each in name)
         contestant = contestants.Contestant(
-            name, 'mc', name != 'our mc', self._interval, 6 * self._interval
+            name,
+            driver,
+            name in ('stock mc', 'mc floor'),
+            self._interval,
+            6 * self._interval,
+            session(self._interval),
         )
-        server = self._stage.new_memcached(f'renewals-{contestant.slug}')
+        kind, fields = _SERVERS[driver]
+        make_server = getattr(self._stage, f'new_{kind}')
+        server = make_server(f'renewals-{contestant.slug}')
         places = dataclasses.replace(
-            self._stage.places,
-            our_memcached=server.address,
-            their_memcached=server.address,
+            self._stage.places, **dict.fromkeys(fields, server.address)
         )
-        bare = server.address if name == 'mc floor' else ''
         grow = functools.partial(
-            self._join, contestant, places, bare=bare, shared=True
+            self._join,
+            contestant,
+            places,
+            bare=server.address if 'floor' in name else '',
+            shared=driver != 'zk',
         )
-        return Side(name, server, meters.memcached_operations, grow)
+        return Side(name, server, getattr(meters, f'{kind}_operations'), grow)
 
-    def zookeeper(self) -> list[Side]:
-        """Have hollow hosts; those of the floor only ping."""
+    def sessions(self) -> list[Side]:
+        """Return hosts that are sessions of ZooKeeper.
+
+        Those of the floor only ping.
+        """
         return [
-            self._hollow('our zk', self._stage.zookeeper, verify=True),
-            self._hollow('zk floor', self._stage.new_zookeeper('bare-zk')),
+            self._session('our zk', self._stage.zookeeper, verify=True),
+            self._session('zk floor', self._stage.new_zookeeper('bare-zk')),
         ]
 
-    def _hollow(
+    def _session(
         self, name: str, server: zookeeper_.ZooKeeper, verify: bool = False
     ) -> Side:
         members = hollow.HollowProcess(
@@ -127,49 +150,6 @@ class Field(contextlib.ExitStack):
 
         return Side(name, server, meters.zookeeper_operations, grow)
 
-    def leased(self, names: Sequence[str]) -> list[Side]:
-        """Have a server of etcd or redis for each, and real hosts."""
-        return [self._leased(each) for each in names]
-
-    def _leased(self, name: str) -> Side:
-        driver = 'etcd' if 'etcd' in name else 'redis'
-        contestant = contestants.Contestant(
-            name,
-            driver,
-            interval=self._interval,
-            session_timeout=session(self._interval),
-        )
-        make = getattr(self._stage, f'new_{driver}')
-        server = make(f'renewals-{contestant.slug}')
-        places = dataclasses.replace(
-            self._stage.places, **{driver: server.address}
-        )
-        grow = functools.partial(
-            self._join,
-            contestant,
-            places,
-            bare=server.address if 'floor' in name else '',
-            shared=True,
-        )
-        operations = getattr(meters, f'{driver}_operations')
-        return Side(name, server, operations, grow)
-
-    def real(self) -> list[Side]:
-        """Have real hosts in ZooKeeper."""
-        contestant = contestants.Contestant(
-            'our zk, real',
-            'zk',
-            interval=self._interval,
-            session_timeout=session(self._interval),
-        )
-        server = self._stage.new_zookeeper('real-zk')
-        places = dataclasses.replace(
-            self._stage.places, zookeeper=server.address
-        )
-        grow = functools.partial(self._join, contestant, places)
-        name = contestant.name
-        return [Side(name, server, meters.zookeeper_operations, grow)]
-
     def _join(
         self,
         contestant: contestants.Contestant,
@@ -178,7 +158,7 @@ class Field(contextlib.ExitStack):
         last: int,
         **how: Any,
     ) -> list[int]:
-        """Have real hosts join; return the processes that they are in."""
+        """Let real hosts join; return the id of the process they are in."""
         file = contestant.write(
             self._stage.directory / f'renewals-{contestant.slug}-{last}.conf',
             {},

@@ -10,12 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""Hosts that join as services of Nova's do, and do nothing else.
+"""Hosts that join as Nova's services do, and do nothing else.
 
 Run as a program, it forks processes, each with a share of the hosts. A host
 has a real service of oslo.service, and so a timer and a thread of its own, and
-joins through Nova's API. ``Fleet`` starts the program and harms its processes.
+joins through Nova's API. ``Fleet`` starts the program and ends its processes.
 """
 
 import argparse
@@ -39,7 +38,7 @@ from nova_servicegroup.simulation import timers as timers_
 
 #: Seconds until a host's first heartbeat, as in Nova.
 FIRST_BEAT = 5.0
-#: So many can join in a second beside thousands that are there already.
+#: Hosts that can join in a second beside thousands of members.
 _JOINS = 100
 
 
@@ -48,14 +47,14 @@ class Fleet(remote.Program):
 
     :param file: its nova.conf
     :param first: the number of the first host
-    :param shares: how many hosts each process has
-    :param prefix: what to put before the command line
-    :param bare: the address of a server in which they keep one key or lease
-        each, by the bare client, instead of joining
-    :param shared: the hosts of a process share a few threads, instead of
-        having a timer of their own each: with thousands of them, these
-        contend for the interpreter, which a host does not in truth
-    :param at_once: they join when ``wait`` is called, all at the same moment
+    :param shares: the number of hosts of each process
+    :param prefix: put before the command line
+    :param bare: if set, the hosts do not join: each keeps a key or a lease on
+        the server with this address, by the bare client
+    :param shared: the hosts of a process share a few threads instead of having
+        a timer each: thousands of these would contend for the interpreter,
+        which real hosts do not share
+    :param at_once: all hosts join at the same moment, when ``wait`` is called
     """
 
     def __init__(
@@ -72,49 +71,44 @@ class Fleet(remote.Program):
         self.hosts = records_.hosts(sum(shares), first)
         rest = iter(self.hosts)
         self.shares = [[*itertools.islice(rest, each)] for each in shares]
-        options = ['--records'] if contestant.in_cell else []
-        spread = contestant.interval
-        if shared or at_once:
-            options += ['--shared']
-            spread = max(spread, len(self.hosts) // _JOINS)
+        arguments = [str(file), f'--bare={bare}']
+        arguments += self._options(contestant, shared or at_once, at_once)
+        arguments += map(str, (first, contestant.interval, *shares))
+        log = file.with_suffix('.log')
+        super().__init__(__name__, arguments, log, contestant.stock, prefix)
         if at_once:
-            spread = 0
-        super().__init__(
-            __name__,
-            [
-                str(file),
-                f'--bare={bare}',
-                f'--driver={contestant.driver}',
-                f'--beat={contestant.beat}',
-                f'--spread={spread}',
-                *options,
-                str(first),
-                str(contestant.interval),
-                *map(str, shares),
-            ],
-            file.with_suffix('.log'),
-            contestant.stock,
-            prefix,
-        )
-        if at_once:
-            # It has forked when it answers.
+            # Wait until it has forked.
             self.ask('ready')
 
+    def _options(
+        self, contestant: contestants.Contestant, shared: bool, at_once: bool
+    ) -> list[str]:
+        spread = contestant.interval
+        if shared:
+            spread = max(spread, len(self.hosts) // _JOINS)
+        return [
+            f'--driver={contestant.driver}',
+            f'--beat={contestant.beat}',
+            f'--spread={0 if at_once else spread}',
+            *(['--shared'] if shared else []),
+            *(['--records'] if contestant.in_cell else []),
+        ]
+
     def wait(self) -> None:
-        """Wait until all have joined."""
+        """Wait until all hosts have joined."""
         self.ask('wait')
 
     def kill(self, number: int) -> float:
-        """Kill a process with its hosts; return when."""
+        """Kill a process with its hosts; return the time."""
         return float(self.ask(f'kill {number}'))
 
     def stop(self, number: int) -> float:
-        """Have the hosts of a process stop; return when that began."""
+        """Stop the hosts of a process cleanly; return the time."""
         return float(self.ask(f'stop {number}'))
 
 
 class _Parent:
-    """Forks, and forgets what it forked when it ends.
+    """The parent of the processes of hosts, which end when it does.
 
     :param first: the number of the first host
     :param child: makes a process of hosts
@@ -123,7 +117,7 @@ class _Parent:
     def __init__(
         self, first: int, shares: Sequence[int], child: Callable[..., '_Child']
     ) -> None:
-        # Children end when nobody holds the other end any more.
+        # Children end when the other end is closed everywhere.
         self._alive, self._mine = os.pipe()
         self._joined, self._theirs = os.pipe()
         self._begun, self._begin = os.pipe()
@@ -146,7 +140,7 @@ class _Parent:
             os._exit(1)
 
     def _follow(self) -> None:
-        """End with the parent."""
+        """End this process when the parent ends."""
         os.read(self._alive, 1)
         os._exit(0)
 
@@ -165,7 +159,7 @@ class _Parent:
 class _Child:
     """One process of hosts.
 
-    :param args: of the command line
+    :param args: those of the command line
     """
 
     def __init__(self, args: argparse.Namespace, hosts: Sequence[str]) -> None:
@@ -174,10 +168,10 @@ class _Child:
         self._ended = threading.Event()
 
     def run(self, begun: int, joined: int) -> None:
-        """Join, and stop when a signal says so.
+        """Join, and stop on SIGTERM.
 
-        :param begun: a pipe that is closed when those may join who do so at
-            the same moment
+        :param begun: a pipe whose closing lets hosts join that do so at once
+        :param joined: a pipe to which a byte is written when all have joined
         """
         signal.signal(signal.SIGTERM, lambda *_: self._ended.set())
         try:
@@ -192,11 +186,11 @@ class _Child:
             continue
         with futures.ThreadPoolExecutor(len(services)) as pool:
             list(pool.map(lambda each: each.stop(), services))
-        # Dead hosts have no other threads.
+        # Do not wait for threads of the client libraries.
         os._exit(0)
 
     def _join(self, begun: int) -> list[Any]:
-        """Have them join, one after the other or at the same moment."""
+        """Join the hosts, one after the other or at the same moment."""
         records = (
             records_.read(self._hosts)
             if self._args.records
@@ -209,7 +203,7 @@ class _Child:
         if self._args.spread:
             _join_in_turn(services, self._args.spread)
         else:
-            # What a service has done long before it joins.
+            # A service has its API long before it joins.
             _api()
             os.read(begun, 1)
             with futures.ThreadPoolExecutor(len(services)) as pool:
@@ -226,12 +220,12 @@ def _join_in_turn(services: Sequence[Any], seconds: float) -> None:
 
 def _share_threads(hosts: int) -> timers_.Timers:
     """Return timers that so many hosts share."""
-    # Client libraries have threads all the same. While one of them has the
-    # interpreter, each of the others that want it looks as often as that.
+    # Client libraries still have many threads. Let those that wait for the
+    # interpreter request it less often.
     sys.setswitchinterval(0.1)
-    made = timers_.Timers()
-    made.start(timers_.threads_for(hosts))
-    return made
+    timers = timers_.Timers()
+    timers.start(timers_.threads_for(hosts))
+    return timers
 
 
 def _join(service: Any) -> None:
@@ -259,22 +253,12 @@ def _service(record: Any, interval: float, timers: Any) -> Any:
 
 
 def main() -> None:
-    """Fork, and do as told."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument('file')
-    parser.add_argument('--records', action='store_true')
-    parser.add_argument('--bare', default='')
-    parser.add_argument('--driver')
-    parser.add_argument('--beat', type=float, help='seconds')
-    parser.add_argument('--spread', type=int, help='seconds; 0: at once')
-    parser.add_argument('--shared', action='store_true')
-    parser.add_argument('first', type=int)
-    parser.add_argument('interval', type=int)
-    parser.add_argument('shares', type=int, nargs='+')
-    args = parser.parse_args()
+    """Fork the processes, then obey commands."""
+    args = _parse()
     from nova import monkey_patch
 
-    # Before anything of oslo.service: a timer is a native thread.
+    # This must come before any import of oslo.service: a timer is a native
+    # thread.
     monkey_patch.patch(backend='threading')
     remote.become_nova(args.file)
     import nova.service  # noqa: F401
@@ -288,6 +272,21 @@ def main() -> None:
             'stop': functools.partial(parent.end, signal.SIGTERM),
         }
     )
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument('file')
+    parser.add_argument('--records', action='store_true')
+    parser.add_argument('--bare', default='')
+    parser.add_argument('--driver')
+    parser.add_argument('--beat', type=float, help='seconds')
+    parser.add_argument('--spread', type=int, help='seconds; 0: at once')
+    parser.add_argument('--shared', action='store_true')
+    parser.add_argument('first', type=int)
+    parser.add_argument('interval', type=int)
+    parser.add_argument('shares', type=int, nargs='+')
+    return parser.parse_args()
 
 
 if __name__ == '__main__':

@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""What a heartbeat of the db driver costs, also on a busy machine.
+"""What a heartbeat of the db driver costs, and its verdicts under load.
 
 The hosts of a cell send their heartbeats the stock way and ours in turn.
 """
@@ -28,12 +27,12 @@ from benchmarks import nova
 from benchmarks import report
 
 _SIZES = (1000, 5000)
-# More than two cores can send; what they cost follows from fewer.
+# More hosts than two cores can run; their cost is computed from fewer.
 _SCALED = 10000
 _QUICK = beats.Plan(2, 5, 2.5, 2.0, 1, 3.0)
 
-# What one heartbeat costs: a meter, its name in the report, a factor, and
-# the ratio of ours to stock that is wanted.
+# The costs of a heartbeat: a meter, its name in the report, a factor, and the
+# wanted ratio of ours to stock.
 _COSTS = (
     ('statements', 'SQL statements', 1.0, 0.01),
     ('MariaDB CPU', 'CPU of MariaDB, us', 1e6, 0.1),
@@ -44,40 +43,40 @@ _COSTS = (
 )
 _COST_NOTES = """One nova-conductor with one worker, MariaDB and RabbitMQ, all
 real. Hollow computes send a heartbeat every {interval} s, each at a time of
-its own, by nova-conductor: the stock way is Service.save() over Nova's RPC, as
-in Nova's driver; ours is what our driver does in nova-compute. The conductor
-runs with this package and serves both: what it does for Service.save() is
-Nova's own. {rounds} rounds of {window:g} s for each way, in turn, after
-{warm:g} s to warm up, with the fewest hosts, and one with more. Each begins
-when the conductor has done what the one before has left to do. Statements are
-those that MariaDB counts as Questions, with COMMIT and ROLLBACK; CPU is user
-and system time of all processes; messages are those that RabbitMQ has
-received: a request and an answer each, but most of ours ask for no answer.
-What the idle cell spends in the same time, measured before and after, is
-subtracted. Costs are divided among the heartbeats that were answered, or asked
-for no answer, also those of such as were not.
+its own, through nova-conductor: the stock way is Service.save() over Nova's
+RPC, as in Nova's driver; ours is what our driver does in nova-compute. The
+conductor runs with this package and serves both: what it does for
+Service.save() is Nova's own code. Each way has {rounds} rounds of {window:g}
+s, in turn, after {warm:g} s to warm up, with the fewest hosts, and one round
+with more. Each round begins when the conductor has finished the work of the
+one before. Statements are those that MariaDB counts as Questions, with COMMIT
+and ROLLBACK; CPU is user and system time of all processes; messages are those
+that RabbitMQ has received: a request and an answer each, but most of ours ask
+for no answer. The cost of the idle cell in the same time, measured before and
+after, is subtracted. All costs, also those of heartbeats that failed, are
+divided by the number of heartbeats that were answered or asked for no answer.
 """
 _LOAD_NOTES = """The cost of a heartbeat, times the heartbeats of all hosts in
-a second, with report_interval = {interval}. Two cores cannot send what
-{scaled} hosts do, with all the servers beside; there, it is the cost measured
-with fewer.
+a second, with report_interval = {interval}. Two cores cannot run {scaled}
+hosts beside all the servers; for these, the cost measured with fewer hosts is
+used.
 """
-_ROUND_NOTES = """The rounds behind it. CPU is in cores, with what an idle cell
-spends. The time until a heartbeat is answered, or is in RabbitMQ where it asks
-for no answer, counts from the moment at which it was due. A conductor has one
-worker, so it can use little more than one core: where it does, or where all
-cores are used, fewer heartbeats are answered than are due. Who was answered by
-a collector that was behind leaves the next one out. Failed ones were not
-answered in time; fallbacks are those that our driver had to send the stock
-way.
+_ROUND_NOTES = """The rounds from which the costs are computed. CPU is in
+cores, including that of an idle cell. The time until a heartbeat is answered,
+or is in RabbitMQ if it asks for no answer, counts from the moment at which it
+was due. A conductor has one worker, so it can use little more than one core:
+when it does, or when all cores are used, fewer heartbeats are answered than
+are due. A host that was answered by a collector that is late skips its next
+heartbeat. Failed ones were not answered in time; fallbacks are those that our
+driver had to send the stock way.
 """
-_DOWN_NOTES = """No host is down, so each of these verdicts is false. Meanwhile
-{loops} busy loops compete for {cores} cores with the servers and the reader,
-at the same priority, for {busy:g} s; the hosts, which in truth are other
-machines, go first. Each way begins with a conductor that is idle. A reader
-asks about all hosts, once a second or as often as it can: stock Nova's driver
-when they beat the stock way, ours when they beat ours. report_interval is
-{interval} s and service_down_time {down_time} s.
+_DOWN_NOTES = """No host is down, so each of these verdicts is false. For
+{busy:g} s, {loops} busy loops compete for {cores} cores with the servers and
+the reader, at the same priority; the hosts, which really are other machines,
+have a higher one. Each way begins with an idle conductor. A reader asks about
+all hosts, once a second or as often as it can: by stock Nova's driver when
+they send heartbeats the stock way, by ours when they send them our way.
+report_interval is {interval} s and service_down_time {down_time} s.
 """
 _PROCESSES = ('conductor', 'MariaDB', 'RabbitMQ', 'sender')
 _BEATS = [
@@ -100,8 +99,7 @@ def run(
     wanted = sorted(sizes or ([100] if quick else _SIZES))
     found = []
     for hosts in wanted:
-        # The others take longer; and who falsely calls hosts down does so
-        # where there are many.
+        # Larger sizes take longer, and false verdicts come with many hosts.
         rounds = plan.rounds if hosts == wanted[0] else 1
         busy_for = plan.busy if hosts == wanted[-1] else 0.0
         here = dataclasses.replace(plan, rounds=rounds, busy=busy_for)

@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""Thousands of members, some of which join and some of which die."""
+"""Members by the thousand, for the part storm: some join and some die."""
 
 import abc
 from collections.abc import Callable
@@ -21,9 +20,9 @@ from typing import Any
 import pymemcache
 
 from benchmarks import contestants
-from benchmarks import crowds
 from benchmarks import fleet as fleet_
 from benchmarks import is_up
+from benchmarks import keys
 from benchmarks import meters
 from benchmarks import nova
 from benchmarks import records
@@ -31,18 +30,18 @@ from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup.tests.harness import hollow
 
 
-#: So many processes have those that join.
+#: The most processes of joining hosts, and the fewest hosts of each.
 _PROCESSES = 10
 _FEWEST = 10
 
 
-class Crowd(abc.ABC):
+class Members(abc.ABC):
     """The members of one contestant.
 
-    :ivar server: where they are
+    :ivar server: the server that keeps them
     """
 
-    #: The attribute of the stage that it is.
+    #: The stage's attribute with the server.
     place: str
 
     def __init__(
@@ -55,10 +54,10 @@ class Crowd(abc.ABC):
 
     @abc.abstractmethod
     def fill(self, hosts: list[str]) -> None:
-        """Have hosts be members."""
+        """Add hosts as members."""
 
     def join(self, first: int, count: int) -> Callable[[], None]:
-        """Prepare more hosts; return what has them join."""
+        """Prepare more hosts; return the function that lets them join."""
         file = self.contestant.write(
             self.stage.directory / f'joining-{self.contestant.slug}.conf',
             {},
@@ -75,21 +74,21 @@ class Crowd(abc.ABC):
         return fleet.wait
 
     def joining_cpu(self) -> float:
-        """Return the seconds of CPU of those that joined."""
+        """Return the seconds of CPU of the hosts that joined."""
         return sum(meters.cpu(each.pid) for each in self._joining)
 
     @abc.abstractmethod
     def expire(self, hosts: list[str]) -> None:
-        """Have some of the first die."""
+        """Let some of the first hosts die."""
 
     def close(self) -> None:
-        """End what was started."""
+        """End all processes."""
         for each in self._joining:
             each.close()
 
 
-class ZooKeeper(Crowd):
-    """Hollow sessions."""
+class ZooKeeper(Members):
+    """Members that are hollow sessions of ZooKeeper."""
 
     place = 'zookeeper'
 
@@ -115,19 +114,17 @@ class ZooKeeper(Crowd):
         super().close()
 
 
-class Etcd(Crowd):
-    """Keys with a lease."""
+class Etcd(Members):
+    """Members that are keys with a lease."""
 
     place = 'etcd'
+    _keys: type[keys.Etcd] | type[keys.Redis] = keys.Etcd
 
     def __init__(
         self, stage: nova.Stage, contestant: contestants.Contestant
     ) -> None:
         super().__init__(stage, contestant)
-        self._members = self._crowd()
-
-    def _crowd(self) -> crowds.Etcd | crowds.Redis:
-        return crowds.Etcd(self.server, self.contestant.slug, 'compute')
+        self._members = self._keys(self.server, contestant.slug, 'compute')
 
     def fill(self, hosts: list[str]) -> None:
         self._members.join(hosts)
@@ -137,16 +134,14 @@ class Etcd(Crowd):
 
 
 class Redis(Etcd):
-    """Keys that expire."""
+    """Members that are keys that expire."""
 
     place = 'redis'
-
-    def _crowd(self) -> crowds.Etcd | crowds.Redis:
-        return crowds.Redis(self.server, self.contestant.slug, 'compute')
+    _keys = keys.Redis
 
 
-class Memcached(Crowd):
-    """Keys, and their hosts on the lists."""
+class Memcached(Members):
+    """Members of our mc driver: their keys, and entries in its lists."""
 
     place = 'our_memcached'
 
@@ -154,14 +149,14 @@ class Memcached(Crowd):
         self.stage.join_memcached('compute', hosts, self.contestant.slug)
 
     def expire(self, hosts: list[str]) -> None:
-        keys = keyspace.Keys(self.contestant.slug)
+        names = keyspace.Keys(self.contestant.slug)
         self.stage.renew_memcached(
-            'compute', hosts, keys, self.contestant.session_timeout
+            'compute', hosts, names, self.contestant.session_timeout
         )
 
 
-class StockMemcached(Crowd):
-    """Keys of Nova's own driver."""
+class StockMemcached(Members):
+    """Members that are keys of Nova's own mc driver."""
 
     place = 'their_memcached'
 
@@ -178,12 +173,10 @@ class StockMemcached(Crowd):
         return lambda: self.fill(records.hosts(count, first))
 
     def expire(self, hosts: list[str]) -> None:
-        # What is stored stays as it is; only its time is cut.
+        # The values stay; only their expiry changes.
         client = pymemcache.Client(self.server.address)
+        mangle = self._api._driver.mc.region.key_mangler or str
         for host in hosts:
-            key = self._api._driver.mc.region.key_mangler
-            name = f'compute:{host}'
-            client.touch(
-                key(name) if key else name, self.contestant.session_timeout
-            )
+            key = mangle(f'compute:{host}')
+            client.touch(key, self.contestant.session_timeout)
         client.close()

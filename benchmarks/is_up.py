@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""service_is_up over whole fleets."""
+"""The time of service_is_up, in fleets of several sizes."""
 
 from typing import Any
 
@@ -33,9 +32,9 @@ _HEADERS = [
 _NOTES = """API.service_is_up of Nova over real objects.Service, all up.
 The contestants take turns, each with the next 1,000 records of the fleet (100
 for stock mc, which is Nova's with dogpile.cache.pymemcache). A turn comes
-right after a question, so zk and mc need not refresh their membership, which
-they do once in a refresh_interval; see the part refresh. The floor is a driver
-that looks the host up in a set. Ratios are those of the first deciles.
+right after another question, so zk and mc need not refresh their membership,
+which they do once in a refresh_interval; see the part refresh. The floor is a
+driver that looks the host up in a set. Ratios are those of the first deciles.
 """
 _TURN = 1000
 _STOCK_MC_TURN = 100
@@ -43,25 +42,21 @@ _STOCK_MC_HOSTS = 1000
 
 
 class Floor:
-    """The least that a driver with memberships in memory can do."""
+    """The simplest driver with its memberships in memory."""
 
     def __init__(self, hosts: list[str]) -> None:
         self._present = frozenset(hosts)
 
     def is_up(self, service_ref: Any) -> bool:
-        """Tell whether the service is up."""
+        """Return whether the service is up."""
         return service_ref['host'] in self._present
 
 
 def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
     """Return the part's tables."""
     sizes = (1000,) if quick else (1000, 10000, 100000)
-    # Constructed once, as by a service; each size is a group of its own.
-    apis = {
-        'stock db': stage.stock_api('db'),
-        'stock mc': stage.stock_api('mc'),
-        **{f'our {name}': stage.api(name) for name in nova.OURS},
-    }
+    # Built once, as in a service; each size is a group of its own.
+    apis = stage.apis()
     rows = [
         row
         for size in sizes
@@ -78,62 +73,47 @@ def _rows(
     records = stage.services(group, size)
     report_to_stock(apis['stock mc'], records[:_STOCK_MC_HOSTS])
     records_.give(apis['our db'], records)
-    everyone = {**apis, 'floor': stage.api_of(Floor(records_.hosts(size)))}
-    asked = dict.fromkeys(everyone, records)
+    apis = {**apis, 'floor': stage.api_of(Floor(records_.hosts(size)))}
+    asked = dict.fromkeys(apis, records)
     asked['stock mc'] = records[:_STOCK_MC_HOSTS]
-    for name, api in everyone.items():
+    for name, api in apis.items():
         if nova.count_up(api, asked[name]) != len(asked[name]):
-            raise RuntimeError(f'{name}: not everybody is up')
-    calls = {**dict.fromkeys(everyone, _TURN), 'stock mc': _STOCK_MC_TURN}
-    times = rounds.take_turns(
-        {
-            name: nova.ask_in_turn(api, asked[name], calls[name])
-            for name, api in everyone.items()
-        },
-        count,
-        {
-            name: nova.ask_in_turn(api, records[:1], 1)
-            for name, api in everyone.items()
-        },
-    )
+            raise RuntimeError(f'{name}: not all hosts are up')
+    calls = {**dict.fromkeys(apis, _TURN), 'stock mc': _STOCK_MC_TURN}
+    turns, before = {}, {}
+    for name, api in apis.items():
+        turns[name] = nova.ask_in_turn(api, asked[name], calls[name])
+        before[name] = nova.ask_in_turn(api, records[:1], 1)
+    times = rounds.take_turns(turns, count, before)
     return [
-        _row(name, size, times, calls, _operations(api, records[:_TURN]))
-        for name, api in everyone.items()
+        [size, name, *_times(name, times, calls)]
+        + [_operations(api, records[:_TURN])]
+        for name, api in apis.items()
     ]
 
 
-def _row(
-    name: str,
-    size: int,
-    times: rounds.Times,
-    calls: dict[str, int],
-    operations: int,
-) -> list[Any]:
-    def ratio(base: str) -> float:
-        return times.ratio(name, base) * calls[base] / calls[name]
-
+def _times(
+    name: str, times: rounds.Times, calls: dict[str, int]
+) -> list[float]:
+    """Return the time of a call in ns, and the ratios to each base."""
     return [
-        size,
-        name,
         1e9 * times.median(name) / calls[name],
         1e9 * times.undisturbed(name) / calls[name],
-        ratio('stock db'),
-        ratio('stock mc'),
-        ratio('floor'),
-        operations,
+        *(
+            times.ratio(name, base) * calls[base] / calls[name]
+            for base in rounds.BASES
+        ),
     ]
 
 
 def _operations(api: Any, records: list[Any]) -> int:
-    """Count the operations of a turn, right after a question."""
+    """Count the operations of a turn right after another question."""
     nova.count_up(api, records[:1])
-    with rounds.operations() as counted:
-        nova.count_up(api, records)
-    return counted.count
+    return rounds.operations(lambda: nova.count_up(api, records))
 
 
 def report_to_stock(api: Any, records: list[Any]) -> None:
-    """Have Nova's mc driver see hosts up."""
+    """Write the keys with which Nova's mc driver sees hosts up."""
     from oslo_utils import timeutils
 
     for each in records:

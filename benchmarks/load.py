@@ -10,13 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""Hollow computes: the heartbeats of many hosts, and nothing else of them.
+"""Hollow computes: hosts that only send heartbeats.
 
 Run as a program, it is one process with a share of the hosts. ``Load`` is all
-of these processes. They reach the database by nova-conductor alone, as
-nova-compute does. In truth hosts are other machines, so they go before all
-else that wants CPU here.
+of these processes. They reach the database through nova-conductor only, as
+nova-compute does. Since real hosts are other machines, these processes get the
+CPU before everything else.
 """
 
 import argparse
@@ -36,19 +35,19 @@ from benchmarks import records as records_
 from benchmarks import remote
 
 STOCK, OURS = 'stock', 'ours'
-#: So many hosts share a process.
+#: The most hosts in a process.
 _SHARE = 1250
 _DRAIN = 90.0
 _NICE = -10
 
 
 class Load(contextlib.ExitStack):
-    """All hosts.
+    """The processes of all hosts.
 
     :param file: a nova.conf without a database
     :param interval: seconds between two heartbeats of a host
-    :param hosts: how many there are
-    :param first: the number of the first one
+    :param hosts: the number of hosts
+    :param first: the number of the first host
     """
 
     def __init__(
@@ -68,26 +67,26 @@ class Load(contextlib.ExitStack):
         self, file: pathlib.Path, share: str, *arguments: str
     ) -> remote.Program:
         log = file.with_name(f'{file.stem}-{share.replace("/", "-")}.log')
-        made = remote.Program(__name__, [str(file), share, *arguments], log)
-        self.callback(made.close)
-        return made
+        return self.enter_context(
+            remote.Program(__name__, [str(file), share, *arguments], log)
+        )
 
     def wait(self) -> None:
-        """Wait until all are ready."""
+        """Wait until all processes are ready."""
         if sum(self._ask('hosts')) != self._hosts:
-            raise RuntimeError('there are more hosts, or less')
+            raise RuntimeError('there are more hosts, or fewer')
 
     def begin(self, way: str) -> None:
         """Begin to send heartbeats, the stock way or ours."""
         self._ask(f'begin {way}')
 
     def end(self) -> dict[str, Any]:
-        """Send no more, and wait for the answers; count as ``count``."""
+        """Send no more and wait for the answers; return as ``count``."""
         self._ask('end')
         return self.count()
 
     def count(self) -> dict[str, Any]:
-        """Return what happened since the last count."""
+        """Return the sums of the counts since the last call."""
         parts = self._ask('count')
         return {
             name: sum((each[name] for each in parts), type(value)())
@@ -100,12 +99,12 @@ class Load(contextlib.ExitStack):
         return [each.answer() for each in self._programs]
 
 
-#: Sends a heartbeat; tells for how long to put off the next one, if at all.
+#: Sends a heartbeat; returns the seconds by which to delay the next, if any.
 _Beat = Callable[[], float | None]
 
 
 class _Counts:
-    """What happened since the last count."""
+    """The counts of heartbeats since the last call of take."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -131,7 +130,7 @@ class _Counts:
 
 
 class _Host:
-    """A service that only beats, in a thread of its own."""
+    """A service that only sends heartbeats, in a thread of its own."""
 
     tg = None
 
@@ -149,19 +148,19 @@ class _Host:
     def run(self, beat: _Beat, due: float, ended: threading.Event) -> None:
         """Send heartbeats until the end, the first one when it is due.
 
-        One that is due while the last one goes on is sent as soon as it can
-        be, like by a timer of oslo.service; those after it are left out.
+        A heartbeat that is due while the last one lasts is sent right after
+        it, as by a timer of oslo.service; the ones after it are left out.
         """
         interval = self.report_interval
         while not ended.wait(max(0.0, due - time.monotonic())):
             begun = time.monotonic()
-            # A timer is never exact.
-            put_off = interval + self._beat(beat, due) / 2
-            skipped = max(begun - due, put_off)
+            # Half of the delay, since a timer is never exact.
+            delay = interval + self._beat(beat, due) / 2
+            skipped = max(begun - due, delay)
             due += interval * math.ceil(skipped / interval)
 
     def way(self, way: str) -> _Beat:
-        """Return what beats, like a service that has just joined."""
+        """Return what sends heartbeats, as in a service that just joined."""
         from nova_servicegroup.drivers.db import routes
 
         if way == STOCK:
@@ -170,16 +169,16 @@ class _Host:
         return routes.choose(service, self.host, self._down_time).beat
 
     def _beat(self, beat: _Beat, due: float) -> float:
-        """Send one; return the seconds by which to put off the next one."""
+        """Send a heartbeat; return the seconds by which to delay the next."""
         self._counts.add('sent')
         try:
-            put_off = beat()
+            delay = beat()
             self._counts.add('answered', time.monotonic() - due)
         except Exception as error:
             self._counts.add('failed')
             _log(f'{self.host}: {error!r}')
             return 0.0
-        return put_off or 0.0
+        return delay or 0.0
 
     def _save(self) -> None:
         """Do what Nova's DbDriver does in _report_state."""
@@ -188,7 +187,7 @@ class _Host:
 
 
 def _service(host: _Host, counts: _Counts) -> Any:
-    """Return our driver's view of a service; it counts Nova's own saves."""
+    """Return our driver's view of a service, which counts saves of records."""
     from nova_servicegroup.plugin import service
 
     class Counted(service.NovaService):
@@ -202,7 +201,7 @@ def _service(host: _Host, counts: _Counts) -> Any:
 class _Share:
     """The hosts of this process.
 
-    :param offset: seconds by which they come after those of the first process
+    :param offset: seconds by which they send later than the first process
     """
 
     def __init__(
@@ -238,21 +237,15 @@ class _Share:
 
 @functools.cache
 def _log(text: str) -> None:
-    """Write a line, once."""
+    """Write a line to standard error, once."""
     print(text, file=sys.stderr, flush=True)
 
 
 def main() -> None:
-    """Beat as told."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument('file')
-    parser.add_argument('share', help='K/N, K from 0')
-    parser.add_argument('interval', type=float)
-    parser.add_argument('hosts', type=int)
-    parser.add_argument('first', type=int)
-    args = parser.parse_args()
+    """Send heartbeats as commanded."""
+    args = _parse()
     os.nice(_NICE)
-    # It tells of each answer that came too late.
+    # It logs each answer that came too late.
     logging.getLogger('oslo.messaging').setLevel(logging.ERROR)
     number, count = map(int, args.share.split('/'))
     hosts = records_.hosts(args.hosts, args.first)[number::count]
@@ -268,6 +261,16 @@ def main() -> None:
             'count': share.counts.take,
         }
     )
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument('file')
+    parser.add_argument('share', help='K/N, K from 0')
+    parser.add_argument('interval', type=float)
+    parser.add_argument('hosts', type=int)
+    parser.add_argument('first', type=int)
+    return parser.parse_args()
 
 
 if __name__ == '__main__':

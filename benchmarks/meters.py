@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""What servers say, and what the kernel says of them."""
+"""The meters of servers and of the kernel, and their differences."""
 
 import contextlib
 import os
@@ -27,10 +26,10 @@ from nova_servicegroup.tests.harness import zookeeper
 
 _TICKS = os.sysconf('SC_CLK_TCK')
 
-#: Seconds that a busy server may take to tell of itself.
+#: Seconds that a busy server may take to report its counters.
 _PATIENCE = 20.0
 
-#: Meters and how much they have counted so far.
+#: The counts of meters so far, by name.
 Reading = dict[str, float]
 
 
@@ -46,7 +45,7 @@ def cpu(leader: int | None) -> float:
 
 
 def cores(leader: int | None, seconds: float) -> float:
-    """Return how many cores such processes use for a while from now."""
+    """Measure how many cores such processes use in so many seconds."""
     before = cpu(leader)
     time.sleep(seconds)
     return (cpu(leader) - before) / seconds
@@ -83,19 +82,19 @@ def redis_operations(one: redis.Redis) -> float:
 
 
 def difference(after: Reading, before: Reading) -> Reading:
-    """Return what was counted meanwhile."""
+    """Return what was counted between two readings."""
     return {name: after[name] - before[name] for name in before}
 
 
 def quantile(values: list[float], share: float) -> float | None:
-    """Return a quantile, the nearest value; None: there are no values."""
+    """Return a quantile, by nearest rank, or None if there are no values."""
     ordered = sorted(values)
     last = len(ordered) - 1
     return ordered[min(last, int(share * len(ordered)))] if ordered else None
 
 
 def _fields(text: str, first: int) -> Reading:
-    """Read lines of a name and a number."""
+    """Parse lines of a name and a number, after so many other words."""
     found: Reading = {}
     for line in text.splitlines():
         words = line.split()[first:]

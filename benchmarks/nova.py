@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""What the parts are played on: servers with members, and a Nova to ask."""
+"""The environment of all parts: servers with members, and Nova's API."""
 
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
@@ -34,7 +33,7 @@ from nova_servicegroup.tests.harness import zookeeper as zookeeper_
 
 OURS = ('db', 'zk', 'mc')
 SESSION_TIMEOUT = 30
-# Members are written once and must not grow old meanwhile, nor late.
+# Members are written once and must not expire during the run.
 DOWN_TIME = 3600
 _INTERVAL = 1200
 
@@ -57,9 +56,9 @@ memcache_servers = {their_memcached}
 
 
 class Stage(contextlib.ExitStack):
-    """Servers, started when they are wanted, and this process as a Nova.
+    """Servers that start on first use, and this process as a Nova service.
 
-    :param directory: for everything; the caller deletes it
+    :param directory: of all files; the caller deletes it
     """
 
     def __init__(self, directory: pathlib.Path) -> None:
@@ -68,11 +67,11 @@ class Stage(contextlib.ExitStack):
 
     @functools.cached_property
     def zookeeper(self) -> zookeeper_.ZooKeeper:
-        """One server."""
+        """The server of our zk driver."""
         return self.new_zookeeper('zk')
 
     def new_zookeeper(self, name: str) -> zookeeper_.ZooKeeper:
-        """Return one more server."""
+        """Start another server."""
         server = zookeeper_.ZooKeeper(self.directory / name, heap_mb=1024)
         return self._started(server)
 
@@ -83,20 +82,20 @@ class Stage(contextlib.ExitStack):
 
     @functools.cached_property
     def etcd(self) -> etcd_.Etcd:
-        """One server."""
+        """The server of our etcd driver."""
         return self.new_etcd('etcd')
 
     def new_etcd(self, name: str) -> etcd_.Etcd:
-        """Return one more server."""
+        """Start another server."""
         return self._started(etcd_.Etcd(self.directory / name))
 
     @functools.cached_property
     def redis(self) -> redis_.Redis:
-        """One server."""
+        """The server of our redis driver."""
         return self.new_redis('redis')
 
     def new_redis(self, name: str) -> redis_.Redis:
-        """Return one more server."""
+        """Start another server."""
         more = {'maxclients': _connections()}
         return self._started(redis_.Redis(self.directory / name, None, more))
 
@@ -111,7 +110,7 @@ class Stage(contextlib.ExitStack):
         return self.new_memcached('theirs')
 
     def new_memcached(self, name: str) -> memcached.Memcached:
-        """Return one more server."""
+        """Start another server."""
         return self._started(
             memcached.Memcached(
                 self.directory / name,
@@ -122,12 +121,12 @@ class Stage(contextlib.ExitStack):
 
     @functools.cached_property
     def cell(self) -> cell_.Cell:
-        """A cell with Nova's own intervals."""
+        """A cell with the intervals of Nova's defaults."""
         return self.enter_context(cell_.Cell(self.directory / 'cell'))
 
     @property
     def places(self) -> contestants.Places:
-        """Where the servers are."""
+        """The addresses of the servers."""
         return contestants.Places(
             self.zookeeper.address,
             self.our_memcached.address,
@@ -151,7 +150,7 @@ class Stage(contextlib.ExitStack):
 
     @functools.cached_property
     def conf(self) -> Any:
-        """Nova's configuration, loaded from there."""
+        """Nova's configuration, loaded from that file."""
         import nova.conf
         from nova import objects
         import nova.policies  # noqa: F401
@@ -166,9 +165,16 @@ class Stage(contextlib.ExitStack):
         self.conf.set_override('servicegroup_driver', driver)
         from nova import servicegroup
 
-        made = servicegroup.API()
-        assert type(made._driver).__module__.startswith('nova_servicegroup')
-        return made
+        api = servicegroup.API()
+        assert type(api._driver).__module__.startswith('nova_servicegroup')
+        return api
+
+    def apis(self) -> dict[str, Any]:
+        """Return Nova's API with each driver, by the contestant's name."""
+        return {
+            **{f'stock {name}': self.stock_api(name) for name in ('db', 'mc')},
+            **{f'our {name}': self.api(name) for name in OURS},
+        }
 
     def stock_api(self, name: str) -> Any:
         """Return Nova's API with a driver of its own."""
@@ -185,22 +191,22 @@ class Stage(contextlib.ExitStack):
         assert self.conf
         from nova.servicegroup import api
 
-        made = api.API.__new__(api.API)
-        made._driver = driver
-        return made
+        result = api.API.__new__(api.API)
+        result._driver = driver
+        return result
 
     def services(self, group: str, count: int) -> list[Any]:
-        """Return records as Nova hands them to the drivers."""
+        """Return records as Nova passes them to the drivers."""
         assert self.conf
         return records.make(group, records.hosts(count))
 
     def join(self, group: str, count: int) -> None:
-        """Make members that are in ZooKeeper and our memcached."""
+        """Add members to ZooKeeper and to our memcached."""
         self.join_zookeeper(group, records.hosts(count))
         self.join_memcached(group, records.hosts(count))
 
     def join_zookeeper(self, group: str, names: Sequence[str]) -> None:
-        """Make members; they share one session, which costs readers less."""
+        """Add members with one session, which does not affect readers."""
         members = hollow.HollowProcess(
             self.zookeeper.address,
             self.conf.zookeeper.namespace,
@@ -213,7 +219,7 @@ class Stage(contextlib.ExitStack):
     def join_memcached(
         self, group: str, names: Sequence[str], prefix: str = ''
     ) -> None:
-        """Make members that are listed, with a marker."""
+        """Add members to the lists in memcached, and write the marker."""
         from nova_servicegroup.drivers.mc import keyspace
         from tooz.drivers import memcached as tooz
 
@@ -221,13 +227,13 @@ class Stage(contextlib.ExitStack):
         ids = [keys.member(group, host).encode('ascii') for host in names]
         with self._tooz_client() as client:
             client.set(keys.marker, b'marker')
-            shards: dict[bytes, dict[bytes, Any]] = {
+            lists: dict[bytes, dict[bytes, Any]] = {
                 shard: {} for shard in keys.shards(group)
             }
             for each in ids:
                 shard = keys.shard(group, each.decode('ascii'))
-                shards[shard][each] = {b'capabilities': None}
-            for shard, members in shards.items():
+                lists[shard][each] = {b'capabilities': None}
+            for shard, members in lists.items():
                 key = tooz.MemcachedDriver.GROUP_PREFIX + shard
                 client.set(key, members, noreply=False)
         self.renew_memcached(group, names, keys)
@@ -235,7 +241,7 @@ class Stage(contextlib.ExitStack):
     def renew_memcached(
         self, group: str, names: Sequence[str], keys: Any, seconds: int = 0
     ) -> None:
-        """Renew members for so many seconds; 0: for ever."""
+        """Set the members' keys for so many seconds; 0: for ever."""
         from tooz.drivers import memcached as tooz
 
         prefix = tooz.MemcachedDriver.MEMBER_PREFIX
@@ -269,13 +275,13 @@ class Stage(contextlib.ExitStack):
 
 
 def _connections() -> int:
-    """Return how many connections a server may have."""
+    """Return how many connections a server can have."""
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
     return min(16384, files - 100)
 
 
 def count_up(api: Any, services: Sequence[Any]) -> int:
-    """Ask about each record, and count those that are up."""
+    """Ask about each record; return how many are up."""
     is_up = api.service_is_up
     up = 0
     for record in services:
@@ -287,7 +293,7 @@ def count_up(api: Any, services: Sequence[Any]) -> int:
 def ask_in_turn(
     api: Any, services: Sequence[Any], count: int
 ) -> Callable[[], int]:
-    """Return what asks about the next so many records, for ever."""
+    """Return a function that asks about the next so many records."""
     shares = itertools.cycle(
         [
             services[start : start + count]

@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""Whole passes over a fleet, by the classes of Nova that make them."""
+"""The time of a pass over a whole fleet, by Nova's own classes."""
 
 from collections.abc import Callable
 import functools
@@ -36,7 +35,7 @@ _HEADERS = [
 ]
 _NOTES = """What nova-scheduler and nova-api do with all hosts at once. The
 first is Nova's ComputeFilter over host states whose services are plain dicts,
-as Nova makes them; the second is what GET /os-services does with each record,
+as Nova makes them. The second is what GET /os-services does with each record:
 the verdict and the time of its last heartbeat, without reading the records
 from the database. The contestants take turns, each with a whole pass, in which
 zk and mc refresh their membership when it is due. The floor is a driver that
@@ -45,7 +44,7 @@ looks the host up in a set.
 
 
 class _Floor(is_up.Floor):
-    """Answers os-services as well."""
+    """The simplest driver for os-services."""
 
     def updated_time(self, service_ref: Any) -> Any:
         """Return the time of the last heartbeat."""
@@ -64,19 +63,18 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
         row
         for name, make in makers.items()
         for row in _rows(
-            name, {who: make(apis[who], records) for who in apis}, size, count
+            name,
+            {driver: make(apis[driver], records) for driver in apis},
+            size,
+            count,
         )
     ]
     return [report.Table('passes', 'Passes of Nova', _HEADERS, rows, _NOTES)]
 
 
 def _apis(stage: nova.Stage, records: list[Any]) -> dict[str, Any]:
-    apis = {
-        'stock db': stage.stock_api('db'),
-        'stock mc': stage.stock_api('mc'),
-        **{f'our {name}': stage.api(name) for name in nova.OURS},
-        'floor': stage.api_of(_Floor([each.host for each in records])),
-    }
+    floor = _Floor([each.host for each in records])
+    apis = {**stage.apis(), 'floor': stage.api_of(floor)}
     is_up.report_to_stock(apis['stock mc'], records)
     records_.give(apis['our db'], records)
     return apis
@@ -88,31 +86,22 @@ def _rows(
     size: int,
     count: int,
 ) -> list[list[Any]]:
-    for who, call in passes.items():
+    for driver, call in passes.items():
         if call() != size:
-            raise RuntimeError(f'{name}, {who}: not everybody is up')
+            raise RuntimeError(f'{name}, {driver}: not all hosts are up')
     times = rounds.take_turns(passes, count)
     return [
         [
             name,
             size,
-            who,
-            1e3 * times.median(who),
-            1e3 * times.undisturbed(who),
-            *(
-                times.ratio(who, base)
-                for base in ('stock db', 'stock mc', 'floor')
-            ),
-            _operations(call),
+            driver,
+            1e3 * times.median(driver),
+            1e3 * times.undisturbed(driver),
+            *(times.ratio(driver, base) for base in rounds.BASES),
+            rounds.operations(call),
         ]
-        for who, call in passes.items()
+        for driver, call in passes.items()
     ]
-
-
-def _operations(call: Callable[[], int]) -> int:
-    with rounds.operations() as counted:
-        call()
-    return counted.count
 
 
 def _scheduler(api: Any, records: list[Any]) -> Callable[[], int]:

@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """Draws the figures of a report from its CSV files.
 
 Run as a program, in an environment with what requirements.txt here names:
@@ -54,7 +53,7 @@ _COLORS = {
 
 
 def main() -> None:
-    """Draw all figures whose tables are there."""
+    """Draw all figures whose tables exist."""
     directory = pathlib.Path(sys.argv[1])
     for name, table, title in report.FIGURES:
         rows = _read(directory, table)
@@ -73,7 +72,7 @@ def _read(directory: pathlib.Path, table: str) -> pandas.DataFrame:
 
 
 def _color(name: str) -> str | None:
-    """Return the color of who is named most exactly."""
+    """Return the color of the longest known start of a name."""
     known = [start for start in _COLORS if name.startswith(start)]
     return _COLORS[max(known, key=len)] if known else None
 
@@ -159,36 +158,32 @@ def _detection(axes: Any, rows: pandas.DataFrame, _: pathlib.Path) -> None:
 def _dilemma(
     axes: Any, rows: pandas.DataFrame, directory: pathlib.Path
 ) -> None:
-    x, y = 'time until down, s', 'cores for 10,000 hosts'
+    x, cores = 'time until down, s', 'cores for 10,000 hosts'
     false = 'false downs in a bad moment, %'
     right = axes.twinx()
     for way, color in (('stock', '#555555'), ('ours', '#1f77b4')):
-        of_way = rows[rows['way'] == way]
-        for place, what, how in (
-            (axes, 'cores', {'marker': 'o'}),
-            (right, 'false downs', {'marker': 'x', 'linestyle': '--'}),
-        ):
-            place.plot(
-                of_way[x],
-                of_way[y if place is axes else false],
-                color=color,
-                label=f'{way}: {what}',
-                **how,
-            )
+        points = rows[rows['way'] == way]
+        label = f'{way}: cores'
+        axes.plot(points[x], points[cores], 'o-', color=color, label=label)
+        label = f'{way}: false downs'
+        right.plot(points[x], points[false], 'x--', color=color, label=label)
     for row in _read(directory, 'tuned').to_dict('records'):
-        if row['driver'].startswith('our zk'):
+        name = row['driver']
+        if name.startswith('our zk'):
             axes.plot(
                 row[x],
-                row[y],
-                marker='*',
+                row[cores],
+                '*',
                 markersize=12,
-                linestyle='',
-                color=_color(row['driver']),
-                label=f'{row["driver"]}: cores',
+                color=_color(name),
+                label=f'{name}: cores',
             )
-    axes.set(xlabel=x, ylabel=y, yscale='log')
+    axes.set(xlabel=x, ylabel=cores, yscale='log')
     right.set(ylabel=false, ylim=(-5, 105))
-    lines = axes.get_lines() + right.get_lines()
+    _add_legend(axes, axes.get_lines() + right.get_lines())
+
+
+def _add_legend(axes: Any, lines: list[Any]) -> None:
     # Below the axes, where it covers nothing.
     axes.legend(
         lines,

@@ -10,12 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""A process of Nova's that asks again and again which hosts are up.
+"""A Nova process that repeatedly asks which hosts are up.
 
 Run as a program, it is that process. It asks the servicegroup API about each
-record, as the scheduler does; those of a cell it reads from the database
-before.
+record, as the scheduler does; in a cell, it first reads the records from the
+database.
 """
 
 import argparse
@@ -31,16 +30,16 @@ from benchmarks import records as records_
 from benchmarks import remote
 from nova_servicegroup.tests.harness import process
 
-#: Seconds between two changes of a host's state, and its verdict.
+#: When a verdict changed, by the monotonic clock, the host, and whether up.
 Change = tuple[float, str, bool]
 
 
 class Reader(remote.Program):
-    """The teller's end.
+    """The program, as its parent sees it.
 
     :param file: a nova.conf
-    :param hosts: how many it asks about
-    :param first: the number of the first one
+    :param hosts: the number of hosts that it asks about
+    :param first: the number of the first host
     :param interval: seconds between two passes
     """
 
@@ -68,9 +67,9 @@ class Reader(remote.Program):
         self._hosts = hosts
 
     def count(self) -> dict[str, Any]:
-        """Return what was found since the last count.
+        """Return the counts since the last call.
 
-        :raises RuntimeError: another driver answers than the contestant's
+        :raises RuntimeError: the reader has another driver
         """
         found: dict[str, Any] = self.ask('count')
         ours = str(found['driver']).startswith('nova_servicegroup')
@@ -83,7 +82,7 @@ class Reader(remote.Program):
     def settle(self, within: float) -> None:
         """Wait until all hosts are up.
 
-        :raises TimeoutError: they are not, in time
+        :raises TimeoutError: some are not, in time
         """
         name = self._contestant.name
         process.wait_until(
@@ -95,9 +94,9 @@ class Reader(remote.Program):
 
 
 class _Reader:
-    """Asks, and counts the verdicts since the last count.
+    """Asks about hosts, and counts the verdicts.
 
-    :param records: returns those to ask about
+    :param records: returns the records to ask about
     """
 
     def __init__(
@@ -110,23 +109,25 @@ class _Reader:
         self._interval = interval
         self._lock = threading.Lock()
         self._up: set[str] = set()
-        self._new()
-        self._driver = type(self._api._driver).__module__
+        self._reset()
 
-    def _new(self) -> None:
-        self._reads = self._verdicts = self._down = self._failed = 0
+    def _reset(self) -> None:
+        names = 'reads', 'verdicts', 'down', 'failed passes'
+        self._counts = dict.fromkeys(names, 0)
         self._hosts: set[str] = set()
         self._changes: list[Change] = []
 
     def run(self) -> None:
-        """Ask for ever."""
+        """Make passes for ever."""
         while True:
             begun = time.monotonic()
             try:
                 self._read()
             except Exception as error:
-                # As whoever asks in Nova, it has no answer then.
-                self._fail(error)
+                # A request to Nova would fail, too.
+                with self._lock:
+                    self._counts['failed passes'] += 1
+                print(f'a pass failed: {error!r}', file=sys.stderr, flush=True)
             time.sleep(max(0.0, begun + self._interval - time.monotonic()))
 
     def _read(self) -> None:
@@ -140,42 +141,34 @@ class _Reader:
             if up != (each.host in self._up):
                 changes.append((time.monotonic(), each.host, up))
         with self._lock:
-            self._reads += 1
-            self._verdicts += len(records)
-            self._down += len(down)
+            self._counts['reads'] += 1
+            self._counts['verdicts'] += len(records)
+            self._counts['down'] += len(down)
             self._hosts.update(down)
             self._changes += changes
             self._up = {each.host for each in records}.difference(down)
-
-    def _fail(self, error: Exception) -> None:
-        with self._lock:
-            self._failed += 1
-        print(f'a pass failed: {error!r}', file=sys.stderr, flush=True)
 
     def up(self) -> int:
         """Return how many hosts are up."""
         return len(self._up)
 
     def count(self) -> dict[str, Any]:
-        """Return what was found since the last count."""
+        """Return the counts since the last call."""
         with self._lock:
             found = {
-                'driver': self._driver,
-                'reads': self._reads,
-                'verdicts': self._verdicts,
-                'down': self._down,
-                'failed passes': self._failed,
+                'driver': type(self._api._driver).__module__,
+                **self._counts,
                 'hosts': len(self._hosts),
                 'changes': self._changes,
             }
-            self._new()
+            self._reset()
         return found
 
 
 def _source(hosts: list[str], in_cell: bool) -> Callable[[], list[Any]]:
     if not in_cell:
-        made = records_.make('compute', hosts)
-        return lambda: made
+        records = records_.make('compute', hosts)
+        return lambda: records
     from nova import context
     from nova import objects
 
@@ -188,7 +181,7 @@ def _source(hosts: list[str], in_cell: bool) -> Callable[[], list[Any]]:
 
 
 def main() -> None:
-    """Ask until told to end."""
+    """Make passes until the input ends."""
     parser = argparse.ArgumentParser()
     parser.add_argument('file')
     parser.add_argument('hosts', type=int)

@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""Hosts, and the records that Nova keeps of them."""
+"""Names of hosts, and Nova's records of their services."""
 
 from collections.abc import Sequence
 import time
@@ -20,7 +19,7 @@ import uuid
 
 from oslo_utils import timeutils
 
-#: The cell that all records are of.
+#: The cell of all records.
 CELL = str(uuid.UUID(int=0))
 
 
@@ -33,12 +32,12 @@ def hosts(count: int, first: int = 0) -> list[str]:
 
 
 def make(group: str, names: Sequence[str]) -> list[Any]:
-    """Return records of hosts that are all up, in a process that is Nova."""
+    """Return records of hosts that are all up, in a process of Nova."""
     from nova import context
     from nova import objects
 
     admin = context.get_admin_context()
-    # As that of all records that Nova reads from a cell.
+    # Nova sets it when it reads records from a cell.
     admin.cell_uuid = CELL
     return [
         objects.Service(
@@ -53,7 +52,7 @@ def make(group: str, names: Sequence[str]) -> list[Any]:
             disabled_reason=None,
             availability_zone='nova',
             forced_down=False,
-            # Each has times of its own, as from the database.
+            # Each record has times of its own, as from the database.
             created_at=timeutils.utcnow(True),
             updated_at=timeutils.utcnow(True),
             last_seen_up=timeutils.utcnow(True),
@@ -63,7 +62,7 @@ def make(group: str, names: Sequence[str]) -> list[Any]:
 
 
 class Table:
-    """The services table of one cell, for what Nova's API asks; in memory.
+    """The services table of one cell, in memory, as our db driver reads it.
 
     :param records: as make returns them
     """
@@ -91,14 +90,14 @@ class Table:
 
 
 def give(api: Any, records: Sequence[Any]) -> None:
-    """Let Nova's API with a driver of ours read a table of records."""
+    """Let Nova's API with a driver of ours read these records."""
     api._driver._api.give_table(Table(records))
 
 
 def read(names: Sequence[str]) -> list[Any]:
-    """Return the records that nova-conductor has of hosts.
+    """Return the records of hosts, read through nova-conductor.
 
-    It also writes them from now on, as it does for nova-compute.
+    They are also saved through it, as in nova-compute.
     """
     from nova.conductor import rpcapi
     from nova import context

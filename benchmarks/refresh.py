@@ -10,15 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""The refresh of a membership, against the bare call of the client."""
+"""The time of a membership's refresh, compared with the client's bare call."""
 
 from collections.abc import Callable, Sequence
 import functools
 import math
 from typing import Any
 
-from benchmarks import crowds as crowds_
+from benchmarks import keys as keys_
 from benchmarks import nova
 from benchmarks import records
 from benchmarks import report
@@ -36,37 +35,31 @@ _HEADERS = [
     'growth exponent, bare',
     'growth exponent, ours',
 ]
-_NOTES = """What a process does once in a refresh_interval, if nobody comes or
-goes. The bare call of zk, etcd and redis is tooz's get_members; that of mc is
-one get_many of the members' keys with tooz's client. Before each turn of
-*etcd, one has left* a member leaves and joins: our etcd driver then reads the
-group anew, and else only its count. The growth exponent is over the line
-above: 1 is linear. A refresh of ours that timed out is among the figures, and
-is counted: then they say little."""
+_NOTES = """What a process does once in a refresh_interval while no member
+joins or leaves. The bare call of zk, etcd and redis is tooz's get_members;
+that of mc is one get_many of the members' keys with tooz's client. Before each
+turn of *etcd, one has left* a member leaves and rejoins, so that our etcd
+driver reads the whole group; otherwise it reads only its count. The growth
+exponent compares a line with the one above: 1 is linear. A refresh of ours
+that timed out is counted, but also part of the figures, which then mean
+little."""
 
 
 def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
     """Return the part's tables."""
     sizes = (500, 1000) if quick else (1000, 10000, 30000, 100000)
-    readers = {
-        'zk': _zookeeper,
-        'etcd': _etcd,
-        _CHANGED: _etcd,
-        'redis': _redis,
-        'mc': _memcached,
-    }
-    # Let be the members of the part is_up: names of their own.
-    crowds: dict[int, crowds_.Etcd] = {}
+    # The groups' names differ from those of the part is_up.
+    members: dict[int, keys_.Etcd] = {}
     for size in sizes:
         stage.join(f'refresh{size}', size)
-        crowds[size] = _crowd(stage, f'refresh{size}', records.hosts(size))
+        members[size] = _join(stage, f'refresh{size}', records.hosts(size))
     rows: list[list[Any]] = []
-    for name, bare in readers.items():
+    for name, bare in _READERS.items():
         above: list[Any] = []
         for size in sizes:
-            crowd = crowds[size] if name == _CHANGED else None
+            changing = members[size] if name == _CHANGED else None
             count = 10 if quick else 30
-            above = _row(stage, name, bare, size, above, count, crowd)
+            above = _row(stage, name, bare, size, above, count, changing)
             rows.append(above)
     return [
         report.Table(
@@ -75,15 +68,13 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
     ]
 
 
-def _crowd(
-    stage: nova.Stage, group: str, hosts: Sequence[str]
-) -> crowds_.Etcd:
-    """Have members in redis and etcd; return those of etcd."""
+def _join(stage: nova.Stage, group: str, hosts: Sequence[str]) -> keys_.Etcd:
+    """Add members to redis and etcd; return those of etcd."""
     conf = stage.conf
-    crowds_.Redis(stage.redis, conf.redis.namespace, group).join(hosts)
-    made = crowds_.Etcd(stage.etcd, conf.etcd.namespace, group)
-    made.join(hosts)
-    return made
+    keys_.Redis(stage.redis, conf.redis.namespace, group).join(hosts)
+    members = keys_.Etcd(stage.etcd, conf.etcd.namespace, group)
+    members.join(hosts)
+    return members
 
 
 def _row(
@@ -93,35 +84,29 @@ def _row(
     size: int,
     above: list[Any],
     count: int,
-    crowd: crowds_.Etcd | None,
+    changing: keys_.Etcd | None,
 ) -> list[Any]:
     group = f'refresh{size}'
     refresh = _Refresh(stage, name.partition(',')[0], group)
     calls = {'bare': bare(stage, group, size), 'ours': refresh}
-    for who, call in calls.items():
-        if call() != size:
-            raise RuntimeError(f'{name}, {who}: not {size} members')
-    change = functools.partial(_change, crowd, size)
+    if [call() for call in calls.values()] != [size, size]:
+        raise RuntimeError(f'{name}: not {size} members')
+
+    def change() -> None:
+        if changing is not None:
+            changing.replace(records.hosts(size)[0])
+
     times = rounds.take_turns(calls, count, dict.fromkeys(calls, change))
     change()
-    with rounds.operations() as counted:
-        refresh()
     row = [
         name,
         size,
-        1e3 * times.undisturbed('bare'),
-        1e3 * times.undisturbed('ours'),
+        *(1e3 * times.undisturbed(each) for each in ('bare', 'ours')),
         times.ratio('ours', 'bare'),
-        counted.count,
+        rounds.operations(refresh),
         refresh.failures,
     ]
     return [*row, _growth(above, row, 2), _growth(above, row, 3)]
-
-
-def _change(crowd: crowds_.Etcd | None, size: int) -> None:
-    """Have one of the members of etcd leave and join again."""
-    if crowd is not None:
-        crowd.replace(records.hosts(size)[0])
 
 
 def _growth(above: list[Any], row: list[Any], column: int) -> float | None:
@@ -131,14 +116,17 @@ def _growth(above: list[Any], row: list[Any], column: int) -> float | None:
 
 
 class _Refresh:
-    """Refreshes one process's membership of a group when it is called."""
+    """A callable that refreshes this process's membership of a group.
+
+    :ivar failures: how many refreshes failed
+    """
 
     def __init__(self, stage: nova.Stage, name: str, group: str) -> None:
         from nova_servicegroup import api
 
         stage.conf.set_override('servicegroup_driver', name)
         driver: Any = api.API(stage.conf).driver
-        # The mc driver reads those that it has been asked about.
+        # The mc driver reads only members that it was asked about.
         driver.view(group)
         self._observer = driver._reading.get()[group].observer
         self.failures = 0
@@ -176,24 +164,26 @@ def _redis(stage: nova.Stage, group: str, size: int) -> Callable[[], int]:
 def _tooz(
     stage: nova.Stage, url: str, group: bytes, **how: str
 ) -> Callable[[], int]:
+    coordinator = _coordinator(stage, url, **how)
+    return lambda: len(coordinator.get_members(group).get())
+
+
+def _coordinator(stage: nova.Stage, url: str, **how: str) -> Any:
+    """Start one of tooz's coordinators, until the end."""
     from tooz import coordination
 
     coordinator = coordination.get_coordinator(url, b'benchmark', **how)
     coordinator.start()
     stage.callback(coordinator.stop)
-    return lambda: len(coordinator.get_members(group).get())
+    return coordinator
 
 
 def _memcached(stage: nova.Stage, group: str, size: int) -> Callable[[], int]:
     from nova_servicegroup.drivers.mc import keyspace
-    from tooz import coordination
     from tooz.drivers import memcached as tooz
 
-    coordinator = coordination.get_coordinator(
-        f'memcached://{stage.our_memcached.address}', b'benchmark'
-    )
-    coordinator.start()
-    stage.callback(coordinator.stop)
+    url = f'memcached://{stage.our_memcached.address}'
+    coordinator = _coordinator(stage, url)
     prefix = tooz.MemcachedDriver.MEMBER_PREFIX
     keys = keyspace.Keys(stage.conf.memcached.key_prefix)
     wanted = [
@@ -202,3 +192,13 @@ def _memcached(stage: nova.Stage, group: str, size: int) -> Callable[[], int]:
     ]
     read = functools.partial(coordinator.client.get_many, wanted)
     return lambda: len(read())
+
+
+#: Of each row's backend: what makes the bare call.
+_READERS = {
+    'zk': _zookeeper,
+    'etcd': _etcd,
+    _CHANGED: _etcd,
+    'redis': _redis,
+    'mc': _memcached,
+}

@@ -10,14 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""Programs of Nova's environment that do what they are told.
+"""Programs in Nova's environment that obey commands.
 
 They read commands from standard input, one in a line, and answer each with a
-line of JSON. They end with their input, so nothing outlives its teller.
+line of JSON. They end with their input, so none outlives its parent.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+import contextlib
 import json
 import os
 import pathlib
@@ -28,21 +28,21 @@ import threading
 from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-#: What hides this package from a Nova process.
+#: The directory in the path that hides this package from a Nova process.
 STOCK = ROOT / 'nova_servicegroup' / 'tests' / 'ministack' / 'stock'
 
 #: Seconds that an answer may take: some join ten thousand hosts first.
 _PATIENCE = 600.0
 
 
-class Program:
-    """The teller's end: one such program.
+class Program(contextlib.AbstractContextManager['Program']):
+    """Such a program, as its parent sees it.
 
-    :param module: to run
-    :param arguments: of its command line
-    :param log: the file for what it writes to standard error
-    :param stock: hide this package's drivers from the Nova in it
-    :param prefix: what to put before the command line
+    :param module: the module to run
+    :param arguments: those of its command line
+    :param log: the file for its standard error
+    :param stock: hide this package's drivers from its Nova
+    :param prefix: put before the command line
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class Program:
                 text=True,
                 cwd=log.parent,
                 env=_environment(stock),
-                # Each has the same share of the processors.
+                # Each session has the same share of the processors.
                 start_new_session=True,
             )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
-        """Take its answers as they come; an empty line is its end."""
+        """Queue the program's answers; an empty line marks its end."""
         for line in self._process.stdout:
             self._lines.put(line)
         self._lines.put('')
@@ -90,7 +90,7 @@ class Program:
         """Return the answer to the oldest command without one.
 
         :param patience: seconds to wait for it
-        :raises RuntimeError: it has ended, or has not answered in time
+        :raises RuntimeError: the program has ended, or not answered in time
         """
         try:
             line = self._lines.get(timeout=patience)
@@ -105,9 +105,9 @@ class Program:
             raise self._error(f'{line!r} is no answer') from None
 
     def _error(self, what: str) -> RuntimeError:
-        said = self.log.read_text(errors='replace')
+        text = self.log.read_text(errors='replace')
         return RuntimeError(
-            f'{self._module} {self.pid}: {what}; its log, {self.log}: {said}'
+            f'{self._module} {self.pid}: {what}; its log, {self.log}: {text}'
         )
 
     def ask(self, command: str) -> Any:
@@ -115,43 +115,40 @@ class Program:
         self.tell(command)
         return self.answer()
 
-    def __enter__(self) -> 'Program':
-        return self
-
     def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """End it."""
+        """End the program."""
         self._process.stdin.close()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        # What it has forked may hold the other end for a while.
+        # Processes that it forked may keep the other end open for a while.
         self._reader.join(1)
         if not self._reader.is_alive():
             self._process.stdout.close()
 
 
 def obey(commands: Mapping[str, Callable[..., object]]) -> None:
-    """Be the other end, until the input ends; there is no way back."""
+    """Run commands from standard input until it ends, then exit."""
     for line in sys.stdin:
         name, *arguments = line.split()
         print(json.dumps(commands[name](*arguments)), flush=True)
-    # Threads that still wait for an answer must not keep it.
+    # Threads that still wait for an answer must not keep the process alive.
     os._exit(0)
 
 
 def become_nova(file: str) -> Any:
-    """Make this process one of Nova's, and return the configuration."""
+    """Set this process up as one of Nova's; return the configuration."""
     from nova import config
     from nova import objects
     from oslo_log import log as logging
 
     config.parse_args(['benchmark', '--config-file', file])
-    # Standard output is for answers.
+    # Standard output is reserved for answers.
     config.CONF.set_override('use_stderr', True)
     logging.setup(config.CONF, 'nova')
     objects.register_all()

@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""What a host costs its server that renews its membership."""
+"""What a host's renewals cost its server."""
 
 from collections.abc import Callable, Iterator, Sequence
 import operator
@@ -27,6 +26,7 @@ from benchmarks import report
 _SIZES = (1000, 5000, 10000)
 #: So many real ZooKeeper members, of five threads each, fit on a machine.
 _REAL = 400
+_TITLE = 'A host that renews its membership, in one second'
 _HEADERS = [
     'hosts',
     'driver',
@@ -36,25 +36,27 @@ _HEADERS = [
     'operations, ratio to the floor',
     'server CPU, ratio to the floor',
 ]
-_NOTES = """For a host and second, in {window:g} s in which nobody comes or
-goes; report_interval is {interval} s, the session timeout, or ttl, {session}
+_NOTES = """For a host and second, in {window:g} s in which no host joins or
+leaves; report_interval is {interval} s, the session timeout, or ttl, {session}
 s. Operations are counted by the servers: keys read and written by memcached,
 requests and pings received by ZooKeeper, messages received by etcd, commands
-processed by redis. CPU is user and system time, less what an idle server
-spends.
+processed by redis. CPU is user and system time, less that of an idle server.
 
 Hosts of mc, etcd and redis are real services, which join through Nova's API;
 {share} share a process, its CPU time, and a few threads for their timers. The
 floor is a loop that sets one key for each host, or with etcd renews one lease
-by its JSON gateway, over a connection of its own, as often as a host has a
-heartbeat. They go one after the other. Hosts of zk are hollow, each with a
-session of its own that pings, and reads its node as often as a real one to
-which nothing happens; {real} real ones are in the row called so, and tell what
-the member itself spends. Their floor is a session that only pings; it goes
-beside them, with a server of its own.
+by its JSON gateway, over a connection of its own, as often as a host sends a
+heartbeat. These drivers and floors are measured one after the other. Hosts of
+zk are hollow: each has a session of its own that pings, and reads its node as
+often as a real host does while nothing happens. The row *our zk, real* has
+{real} real hosts, to measure the CPU of a member. The floor of zk is a session
+that only pings; it is measured beside them, with a server of its own.
 """
-_MEMCACHED = ('stock mc', 'our mc', 'mc floor')
-_LEASED = ('our etcd', 'etcd floor', 'our redis', 'redis floor')
+#: Measured one after the other, or all at once in quick mode.
+_IN_TURN = (
+    ('stock mc', 'our mc', 'mc floor'),
+    ('our etcd', 'etcd floor', 'our redis', 'redis floor'),
+)
 _FLOORS = {
     'our etcd': 'etcd floor',
     'our redis': 'redis floor',
@@ -71,22 +73,9 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
     """Return the part's tables."""
     sizes = (50,) if quick else _SIZES
     real = 10 if quick else _REAL
-    interval = 2 if quick else 10
-    window = 2.0 if quick else 15.0
-    # Few enough may go at once, which takes less time.
-    together = [_MEMCACHED] if quick else [(each,) for each in _MEMCACHED]
-    leased = [_LEASED] if quick else [(each,) for each in _LEASED]
-    makers: list[tuple[_Make, Sequence[int]]] = [
-        *(
-            (operator.methodcaller('memcached', names), sizes)
-            for names in together
-        ),
-        *((operator.methodcaller('leased', names), sizes) for names in leased),
-        (field_.Field.zookeeper, sizes),
-        (field_.Field.real, (real,)),
-    ]
+    interval, window = (2, 2.0) if quick else (10, 15.0)
     found: dict[tuple[int, str], meters.Reading] = {}
-    for make, wanted in makers:
+    for make, wanted in _contestants(quick, sizes, real):
         with field_.Field(stage, interval) as field:
             sides = make(field)
             for side, read in zip(sides, _watch(sides, window), strict=True):
@@ -100,18 +89,20 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
         real=real,
         share=field_.SHARE,
     )
-    return [
-        report.Table(
-            'renewals',
-            'A host that renews its membership, in one second',
-            _HEADERS,
-            [
-                _row(found, *key)
-                for key in sorted(found, key=operator.itemgetter(0))
-            ],
-            notes,
-        )
-    ]
+    keys = sorted(found, key=operator.itemgetter(0))
+    rows = [_row(found, *key) for key in keys]
+    return [report.Table('renewals', _TITLE, _HEADERS, rows, notes)]
+
+
+def _contestants(
+    quick: bool, sizes: Sequence[int], real: int
+) -> Iterator[tuple[_Make, Sequence[int]]]:
+    """Yield what makes contestants to be measured at once, and their sizes."""
+    for names in _IN_TURN:
+        for some in [names] if quick else [(each,) for each in names]:
+            yield operator.methodcaller('real', some), sizes
+    yield field_.Field.sessions, sizes
+    yield operator.methodcaller('real', ('our zk, real',)), (real,)
 
 
 def _measure(
@@ -133,7 +124,7 @@ def _measure(
 def _watch(
     sides: Sequence[field_.Side], window: float
 ) -> list[meters.Reading]:
-    """Return what each side counts in a second."""
+    """Return the counts of each side for a second."""
     before = [side.read() for side in sides]
     time.sleep(window)
     found = []

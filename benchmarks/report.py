@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""The report: tables as markdown, as CSV and as a page to be read."""
+"""The report: its tables as markdown, as CSV and as a documentation page."""
 
 from collections.abc import Callable, Sequence
 import csv
@@ -28,9 +27,9 @@ from benchmarks import environment
 
 _TITLE = 'Benchmarks'
 _WIDTH = 79
-#: Where the parts of a report are kept, in its directory.
+#: The file in a report's directory that keeps its parts.
 _PARTS = 'report.json'
-#: The name, the table that it stands below, and the title of each figure.
+#: Of each figure: the name, the table above it, and the title.
 FIGURES = (
     ('is_up', 'is_up', 'Time of one service_is_up'),
     ('passes', 'passes', 'Time of a pass over a fleet'),
@@ -42,12 +41,12 @@ FIGURES = (
     ('storm', 'storm', 'Bytes that an observer reads'),
     ('costs', 'costs', 'CPU of a host times its time until down'),
 )
-_INTRODUCTION = """Written by ``benchmarks/run``, side by side with Nova's own
-drivers, from its package on PyPI, and with a bare floor. Ratios count; times
-are those of one machine.
+_INTRODUCTION = """Written by ``benchmarks/run``, which measures the drivers
+side by side with Nova's own, from its package on PyPI, and with a bare floor.
+Compare the ratios: the times are those of one machine.
 """
-_RUNS_NOTES = """A run of some parts leaves the others as they were. The
-versions at the top are those of the last run.
+_RUNS_NOTES = """A run of some parts leaves the others unchanged. The versions
+at the top are those of the last run.
 """
 _SECTION = """\
 {title}
@@ -68,9 +67,9 @@ _FIGURE = """
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """One table.
+    """One table of the report.
 
-    :ivar name: of the CSV file
+    :ivar name: that of the CSV file
     :ivar title: one line
     :ivar notes: how it was measured
     """
@@ -89,7 +88,7 @@ class Table:
         return f'## {self.title}\n\n{self.notes}\n\n{body}\n'
 
     def rst(self) -> str:
-        """Return a section of the page; it reads the CSV file."""
+        """Return a section of the page, which includes the CSV file."""
         figures = ''.join(
             _FIGURE.format(name=name, title=title)
             for name, table, title in FIGURES
@@ -104,7 +103,7 @@ class Table:
         return section + figures
 
     def dicts(self) -> list[dict[str, Any]]:
-        """Return each row by the headers."""
+        """Return each row as a dict by the headers."""
         return [dict(zip(self.headers, row, strict=True)) for row in self.rows]
 
     def save(self, directory: pathlib.Path) -> None:
@@ -119,12 +118,12 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """What one part has measured, and where and when that was.
+    """The tables of one part, with the time and place of its run.
 
     :ivar date: when it began, in UTC
-    :ivar minutes: for which it ran; None: not known
+    :ivar minutes: how long it ran; or None if unknown
     :ivar load: the load average before
-    :ivar version: of this package
+    :ivar version: that of this package
     :ivar machine: see environment
     """
 
@@ -138,7 +137,7 @@ class Part:
 
 
 def measure(name: str, run: Callable[[], list[Table]]) -> Part:
-    """Run a part and return what it has measured."""
+    """Run a part and return its measurements."""
     begun, load = _now(), os.getloadavg()[0]
     tables = run()
     return Part(
@@ -165,11 +164,11 @@ def load(directory: pathlib.Path) -> dict[str, Part]:
 
 
 class Report:
-    """All of it.
+    """The whole report.
 
-    :param parts: in the order of the report
-    :param more: tables that follow from those of the parts
-    :param quick: the figures mean little
+    :param parts: the parts, in the order of the report
+    :param more: tables that are computed from those of the parts
+    :param quick: whether the figures come from quick mode and mean little
     """
 
     def __init__(
@@ -184,13 +183,13 @@ class Report:
         ]
 
     def text(self) -> str:
-        """Return it as markdown."""
+        """Return the report as markdown."""
         facts = [f'- {name}: {value}' for name, value in self._facts()]
         tables = [each.markdown() for each in self._tables]
         return '\n'.join([f'# {_TITLE}', '', *facts, '', *tables])
 
     def save(self, directory: pathlib.Path) -> None:
-        """Write it as markdown, as a page, as CSV, and as load reads it."""
+        """Write the report as markdown, page and CSV, and its parts."""
         directory.mkdir(parents=True, exist_ok=True)
         (directory / 'report.md').write_text(self.text())
         (directory / 'index.rst').write_text(self._page())
@@ -216,12 +215,12 @@ class Report:
     def _facts(self) -> list[tuple[str, str]]:
         facts = [('versions', environment.versions())]
         if self._quick:
-            facts.append(('quick mode', 'it proves that all runs, not more'))
+            facts.append(('quick mode', 'the figures mean little'))
         return facts
 
 
 def _runs(parts: Sequence[Part]) -> Table:
-    """Return when each part ran."""
+    """Return the table of when and where each part ran."""
     return Table(
         'runs',
         'When and where',
@@ -236,7 +235,7 @@ def _now() -> datetime.datetime:
 
 
 def _wrapped(text: str) -> list[str]:
-    """Return paragraphs as lines of the page."""
+    """Wrap paragraphs into lines of the page."""
     lines: list[str] = []
     for paragraph in text.strip().split('\n\n'):
         lines += [

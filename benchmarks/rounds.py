@@ -10,19 +10,23 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""Taking turns, so that a noisy machine is unfair to nobody."""
+"""Timing of contestants that take turns, so that all suffer the same noise."""
 
 from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import gc
 import statistics
 import time
+from typing import Any
 from unittest import mock
 
 
+#: The contestants that others are compared with.
+BASES = ('stock db', 'stock mc', 'floor')
+
+
 class Times:
-    """What each contestant took in each round, in seconds."""
+    """The seconds that each contestant took in each round."""
 
     def __init__(self, rounds: Mapping[str, list[float]]) -> None:
         self._rounds = rounds
@@ -41,7 +45,7 @@ class Times:
         )[0]
 
     def ratio(self, name: str, base: str) -> float:
-        """Return the ratio of two contestants' undisturbed turns."""
+        """Return the ratio of the first deciles of two contestants."""
         return self.undisturbed(name) / self.undisturbed(base)
 
 
@@ -52,7 +56,7 @@ def take_turns(
 ) -> Times:
     """Run each contestant once in each round, after one to warm up.
 
-    :param prepare: what each does before, in time that does not count
+    :param prepare: what each calls before its turn, which is not timed
     """
     times: dict[str, list[float]] = {name: [] for name in contestants}
     names = list(contestants)
@@ -76,7 +80,7 @@ def _seconds(call: Callable[[], object]) -> float:
 
 @contextlib.contextmanager
 def _no_garbage() -> Iterator[None]:
-    """Collect garbage now, and not in anybody's turn."""
+    """Collect garbage now, and not during the turns."""
     gc.collect()
     gc.disable()
     try:
@@ -85,39 +89,31 @@ def _no_garbage() -> Iterator[None]:
         gc.enable()
 
 
-class Operations:
-    """Round trips to a backend."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-
-@contextlib.contextmanager
-def operations() -> Iterator[Operations]:
-    """Count the requests that this process sends meanwhile."""
+def operations(call: Callable[[], object]) -> int:
+    """Return how many requests to backends a call sends."""
     from kazoo import client as kazoo
     from pymemcache.client import base as pymemcache
     import redis.connection
     import requests
     import sqlalchemy.engine
 
-    counted = Operations()
+    with contextlib.ExitStack() as patches:
+        counted = [
+            patches.enter_context(_counting(target, name))
+            for target, name in (
+                (kazoo.KazooClient, '_call'),
+                (pymemcache.Client, '_fetch_cmd'),
+                (pymemcache.Client, '_store_cmd'),
+                (redis.connection.AbstractConnection, 'send_packed_command'),
+                (requests.Session, 'send'),
+                (sqlalchemy.engine.Connection, '_execute_context'),
+            )
+        ]
+        call()
+    return sum(each.call_count for each in counted)
 
-    def counting(target: type, name: str) -> contextlib.AbstractContextManager:
-        original = getattr(target, name)
 
-        def call(*args, **kwargs):
-            counted.count += 1
-            return original(*args, **kwargs)
-
-        return mock.patch.object(target, name, call)
-
-    with (
-        counting(kazoo.KazooClient, '_call'),
-        counting(pymemcache.Client, '_fetch_cmd'),
-        counting(pymemcache.Client, '_store_cmd'),
-        counting(redis.connection.AbstractConnection, 'send_packed_command'),
-        counting(requests.Session, 'send'),
-        counting(sqlalchemy.engine.Connection, '_execute_context'),
-    ):
-        yield counted
+def _counting(target: type, name: str) -> Any:
+    """Replace a method by a mock that calls it."""
+    original = getattr(target, name)
+    return mock.patch.object(target, name, autospec=True, side_effect=original)

@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""Many that join at once, many that expire at once, and who looks on."""
+"""What an observer reads when many members join, or expire, at once."""
 
 from collections.abc import Callable, Sequence
 import contextlib
@@ -42,24 +41,24 @@ _HEADERS = [
     'others called down',
 ]
 _NOTES = """An observer, a process with Nova's API, asks about all hosts every
-{every:g} s, a little more than refresh_interval, so each pass reads anew. Its
-bytes are what the server has sent it. *Calm*: {members} members, nobody comes
-or goes. *Join*: {joining} more join at the same moment, real members that
-start their clients on this machine, whose CPU counts apart and is spread over
-as many hosts in truth; with stock mc, this process sets their keys one after
-the other. *Expiry*: {dying} of the first die at once, and are down when their
-session of {session} s is over, or their lease or key, which was last set for
-as long. The floor of that is the session and a tick, the lease and half a
-second, or that time. Not all of the members of zk are real, see the part
-renewals; those of etcd, redis and mc are keys. The db drivers have no such
-thing: to join is a heartbeat.
+{every:g} s, a little more than refresh_interval, so that each pass reads the
+group. Its bytes are those that the server has sent it. *Calm*: {members}
+members, none of which joins or leaves. *Join*: {joining} more join at the same
+moment. They are real members that start their clients on this machine; their
+CPU, which a real cloud spreads over as many hosts, is counted separately. With
+stock mc, this process sets their keys one after the other. *Expiry*: {dying}
+of the first members die at once, and are down when their session of {session}
+s ends, or their lease or key, which was last set for as long. The floor is
+the session and a tick, the lease and half a second, or the time of the key.
+The first members of zk are hollow, see the part renewals; those of etcd, redis
+and mc are keys. The db drivers are left out: there, a join is a heartbeat.
 """
 _WITHIN = 120.0
 
 
 @dataclasses.dataclass(frozen=True)
 class _Plan:
-    """How many hosts, and how many seconds."""
+    """The numbers of hosts, and the durations in seconds."""
 
     members: int = 10000
     joining: int = 1000
@@ -89,35 +88,32 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
             name.startswith('stock'),
             session_timeout=plan.session,
         )
-        crowd = make(stage, contestant)
-        try:
-            rows += [[name, *row] for row in _Storm(crowd, plan).rows()]
-        finally:
-            crowd.close()
+        with contextlib.closing(make(stage, contestant)) as members:
+            rows += [[name, *row] for row in _Storm(members, plan).rows()]
     notes = _NOTES.format(**dataclasses.asdict(plan))
     return [report.Table('storm', 'Storms', _HEADERS, rows, notes)]
 
 
 class _Storm:
-    """What an observer sees of a crowd."""
+    """What an observer sees of the members of one contestant."""
 
-    def __init__(self, crowd: hosts.Crowd, plan: _Plan) -> None:
-        self._crowd = crowd
+    def __init__(self, members: hosts.Members, plan: _Plan) -> None:
+        self._members = members
         self._plan = plan
         self._first = records.hosts(plan.members)
         self._late = records.hosts(plan.joining, plan.members)
 
     def rows(self) -> list[list[Any]]:
         """Return the rows, without the driver."""
-        crowd, plan = self._crowd, self._plan
-        crowd.fill(self._first)
-        join = crowd.join(plan.members, plan.joining)
-        way = proxy.Proxy(crowd.server.address)
-        with contextlib.closing(way), self._observer(way) as observer:
+        members, plan = self._members, self._plan
+        members.fill(self._first)
+        join = members.join(plan.members, plan.joining)
+        link = proxy.Proxy(members.server.address)
+        with contextlib.closing(link), self._observer(link) as observer:
             process.wait_until(
                 lambda: observer.ask('up') == plan.members, _WITHIN, 0.2
             )
-            watch = _Watch(crowd, way, observer)
+            watch = _Watch(members, link, observer)
             return [
                 watch.calm(plan.members, plan.calm),
                 self._join(watch, join),
@@ -131,69 +127,68 @@ class _Storm:
         return watch.row('join', len(self._late), None)
 
     def _expire(self, watch: '_Watch') -> list[Any]:
-        contestant, dead = (
-            self._crowd.contestant,
-            self._first[: self._plan.dying],
-        )
+        contestant = self._members.contestant
+        dead = self._first[: self._plan.dying]
         floor = float(contestant.session_timeout)
         if contestant.driver in ('zk', 'etcd'):
-            floor = contestant.floor(self._crowd.stage.tick)
+            floor = contestant.floor(self._members.stage.tick)
         watch.begin()
-        self._crowd.expire(dead)
+        self._members.expire(dead)
         watch.until(dead, False)
         return watch.row('expiry', len(dead), floor)
 
-    def _observer(self, way: proxy.Proxy) -> reader_.Reader:
-        crowd = self._crowd
+    def _observer(self, link: proxy.Proxy) -> reader_.Reader:
+        contestant = self._members.contestant
         places = contestants.Places(
-            way.address,
-            way.address,
-            way.address,
-            etcd=way.address,
-            redis=way.address,
+            *[link.address] * 3, etcd=link.address, redis=link.address
         )
-        file = crowd.contestant.write(
-            crowd.stage.directory / f'observer-{crowd.contestant.slug}.conf',
+        file = contestant.write(
+            self._members.stage.directory / f'observer-{contestant.slug}.conf',
             {},
             places,
         )
         size = self._plan.members + self._plan.joining
         return reader_.Reader(
-            crowd.contestant, file, size, interval=self._plan.every
+            contestant, file, size, interval=self._plan.every
         )
 
 
 class _Watch:
-    """The observer and the server, from one moment to another."""
+    """The meters of the observer and the server over a span of time."""
 
     def __init__(
         self,
-        crowd: hosts.Crowd,
-        way: proxy.Proxy,
+        members: hosts.Members,
+        link: proxy.Proxy,
         observer: reader_.Reader,
     ) -> None:
-        self._crowd = crowd
-        self._way = way
+        self._members = members
+        self._link = link
         self._observer = observer
 
     def begin(self) -> None:
         """Begin to measure."""
         self._observer.count()
-        self._began = time.monotonic()
-        self._bytes = self._way.received
-        self._cpu = meters.cpu(self._crowd.server.pid)
-        self._joining = self._crowd.joining_cpu()
+        self._before = self._read()
         self._seen: dict[str, float] = {}
         self._others = 0
 
+    def _read(self) -> meters.Reading:
+        return {
+            'seconds': time.monotonic(),
+            'bytes': float(self._link.received),
+            'server': meters.cpu(self._members.server.pid),
+            'joining': self._members.joining_cpu(),
+        }
+
     def until(self, hosts: Sequence[str], up: bool) -> None:
-        """Wait until hosts are seen to be up, or down."""
+        """Wait until hosts are seen up, or down."""
         wanted = set(hosts)
         process.wait_until(
-            lambda: self._look(wanted, up) == len(wanted), _WITHIN, 0.2
+            lambda: self._count(wanted, up) == len(wanted), _WITHIN, 0.2
         )
 
-    def _look(self, wanted: set[str], up: bool) -> int:
+    def _count(self, wanted: set[str], up: bool) -> int:
         for at, host, state in self._observer.count()['changes']:
             if host in wanted and state == up:
                 self._seen.setdefault(host, at)
@@ -202,25 +197,24 @@ class _Watch:
         return len(self._seen)
 
     def row(self, what: str, members: int, floor: float | None) -> list[Any]:
-        """Return what was measured."""
-        seconds = time.monotonic() - self._began
-        received = self._way.received - self._bytes
+        """Return the row of what was measured since begin."""
+        read = meters.difference(self._read(), self._before)
         seen = self._seen.values()
         return [
             what,
             members,
-            max(seen) - self._began if seen else None,
+            max(seen) - self._before['seconds'] if seen else None,
             floor,
-            received / 1e6,
-            received / 1e3 / seconds,
-            meters.cpu(self._crowd.server.pid) - self._cpu,
-            self._crowd.joining_cpu() - self._joining,
+            read['bytes'] / 1e6,
+            read['bytes'] / 1e3 / read['seconds'],
+            read['server'],
+            read['joining'],
             self._others,
         ]
 
     def calm(self, members: int, seconds: float) -> list[Any]:
-        """Return what a while brings in which nothing happens."""
+        """Measure for a while in which nothing happens; return the row."""
         self.begin()
         time.sleep(seconds)
-        self._look(set(), True)
+        self._count(set(), True)
         return self.row('calm', members, None)

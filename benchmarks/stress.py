@@ -10,10 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+"""How often live hosts are called down under stress."""
 
-"""Live hosts that are called down, on a bad day."""
-
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 import contextlib
 import dataclasses
 import os
@@ -30,6 +29,7 @@ from nova_servicegroup.tests.harness import network
 from nova_servicegroup.tests.harness import proxy
 
 _LOSS = 10.0
+_TITLE = 'False downs under stress'
 _HEADERS = [
     'stress',
     'driver',
@@ -42,30 +42,32 @@ _HEADERS = [
     'passes',
     'passes without an answer',
 ]
-_NOTES = """No host is dead, so each that is called down is called so falsely;
-one that comes up again and goes down once more counts twice. {hosts} hosts of
-each driver, real services on timers of their own, beat every {interval} s, and
-a reader of each asks once a second with service_down_time = {down_time}.
+_NOTES = """No host is dead, so each verdict of down is false; a host that
+comes up again and goes down once more counts twice. {hosts} hosts of each
+driver, real services on timers of their own, report every {interval} s, and a
+reader of each driver asks once a second with service_down_time = {down_time}.
 *Tuned* is the stock db driver with report_interval = {tuned_interval} and
 service_down_time = {tuned_down}, which finds a dead host about as soon as zk
 with S = 10 s.
 
-A pass of a reader that ended in an error has no answer, as a request to
-nova-api then has none; passes that waited for a server are fewer.
+A reader's pass that ended in an error has no answer, as a request to nova-api
+would have none. A reader that had to wait for a server made fewer passes.
 
-CPU: {loops} busy loops compete for {cores} cores with all else, at the same
-priority. Restart: MariaDB, ZooKeeper and memcached are killed and started
-again at once; memcached forgets all it had. Loss: hosts live in a network
-namespace that loses {loss:g} % of the packets in each direction on their way
-to the servers; readers do not. All drivers meet the same stress side by side.
+CPU: {loops} busy loops compete for {cores} cores with everything else, at the
+same priority. Restart: MariaDB, ZooKeeper and memcached are killed and started
+again at once; memcached loses all its keys. Loss: the hosts, but not the
+readers, are in a network namespace that loses {loss:g} % of the packets to and
+from the servers. All drivers are under the same stress at the same time.
 """
 
 
 @dataclasses.dataclass(frozen=True)
 class _Plan:
-    """How many hosts of each driver, and how many seconds of each stress.
+    """The hosts of each driver, and the seconds of each stress.
 
-    :ivar step: take one of so many drivers
+    :ivar shares: the hosts of each process
+    :ivar window: how long each stress lasts
+    :ivar step: measure only each step-th driver
     """
 
     interval: int = 10
@@ -84,29 +86,18 @@ _QUICK = _Plan(1, 5, 1, 4, (5,), (3, 3), 2.5, 5)
 def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
     """Return the part's tables."""
     plan = _QUICK if quick else _Plan()
-    who = detection.everyone(plan.interval, plan.down_time, plan.sessions)
-    who.insert(
-        1,
-        contestants.Contestant(
-            'stock db, tuned',
-            'db',
-            True,
-            plan.tuned_interval,
-            plan.tuned_down,
-        ),
-    )
-    who = who[:: plan.step]
+    drivers = _drivers(plan)
     rows: list[list[Any]] = []
-    with arena_.Arena(stage, who, plan.shares, 1.0) as arena:
-        rows += _rows('CPU', arena, plan, lambda: busy.loops(plan.window))
-        rows += _rows('restart', arena, plan, lambda: _restart(stage))
+    with arena_.Arena(stage, drivers, plan.shares, 1.0) as arena:
+        rows += _rows('CPU', arena, plan, busy.loops(plan.window))
+        rows += _rows('restart', arena, plan, _restart(stage))
     with (
         _lossy(stage) as (link, places),
         arena_.Arena(
-            stage, who, plan.shares, 1.0, places, link.prefix
+            stage, drivers, plan.shares, 1.0, places, link.prefix
         ) as arena,
     ):
-        rows += _rows('loss', arena, plan, lambda: _lose(link))
+        rows += _rows('loss', arena, plan, _lose(link))
     notes = _NOTES.format(
         **dataclasses.asdict(plan),
         hosts=sum(plan.shares),
@@ -114,23 +105,29 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
         cores=os.cpu_count(),
         loss=_LOSS,
     )
-    return [
-        report.Table(
-            'stress', 'False downs under stress', _HEADERS, rows, notes
-        )
-    ]
+    return [report.Table('stress', _TITLE, _HEADERS, rows, notes)]
+
+
+def _drivers(plan: _Plan) -> list[contestants.Contestant]:
+    drivers = detection.all_drivers(
+        plan.interval, plan.down_time, plan.sessions
+    )
+    tuned = contestants.Contestant(
+        'stock db, tuned', 'db', True, plan.tuned_interval, plan.tuned_down
+    )
+    return [drivers[0], tuned, *drivers[1:]][:: plan.step]
 
 
 def _rows(
     stress: str,
     arena: arena_.Arena,
     plan: _Plan,
-    harm: Callable[[], contextlib.AbstractContextManager[object]],
+    fault: contextlib.AbstractContextManager[object],
 ) -> list[list[Any]]:
-    """Return what is found while something is done to all."""
+    """Return the rows of all drivers for one kind of stress."""
     arena.count()
     begun = time.monotonic()
-    with harm():
+    with fault:
         time.sleep(max(0.0, begun + plan.window - time.monotonic()))
         seconds = time.monotonic() - begun
         found = arena.count()
@@ -179,7 +176,7 @@ def _restart(stage: nova.Stage) -> Iterator[None]:
 def _lossy(
     stage: nova.Stage,
 ) -> Iterator[tuple[network.Namespace, contestants.Places]]:
-    """Make a namespace, and the addresses of the servers as seen there."""
+    """Make a namespace; yield it with the servers' addresses as seen there."""
     with contextlib.ExitStack() as stack:
         address = network.Address()
         stack.callback(address.remove)
@@ -188,13 +185,11 @@ def _lossy(
         places = dataclasses.replace(
             stage.places, transport=stage.cell.rabbitmq.address
         )
-        ways = {
-            name: proxy.Proxy(target, address.ip)
-            for name, target in vars(places).items()
-        }
-        for each in ways.values():
-            stack.callback(each.close)
-        there = {name: each.address for name, each in ways.items()}
+        there = {}
+        for name, target in vars(places).items():
+            link_proxy = proxy.Proxy(target, address.ip)
+            stack.callback(link_proxy.close)
+            there[name] = link_proxy.address
         yield link, contestants.Places(**there)
 
 

@@ -10,10 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+"""Tables that combine several parts: a cost for each driver, and the goals."""
 
-"""What follows from several parts: one cost for each driver, and the goals."""
-
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+import itertools
+import operator
 from typing import Any
 
 from benchmarks import report
@@ -30,11 +31,11 @@ _COST_HEADERS = [
 _COST_NOTES = """CPU for a host and second, and the time until a killed host is
 down, with report_interval = 10, service_down_time = 60 and S = 10 s. Servers
 are nova-conductor, MariaDB and RabbitMQ for db, ZooKeeper for zk, etcd, redis,
-and memcached for mc. Either can be had for the other by another interval, so
-their product tells what a driver is worth: less is better.
+and memcached for mc. Another interval trades one for the other, so drivers are
+compared by the product: less is better.
 """
 _SERVERS = ('MariaDB', 'nova-conductor', 'RabbitMQ')
-#: zk with its default, where others are there as well.
+#: zk with its default session timeout, in parts with several of them.
 _ZK = 'our zk, S = 10 s'
 _FLEET = 10000
 _TUNED_HEADERS = [
@@ -48,104 +49,66 @@ _TUNED_HEADERS = [
 ]
 _TUNED_NOTES = """The stock db driver with the intervals with which it finds a
 dead host about as soon as zk does, beside both with their defaults: cores of
-the servers, and false downs of the parts dilemma and stress. nova-conductor is
-not on the way of zk's heartbeats.
+the servers, and false downs of the parts dilemma and stress. The heartbeats of
+zk do not pass through nova-conductor.
 """
 _WANTED_HEADERS = ['what', 'who', 'measured', 'wanted', 'met']
 _WANTED_NOTES = """The goals of this package, at each driver's largest size."""
 
 Row = dict[str, Any]
 
-
-def _is_ours(row: Row) -> bool:
-    return str(row.get('driver', 'our')).startswith('our')
-
-
-# A table, the column whose largest value counts, which of its rows, and for
-# each goal its name, a column and the most that it may be.
-_GOALS: list[
-    tuple[str, str, Callable[[Row], bool], list[tuple[str, str, float]]]
-] = [
-    (
-        'is_up',
-        'hosts',
-        lambda row: row['driver'] in ('our zk', 'our mc'),
-        [
-            ('service_is_up, ratio to stock db', 'ratio to stock db', 0.6),
-            ('service_is_up, ratio to stock mc', 'ratio to stock mc', 0.05),
-            ('service_is_up, operations', 'operations per 1,000 calls', 0),
-        ],
-    ),
-    (
-        'passes',
-        '',
-        _is_ours,
-        [('pass of {pass}, ratio to stock db', 'ratio to stock db', 1)],
-    ),
-    (
-        'refresh',
-        'members',
-        _is_ours,
-        [('refresh, ratio to the bare call', 'ratio', 1.5)],
-    ),
+#: Tables of which only the rows with the largest value of a column count.
+_LARGEST = {'is_up': 'hosts', 'refresh': 'members', 'renewals': 'hosts'}
+# Of each goal: a table, the goal's name, a column and its largest value.
+_GOALS = (
+    ('is_up', 'service_is_up, ratio to stock db', 'ratio to stock db', 0.6),
+    ('is_up', 'service_is_up, ratio to stock mc', 'ratio to stock mc', 0.05),
+    ('is_up', 'service_is_up, operations', 'operations per 1,000 calls', 0),
+    ('passes', 'pass of {pass}, ratio to stock db', 'ratio to stock db', 1),
+    ('refresh', 'refresh, ratio to the bare call', 'ratio', 1.5),
     (
         'renewals',
-        'hosts',
-        _is_ours,
-        [
-            (
-                'renewal, server CPU, ratio to the floor',
-                'server CPU, ratio to the floor',
-                1.5,
-            )
-        ],
+        'renewal, server CPU, ratio to the floor',
+        'server CPU, ratio to the floor',
+        1.5,
     ),
     (
         'detection',
-        '',
-        lambda row: _is_ours(row) and row['how'] == 'SIGKILL',
-        [('time until down, max, ratio to the floor', 'max / floor', 1.5)],
+        'time until down, max, ratio to the floor',
+        'max / floor',
+        1.5,
     ),
     (
         'stress',
-        '',
-        _is_ours,
-        [
-            (
-                'false downs a member and hour, {stress}',
-                'false downs a member and hour',
-                0,
-            )
-        ],
+        'false downs a member and hour, {stress}',
+        'false downs a member and hour',
+        0,
     ),
-]
+)
 
 
 def run(tables: Sequence[report.Table]) -> list[report.Table]:
-    """Return the tables that the others allow."""
+    """Return the tables that can be computed from the others."""
     by_name = {each.name: each.dicts() for each in tables}
     found = [
-        report.Table(
-            'costs',
-            'Cost and time until down, in one figure',
-            _COST_HEADERS,
-            list(_cost_rows(by_name)),
-            _COST_NOTES,
-        ),
-        report.Table(
-            'tuned',
-            'The same time until down',
-            _TUNED_HEADERS,
-            list(_tuned_rows(by_name)),
-            _TUNED_NOTES,
-        ),
-        report.Table(
-            'wanted',
-            'Goals',
-            _WANTED_HEADERS,
-            list(_wanted_rows(by_name)),
-            _WANTED_NOTES,
-        ),
+        report.Table(name, title, headers, list(rows(by_name)), notes)
+        for name, title, headers, rows, notes in (
+            (
+                'costs',
+                'Cost and time until down, in one figure',
+                _COST_HEADERS,
+                _cost_rows,
+                _COST_NOTES,
+            ),
+            (
+                'tuned',
+                'The same time until down',
+                _TUNED_HEADERS,
+                _tuned_rows,
+                _TUNED_NOTES,
+            ),
+            ('wanted', 'Goals', _WANTED_HEADERS, _wanted_rows, _WANTED_NOTES),
+        )
     ]
     return [each for each in found if each.rows]
 
@@ -158,7 +121,7 @@ def _cost_rows(tables: Mapping[str, list[Row]]) -> Iterator[list[Any]]:
     }
     base = None
     for name, hosts, server, member in _costs(tables):
-        # zk, etcd and redis with their default.
+        # Of zk, etcd and redis, the default.
         took = detected.get(name) or detected.get(f'{name}, S = 10 s')
         if took is None:
             continue
@@ -170,7 +133,7 @@ def _cost_rows(tables: Mapping[str, list[Row]]) -> Iterator[list[Any]]:
 def _costs(
     tables: Mapping[str, list[Row]],
 ) -> Iterator[tuple[str, int, float, float]]:
-    """Return each driver's CPU for a host and second, stock db first."""
+    """Yield each driver's CPU for a host and second, stock db first."""
     beats, rounds = (
         _largest(tables.get(f'heartbeat_{each}', []))
         for each in ('costs', 'rounds')
@@ -220,13 +183,13 @@ def _stress(tables: Mapping[str, list[Row]], name: str) -> list[float | None]:
 
 
 def _largest(rows: list[Row], column: str = 'hosts') -> list[Row]:
-    """Return the rows with most hosts."""
+    """Return the rows with the most hosts."""
     most = max((row[column] for row in rows), default=0)
     return [row for row in rows if row[column] == most]
 
 
 def _largest_of_each(rows: list[Row], column: str = 'hosts') -> Iterator[Row]:
-    """Return each driver's rows with most hosts."""
+    """Yield each driver's rows with the most hosts."""
     for name in dict.fromkeys(map(_who, rows)):
         yield from _largest([row for row in rows if _who(row) == name], column)
 
@@ -241,17 +204,31 @@ def _wanted_rows(tables: Mapping[str, list[Row]]) -> Iterator[list[Any]]:
 def _goals(
     tables: Mapping[str, list[Row]],
 ) -> Iterator[tuple[str, str, float | None, float]]:
-    for name, largest, of_interest, goals in _GOALS:
-        rows = tables.get(name, [])
-        for row in _largest_of_each(rows, largest) if largest else rows:
-            if of_interest(row):
-                for what, column, wanted in goals:
-                    yield (what.format(**row), _who(row), row[column], wanted)
+    for name, group in itertools.groupby(_GOALS, operator.itemgetter(0)):
+        goals = list(group)
+        for row in _judged_rows(tables, name):
+            for _, what, column, wanted in goals:
+                yield what.format(**row), _who(row), row[column], wanted
     for row in _largest(tables.get('heartbeat_costs', [])):
         if row['wanted']:
             wanted = float(row['wanted'].split()[-1])
             what = f'heartbeat, {row["per heartbeat"]}, ratio to stock db'
             yield what, 'our db', row['ours / stock'], wanted
+
+
+def _judged_rows(tables: Mapping[str, list[Row]], name: str) -> list[Row]:
+    """Return the rows of a table that the goals are about."""
+    rows: Iterable[Row] = tables.get(name, [])
+    if name in _LARGEST:
+        rows = _largest_of_each(list(rows), _LARGEST[name])
+    if name == 'is_up':
+        return [row for row in rows if row['driver'] in ('our zk', 'our mc')]
+    return [
+        row
+        for row in rows
+        if str(row.get('driver', 'our')).startswith('our')
+        and row.get('how', 'SIGKILL') == 'SIGKILL'
+    ]
 
 
 def _who(row: Row) -> str:

@@ -12,14 +12,14 @@
 # under the License.
 
 #
-# To be sourced by the programs here. It makes a fresh Debian ready for them:
+# Functions for the programs here, which prepare a fresh Debian:
 #
-#   bootstrap    installs Python and what bindep.txt names, if it is missing
+#   bootstrap    installs Python and the packages of bindep.txt, if missing
 #   find_python  sets PYTHON to one that can make virtual environments
-#   ensure_venv  makes one of these with what pip shall install, and sets VENV
+#   ensure_venv  makes a virtual environment, and sets VENV
 #   run_tool     runs a program of this folder with PYTHON
 #
-# and sets CACHE, the directory for all that may be deleted at any time.
+# It also sets CACHE, a directory that may be deleted at any time.
 
 CACHE=${NOVA_SERVICEGROUP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/nova-servicegroup}
 BINDEP_VERSION=2.14.0
@@ -29,7 +29,7 @@ say() {
     printf '[%s] %s\n' "$(date +%T)" "$*" >&2
 }
 
-# Debian's own Python goes first: others may lack their headers.
+# Debian's own Python is preferred: others may lack their headers.
 find_python() {
     local candidate
     for candidate in /usr/bin/python3 "$(command -v python3 || true)"; do
@@ -47,9 +47,8 @@ _suits() {
         2>/dev/null
 }
 
-# ensure_venv NAME ARGUMENT...: with what pip installs for these arguments.
-# Built once and kept, until they change, or a file that they name, or the
-# extras of this package.
+# ensure_venv NAME ARGUMENT...: installs these arguments of pip. It is kept
+# until they, a file that they name, or setup.cfg change.
 ensure_venv() {
     local name=$1 wanted
     shift
@@ -108,8 +107,8 @@ _apt_install() {
     say 'installed'
 }
 
-# Debian starts what it installs, unless a policy forbids it. We run servers
-# of our own and want no others.
+# Debian starts the servers that it installs, unless a policy forbids it. The
+# tests start their own.
 _without_services() {
     local policy=/usr/sbin/policy-rc.d status=0
     if [ -e "$policy" ]; then
@@ -125,13 +124,13 @@ _without_services() {
     return "$status"
 }
 
-# Runs a command silently, with a line now and then; shows the log if it fails.
+# Runs a command with its output in a log, which is shown if the command fails.
 _logged() {
     local log="$CACHE/$1.log" begun=$SECONDS status=0 ticker
     shift
     (
         while sleep 15; do
-            say "still at it after $((SECONDS - begun)) s"
+            say "still running after $((SECONDS - begun)) s"
         done
     ) &
     ticker=$!

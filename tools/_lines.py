@@ -12,8 +12,8 @@
 
 """Counts the lines of code of the drivers: ``python tools/_lines.py``.
 
-What counts is a line that has code on it: no blank one, no comment, no
-docstring. The pages of the documentation have what it prints.
+Blank lines, comments and docstrings do not count. The documentation shows the
+output.
 """
 
 import ast
@@ -24,7 +24,7 @@ import tokenize
 
 _DRIVERS = pathlib.Path(__file__).parents[1] / 'nova_servicegroup' / 'drivers'
 _PACKAGES = ('zk', 'etcd', 'redis', 'mc', 'common')
-#: For operators' checks alone.
+#: The module of each package that only the doctor uses.
 _CHECKS = 'status.py'
 _NO_CODE = frozenset(
     {
@@ -40,7 +40,7 @@ _NO_CODE = frozenset(
 
 
 def count(text: str) -> int:
-    """Return how many lines of a module have code on them."""
+    """Return how many lines of a module contain code."""
     lines: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type not in _NO_CODE:
@@ -49,7 +49,7 @@ def count(text: str) -> int:
 
 
 def _docstrings(text: str) -> Iterator[int]:
-    """Yield the lines of docstrings."""
+    """Yield the numbers of the lines of docstrings."""
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, kinds) and ast.get_docstring(node, False):
@@ -58,7 +58,7 @@ def _docstrings(text: str) -> Iterator[int]:
 
 
 def table() -> Iterator[str]:
-    """Yield a line for each package: modules, lines, and those for checks."""
+    """Yield a line for each package: modules, lines, lines for the doctor."""
     yield f'{"package":<10}{"modules":>8}{"lines":>8}{"for the doctor":>17}'
     for name in _PACKAGES:
         counts = {

@@ -10,14 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""The lowest versions that this package declares, and what is tested on them.
+"""The lowest versions that this package declares, and the tests with them.
 
     python3 -m tools._lowest constraints ENVIRONMENT
     python3 -m tools._lowest extras ENVIRONMENT
     python3 -m tools._lowest tests ENVIRONMENT
 
-for tools/run-tests, with whatever Python there is.
+for tools/run-tests. It needs only Python's standard library.
 """
 
 from collections.abc import Iterable
@@ -28,9 +27,9 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
-#: The extras of each environment. Beside an older Nova, the monitor has one
-#: of its own: it needs a later oslo.service. So does TLS to memcached, a later
-#: tooz.
+#: The extras of each environment. The monitor and TLS to memcached have one of
+#: their own: they need a later oslo.service, and a later tooz, than the oldest
+#: Nova has.
 EXTRAS = {
     'venv-lowest': ('zk', 'mc', 'etcd', 'redis', 'exporter'),
     'venv-lowest-monitor': ('zk', 'mc', 'mc-tls', 'monitor'),
@@ -69,7 +68,7 @@ _REQUIREMENT = re.compile(r'([\w.-]+)(?:\[[\w,]+\])?>=([\d.]+)')
 
 
 def declared(extras: Iterable[str], root: pathlib.Path = ROOT) -> list[str]:
-    """Return the requirements of the package and of some of its extras."""
+    """Return the requirements of the package with some of its extras."""
     setup = configparser.ConfigParser()
     setup.read(root / 'setup.cfg')
     lines = (root / 'requirements.txt').read_text().splitlines()
@@ -81,7 +80,7 @@ def declared(extras: Iterable[str], root: pathlib.Path = ROOT) -> list[str]:
 def lowest(requirements: Iterable[str]) -> dict[str, str]:
     """Return the lowest version of each library that all of them allow.
 
-    :raises ValueError: one does not say which is the lowest
+    :raises ValueError: a requirement has no lowest version
     """
     versions: dict[str, str] = {}
     for requirement in requirements:
@@ -94,12 +93,12 @@ def lowest(requirements: Iterable[str]) -> dict[str, str]:
 
 
 def order(version: str) -> tuple[int, ...]:
-    """Return what sorts versions."""
+    """Return the sort key of a version."""
     return tuple(map(int, version.split('.')))
 
 
 def main() -> None:
-    """Print what was asked for."""
+    """Print what the command line asks for."""
     what, environment = sys.argv[1:]
     extras = EXTRAS[environment]
     if what == 'extras':

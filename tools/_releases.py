@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What tools/run-tests needs to know of Nova's releases.
+"""Commands about Nova's releases, for tools/run-tests.
 
-The README holds the table of the releases that were tested, and the
+The README has the table of the releases that were tested, and the
 documentation includes it.
 """
 
@@ -32,11 +32,11 @@ BEGIN = '.. tools/run-tests releases --record writes this table.\n'
 END = '.. end of the table\n'
 _HEADERS = ('Release', 'Nova', 'Python', 'Modes', 'Drivers', 'Tests', 'Date')
 _PASSED = re.compile(r'^\{\d+\} (\S+) \[.*\] \.\.\. ok$', re.MULTILINE)
-#: As nova_servicegroup.tests.releases.test_stack names its classes.
+#: The class names of nova_servicegroup.tests.releases.test_stack.
 _CLASS = re.compile(r'\.test_stack\.([A-Z][a-z]+)_([a-z]+)_Test\.')
 
-#: What was tested of a release, under _HEADERS: how Nova's services ran, the
-#: release's default first, how many tests have passed, and when.
+#: A row of the table, in the order of _HEADERS. The modes are how Nova's
+#: services ran, the release's default first; the tests are those that passed.
 Row = Sequence[str]
 
 
@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     prepared = commands.add_parser('prepare', help='print its Python')
     prepared.set_defaults(run=_prepare)
     prepared.add_argument('nova', nargs='?', default=releases.DEFAULT)
-    recorded = commands.add_parser('record', help='keep what was tested')
+    recorded = commands.add_parser('record', help='write a row of the table')
     recorded.set_defaults(run=_record)
     recorded.add_argument('nova')
     recorded.add_argument('log', type=pathlib.Path, help="stestr's output")
@@ -77,7 +77,7 @@ def _default(arguments: argparse.Namespace) -> None:
 
 
 def _prepare(arguments: argparse.Namespace) -> None:
-    """Install a release with what its tests need, and print its Python."""
+    """Install a release with the tests' requirements; print its Python."""
     nova = venv_.Venv(arguments.nova)
     say = progress.Progress()
     nova.ensure(say)
@@ -87,7 +87,7 @@ def _prepare(arguments: argparse.Namespace) -> None:
 
 
 def _record(arguments: argparse.Namespace) -> None:
-    """Write a row of the table."""
+    """Write the row of a release into the README."""
     python = venv_.Venv(arguments.nova).python_version()
     text = arguments.log.read_text(errors='replace')
     tested = row(releases.find(arguments.nova), python, text)
@@ -95,10 +95,10 @@ def _record(arguments: argparse.Namespace) -> None:
 
 
 def row(release: releases.Release, python: str, output: str) -> Row:
-    """Return what the table says of a run.
+    """Return the row of the table for a run.
 
-    :param output: of ``stestr run``
-    :raises LookupError: when no test with a real Nova has passed.
+    :param output: the output of ``stestr run``
+    :raises LookupError: no test with a real Nova has passed
     """
     passed = set(_PASSED.findall(output))
     seen = [found.groups() for found in map(_CLASS.search, passed) if found]
@@ -118,9 +118,9 @@ def row(release: releases.Release, python: str, output: str) -> Row:
 
 
 def replaced(text: str, tested: Row) -> str:
-    """Return the README's text with a row in the place of an older one.
+    """Return the README's text with a row that replaces an older one.
 
-    :raises ValueError: when the text has no place for it.
+    :raises ValueError: the text has no place for the table
     """
     before, begin, rest = text.partition(BEGIN)
     table, end, after = rest.partition(END)
@@ -132,13 +132,14 @@ def replaced(text: str, tested: Row) -> str:
 
 
 def rows(table: str) -> list[Row]:
-    """Return the rows of a simple table of reStructuredText."""
+    """Parse a simple table of reStructuredText into its rows."""
     rule, _, _, *lines, _ = table.strip().splitlines()
     columns = [slice(*each.span()) for each in re.finditer('=+', rule)]
     return [tuple(line[each].strip() for each in columns) for line in lines]
 
 
 def _simple(body: Sequence[Row]) -> str:
+    """Return a simple table of reStructuredText."""
     widths = [
         max(map(len, column)) for column in zip(_HEADERS, *body, strict=True)
     ]

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Whether a service that is alive can do its work.
+"""Checks of whether a service that is alive can do its work.
 
-base has what a check is, loading finds them, runner runs them.
+base has the contract of a check, loading finds checks, runner runs them.
 """

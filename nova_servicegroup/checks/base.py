@@ -19,29 +19,28 @@ from oslo_config import cfg
 
 
 class Check(abc.ABC):
-    """Tells whether a service that runs can do its work.
+    """A check of whether a running service can do its work.
 
-    One is a class that is registered under the entry point
-    ``nova_servicegroup.checks``. Its name there, 1 to 32 of a-z, 0-9, _ and
-    -, is what ``[servicegroup] checks`` takes, and why the service is said to
-    be degraded.
+    Subclasses are registered in the entry points ``nova_servicegroup.checks``.
+    The name there, 1 to 32 of a-z, 0-9, _ and -, is the one to list in
+    ``[servicegroup] checks``, and the reason given for a degraded service.
 
     :param conf: Nova's configuration. A check registers its own options on it
     :param service: the service, which has joined: ``host`` and ``binary`` are
-        its names. What else it has may change with any release
+        its names. Other attributes may change with any release
     :raises Exception: the check cannot work here. It stands aside, and the
         first line of the error is logged
     """
 
     #: Whether it blocks the thread that it runs in, as reading a file does.
-    #: Where Nova runs on green threads, it then gets one of the operating
-    #: system, in which it must neither log nor wait for a green thread.
+    #: Where Nova runs on green threads, it then gets a native thread, in which
+    #: it must neither log nor wait for a green thread.
     blocks = False
-    #: Seconds between two runs, at least, while it succeeds.
+    #: The fewest seconds between two runs while it succeeds.
     least_interval = 0.0
 
     def __init__(self, conf: cfg.ConfigOpts, service: Any) -> None:
-        """Take what it needs; ask and open nothing."""
+        """Store what the check needs, without any I/O."""
         self.conf = conf
         self.service = service
 
@@ -49,9 +48,8 @@ class Check(abc.ABC):
     def check(self) -> None:
         """Return if the service can do its work.
 
-        It runs in a thread of its own. One that takes longer than
-        ``runner.TIMEOUT`` has failed, and is not called again before it has
-        ended.
+        It runs in a thread of its own. A run that takes longer than
+        ``runner.TIMEOUT`` has failed, and is not repeated before it has ended.
 
         :raises Exception: the service cannot; the first line says why
         """

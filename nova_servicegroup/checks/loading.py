@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Finding the checks that the options name."""
+"""Loading of the checks that ``[servicegroup] checks`` names."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ NAMESPACE = 'nova_servicegroup.checks'
 def load(conf: cfg.ConfigOpts, service: Any) -> dict[str, base.Check]:
     """Return the checks of a service, by name.
 
-    One that cannot be loaded is logged and left out. Raises nothing.
+    A check that cannot be loaded is logged and left out. Raises nothing.
     """
     checks = {}
     for name in dict.fromkeys(conf.servicegroup.checks):
@@ -48,8 +48,8 @@ def load(conf: cfg.ConfigOpts, service: Any) -> dict[str, base.Check]:
 def find(name: str) -> type[base.Check]:
     """Return the class of a check.
 
-    :raises Exception: there is none, or several, or it cannot be imported, or
-        is no check
+    :raises Exception: there is none, or several, it cannot be imported, or is
+        no check
     """
     if not condition.is_reason(name):
         raise exceptions.ConfigurationError(
@@ -62,7 +62,10 @@ def find(name: str) -> type[base.Check]:
 
 
 def _check(found: Any) -> type[base.Check]:
-    """Return what was found, if a runner can do with it."""
+    """Return what was found if it is a class that a runner can use.
+
+    :raises TypeError: it is not
+    """
     if not (isinstance(found, type) and issubclass(found, base.Check)):
         raise TypeError(f'{found!r} is not a subclass of {base.Check!r}')
     if not isinstance(found.least_interval, (int, float)):

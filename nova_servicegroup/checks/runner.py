@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Runs the checks of a service, and says when it is of no use."""
+"""Runs the checks of a service and reports when it is degraded or draining."""
 
 from collections.abc import Callable, Mapping
 import random
@@ -27,21 +27,21 @@ from nova_servicegroup import process
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds between two looks at what has become of the checks.
+#: Seconds between two calls of Runner.tick.
 STEP = 1.0
 #: Seconds after which a check that has not returned has failed.
 TIMEOUT = 8.0
-#: Seconds after which one that has failed is repeated, before it counts.
+#: Seconds after which a check that failed once is repeated.
 REPEAT = 5.0
-#: Seconds within which all members run theirs.
+#: Seconds within which all members run their checks.
 SPREAD = 3.0
 
-#: The states of a check. Only what is FAILING makes the service degraded.
+#: The states of a check. Only FAILING makes the service degraded.
 PASSING, SUSPECT, FAILING = 'passing', 'suspect', 'failing'
 
 
 class Start(Protocol):
-    """Starts a call in a thread; see process.start_thread."""
+    """A function that starts a call in a thread; see process.start_thread."""
 
     def __call__(
         self, call: Callable[[], None], name: str, native: bool
@@ -49,22 +49,22 @@ class Start(Protocol):
 
 
 class Runner:
-    """Runs checks and tells what a service says of itself.
+    """The runner of a service's checks, which reports the service's condition.
 
     Nothing here waits: a timer calls tick, and each check runs in a thread.
 
     :param interval: seconds between two runs of a check
-    :param tell: called with each change; None: the service is of use
-    :param clock: by which intervals are measured
+    :param report: called with each new condition; None: all checks pass
+    :param clock: a monotonic clock, for intervals
     :param wall: the time of day, in seconds since the epoch
-    :param chance: a number from 0 to 1, of this process
+    :param chance: returns a random number from 0 to 1
     """
 
     def __init__(
         self,
         checks: Mapping[str, base.Check],
         interval: float,
-        tell: Callable[[condition.Condition | None], None],
+        report: Callable[[condition.Condition | None], None],
         *,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -73,61 +73,62 @@ class Runner:
     ) -> None:
         self._clock = clock
         self._wall = wall
-        self._tell = tell
+        self._report = report
         shift = chance() * min(SPREAD, interval / 3)
-        self._checked = [
-            _Checked(
+        self._scheduled = [
+            _ScheduledCheck(
                 name, check, _Times(interval, check, shift, clock, wall), start
             )
             for name, check in checks.items()
         ]
-        self._said: condition.Condition | None = None
-        # The service may stop while a timer is here.
+        self._condition: condition.Condition | None = None
+        # drain may be called while a timer runs tick.
         self._lock = threading.Lock()
 
     def tick(self) -> None:
-        """Run what is due, and tell what has changed."""
+        """Run the due checks and report a change of the condition."""
         with self._lock:
             if self._is_draining():
                 return
             now = self._clock()
-            for each in self._checked:
+            for each in self._scheduled:
                 each.step(now)
-            self._say(self._degraded())
+            self._update(self._degraded())
 
     def drain(self) -> None:
-        """Tell that the service has begun to stop, and check no more."""
+        """Report that the service has begun to stop, and check no more."""
         with self._lock:
             if not self._is_draining():
-                self._say(
+                self._update(
                     condition.Condition(
                         condition.DRAINING, condition.STOPPING, self._wall()
                     )
                 )
 
     def _is_draining(self) -> bool:
-        said = self._said
-        return said is not None and said.state == condition.DRAINING
+        now = self._condition
+        return now is not None and now.state == condition.DRAINING
 
     def _degraded(self) -> condition.Condition | None:
-        failing = [each for each in self._checked if each.state == FAILING]
+        failing = [each for each in self._scheduled if each.state == FAILING]
         if not failing:
             return None
         first = min(failing, key=lambda each: each.name)
         return condition.Condition(condition.DEGRADED, first.name, first.since)
 
-    def _say(self, said: condition.Condition | None) -> None:
-        if said != self._said:
-            self._said = said
-            self._tell(said)
+    def _update(self, new: condition.Condition | None) -> None:
+        if new != self._condition:
+            self._condition = new
+            self._report(new)
 
 
 class _Times:
-    """When a check runs.
+    """The times at which a check runs.
 
-    All members run theirs at about the same times of day, so that what harms
-    all of them is seen by all at once, and is not taken for the fault of a
-    few. Not at the very same: so many messages and files at once would harm.
+    All members run a check at about the same times of day, so that a fault
+    that affects all is seen by all at once, and is not taken for a fault of
+    some. They are spread over some seconds, to avoid a burst of messages and
+    files.
 
     :param shift: seconds by which this process is early
     :ivar interval: seconds between two runs
@@ -148,7 +149,7 @@ class _Times:
         self.wall = wall
 
     def next(self, passing: bool) -> float:
-        """Return when to run it again, by the clock."""
+        """Return when to run the check next, by the clock."""
         interval = self._least if passing else self.interval
         return (
             self._clock() + interval - (self.wall() + self._shift) % interval
@@ -159,30 +160,30 @@ class _Run:
     """One run of a check.
 
     :ivar begun: when it was started
-    :ivar late: whether it was not awaited any more
+    :ivar timed_out: whether it has failed by taking too long
     :ivar done: whether it has ended
-    :ivar trouble: what has gone wrong; None: nothing has
+    :ivar error: the first line of its error; or None
     """
 
     def __init__(self, check: base.Check, begun: float) -> None:
         self._check = check
         self.begun = begun
-        self.late = False
+        self.timed_out = False
         self.done = False
-        self.trouble: str | None = None
+        self.error: str | None = None
 
     def run(self) -> None:
-        """Run it, and keep what comes of it."""
+        """Run the check and record its result."""
         try:
             self._check.check()
         except BaseException as error:
             # The thread ends in any case.
-            self.trouble = exceptions.first_line(error)
+            self.error = exceptions.first_line(error)
         self.done = True
 
 
-class _Checked:
-    """A check, and what has become of it so far.
+class _ScheduledCheck:
+    """A check with its schedule, its current run and its state.
 
     :ivar state: PASSING, SUSPECT or FAILING
     :ivar since: when it last began to fail, by the time of day
@@ -198,11 +199,11 @@ class _Checked:
         self._times = times
         self._start = start
         self._run: _Run | None = None
-        # When to run it, or when its run has taken too long.
+        # When to run it, or when its current run has taken too long.
         self._due = times.next(passing=True)
 
     def step(self, now: float) -> None:
-        """Start it, take what has become of it, or tire of waiting."""
+        """Start a due run, record its result, or time it out."""
         run = self._run
         if run is not None and run.done:
             self._end(run, now)
@@ -211,7 +212,7 @@ class _Checked:
         elif run is None:
             self._begin(now)
         else:
-            run.late = True
+            run.timed_out = True
             self._failed(now, f'no answer for {now - run.begun:.0f} s')
 
     def _begin(self, now: float) -> None:
@@ -229,15 +230,15 @@ class _Checked:
 
     def _end(self, run: _Run, now: float) -> None:
         self._run = None
-        if run.late:
-            # It has been judged, and what it says now may be old. One that is
-            # only slow does not run more often for it.
+        if run.timed_out:
+            # It has failed already, and its result is old. Run it anew, but a
+            # slow check not more often than others.
             if now - run.begun >= self._times.interval:
                 self._begin(now)
-        elif run.trouble is None:
+        elif run.error is None:
             self._passed()
         else:
-            self._failed(now, run.trouble)
+            self._failed(now, run.error)
 
     def _passed(self) -> None:
         if self.state == FAILING:

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Whether the directory of the servers' disks can be used."""
+"""The check of whether the directory of the servers' disks can be written."""
 
 import contextlib
 import errno
@@ -22,16 +22,16 @@ from oslo_config import cfg
 
 from nova_servicegroup.checks import base
 
-#: Bytes that a directory which is not full takes.
+#: The size of the file in bytes.
 _SIZE = 4096
 
 
 class StorageCheck(base.Check):
-    """Has ``[DEFAULT] instances_path`` take a small file, and removes it.
+    """A check that writes a small file to ``[DEFAULT] instances_path``.
 
-    The file has the same name each time: what a process leaves that is killed
-    while it is there, the next one removes. A directory that was never there
-    is not one that the virt driver needs.
+    The file is removed. It has the same name each time, so the next run
+    removes a file that a killed process has left. If the directory has never
+    existed, the virt driver does not need it, and the check succeeds.
     """
 
     blocks = True
@@ -48,7 +48,7 @@ class StorageCheck(base.Check):
     def check(self) -> None:
         """See base.Check.
 
-        :raises OSError: it is full, or gone, or does not work
+        :raises OSError: the directory is full, gone or broken
         """
         try:
             space = os.statvfs(self._directory)
@@ -69,7 +69,7 @@ class StorageCheck(base.Check):
             with open(self._file, 'wb') as file:
                 file.write(bytes(_SIZE))
                 file.flush()
-                # A disk that is gone takes what need not be on it yet.
+                # Without it, a write to a disk that is gone succeeds.
                 os.fsync(file.fileno())
         finally:
             with contextlib.suppress(FileNotFoundError):

@@ -10,5 +10,4 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""Watches groups and announces what becomes of their members."""
+"""Watches groups and sends notifications of their members' transitions."""

@@ -10,8 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The monitor: watches, takes part in the election and sends."""
+"""The monitor service: watches groups, takes part in the election, sends."""
 
+from collections.abc import Mapping
 import socket
 import threading
 import time
@@ -27,13 +28,14 @@ from nova_servicegroup.monitor import election
 from nova_servicegroup.monitor import loop
 from nova_servicegroup.monitor import outbox
 from nova_servicegroup.monitor import sender
+from nova_servicegroup.watch import inventory
 from nova_servicegroup.watch import watcher
 
 LOG = logging.getLogger(__name__)
 
 
 class WatchLoop(loop.Loop):
-    """Watches one group."""
+    """The thread that watches one group and fills the outbox."""
 
     def __init__(
         self,
@@ -49,36 +51,35 @@ class WatchLoop(loop.Loop):
         self._outage = loop.Outage()
 
     def work(self) -> None:
-        """Look at the group once."""
+        """Read the group once and put its transitions into the outbox."""
         changes = self._watcher.look()
         seen = self._watcher.last
         if seen is None:
             return
         if self._begun:
-            self._outbox.note(changes)
+            self._outbox.add(changes)
             self._outbox.forget(self._group, seen.entries)
         elif seen.view.age is not None:
-            # Before the backend has answered once, it is only presumed who is
-            # up, and who turns out not to be is no transition.
-            self._begun = True
-            self._outbox.begin(
-                self._group,
-                {host: each.state for host, each in seen.entries.items()},
-                {
-                    host: each.condition
-                    for host, each in seen.entries.items()
-                    if each.condition is not None
-                },
-            )
-            LOG.info(
-                'Watching group %s: %d services.',
-                self._group,
-                len(seen.entries),
-            )
+            # Until the backend has answered once, members are only presumed
+            # up. One that turns out to be down has made no transition.
+            self._begin(seen.entries)
         self._log_records(seen.unregistered)
 
+    def _begin(self, entries: Mapping[str, inventory.Entry]) -> None:
+        self._begun = True
+        self._outbox.begin(
+            self._group,
+            {host: each.state for host, each in entries.items()},
+            {
+                host: each.condition
+                for host, each in entries.items()
+                if each.condition is not None
+            },
+        )
+        LOG.info('Watching group %s: %d services.', self._group, len(entries))
+
     def _log_records(self, error: exceptions.BackendError | None) -> None:
-        """Log once that Nova's records cannot be read, and that they can."""
+        """Log once when reading Nova's records fails, and when it recovers."""
         if error is None:
             if self._outage.over() is not None:
                 LOG.info('Group %s: its records can be read.', self._group)
@@ -91,21 +92,21 @@ class WatchLoop(loop.Loop):
             )
 
 
-#: Seconds by which one monitor may see later than another: intervals, but not
-#: less than this.
+#: By how much one monitor may see a transition later than another: so many
+#: refresh intervals, and at least so many seconds.
 _SLACK_INTERVALS = 3
 _SLACK = 5.0
 
-#: Seconds that a clean stop may take to deliver what waits, and then to leave
-#: the other monitors.
+#: Seconds that a clean stop may take to send what is waiting, and then to
+#: leave the group of monitors.
 _FLUSH = 2.0
 _LEAVE = 1.0
 
 
 class Monitor:
-    """A service of oslo.service.
+    """The monitor as a service of oslo.service.
 
-    :raises ServiceGroupError: an option cannot be used
+    :raises ServiceGroupError: an option has a value that cannot be used
     """
 
     def __init__(self, conf: cfg.ConfigOpts, servicegroup: api.API) -> None:
@@ -129,12 +130,12 @@ class Monitor:
         self._ended = threading.Event()
 
     def start(self) -> None:
-        """Begin."""
+        """Start all threads."""
         for each in (*self._watches, self._election, self._announcer):
             each.start()
 
     def stop(self, graceful: bool = False) -> None:
-        """Deliver what waits and leave, both in bounded time."""
+        """Send what is waiting, then leave, both in bounded time."""
         end = time.monotonic() + _FLUSH
         for each in self._watches:
             each.stop(0.0)
@@ -153,11 +154,11 @@ class Monitor:
         self._ended.set()
 
     def wait(self) -> None:
-        """Wait until it has stopped."""
+        """Wait until the monitor has stopped."""
         self._ended.wait()
 
     def reset(self) -> None:
-        """Do nothing; a monitor is restarted to read its options anew."""
+        """Do nothing: a monitor must be restarted to read its options."""
 
 
 def _check_list(conf: cfg.ConfigOpts, name: str, accepted: str) -> None:
@@ -170,20 +171,20 @@ def _check_list(conf: cfg.ConfigOpts, name: str, accepted: str) -> None:
 
 def _election(
     conf: cfg.ConfigOpts, driver: base.Driver, outbox: outbox.Outbox, host: str
-) -> election.Alone:
+) -> election.SoleMonitor:
     url = conf.servicegroup_monitor.backend_url
-    place = (
+    peer_group = (
         peers.by_url(conf, url, election.GROUP, host)
         if url
         else driver.peer_group(election.GROUP, host)
     )
-    if place is not None:
+    if peer_group is not None:
         interval = conf.servicegroup.refresh_interval
         slack = max(_SLACK, _SLACK_INTERVALS * interval)
-        return election.Election(outbox, place, slack)
+        return election.Election(outbox, peer_group, slack)
     LOG.warning(
         'This monitor must be the only one: a second one would repeat every '
         'notification. Set [servicegroup_monitor] backend_url to have '
         'several.'
     )
-    return election.Alone(outbox)
+    return election.SoleMonitor(outbox)

@@ -10,13 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Which monitor sends: the one that has joined first.
+"""The election of the monitor that sends: the one that joined first.
 
-To lead is to hold a lease, which each publication renews: it succeeds only
-for a member. The lease is over before the membership can be, and whoever has
-just joined waits for as long. So two never lead at the same time, however
-long one of them was frozen or cut off. Who leads stays the leader until it
-publishes no more. See Candidates.
+The leader holds a lease that each of its publications renews, and only a
+member can publish. The lease ends before the membership can, and a monitor
+that has just joined waits as long as a lease. So two monitors never lead at
+the same time, however long one of them was frozen or cut off. A leader stays
+the leader until it stops publishing. See Candidates.
 """
 
 import dataclasses
@@ -35,114 +35,116 @@ from nova_servicegroup.monitor import publication
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds; less where members expire soon.
+#: The longest lease, in seconds. It is shorter where members expire soon.
 _LEASE = 1.5
 
 
 @dataclasses.dataclass(frozen=True)
 class _Candidate:
-    """Another member.
+    """Another member of the group of monitors.
 
-    :ivar said: what it has published, by its hash
-    :ivar at: when that, or the member, was first seen
-    :ivar publication: what it publishes as a leader
+    :ivar digest: the hash of what it last published
+    :ivar changed_at: when that, or the member itself, was first seen
+    :ivar publication: what it publishes as a leader; or None
     :ivar leads: it has published as a leader twice in succession
     """
 
-    said: int
-    at: float
+    digest: int
+    changed_at: float
     publication: publication.Publication | None
     leads: bool
 
 
 class Candidates:
-    """The other members, and when one monitor gives way to them. Pure.
+    """The other members, and whether one monitor must follow them. Pure.
 
-    Anybody may write among the members, and a member may hang. So nobody is
-    waited for who publishes nothing new: every monitor does so in each
-    interval. Who is silent for longer than a member may be that has died is
-    no monitor, or hangs.
+    Any client can add members, and a monitor may hang. So a member that
+    publishes nothing new is not waited for: every monitor publishes something
+    new in each interval. A member that stays silent for longer than a dead one
+    takes to expire is no monitor, or hangs.
 
     :ivar lease: seconds for which a leader leads after it has published
-    :param expiry: a member that is silent for so long may be gone (seconds)
+    :param expiry: seconds of silence after which a member may be gone
     """
 
     def __init__(self, expiry: float) -> None:
         self.lease = min(_LEASE, expiry / 2)
         self._expiry = expiry
         self._known: dict[bytes, _Candidate] = {}
-        # Since when this monitor attends, and when it last did.
+        # Since when this monitor takes part, and its last complete round.
         self._since = math.inf
-        self._attended = -math.inf
+        self._last_round = -math.inf
 
-    def take(self, meeting: peers.Peers) -> None:
-        """Take what the others publish."""
-        now, before = meeting.asked, self._known
+    def update(self, read: peers.Peers) -> None:
+        """Record what the other members publish."""
+        now, before = read.asked, self._known
         self._known = {
-            each: _updated(before.get(each), said, now)
-            for each, said in meeting.others.items()
+            each: _updated(before.get(each), published, now)
+            for each, published in read.others.items()
         }
-        if now - self._attended >= self._expiry:
-            # It was away for so long that another one may have taken over.
+        if now - self._last_round >= self._expiry:
+            # Another monitor may have taken over in the meantime.
             self._since = now
-        self._since = max(self._since, meeting.since)
+        self._since = max(self._since, read.since)
 
-    def attended(self, meeting: peers.Peers) -> None:
-        """Take note that all that had to be done at a meeting was done."""
-        self._attended = meeting.asked
+    def end_round(self, read: peers.Peers) -> None:
+        """Record that this monitor has acted on what it read."""
+        self._last_round = read.asked
 
-    def hear(
-        self, meeting: peers.Peers
+    def receive(
+        self, read: peers.Peers
     ) -> tuple[publication.Publication | None, float]:
-        """Return what the leader among them has published, and after when.
+        """Return what the leader has published, and since when that is new.
 
-        None: none leads, or it has published nothing new.
+        The publication is None if no member leads, or none is new.
         """
-        leader = self._leader(meeting)
-        if leader is None or self._known[leader].at < meeting.asked:
+        leader = self._leader(read)
+        if leader is None or self._known[leader].changed_at < read.asked:
             return None, -math.inf
-        return self._known[leader].publication, self._attended
+        return self._known[leader].publication, self._last_round
 
-    def _leader(self, meeting: peers.Peers) -> bytes | None:
-        """Return the oldest of those that lead."""
-        alive = self._alive(meeting)
+    def _leader(self, read: peers.Peers) -> bytes | None:
+        """Return the oldest of the members that lead."""
+        alive = self._alive(read)
         return next((it for it in alive if self._known[it].leads), None)
 
-    def give_way(self, meeting: peers.Peers, leads: bool) -> bool:
-        """Tell whether another one leads, or may do so before this one.
+    def must_follow(self, read: peers.Peers, leads: bool) -> bool:
+        """Return whether another member leads, or may do so before this one.
 
-        :param leads: whether this one has led until now
+        :param leads: whether this monitor has led until now
         """
-        leader, older = self._leader(meeting), meeting.older()
-        if meeting.asked - self._since < self.lease:
+        leader, older = self._leader(read), read.older()
+        if read.asked - self._since < self.lease:
             return True
         if leader is not None:
             return not leads or leader in older
-        # One that was just seen may be a leader that was not heard yet.
+        # A member that was seen only once may turn out to be the leader.
         return not leads and any(
             each in older or self._known[each].publication is not None
-            for each in self._alive(meeting)
+            for each in self._alive(read)
         )
 
-    def _alive(self, meeting: peers.Peers) -> list[bytes]:
-        """Return those that publish, or may do so yet, by age."""
-        # Any that has died is gone by then, and has another one in its place.
+    def _alive(self, read: peers.Peers) -> list[bytes]:
+        """Return the members that publish, or still may, by age."""
+        # A monitor that died has expired by then, and another can lead.
         patience = 1.5 * self._expiry + self.lease
         return [
             each
-            for each in meeting.by_age()
-            if meeting.asked - self._known[each].at < patience
+            for each in read.by_age()
+            if read.asked - self._known[each].changed_at < patience
         ]
 
 
-def _updated(known: _Candidate | None, said: Any, now: float) -> _Candidate:
-    value = hash(said) if isinstance(said, bytes) else 0
-    # What it publishes may not have been answered.
-    if known is not None and (said is None or known.said == value):
+def _updated(
+    known: _Candidate | None, published: Any, now: float
+) -> _Candidate:
+    digest = hash(published) if isinstance(published, bytes) else 0
+    # None: the backend may not have answered for this member.
+    if known is not None and (published is None or known.digest == digest):
         return known
-    decoded = publication.decode(said)
+    decoded = publication.decode(published)
     leads = known is not None and known.publication is not None
-    return _Candidate(value, now, decoded, leads and decoded is not None)
+    return _Candidate(digest, now, decoded, leads and decoded is not None)
 
 
 #: The group of the monitors.
@@ -150,15 +152,15 @@ GROUP = 'servicegroup-monitor'
 
 _INTERVAL = 0.5
 
-#: So many members are named in a line of the log.
+#: How many members a log line names.
 _NAMED = 10
 
-#: What a monitor does. One that yields has led, and hears no other leader.
+#: What a monitor does. One that yields has led and knows no other leader yet.
 _LEADS, _YIELDS, _STANDS_BY = 'leads', 'yields', 'stands by'
 
 
-class Alone(loop.Loop):
-    """The election of a monitor that is the only one."""
+class SoleMonitor(loop.Loop):
+    """The election where there is only one monitor, which always leads."""
 
     def __init__(
         self, outbox: outbox.Outbox, interval: float = _INTERVAL
@@ -167,22 +169,23 @@ class Alone(loop.Loop):
         self._outbox = outbox
 
     def work(self) -> None:
-        """Meet the others, and publish."""
+        """Read the other members, if any, and publish."""
         self._outbox.published(self._outbox.to_publish())
 
     def leads(self) -> bool:
-        """Tell whether this monitor may send, at this very moment."""
+        """Return whether this monitor may send at this moment."""
         return True
 
     def leave(self, wait: float) -> None:
         """Let another monitor lead, waiting at most so many seconds."""
 
 
-class Election(Alone):
-    """The part that one monitor takes in the election.
+class Election(SoleMonitor):
+    """The election among several monitors, as one of them runs it.
 
-    :param peer_group: where the monitors meet
-    :param slack: seconds by which one monitor may see later than another
+    :param peer_group: the group of the monitors
+    :param slack: seconds by which one monitor may see a transition later than
+        another
     """
 
     def __init__(
@@ -197,18 +200,18 @@ class Election(Alone):
         self._outage = loop.Outage(self._candidates.lease)
 
     def leads(self) -> bool:
-        """See Alone."""
+        """See SoleMonitor."""
         return time.monotonic() < self._until
 
     def leave(self, wait: float) -> None:
-        """See Alone."""
+        """See SoleMonitor."""
         self._until = -math.inf
         self._peer_group.close(wait)
 
     def work(self) -> None:
-        """See Alone."""
+        """See SoleMonitor."""
         try:
-            self._attend()
+            self._run_round()
         except exceptions.BackendError as error:
             if self._outage.failed():
                 LOG.warning(
@@ -221,29 +224,27 @@ class Election(Alone):
         if lasted is not None:
             LOG.info('The monitors meet again, after %.1f s.', lasted)
 
-    def _attend(self) -> None:
-        meeting = self._peer_group.meet()
-        self._candidates.take(meeting)
-        if self._candidates.give_way(meeting, self._role == _LEADS):
-            self._follow(meeting)
-        elif time.monotonic() - meeting.asked < self._candidates.lease:
-            # Later, what was seen there may not be true any more.
-            self._lead(meeting)
-        self._candidates.attended(meeting)
+    def _run_round(self) -> None:
+        read = self._peer_group.meet()
+        self._candidates.update(read)
+        if self._candidates.must_follow(read, self._role == _LEADS):
+            self._follow(read)
+        elif time.monotonic() - read.asked < self._candidates.lease:
+            # Otherwise what was read is too old to lead by.
+            self._lead(read)
+        self._candidates.end_round(read)
 
-    def _lead(self, meeting: peers.Peers) -> None:
+    def _lead(self, read: peers.Peers) -> None:
         if self._role != _LEADS:
             self._outbox.lead()
-        said = self._outbox.to_publish()
-        self._until = (
-            self._peer_group.publish(publication.encode(said))
-            + self._candidates.lease
-        )
-        self._outbox.published(said)
+        to_publish = self._outbox.to_publish()
+        published_at = self._peer_group.publish(publication.encode(to_publish))
+        self._until = published_at + self._candidates.lease
+        self._outbox.published(to_publish)
         if self._role != _LEADS:
             self._role = _LEADS
             LOG.info('This monitor announces now: it has joined first.')
-            self._log_silent(meeting.older())
+            self._log_silent(read.older())
 
     def _log_silent(self, silent: list[bytes]) -> None:
         if silent:
@@ -254,13 +255,13 @@ class Election(Alone):
                 escaping.names([each.decode() for each in silent], _NAMED),
             )
 
-    def _follow(self, meeting: peers.Peers) -> None:
+    def _follow(self, read: peers.Peers) -> None:
         self._until = -math.inf
         if self._role == _LEADS:
             self._role = _YIELDS
-        heard, after = self._candidates.hear(meeting)
-        if heard is not None:
-            self._outbox.receive(heard, after - heard.lag - self._slack)
+        received, since = self._candidates.receive(read)
+        if received is not None:
+            self._outbox.receive(received, since - received.lag - self._slack)
             self._stand_by()
         self._peer_group.publish(publication.encode(None))
 

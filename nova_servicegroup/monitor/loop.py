@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the threads of a monitor have in common."""
+"""The base class of a monitor's threads, and the logging of outages."""
 
 import threading
 import time
@@ -21,10 +21,10 @@ LOG = logging.getLogger(__name__)
 
 
 class Loop(threading.Thread):
-    """A thread that works again and again until it is stopped.
+    """A thread that calls work at an interval until it is stopped.
 
     :param name: what it does, as a verb
-    :param interval: seconds from one time to the next
+    :param interval: seconds from the start of one call to that of the next
     """
 
     def __init__(self, name: str, interval: float) -> None:
@@ -34,11 +34,11 @@ class Loop(threading.Thread):
         self._stopped = threading.Event()
 
     def work(self) -> None:
-        """Do what there is to do."""
+        """Do one round of work."""
         raise NotImplementedError
 
     def stop(self, wait: float) -> None:
-        """Stop, waiting at most so many seconds."""
+        """Stop the thread, waiting at most so many seconds for it."""
         self._stopped.set()
         if self.is_alive():
             self.join(wait)
@@ -55,9 +55,9 @@ class Loop(threading.Thread):
 
 
 class Outage:
-    """Tells when to log an outage: once when it begins, and when it is over.
+    """An outage that is logged once when it begins and once when it is over.
 
-    :param patience: seconds that it lasts before it is logged
+    :param patience: seconds that it must last before it is logged
     """
 
     def __init__(self, patience: float = 0.0) -> None:
@@ -66,7 +66,7 @@ class Outage:
         self._logged = False
 
     def failed(self) -> bool:
-        """Tell whether to log a failure."""
+        """Record a failure; return whether to log it."""
         now = time.monotonic()
         self._since = now if self._since is None else self._since
         before = self._logged
@@ -74,7 +74,7 @@ class Outage:
         return self._logged and not before
 
     def over(self) -> float | None:
-        """Return the seconds that it lasted; None: there is nothing to log."""
+        """End the outage; return its seconds, or None if nothing is logged."""
         since, logged = self._since, self._logged
         self._since, self._logged = None, False
         if since is None or not logged:

@@ -10,18 +10,18 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is yet to be sent, by whichever monitor leads. Pure.
+"""The transitions that are not sent yet, by whichever monitor leads. Pure.
 
-Every monitor watches, and puts the transitions that it sees into an outbox of
-its own. The leader sends them, and publishes how many it has sent of each
-member; the others remove as many. So a monitor that takes over has what
-was not sent, and what was sent and not published, which is repeated. The id of
-a notification is made of the leader's term, the member, its state and the
-number of the transition: what is repeated has the same id, by which consumers
-drop it.
+Every monitor watches the groups and puts the transitions that it sees into an
+outbox of its own. The leader sends them and publishes how many it has sent of
+each member; the others remove as many. So a monitor that takes over has those
+that were not sent, and those that were sent but not published, which it
+repeats. A notification's id is made of the leader's term, the member, its
+state and the number of the transition: a repeated one has the same id, by
+which consumers drop it.
 
-Of one member nothing is sent while something is not published. So two
-different transitions never get the same id.
+A member's next transition is sent only after the last one was published. So
+two different transitions never get the same id.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -39,7 +39,7 @@ from nova_servicegroup.monitor import publication
 from nova_servicegroup.watch import inventory
 from nova_servicegroup.watch import watcher
 
-#: So many transitions of one member wait, at most.
+#: The most transitions of one member that wait.
 WAITING = 20
 
 TAKEN_OVER = 'found so when this monitor began to announce'
@@ -50,8 +50,8 @@ class Entry:
     """A transition to send.
 
     :ivar state: views.UP, views.DOWN, views.DEGRADED or views.DRAINING
-    :ivar seen: when, by the outbox's clock
-    :ivar message_id: of the notification; empty: it is not due yet
+    :ivar seen: when it was seen, by the monotonic clock
+    :ivar message_id: of the notification; empty until it is due
     """
 
     transition: watcher.Transition
@@ -61,128 +61,124 @@ class Entry:
 
     @property
     def key(self) -> publication.Key:
-        """The member."""
+        """The group and the host of the member."""
         return self.transition.group, self.transition.host
 
 
 class Outbox:
-    """The transitions that one monitor has seen and nobody has sent.
+    """The transitions that one monitor has seen and no monitor has sent.
 
-    May be used by several threads.
+    Safe for use by several threads.
     """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        # What was seen last: a verdict; or HELD, and never another state.
+        # The last verdict on each member; HELD if there was none yet.
         self._states: dict[publication.Key, str] = {}
         self._conditions: dict[publication.Key, condition.Condition] = {}
         self._waiting: dict[publication.Key, list[Entry]] = {}
-        # See Publication; and the counts that were published.
+        # See Publication. The last one is what was last published.
         self._term = str(uuid.uuid4())
         self._counts: dict[publication.Key, int] = {}
         self._published: dict[publication.Key, int] = {}
-        # Whether any leader has published what consumers know.
+        # Whether a leader's publication was received.
         self._has_received = False
 
     def begin(
         self,
         group: str,
         states: Mapping[str, str],
-        said: Mapping[str, condition.Condition] = types.MappingProxyType({}),
+        conditions: Mapping[str, condition.Condition] = types.MappingProxyType(
+            {}
+        ),
     ) -> None:
-        """Take the states of hosts, of inventory.STATES, as they are at first.
+        """Record the first states of hosts, of inventory.STATES.
 
-        They are no transitions, unless a leader has published otherwise.
+        They are no transitions, unless a leader has published other states.
 
-        :param said: by those that are of no use
+        :param conditions: of the hosts that are degraded or draining
         """
         with self._lock:
-            self._conditions.update(
-                {(group, host): each for host, each in said.items()}
-            )
+            for host, each in conditions.items():
+                self._conditions[group, host] = each
             for host, seen in states.items():
                 key, state = (group, host), _verdict(seen) or views.HELD
                 self._states[key] = state
                 if self._has_received:
-                    self._compare(key, state)
+                    self._add_difference(key, state)
                 elif state != views.HELD:
                     self._count(key, state)
 
-    def note(self, changes: Iterable[watcher.Transition]) -> None:
-        """Put in what was just seen."""
+    def add(self, changes: Iterable[watcher.Transition]) -> None:
+        """Add the transitions that were just seen."""
         with self._lock:
             for each in changes:
-                self._note(each)
+                self._add(each)
 
-    def _note(self, change: watcher.Transition) -> None:
+    def _add(self, change: watcher.Transition) -> None:
         key, state = (change.group, change.host), _verdict(change.state)
         before = self._states.get(key)
         self._states[key] = state or before or views.UP
-        self._keep_condition(key, change.condition)
+        if change.condition is None:
+            self._conditions.pop(key, None)
+        else:
+            self._conditions[key] = change.condition
         presumed = before == views.HELD and not self._has_received
         if (before is None and state is not None) or (
             presumed and change.state == views.DOWN
         ):
-            # It was never seen up, and consumers do not ask about it.
+            # It was never seen up, so for consumers it has not gone down.
             self._count(key, views.DOWN)
         if state is not None:
-            self._add(change, state)
+            self._add_entry(change, state)
 
-    def _keep_condition(
-        self, key: publication.Key, said: condition.Condition | None
-    ) -> None:
-        if said is None:
-            self._conditions.pop(key, None)
-        else:
-            self._conditions[key] = said
-
-    def _add(self, change: watcher.Transition, state: str) -> None:
+    def _add_entry(self, change: watcher.Transition, state: str) -> None:
         entry = Entry(change, state, time.monotonic())
         if state == self._last(entry.key):
             return
         entries = self._waiting.setdefault(entry.key, [])
         entries.append(entry)
         if len(entries) > WAITING:
-            # There and back, long ago: the rest shows how it is now.
+            # Drop old intermediate states: the others lead to the last one.
             del entries[1]
             if entries[0].state == entries[1].state:
                 del entries[1]
 
     def _last(self, key: publication.Key) -> str:
-        """Return the state that consumers know when all was sent."""
+        """Return the state that consumers will know once all is sent."""
         if key in self._waiting:
             return self._waiting[key][-1].state
         return publication.state_of(self._counts.get(key, 0))
 
     def _count(self, key: publication.Key, state: str) -> None:
-        """Count a transition of which consumers know, or need not."""
+        """Count a transition that consumers know, or need not know."""
         count = self._counts.get(key, 0)
         if publication.state_of(count) != state:
             count = publication.after(count, state)
         self._counts[key] = count
 
-    def _compare(self, key: publication.Key, state: str) -> None:
-        """Enter how a member is, where consumers do not know it so."""
+    def _add_difference(self, key: publication.Key, state: str) -> None:
+        """Add an entry if consumers know another state of a member."""
         if state != views.HELD:
             now = timeutils.utcnow_ts(microsecond=True)
-            said = self._conditions.get(key)
+            reported = self._conditions.get(key)
             change = watcher.Transition(
-                now, *key, None, state, TAKEN_OVER, condition=said
+                now, *key, None, state, TAKEN_OVER, condition=reported
             )
-            self._add(change, state)
+            self._add_entry(change, state)
 
     def forget(self, group: str, hosts: Collection[str]) -> None:
-        """Forget all hosts of a group but these."""
+        """Forget all hosts of a group except these."""
         with self._lock:
             for key in list(self._states):
                 if key[0] == group and key[1] not in hosts:
                     del self._states[key]
-                    self._keep_condition(key, None)
-                    # The number goes on: no id may come twice.
+                    self._conditions.pop(key, None)
+                    # Keep counting: an id must not be used twice.
                     self._count(key, views.UP)
 
     def due(self) -> list[Entry]:
-        """Return what the leader may send before it publishes, in order."""
+        """Return the entries to send before the next publication, in order."""
         with self._lock:
             first = [
                 entries[0]
@@ -190,11 +186,11 @@ class Outbox:
                 if self._counts.get(key) == self._published.get(key)
             ]
             for each in first:
-                self._name(each)
+                self._assign_id(each)
             return sorted(first, key=lambda entry: entry.seen)
 
-    def _name(self, entry: Entry) -> None:
-        """Give the first entry of a member its id."""
+    def _assign_id(self, entry: Entry) -> None:
+        """Give the first entry of a member its id, unless it has one."""
         number = publication.number_of(self._counts.get(entry.key, 0)) + 1
         entry.message_id = entry.message_id or str(
             uuid.uuid5(
@@ -203,18 +199,20 @@ class Outbox:
         )
 
     def sent(self, entry: Entry) -> None:
-        """Take note that an entry was sent."""
+        """Remove an entry that was sent."""
         with self._lock:
             waiting = self._waiting.get(entry.key, ())
-            self._keep(entry.key, [it for it in waiting if it is not entry])
+            self._set_waiting(
+                entry.key, [it for it in waiting if it is not entry]
+            )
             self._count(entry.key, entry.state)
 
     def is_empty(self) -> bool:
-        """Tell whether there is nothing to send."""
+        """Return whether there is nothing to send."""
         return not self._waiting
 
     def to_publish(self) -> publication.Publication:
-        """Return what a leader has to publish."""
+        """Return what this monitor publishes when it leads."""
         with self._lock:
             now = time.monotonic()
             seen = (entries[0].seen for entries in self._waiting.values())
@@ -222,68 +220,70 @@ class Outbox:
                 self._term, now - min(seen, default=now), dict(self._counts)
             )
 
-    def published(self, said: publication.Publication) -> None:
-        """Take note that something was published."""
+    def published(self, sent: publication.Publication) -> None:
+        """Record that this monitor has published something."""
         with self._lock:
-            self._published = said.counts
+            self._published = sent.counts
 
-    def receive(self, said: publication.Publication, before: float) -> None:
-        """Remove what the leader has sent.
+    def receive(
+        self, received: publication.Publication, before: float
+    ) -> None:
+        """Remove the entries that the leader has sent.
 
-        :param before: by the outbox's clock; what is older, the leader has
-            seen and sent, or has not seen
+        :param before: remove older entries, too, by the monotonic clock: the
+            leader has sent them, or has seen no such transition
         """
         with self._lock:
-            # The leader may not have seen yet who is new.
-            own = self._counts if said.term == self._term else {}
+            # The leader may not have seen a new member yet.
+            own = self._counts if received.term == self._term else {}
             if not own:
-                self._begin_term(said.term)
+                self._begin_term(received.term)
             for key, entries in list(self._waiting.items()):
                 known, now = (
                     publication.number_of(counts.get(key, 0))
-                    for counts in (self._counts, said.counts)
+                    for counts in (self._counts, received.counts)
                 )
                 left = entries[max(0, now - known) :]
-                self._keep(key, [it for it in left if it.seen >= before])
-            self._counts, self._has_received = {**own, **said.counts}, True
+                self._set_waiting(
+                    key, [it for it in left if it.seen >= before]
+                )
+            self._counts = {**own, **received.counts}
+            self._has_received = True
 
-    def _keep(self, key: publication.Key, entries: list[Entry]) -> None:
+    def _set_waiting(self, key: publication.Key, entries: list[Entry]) -> None:
         if entries:
             self._waiting[key] = entries
         else:
             self._waiting.pop(key, None)
 
     def lead(self) -> None:
-        """Be the one that sends.
+        """Begin to lead.
 
-        Where this monitor sees a member otherwise than consumers know it, and
-        has not seen how that came, it is a transition of now.
+        A member whose state differs from the one that consumers know, without
+        a transition that was seen, gets an entry with the present time.
         """
         with self._lock:
             for entries in self._waiting.values():
-                # The last leader may have sent it.
-                self._name(entries[0])
+                # The last leader may have sent it: keep that id.
+                self._assign_id(entries[0])
             self._begin_term(str(uuid.uuid4()))
             for key, state in self._states.items():
-                self._compare(key, state)
+                self._add_difference(key, state)
 
     def _begin_term(self, term: str) -> None:
+        """Restart the counts: of states other than UP, one transition."""
         self._term = term
-        states = {
-            key: publication.state_of(count)
-            for key, count in self._counts.items()
-        }
         self._counts = {
-            key: publication.after(0, state)
-            for key, state in states.items()
-            if state != views.UP
+            key: publication.after(0, publication.state_of(count))
+            for key, count in self._counts.items()
+            if publication.state_of(count) != views.UP
         }
 
 
 def _verdict(state: str) -> str | None:
-    """Return what a state of the inventory means to consumers.
+    """Return the state that consumers know, for one of the inventory.
 
-    None: nothing. Who is held is as it was.
+    None: held, which leaves the state as it was.
     """
     if state in (views.DOWN, inventory.FORCED_DOWN):
         return views.DOWN

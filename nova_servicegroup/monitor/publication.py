@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What monitors publish for each other."""
+"""What the leading monitor publishes for the others, and its encoding."""
 
 import dataclasses
 import json
@@ -27,25 +27,25 @@ Key = tuple[str, str]
 
 _FORMAT = 3
 
-#: The states that a count has, in order.
+#: The states that a count can encode, in order.
 _STATES = views.UP, views.DOWN, views.DEGRADED, views.DRAINING
 
-#: The greatest number that a publication has.
+#: The largest number in a publication.
 MOST = 2**53
-#: Bytes, when it is not compressed: enough for 100,000 hosts that are down.
+#: Bytes of a decompressed publication: enough for 100,000 hosts that are down.
 _LARGEST = 4 * 1024 * 1024
-#: Characters of a name: of a host, and of the cell where there are several.
+#: Characters of a name: that of a host, with its cell if there are several.
 _LONGEST = 1200
 
 
 @dataclasses.dataclass(frozen=True)
 class Publication:
-    """What a leading monitor has sent.
+    """What a leading monitor has sent so far.
 
-    :ivar term: a UUID that each leader makes
-    :ivar lag: seconds since the oldest transition was seen that is not sent
-    :ivar counts: the transitions of each member of which consumers know, and
-        the state after the last; see after. Where there is none, it is 0
+    :ivar term: a UUID that each leader makes for itself
+    :ivar lag: age of the oldest transition that is not sent yet, in seconds
+    :ivar counts: for each member, the number of transitions that consumers
+        know and the state after the last one, see after; 0 if left out
     """
 
     term: str
@@ -59,34 +59,34 @@ def after(count: int, state: str) -> int:
 
 
 def number_of(count: int) -> int:
-    """Return the number of transitions that a count has."""
+    """Return the number of transitions in a count."""
     return count // len(_STATES)
 
 
 def state_of(count: int) -> str:
-    """Return the state after the last of them; UP: there was none."""
+    """Return the state after the last transition; UP if there was none."""
     return _STATES[count % len(_STATES)]
 
 
-def encode(said: Publication | None) -> bytes:
-    """Return a publication in few bytes, other ones each time.
+def encode(sent: Publication | None) -> bytes:
+    """Return a publication as compressed bytes that differ each time.
 
-    :param said: None: this monitor stands by
+    :param sent: None if this monitor stands by
     """
     number = time.monotonic_ns()
-    if said is None:
+    if sent is None:
         return b'standing by, %d' % number
     counts: dict[str, dict[str, int]] = {}
-    for (group, host), count in sorted(said.counts.items()):
+    for (group, host), count in sorted(sent.counts.items()):
         counts.setdefault(group, {})[host] = count
-    text = json.dumps([_FORMAT, number, said.term, said.lag, counts])
+    text = json.dumps([_FORMAT, number, sent.term, sent.lag, counts])
     return zlib.compress(text.encode())
 
 
 def decode(data: object) -> Publication | None:
-    """Return what a leader has encoded; None: no leader of this release has.
+    """Return a leader's publication, or None if data has another format.
 
-    :param data: anything is possible
+    :param data: untrusted: whatever was written to the backend
     """
     if not isinstance(data, bytes):
         return None
@@ -98,10 +98,10 @@ def decode(data: object) -> Publication | None:
 
 
 def _decompress(data: bytes) -> bytes:
-    """Return what was compressed, which may be a bomb.
+    """Decompress untrusted data, up to a limit.
 
-    :raises ValueError: it is not whole, or too long
-    :raises zlib.error: it was not compressed
+    :raises ValueError: it is truncated, or too long
+    :raises zlib.error: it is not compressed
     """
     inflating = zlib.decompressobj()
     text = inflating.decompress(data, _LARGEST)
@@ -111,7 +111,7 @@ def _decompress(data: bytes) -> bytes:
 
 
 def _publication(term: Any, lag: Any, counts: Any) -> Publication:
-    """Return a publication.
+    """Validate the decoded fields and return them as a publication.
 
     :raises ValueError: no monitor publishes that
     """

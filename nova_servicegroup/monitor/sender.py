@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Sends notifications with oslo.messaging, and knows whether they went."""
+"""Sends notifications with oslo.messaging and reports whether it failed."""
 
 import datetime
 import logging as std_logging
@@ -32,16 +32,16 @@ from nova_servicegroup.watch import inventory
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds between two looks whether there is something to send.
+#: Seconds between two checks for entries to send.
 _INTERVAL = 0.1
-#: Seconds between two attempts, at most.
+#: The longest pause between two attempts, in seconds.
 _LONGEST = 5.0
 
 #: The version of the payload: the first number changes with the meaning of a
-#: field, the second when one is added.
+#: field, the second when a field is added.
 VERSION = '1.1'
 
-#: The type and the priority of a notification of a state.
+#: The type and the priority of the notification for each state.
 EVENT_TYPES = {
     views.DOWN: ('servicegroup.member.down', 'WARN'),
     views.UP: ('servicegroup.member.up', 'INFO'),
@@ -57,46 +57,50 @@ def payload(entry: outbox.Entry, driver: str) -> dict[str, Any]:
 
     :param driver: the name of the driver that gave the verdict
     """
-    change = entry.transition
-    age, said = change.proof_age, change.condition
-    since = datetime.datetime.fromtimestamp(change.at, datetime.timezone.utc)
     return {
         'nova_servicegroup_object.name': 'MemberPayload',
         'nova_servicegroup_object.version': VERSION,
         'nova_servicegroup_object.namespace': 'nova_servicegroup',
-        'nova_servicegroup_object.data': {
-            'host': change.host,
-            'group': change.group,
-            'driver': driver,
-            'state': entry.state,
-            'since': since.isoformat(timespec='microseconds'),
-            'reason': change.reason,
-            'proof_age': None if age is None else round(age, 3),
-            'forced_down': change.state == inventory.FORCED_DOWN,
-            'condition': said and said.reason,
-            'condition_since': said and condition.date(said),
-        },
+        'nova_servicegroup_object.data': _data(entry, driver),
     }
 
 
-#: What logs each failed attempt at the level of errors.
-_LOUD = 'oslo.messaging._drivers.impl_rabbit'
+def _data(entry: outbox.Entry, driver: str) -> dict[str, Any]:
+    change = entry.transition
+    age, reported = change.proof_age, change.condition
+    since = datetime.datetime.fromtimestamp(change.at, datetime.timezone.utc)
+    return {
+        'host': change.host,
+        'group': change.group,
+        'driver': driver,
+        'state': entry.state,
+        'since': since.isoformat(timespec='microseconds'),
+        'reason': change.reason,
+        'proof_age': None if age is None else round(age, 3),
+        'forced_down': change.state == inventory.FORCED_DOWN,
+        'condition': reported and reported.reason,
+        'condition_since': reported and condition.date(reported),
+    }
+
+
+#: The logger that logs every failed attempt as an error.
+_RABBIT_LOGGER = 'oslo.messaging._drivers.impl_rabbit'
 
 
 class Sender:
-    """Sends as oslo.messaging's driver ``messagingv2`` does.
+    """A notifier with the format of oslo.messaging's ``messagingv2`` driver.
 
-    oslo.messaging's own Notifier logs an error of its driver and goes on: the
-    notification is lost, and the caller does not learn of it. So its transport
-    is used without it.
+    oslo.messaging's own Notifier logs an error of its driver and continues, so
+    the notification is lost without the caller's knowledge. This class uses
+    the transport directly.
 
     :param conf: as get_notification_transport takes it
-    :param publisher_id: says who sends
+    :param publisher_id: identifies this monitor in a notification
     :raises ConfigurationError: transport_url cannot be used
     """
 
     def __init__(self, conf: cfg.ConfigOpts, publisher_id: str) -> None:
-        # As Nova's own notifications, unless nova.conf says otherwise.
+        # The exchange of Nova's own notifications, unless nova.conf sets one.
         messaging.set_transport_defaults('nova')
         self._transport = _transport(conf)
         self._topics = list(conf.servicegroup_monitor.topics)
@@ -106,12 +110,12 @@ class Sender:
         quieten(conf)
 
     def send(self, entry: outbox.Entry) -> None:
-        """Send one notification to every topic; return when it is there.
+        """Send one notification to every topic; return when all have it.
 
-        Where it fails it may be called again: no topic gets it twice, unless
-        the message queue took it and could not say so.
+        It may be repeated after an error: no topic gets the notification
+        twice, unless the message queue took it and could not confirm that.
 
-        :raises BackendError: it was not taken, or nobody knows
+        :raises BackendError: the message queue did not confirm it
         """
         event_type, priority = EVENT_TYPES[entry.state]
         for topic in self._topics:
@@ -151,7 +155,7 @@ def _transport(conf: cfg.ConfigOpts) -> Any:
         messaging.InvalidTransportURL,
         messaging.DriverLoadFailure,
     ) as error:
-        # The URL has a password.
+        # The URL is not shown: it contains a password.
         raise exceptions.ConfigurationError(
             '[oslo_messaging_notifications] transport_url, or else '
             '[DEFAULT] transport_url',
@@ -163,30 +167,33 @@ def _transport(conf: cfg.ConfigOpts) -> Any:
 def quieten(conf: cfg.ConfigOpts) -> None:
     """Keep oslo.messaging from logging every attempt to reconnect.
 
-    The announcer says it once. The level stays where somebody has set one, or
-    debugs.
+    The announcer logs the outage once. A level that was set is kept, and with
+    the option debug nothing is changed.
     """
-    logger = std_logging.getLogger(_LOUD)
+    logger = std_logging.getLogger(_RABBIT_LOGGER)
     debug = 'debug' in conf and conf.debug
     if logger.level == std_logging.NOTSET and not debug:
         logger.setLevel(std_logging.CRITICAL)
 
 
 class Announcer(loop.Loop):
-    """Sends what the leader's outbox has."""
+    """The thread that sends the entries of the outbox while it leads."""
 
     def __init__(
-        self, outbox: outbox.Outbox, place: election.Alone, deliverer: Sender
+        self,
+        outbox: outbox.Outbox,
+        election: election.SoleMonitor,
+        sender: Sender,
     ) -> None:
         super().__init__('announce', _INTERVAL)
         self._outbox = outbox
-        self._election = place
-        self._sender = deliverer
+        self._election = election
+        self._sender = sender
         self._rest = backoff.Rest(_LONGEST)
         self._outage = loop.Outage()
 
     def work(self) -> None:
-        """Send what is due, as far as it is possible now."""
+        """Send the due entries in order, until one fails."""
         for entry in self._outbox.due():
             if not self._election.leads():
                 return

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Every option, and the settings that several of them decide together."""
+"""All options of the package, and the settings derived from them."""
 
 import copy
 import math
@@ -42,7 +42,7 @@ _OPTS: tuple[tuple[str | None, list[cfg.Opt]], ...] = (
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
-    """Register every option on conf; again is harmless."""
+    """Register every option on conf; calling it again is harmless."""
     _nova.register_opts(conf)
     for group, options in _OPTS:
         conf.register_opts(options, group=group)
@@ -54,7 +54,7 @@ def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:
 
 
 def service_down_time(conf: cfg.ConfigOpts) -> int:
-    """Return the seconds without proof after which a service is down.
+    """Return the seconds without a heartbeat after which a service is down.
 
     As in Nova, a value that is not above report_interval is replaced by two
     and a half times report_interval.
@@ -65,14 +65,14 @@ def service_down_time(conf: cfg.ConfigOpts) -> int:
 
 
 def hold_time(conf: cfg.ConfigOpts) -> int:
-    """Return the seconds for which a missing member may be held up."""
+    """Return the seconds for which a missing member may be held."""
     return int(conf.servicegroup.hold_time or service_down_time(conf))
 
 
 def session_timeout(conf: cfg.ConfigOpts) -> int:
-    """Return ZooKeeper's session timeout in seconds, whole as tooz takes it.
+    """Return ZooKeeper's session timeout in whole seconds, as tooz takes it.
 
-    The old driver had another option for it, in milliseconds.
+    The option of the old driver is in milliseconds.
     """
     group = conf.zookeeper
     if group.recv_timeout and not is_set(
@@ -86,16 +86,15 @@ def session_timeout(conf: cfg.ConfigOpts) -> int:
 def memcached_ttl(conf: cfg.ConfigOpts) -> int:
     """Return the seconds for which memcached keeps a member.
 
-    Three heartbeats must fit in.
+    They are at least three times report_interval.
     """
     return max(service_down_time(conf), 3 * int(conf.report_interval))
 
 
 def secondary_drivers(conf: cfg.ConfigOpts) -> list[str]:
-    """Return the names of the drivers with which a service joins, too.
+    """Return the names of the secondary drivers, in the order of the option.
 
-    Each is named once, in the order of the option; servicegroup_driver is
-    not among them.
+    Repeated names and that of servicegroup_driver are left out.
     """
     own = conf.servicegroup_driver
     names = dict.fromkeys(conf.servicegroup.also_report_to)
@@ -103,7 +102,7 @@ def secondary_drivers(conf: cfg.ConfigOpts) -> list[str]:
 
 
 def is_set(conf: cfg.ConfigOpts, name: str, group: str) -> bool:
-    """Tell whether somebody has given the option a value."""
+    """Return whether a value was given for an option, not only a default."""
     location = conf.get_location(name, group)
     return location is not None and location.location not in (
         cfg.Locations.opt_default,

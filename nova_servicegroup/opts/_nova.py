@@ -10,12 +10,15 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Nova's own options that matter here, where Nova has not registered them."""
+"""Options of Nova and other libraries that the package reads.
+
+They are registered only where Nova has not done so.
+"""
 
 from oslo_config import cfg
 from oslo_utils import importutils
 
-#: With Nova's defaults, so that the package works on a nova.conf without Nova.
+#: With Nova's defaults, so that the package can read nova.conf without Nova.
 OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         'servicegroup_driver',
@@ -36,7 +39,7 @@ OPTS: list[cfg.Opt] = [
 
 CACHE = 'cache'
 
-#: Those of oslo.cache, with its defaults.
+#: Options of oslo.cache, with its defaults.
 CACHE_OPTS: list[cfg.Opt] = [
     cfg.BoolOpt(
         'enabled',
@@ -57,7 +60,7 @@ CACHE_OPTS: list[cfg.Opt] = [
 
 COORDINATION = 'coordination'
 
-#: As other services of OpenStack have it.
+#: The option that other OpenStack services have.
 COORDINATION_OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         'backend_url',
@@ -68,7 +71,7 @@ COORDINATION_OPTS: list[cfg.Opt] = [
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
-    """Register on conf what Nova has not; again is harmless."""
+    """Register options that conf lacks; calling it again is harmless."""
     for opt in OPTS:
         if opt.name not in conf:
             conf.register_opt(opt)
@@ -79,8 +82,8 @@ def register_opts(conf: cfg.ConfigOpts) -> None:
 
 
 def _register_cache(conf: cfg.ConfigOpts) -> None:
-    # oslo.config refuses another option of the same name, so oslo.cache must
-    # find its own whenever somebody configures it.
+    # oslo.config refuses another option of the same name, so if oslo.cache is
+    # installed, register its own options.
     cache = importutils.try_import('oslo_cache.core')
     if cache is not None:
         cache.configure(conf)

@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Options that the groups of several backends have alike."""
+"""Options that the groups of several backends share."""
 
 from oslo_config import cfg
 
-#: What stands in the names of keys and nodes.
+#: The characters allowed in the names of keys and nodes.
 NAME = r'^[A-Za-z0-9._-]+$'
 
 ttl = cfg.IntOpt(
@@ -24,8 +24,8 @@ ttl = cfg.IntOpt(
     max=3600,
     help="""
 Seconds without a heartbeat after which the server drops a member: the time in
-which a dead service is found. A service is renewed three times in it, or each
-``report_interval`` if that is shorter.
+which a dead service is found. A service renews its membership three times in
+it, or each ``report_interval`` if that is shorter.
 
 Related options:
 

@@ -21,8 +21,8 @@ OPTS: list[cfg.Opt] = [
         help="""
 The memcached servers of the mc driver.
 
-Every heartbeat goes to all of them, and a service is up when any of them says
-so: each server added is one more that may fail.
+Every heartbeat goes to all of them, and a service is up when any of them has
+it: each server added is one more that may fail.
 
 Possible values:
 
@@ -30,7 +30,7 @@ Possible values:
   ``inet:[host]:port`` and ``inet6:[IPv6 address]:port`` are taken, too.
 * Unset: the servers of ``[cache] memcache_servers`` are used. When those are
   unset too, services are kept in the memory of their own process, which is
-  of use only to try things out.
+  useful only for trials.
 
 Related options:
 

@@ -29,7 +29,7 @@ Possible values:
 
 * ``host:port`` of each server, separated by commas, for example
   ``"etcd1:2379,etcd2:2379,etcd3:2379"``. The port is 2379 when left out. An
-  IPv6 address stands in brackets.
+  IPv6 address is put in brackets.
 * Empty: those of ``[coordination] backend_url``, if that begins with
   ``etcd3+http:`` or ``etcd3+https:``, with the certificates that it names.
 
@@ -52,7 +52,7 @@ Letters, digits and ``._-``.
     cfg.StrOpt(
         'username',
         help="""
-The user of etcd, where it has users. Needs ``password``.
+The user of etcd, if it requires authentication. Needs ``password``.
 """,
     ),
     _servers.password,
@@ -60,8 +60,8 @@ The user of etcd, where it has users. Needs ``password``.
         'use_tls',
         default=False,
         help="""
-Whether to connect to ``address`` with TLS. A server's certificate must name
-the host, or the address, under which it stands there.
+Whether to connect to ``address`` with TLS. A server's certificate must contain
+its host name or IP address as written there.
 """,
     ),
     cfg.StrOpt(
@@ -75,8 +75,8 @@ authority is trusted. Unset: those that come with the library requests.
     cfg.StrOpt(
         'key_file',
         help="""
-File with the private key of ``cert_file``, unless that file has it, too. It
-has no password.
+File with the private key of ``cert_file``, unless that file contains it, too.
+It must not have a password.
 """,
     ),
 ]

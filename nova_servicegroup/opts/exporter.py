@@ -29,12 +29,12 @@ refresh_interval``.
         'listen',
         default='127.0.0.1',
         help="""
-The address on which the exporter serves its metrics. Whoever reaches it can
-read them: the default lets this machine alone.
+The address on which the exporter serves its metrics. Any client that can reach
+it can read them: by default, only clients on this machine.
 
 Related options:
 
-* ``client_ca_file`` lets in who has a certificate
+* ``client_ca_file`` restricts access to clients with a certificate
 """,
     ),
     cfg.PortOpt(
@@ -48,17 +48,16 @@ The port on which the exporter serves its metrics.
         'canary',
         default=True,
         help="""
-Whether the exporter is a member itself, of the group
-``servicegroup-exporter``, which shows whether services of this host can
-report. It never is with a driver whose members need a record in Nova's
-services table, like ``db``.
+Whether the exporter joins the group ``servicegroup-exporter`` itself, which
+shows whether services of this host can report. It never does with a driver
+whose members need a record in Nova's services table, like ``db``.
 """,
     ),
     cfg.BoolOpt(
         'per_host',
         default=False,
         help="""
-Whether there is a metric for each host. With thousands of hosts it takes
+Whether to export a metric for each host. With thousands of hosts, these are
 thousands of time series.
 """,
     ),
@@ -78,8 +77,8 @@ File with the private key of ``cert_file``, without a password.
     cfg.StrOpt(
         'client_ca_file',
         help="""
-File with the certificates of the authorities that sign those of clients. With
-it, clients must show one. Needs ``cert_file``.
+File with the certificates of the authorities that sign those of clients. If
+set, clients must present a certificate. Needs ``cert_file``.
 """,
     ),
 ]

@@ -25,8 +25,8 @@ OPTS: list[cfg.Opt] = [
         min=1,
         max=10,
         help="""
-Seconds that a server may take to answer. One that does not is left alone for
-a while.
+Seconds that a server may take to answer. A server that takes longer is not
+asked for a while.
 """,
     ),
     cfg.StrOpt(
@@ -60,8 +60,8 @@ those that the system trusts.
         'check_hostname',
         default=True,
         help="""
-Whether a server's certificate must name the host, or the address, under which
-it stands in ``memcached_servers``.
+Whether a server's certificate must contain its host name or IP address as
+written in ``memcached_servers``.
 """,
     ),
 ]

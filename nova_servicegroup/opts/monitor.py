@@ -31,7 +31,7 @@ refresh_interval``.
         help="""
 The topics to which nova-servicegroup-monitor sends its notifications.
 
-A topic is two queues, ``<topic>.warn`` for members that go down and
+Each topic has two queues, ``<topic>.warn`` for members that go down and
 ``<topic>.info`` for those that come up. Without a consumer they grow.
 
 Related options:
@@ -44,7 +44,8 @@ Related options:
         'backend_url',
         secret=True,
         help="""
-Where several nova-servicegroup-monitor meet to agree on the one that sends.
+The backend through which several nova-servicegroup-monitor elect the one that
+sends.
 
 Possible values:
 

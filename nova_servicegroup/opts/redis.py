@@ -28,10 +28,10 @@ The redis or Valkey server of the redis driver.
 Possible values:
 
 * ``host:port`` of one server. The port is 6379 when left out. An IPv6 address
-  stands in brackets.
-* Empty: the Sentinels of ``sentinel_addresses`` tell which server it is. Where
-  those are not set either, ``[coordination] backend_url`` is used, if it
-  begins with ``redis:``, with all that tooz takes in it.
+  is put in brackets.
+* Empty: the server is the one that the Sentinels of ``sentinel_addresses``
+  name. If those are not set either, ``[coordination] backend_url`` is used, if
+  it begins with ``redis:``, with all parameters that tooz accepts in it.
 
 Related options:
 
@@ -49,7 +49,7 @@ commas. The port is 26379 when left out. Needs ``sentinel_name``.
     cfg.StrOpt(
         'sentinel_name',
         help="""
-What the Sentinels call the server, for example ``mymaster``.
+The name of the server in the Sentinels, for example ``mymaster``.
 """,
     ),
     _servers.ttl,
@@ -94,14 +94,14 @@ The password of ``sentinel_username``.
         'use_tls',
         default=False,
         help="""
-Whether to connect with TLS, to the Sentinels, too.
+Whether to connect with TLS, also to the Sentinels.
 """,
     ),
     cfg.StrOpt(
         'ca_file',
         help="""
-File with the certificates of authorities that sign the servers', besides those
-that the system trusts.
+File with the certificates of authorities that sign the servers', in addition
+to those that the system trusts.
 """,
     ),
     _servers.cert_file,
@@ -111,10 +111,10 @@ that the system trusts.
         'check_hostname',
         default=True,
         help="""
-Whether a server's certificate must name the host, or the address, under which
-it stands in ``address``, or at which the Sentinels say that it is. Without it,
-whoever has any certificate of these authorities can pass for the server, and
-is told ``password``.
+Whether a server's certificate must contain its host name or IP address as
+written in ``address``, or as reported by the Sentinels. Otherwise, anyone with
+a certificate of these authorities can impersonate the server, and receives
+``password``.
 """,
     ),
 ]

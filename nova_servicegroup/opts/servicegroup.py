@@ -24,17 +24,17 @@ OPTS: list[cfg.Opt] = [
         'also_report_to',
         default=[],
         help="""
-SecondaryDrivers drivers with which a service joins. Who is up is asked by
-``servicegroup_driver`` alone.
+Secondary drivers, with which a service also joins. Only
+``servicegroup_driver`` decides which services are up.
 
-With it a Nova goes from one driver to another while every service stays up:
-all report to both, then all ask by the new one, then nobody reports to the
-old one any more. A secondary driver whose backend is away disturbs nobody, and
-goes on trying.
+With it, Nova can be moved from one driver to another while every service stays
+up: first all services report to both, then all use the new one as
+``servicegroup_driver``, then they stop reporting to the old one. A secondary
+driver whose backend is unreachable affects no service, and keeps trying.
 
 Possible values:
 
-* A list of names that ``servicegroup_driver`` could have. Its own is ignored.
+* A list of possible values of ``servicegroup_driver``. Its own is ignored.
 * Empty: a service reports to ``servicegroup_driver`` alone.
 """,
     ),
@@ -55,13 +55,13 @@ whether a service is up.
         min=1,
         help="""
 Seconds for which a service stays up without evidence: while the backend cannot
-be reached, or where the backend may have lost it, as when more than half of a
-group is lost at once.
+be reached, or when the backend may have lost the service, as when more than
+half of a group is lost at once.
 
 Possible values:
 
-* A number of seconds. Less than ``service_down_time`` lets an outage of the
-  backend end in services called down sooner than with the db driver.
+* A number of seconds. With less than ``service_down_time``, an outage of the
+  backend takes services down sooner than with the db driver.
 * Unset: ``service_down_time`` is used.
 """,
     ),
@@ -71,17 +71,17 @@ Possible values:
         min=0.1,
         max=30,
         help="""
-Seconds that a question may wait for the backend when no membership is young
-enough. While the backend stays away, questions do not wait, for the group is
-read in the background; where that is not possible, one that comes 5 s after
-the last waits anew.
+Seconds that a query may wait for the backend when the known membership is too
+old. During an outage, queries do not wait, since the group is read in the
+background; where that is not possible, a query that comes 5 s after the last
+one waits again.
 """,
     ),
     cfg.BoolOpt(
         'leave_on_stop',
         default=True,
         help="""
-Whether a service that is stopped cleanly is down at once. If not, it is down
+Whether a service that is stopped cleanly is down at once. Otherwise it is down
 when its membership expires, as if it had been killed.
 """,
     ),
@@ -89,11 +89,11 @@ when its membership expires, as if it had been killed.
         'pass_over_unfit',
         default=True,
         help="""
-Whether nova-scheduler passes over a nova-compute that says of itself that it
-is of no use: a check fails (see ``checks``), or it has begun to stop. It is up
-for everything else, so that none of its servers can be evacuated.
+Whether nova-scheduler passes over a nova-compute that reports itself degraded
+or draining: one of its ``checks`` fails, or it has begun to stop. For
+everything else it is up, so that none of its servers can be evacuated.
 
-Read by nova-scheduler alone.
+Only nova-scheduler reads it.
 
 Related options:
 
@@ -104,21 +104,21 @@ Related options:
         'checks',
         default=['rpc', 'virt', 'storage'],
         help="""
-Checks that each nova-compute runs of itself. One that has failed twice in a
-row makes it degraded, until it succeeds once. What more than half of the hosts
-fail at once, and at least three, counts for none of them.
+Checks that each nova-compute runs on itself. A check that fails twice in a row
+makes it degraded, until it succeeds once. A check that more than half of the
+hosts, and at least three, fail at once counts for none of them.
 
 Possible values:
 
 * ``rpc``: its own RPC server answers through the message queue. It is asked
   once in 50 seconds, or in ``check_interval`` if that is longer.
-* ``virt``: the virt driver counts its servers.
-* ``storage``: ``instances_path`` takes a small file.
-* The name of any other that is installed.
-* Empty: none is run. A nova-compute that stops still says so.
+* ``virt``: the virt driver can count its servers.
+* ``storage``: a small file can be written to ``instances_path``.
+* The name of any other check that is installed.
+* Empty: none is run. A nova-compute that stops still reports that.
 
-With ``servicegroup_driver = db``, nothing is checked: the heartbeats say no
-more than that they arrive.
+With ``servicegroup_driver = db``, nothing is checked, since its heartbeats
+cannot carry the result.
 
 Related options:
 
@@ -132,8 +132,8 @@ Related options:
         min=5,
         max=600,
         help="""
-Seconds between two runs of a check. A fault is known after two of them and 15
-seconds, at the latest. All hosts check within the same three.
+Seconds between two runs of a check. A fault is known within twice this time
+and 15 seconds. All hosts run a check within the same three seconds.
 
 Related options:
 

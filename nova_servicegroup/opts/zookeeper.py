@@ -18,7 +18,7 @@ from nova_servicegroup.opts import _servers
 
 GROUP = 'zookeeper'
 
-#: The old driver's prefix began with a slash.
+#: Values of the old driver's option begin with a slash.
 _NAMESPACE = r'^/?[A-Za-z0-9._-]+$'
 
 OPTS: list[cfg.Opt] = [
@@ -32,7 +32,7 @@ Possible values:
 
 * ``host:port`` of each server, separated by commas, for example
   ``"zk1:2181,zk2:2181,zk3:2181"``. The port is 2181 when left out. An IPv6
-  address stands in brackets.
+  address is put in brackets.
 
 Related options:
 
@@ -47,7 +47,7 @@ Related options:
         help="""
 Seconds without contact after which ZooKeeper ends a session: the time in
 which a dead service is found. The servers silently raise or lower it to
-between 2 and 20 of their ticks.
+between 2 and 20 times their tick.
 
 Related options:
 
@@ -60,8 +60,8 @@ Related options:
         regex=_NAMESPACE,
         deprecated_name='sg_prefix',
         help="""
-The node at the root of ZooKeeper below which groups are kept. Every service
-of one Nova must use the same. Letters, digits and ``._-``.
+The node below ZooKeeper's root that contains the groups. Every service of one
+Nova must use the same. Letters, digits and ``._-``.
 """,
     ),
     cfg.StrOpt(
@@ -93,9 +93,9 @@ authority is trusted. Unset: those that the system trusts.
         'check_hostname',
         default=True,
         help="""
-Whether a server's certificate must name the host, or the address, under which
-it stands in ``address``. Without it, whoever has any certificate of these
-authorities can pass for a server, and is told ``password``.
+Whether a server's certificate must contain its host name or IP address as
+written in ``address``. Otherwise, anyone with a certificate of these
+authorities can impersonate a server, and receives ``password``.
 """,
     ),
     cfg.IntOpt(

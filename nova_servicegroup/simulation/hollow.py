@@ -10,11 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A process of hollow members: the real driver, and no service behind it."""
+"""A process of hollow members: the real driver without services behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent import futures
 import dataclasses
+import functools
 import logging
 from multiprocessing import connection
 import os
@@ -33,16 +34,17 @@ from nova_servicegroup import services
 from nova_servicegroup.simulation import limits
 from nova_servicegroup.simulation import timers
 
-#: The commands to a process. When its pipe is closed it leaves, and ends.
+#: The commands to a process. When its pipe is closed, the process leaves and
+#: ends.
 JOIN, HOLD, MEASURE = 'join', 'hold', 'measure'
 
-#: Seconds that it may take to leave.
+#: Seconds that a process may take to leave.
 LEAVES_WITHIN = 15.0
 
-#: So many join, or leave, at the same moment.
+#: How many members join, or leave, at the same time.
 _TOGETHER = 16
 
-#: What each thread may take of the address space; 8 MiB if nobody says less.
+#: The stack size of each thread in bytes; the default is 8 MiB.
 _STACK = 512 * 1024
 
 _REPORTER = 'nova_servicegroup.reporter'
@@ -50,7 +52,7 @@ _REPORTER = 'nova_servicegroup.reporter'
 
 @dataclasses.dataclass(frozen=True)
 class Joining:
-    """A host has called join.
+    """The message that a host has called join.
 
     :ivar begun: when, by time.monotonic(), which all processes share
     """
@@ -61,9 +63,9 @@ class Joining:
 
 @dataclasses.dataclass(frozen=True)
 class Joined:
-    """The call has returned.
+    """The message that the call of join has returned.
 
-    :ivar error: what it has raised, if it did
+    :ivar error: the error that it raised; or empty
     """
 
     host: str
@@ -73,50 +75,50 @@ class Joined:
 
 @dataclasses.dataclass(frozen=True)
 class Usage:
-    """What a process used while it was holding its members.
+    """The message with what a process used while it held its members.
 
-    :ivar cpu: seconds
-    :ivar seconds: how long it was
-    :ivar memory: bytes more than before they joined
-    :ivar beats: so many were run
-    :ivar failures: so many of them failed
-    :ivar failure: what was said of the first one
+    :ivar cpu: seconds of CPU
+    :ivar seconds: how long the members were held
+    :ivar memory: bytes more than before the members joined
+    :ivar heartbeats: how many were run
+    :ivar failures: how many of them failed
+    :ivar failure: the warning about the first one that failed
     """
 
     cpu: float
     seconds: float
     memory: int
-    beats: int
+    heartbeats: int
     failures: int
     failure: str = ''
 
 
-class _First(logging.Handler):
-    """Keeps the first warning; many members say the same."""
+class _FirstWarning(logging.Handler):
+    """A log handler that keeps the first warning, since others repeat it."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.text = ''
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep what record says, unless there is something."""
+        """Keep the record's message, unless there is one already."""
         self.text = self.text or record.getMessage()
 
 
 class _Meter:
-    """What this process uses while it holds its members."""
+    """The meter of what this process uses while it holds its members."""
 
     def __init__(self, driver: base.Driver) -> None:
         self._driver = driver
-        self._first = _First()
-        self._beats = 0, 0
+        self._first = _FirstWarning()
+        self._heartbeats = 0, 0
         self._memory = _memory()
         self._cpu, self._since = 0.0, 0.0
 
     def attach(self) -> None:
-        """Keep the first failure, and have nothing else logged.
+        """Keep the first failed heartbeat, and log nothing else.
 
-        Many say the same; who started this process says it once.
+        Many members fail for the same reason; the parent reports it once.
         """
         logging.getLogger().handlers = [logging.NullHandler()]
         reporters = logging.getLogger(_REPORTER)
@@ -125,23 +127,23 @@ class _Meter:
 
     def begin(self) -> None:
         """Begin to measure."""
-        self._first.text, self._beats = '', self._count()
+        self._first.text, self._heartbeats = '', self._count()
         self._cpu, self._since = time.process_time(), time.monotonic()
 
     def read(self) -> Usage:
         """Return what was used since begin."""
-        beats, failures = self._count()
+        heartbeats, failures = self._count()
         return Usage(
             time.process_time() - self._cpu,
             time.monotonic() - self._since,
             max(0, _memory() - self._memory),
-            beats - self._beats[0],
-            failures - self._beats[1],
+            heartbeats - self._heartbeats[0],
+            failures - self._heartbeats[1],
             self._first.text,
         )
 
     def _count(self) -> tuple[int, int]:
-        """Return how many beats were run, and how many have failed."""
+        """Return how many heartbeats were run, and how many have failed."""
         found = self._driver.reporters().values()
         return (
             sum(each.counts.beats for each in found),
@@ -150,7 +152,7 @@ class _Meter:
 
 
 def _memory() -> int:
-    """Return the bytes of memory that this process has, for itself or not."""
+    """Return the resident memory of this process in bytes, shared included."""
     pages = pathlib.Path('/proc/self/statm').read_text().split()[1]
     return int(pages) * resource.getpagesize()
 
@@ -175,12 +177,12 @@ class Hollow:
         self._meter = _Meter(servicegroup.driver)
 
     def run(self) -> None:
-        """Follow the commands until the pipe is closed; then leave."""
+        """Obey commands until the pipe is closed, then leave."""
         self._meter.attach()
-        commands = {
+        commands: dict[str, Callable[[], None]] = {
             JOIN: self._start,
             HOLD: self._meter.begin,
-            MEASURE: self._measure,
+            MEASURE: lambda: self._send(self._meter.read()),
         }
         try:
             while True:
@@ -200,8 +202,8 @@ class Hollow:
         if self._ending.is_set():
             return
         interval = float(self._api.driver.conf.report_interval)
-        # It is never stopped: its members leave by API.leave, whatever
-        # leave_on_stop says.
+        # It is never stopped: its members leave by API.leave, regardless of
+        # leave_on_stop.
         service = services.Unrecorded(
             host, self._group, interval, self._timers
         )
@@ -213,9 +215,6 @@ class Hollow:
             error = exceptions.first_line(raised)
         self._send(Joined(host, time.monotonic(), error))
 
-    def _measure(self) -> None:
-        self._send(self._meter.read())
-
     def _leave(self) -> None:
         """Leave in bounded time, so that the process ends."""
         end = threading.Timer(LEAVES_WITHIN, os._exit, (1,))
@@ -224,13 +223,11 @@ class Hollow:
         self._ending.set()
         self._timers.stop()
         with futures.ThreadPoolExecutor(_TOGETHER) as threads:
-            list(threads.map(self._leave_one, self._hosts))
-
-    def _leave_one(self, host: str) -> None:
-        self._api.leave(host, self._group)
+            leave = functools.partial(self._api.leave, group=self._group)
+            list(threads.map(leave, self._hosts))
 
     def _send(self, message: object) -> None:
-        # Where nobody listens any more, run() will notice.
+        # If the parent has closed its end, run() will notice.
         with self._sending:
             try:
                 self._pipe.send(message)
@@ -245,10 +242,10 @@ def main(
     pipe: 'connection.Connection[Any, Any]',
     others: 'Sequence[connection.Connection[Any, Any]]',
 ) -> None:
-    """Be a process of hollow members, to the end of the process.
+    """Run a process of hollow members until it ends.
 
-    :param others: what must be closed: the other ends, which only the parent
-        may hold for its death to be noticed
+    :param others: the parent's ends of all pipes, to be closed here: only the
+        parent may hold them, for its death to be noticed
     """
     _prepare(others)
     status = 1
@@ -258,12 +255,12 @@ def main(
     except Exception:
         traceback.print_exc()
     finally:
-        # Whatever the threads of client libraries are doing.
+        # Do not wait for the threads of client libraries.
         os._exit(status)
 
 
 def _prepare(others: 'Sequence[connection.Connection[Any, Any]]') -> None:
-    # The parent gets them, too, or dies, and its end of the pipe is closed.
+    # The parent gets these signals, too, and then closes the pipes.
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)
     for each in others:

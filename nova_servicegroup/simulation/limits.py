@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Whether this machine and the servers can take so many members."""
+"""Checks whether this machine and the servers can take so many members."""
 
 from collections.abc import Iterator
 import contextlib
@@ -24,7 +24,7 @@ from nova_servicegroup import exceptions
 from nova_servicegroup.simulation import plan
 from nova_servicegroup.simulation import timers
 
-#: What a process has open, and runs, before anybody joins.
+#: Files that a process has open, and threads that it runs, without members.
 SPARE = 50
 
 _CGROUP = pathlib.Path('/sys/fs/cgroup')
@@ -33,10 +33,11 @@ _PROC = pathlib.Path('/proc')
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """What this machine allows.
+    """The limits of this machine.
 
-    :ivar files: that one process may have open
-    :ivar threads: that may be started, and what to raise to have more
+    :ivar files: how many files a process may have open
+    :ivar threads: for each limit, how many more threads it allows, and the
+        setting to raise
     """
 
     files: int
@@ -44,7 +45,7 @@ class Machine:
 
 
 def machine() -> Machine:
-    """Return what this machine allows."""
+    """Return the limits of this machine."""
     return Machine(
         resource.getrlimit(resource.RLIMIT_NOFILE)[1], tuple(_threads())
     )
@@ -52,7 +53,7 @@ def machine() -> Machine:
 
 def _threads() -> Iterator[tuple[int, str]]:
     hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
-    # It binds nobody who may do everything.
+    # It does not apply to root.
     if hard != resource.RLIM_INFINITY and os.geteuid():
         yield hard - _own_threads(), 'ulimit -u'
     running = _number(_PROC / 'loadavg', field=3)
@@ -74,7 +75,7 @@ def _own_threads() -> int:
 
 
 def _cgroup() -> Iterator[tuple[int, str]]:
-    """Yield what the control groups of this process allow."""
+    """Yield the limits of this process's control groups."""
     with contextlib.suppress(OSError):
         for line in (_PROC / 'self/cgroup').read_text().splitlines():
             _, controllers, path = line.split(':', 2)
@@ -91,7 +92,7 @@ def _cgroup() -> Iterator[tuple[int, str]]:
 
 
 def _number(file: pathlib.Path, field: int = 0) -> int | None:
-    """Return a number from a file of the kernel; None: it has none."""
+    """Return a number from a file of the kernel, or None if it has none."""
     try:
         return int(file.read_text().split()[field].rpartition('/')[2])
     except (OSError, ValueError, IndexError):
@@ -99,9 +100,9 @@ def _number(file: pathlib.Path, field: int = 0) -> int | None:
 
 
 def check(driver: base.Driver, wanted: plan.Plan, here: Machine) -> list[str]:
-    """Return warnings about the servers' limits, which cannot be seen.
+    """Return warnings about the servers' limits, which cannot be read.
 
-    :raises ArgumentError: this machine cannot take so many
+    :raises ArgumentError: this machine cannot take so many members
     """
     cost = driver.cost
     if cost is None:
@@ -140,7 +141,7 @@ def _check_threads(threads: int, wanted: plan.Plan, here: Machine) -> None:
 
 
 def _server_warnings(cost: base.Cost, members: int, servers: int) -> list[str]:
-    # The observer needs one more.
+    # The observer needs another one.
     connections = members + 1
     if cost.spread:
         connections = -(-connections // servers)
@@ -148,12 +149,12 @@ def _server_warnings(cost: base.Cost, members: int, servers: int) -> list[str]:
         return []
     return [
         f'Each server must take {connections} connections from this address, '
-        f'but takes {cost.taken} unless it is told otherwise: see '
+        f'but takes {cost.taken} unless configured otherwise: see '
         f'{cost.setting}. Members that it turns away are never seen.'
     ]
 
 
 def raise_files() -> None:
-    """Let this process open as many files as it may."""
+    """Raise this process's limit of open files to the hard limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

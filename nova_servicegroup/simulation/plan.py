@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Who joins, in which process, and who is killed; pure."""
+"""The plan of a simulation: which hosts join and which are killed. Pure."""
 
 from collections.abc import Iterable, Sequence
 import dataclasses
@@ -25,18 +25,18 @@ RESERVED = frozenset(
     'scheduler'.split()
 )
 
-#: So many members of one process do not keep each other waiting.
+#: The most members of a process that do not delay each other.
 CROWD = 500
 
-#: So many hosts are named in an error.
+#: How many hosts an error names.
 NAMED = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a simulation does.
+    """The plan of a simulation.
 
-    :ivar group: the group that is joined
+    :ivar group: the group that the hosts join
     :ivar survivors: the hosts of each process that lives to the end
     :ivar doomed: the hosts of each process that is killed
     :ivar hold: seconds between the last join and the kill
@@ -71,10 +71,10 @@ class Plan:
 def make(
     group: str, members: int, processes: int, percent: float, hold: float
 ) -> Plan:
-    """Spread members over processes, some of which hold all who are killed.
+    """Spread members over processes, of which those to kill are whole ones.
 
-    :param percent: of the members to kill
-    :raises ArgumentError: one process cannot be killed and live on
+    :param percent: how many of the members to kill
+    :raises ArgumentError: a single process would have to be killed in part
     """
     hosts = [f'{prefix()}{number:05d}' for number in range(1, members + 1)]
     killed = round(members * percent / 100)
@@ -88,15 +88,15 @@ def make(
 
 
 def processes_for(members: int, processors: int) -> int:
-    """Return over how many processes members are well spread.
+    """Return a good number of processes for members, one of which is killed.
 
-    One of them may be killed.
+    :param processors: the number of processors
     """
     return max(processors, -(-members // CROWD)) + 1
 
 
 def _doomed(members: int, killed: int, processes: int) -> int:
-    """Return how many processes are killed."""
+    """Return how many processes to kill."""
     if not killed:
         return 0
     if killed == members:
@@ -110,24 +110,24 @@ def _doomed(members: int, killed: int, processes: int) -> int:
 
 
 def _deal(hosts: Sequence[str], count: int) -> tuple[tuple[str, ...], ...]:
-    """Return hosts in so many parts, or fewer; none is empty."""
+    """Split hosts into at most so many parts, none of them empty."""
     parts = (tuple(hosts[start::count]) for start in range(count))
     return tuple(part for part in parts if part)
 
 
 def prefix() -> str:
-    """Return how the names of this machine's hollow members begin."""
+    """Return the prefix of the names of this machine's hollow members."""
     return f'simulated-{socket.gethostname()}-'
 
 
 def check_group(
     group: str, registered: Iterable[str], members: Iterable[str], force: bool
 ) -> None:
-    """Refuse a group that others use.
+    """Refuse a group that is used by others.
 
-    :param registered: the hosts of the group that Nova knows
-    :param members: the hosts that are in it, before any of ours
-    :raises ArgumentError: as said
+    :param registered: the hosts with a record of Nova in the group
+    :param members: the members of the group before the simulation
+    :raises ArgumentError: the group is used
     """
     members = sorted(members)
     own = [each for each in members if each.startswith(prefix())]
@@ -155,7 +155,7 @@ def _check_unused(
     if foreign:
         raise _refused(
             group,
-            'a group that nobody uses, or any with --force. It has '
+            'a group that is not in use, or any with --force. It has '
             f'{escaping.names(foreign, NAMED)}',
         )
 

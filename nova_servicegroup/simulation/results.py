@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a simulation has seen, and what it comes to; pure."""
+"""The observations of a simulation and their summary. Pure."""
 
 from collections.abc import Collection, Iterable, Sequence
 import math
@@ -25,7 +25,7 @@ from nova_servicegroup.watch import watcher
 
 
 def spread(name: str, durations: Iterable[float]) -> dict[str, float | None]:
-    """Return the nearest ranks of some durations; None: there are none."""
+    """Return percentiles of durations by nearest rank; None without any."""
     ordered = sorted(durations)
     return {
         f'{name}_{rank}': _rank(ordered, share) if ordered else None
@@ -40,9 +40,11 @@ def _rank(ordered: Sequence[float], share: float) -> float:
 def promise(
     wanted: plan.Plan, found_within: float | None, hold_time: float
 ) -> float | None:
-    """Return the seconds in which the killed are to be found; None: unknown.
+    """Return the seconds within which killed hosts must be seen down, or None.
 
-    The loss of most of a group at once is no evidence for hold_time.
+    They are longer by hold_time if most of a group is killed at once.
+
+    :param found_within: the driver's bound in seconds; None: it has none
     """
     killed, left = len(wanted.killed), len(wanted.hosts - wanted.killed)
     if found_within is None:
@@ -53,46 +55,50 @@ def promise(
 
 
 class Results:
-    """Records what becomes of the members of a plan.
+    """The record of what happened to the members of a plan.
 
     All times are in seconds of one monotonic clock, and handed in.
 
     :ivar joining: when each host called join
-    :ivar joined: when the call returned
-    :ivar refused: what it has raised
-    :ivar up: when each was first seen up
-    :ivar found: when each that was killed was seen down
-    :ivar false_downs: who was seen down although alive, and why
-    :ivar held: how many were seen held before the kill
-    :ivar usage: of each process while holding
+    :ivar joined: the message of each host that the call returned
+    :ivar up: when each host was first seen up
+    :ivar found: when each killed host was seen down
+    :ivar not_up: the transitions of living hosts to other states than up
+    :ivar usage: that of each process while holding
     """
 
     def __init__(self, wanted: plan.Plan) -> None:
         self._plan = wanted
-        self._hosts = wanted.hosts
         self._killed_at: float | None = None
         self.joining: dict[str, float] = {}
-        self.joined: dict[str, float] = {}
-        self.refused: dict[str, str] = {}
+        self.joined: dict[str, hollow.Joined] = {}
         self.up: dict[str, float] = {}
         self.found: dict[str, float] = {}
-        self.false_downs: list[watcher.Transition] = []
-        self.held = 0
+        self.not_up: list[watcher.Transition] = []
         self.usage: list[hollow.Usage] = []
 
     @property
     def passed(self) -> bool:
-        """Whether all were seen up, and down only when they were killed."""
-        killed = self._killed
+        """Whether all were seen up, and down only after they were killed."""
         return (
-            self.up.keys() == self._hosts
-            and self.found.keys() == killed
-            and not self.false_downs
+            self.up.keys() == self._plan.hosts
+            and self.found.keys() == self._killed
+            and not self._false_downs
         )
 
     @property
+    def _false_downs(self) -> list[watcher.Transition]:
+        """The transitions to down of living hosts."""
+        return [each for each in self.not_up if each.state == views.DOWN]
+
+    @property
+    def _refused(self) -> list[hollow.Joined]:
+        """The messages of hosts that could not join."""
+        return [each for each in self.joined.values() if each.error]
+
+    @property
     def _killed(self) -> frozenset[str]:
-        """The hosts that were killed until now."""
+        """The hosts that were killed so far."""
         return frozenset() if self._killed_at is None else self._plan.killed
 
     def kill(self, at: float) -> None:
@@ -100,58 +106,51 @@ class Results:
         self._killed_at = at
 
     def receive(self, messages: Iterable[object]) -> None:
-        """Take what the processes say."""
+        """Record messages of the processes."""
         for each in messages:
             match each:
                 case hollow.Joining(host, begun):
                     self.joining[host] = begun
-                case hollow.Joined(host, at, error):
-                    self.joined[host] = at
-                    if error:
-                        self.refused[host] = error
+                case hollow.Joined(host):
+                    self.joined[host] = each
                 case hollow.Usage():
                     self.usage.append(each)
 
     def observe(self, transitions: Iterable[watcher.Transition]) -> None:
-        """Take what the observer has seen; times are of our clock."""
+        """Record transitions that the observer has seen."""
+        hosts = self._plan.hosts
         for each in transitions:
-            if each.host in self._hosts:
+            if each.host in hosts:
                 self._observe_one(each)
 
     def _observe_one(self, seen: watcher.Transition) -> None:
         dead = self._killed_at is not None and seen.host in self._plan.killed
         if seen.state == views.UP:
             self.up.setdefault(seen.host, seen.at)
-        elif seen.state != views.DOWN:
-            self.held += not dead
-        elif dead:
+        elif not dead:
+            self.not_up.append(seen)
+        elif seen.state == views.DOWN:
             self.found.setdefault(seen.host, seen.at)
-        else:
-            self.false_downs.append(seen)
 
     def summary(self, promised: float | None) -> dict[str, Any]:
         """Return the figures of doc/source/admin/capacity.rst.
 
         Times are in seconds; None: unknown.
 
-        :param promised: seconds in which the killed are to be found
+        :param promised: seconds within which killed hosts must be seen down
         """
+        killed_at, false_downs = self._killed_at or 0.0, len(self._false_downs)
         return {
-            'members': len(self._hosts),
+            'members': len(self._plan.hosts),
             'processes': len(self._plan.processes),
             **self._joins(),
-            'held_for': round(
-                max((u.seconds for u in self.usage), default=0), 1
-            ),
-            'heartbeats': sum(each.beats for each in self.usage),
-            'heartbeat_failures': sum(each.failures for each in self.usage),
-            'seen_held': self.held,
-            'false_downs': len(self.false_downs),
+            **self._heartbeats(),
+            'seen_held': len(self.not_up) - false_downs,
+            'false_downs': false_downs,
             'killed': len(self._killed),
             'found_down': len(self.found),
             **spread(
-                'down_after',
-                [at - (self._killed_at or 0.0) for at in self.found.values()],
+                'down_after', [at - killed_at for at in self.found.values()]
             ),
             'promised': promised,
             'cpu_per_member': self._cpu(),
@@ -159,15 +158,14 @@ class Results:
         }
 
     def _joins(self) -> dict[str, Any]:
-        joined = len(self.joined) - len(self.refused)
+        joined = len(self.joined) - len(self._refused)
         begun = min(self.joining.values(), default=0.0)
-        taken = max(self.joined.values(), default=0.0) - begun
-        all_up = len(self.up) == len(self._hosts)
+        last = max((each.at for each in self.joined.values()), default=0.0)
+        rate = round(joined / (last - begun), 1) if last > begun else None
+        all_up = len(self.up) == len(self._plan.hosts)
         return {
             'joined': joined,
-            'joins_per_second': round(joined / taken, 1)
-            if taken > 0
-            else None,
+            'joins_per_second': rate,
             'seen_up': len(self.up),
             'all_up_after': (
                 round(max(self.up.values()) - begun, 3) if all_up else None
@@ -182,17 +180,27 @@ class Results:
             ),
         }
 
+    def _heartbeats(self) -> dict[str, Any]:
+        held_for = max((each.seconds for each in self.usage), default=0)
+        return {
+            'held_for': round(held_for, 1),
+            'heartbeats': sum(each.heartbeats for each in self.usage),
+            'heartbeat_failures': sum(each.failures for each in self.usage),
+        }
+
     def failures(self) -> list[str]:
-        """Return what was seen and should not be, a line for each kind."""
-        refused = [f'{host} ({why})' for host, why in self.refused.items()]
-        falsely = [f'{each.host} ({each.reason})' for each in self.false_downs]
+        """Return a line for each kind of failure that was seen."""
         kinds: dict[str, Collection[str]] = {
-            'could not join': refused,
-            'never seen up': self._hosts - self.up.keys(),
+            'could not join': [
+                f'{each.host} ({each.error})' for each in self._refused
+            ],
+            'never seen up': self._plan.hosts - self.up.keys(),
             'heartbeats have failed': [
                 each.failure for each in self.usage if each.failure
             ],
-            'seen down although alive': falsely,
+            'seen down although alive': [
+                f'{each.host} ({each.reason})' for each in self._false_downs
+            ],
             'killed, but not seen down': (
                 (self._killed & self.up.keys()) - self.found.keys()
             ),
@@ -208,11 +216,11 @@ class Results:
         rates = [each.cpu / each.seconds for each in self.usage]
         if not rates:
             return None
-        return round(1e6 * sum(rates) / len(self._hosts), 1)
+        return round(1e6 * sum(rates) / len(self._plan.hosts), 1)
 
     def _memory(self) -> float | None:
         """Return the KiB of memory for each member."""
         if not self.usage:
             return None
         used = sum(each.memory for each in self.usage)
-        return round(used / 1024 / len(self._hosts), 1)
+        return round(used / 1024 / len(self._plan.hosts), 1)

@@ -26,20 +26,20 @@ from nova_servicegroup.simulation import results
 from nova_servicegroup.simulation import workers
 from nova_servicegroup.watch import watcher
 
-#: Seconds without any news after which nothing more is expected.
+#: Seconds without progress after which a phase is given up.
 _PATIENCE = 60.0
 
-#: Seconds for a process to say what it has used.
+#: Seconds that the processes may take to report their usage.
 _MEASURES_WITHIN = 10.0
 
-#: The characters of the bar on a terminal, and the seconds between two lines
-#: on a pipe.
+#: The width of the bar on a terminal in characters, and the seconds between
+#: two lines on a pipe.
 _BAR_WIDTH = 30
 _LINE_INTERVAL = 10.0
 
 
 class Progress:
-    """A bar on a terminal; now and then a line on a pipe."""
+    """A progress display: a bar on a terminal, else a line now and then."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -49,7 +49,7 @@ class Progress:
         self._shown = ''
 
     def show(self, phase: str, done: float, total: float) -> None:
-        """Take note that so much of the total of a phase is done."""
+        """Show how much of the total of a phase is done."""
         new, over = phase != self._phase, done >= total
         text = f'{phase}: {int(done)} of {int(total)}'
         if text == self._shown:
@@ -77,14 +77,14 @@ class Progress:
 
 
 class _Watcher(watcher.Watcher):
-    """A watcher whose transitions have times of the clock of processes."""
+    """A watcher whose transitions have times of the monotonic clock."""
 
     def _now(self) -> float:
         return time.monotonic()
 
 
 class _Phase(enum.Enum):
-    """A part of the simulation, and what is shown of its progress."""
+    """A phase of the simulation; the value is its label in the display."""
 
     JOIN = 'seen up'
     HOLD = 'holding'
@@ -93,10 +93,10 @@ class _Phase(enum.Enum):
 
 
 class _Count(NamedTuple):
-    """How far a phase is.
+    """The progress of a phase.
 
-    :ivar done: so much of the total is shown as done
-    :ivar missing: until the phase is over
+    :ivar done: the part of the total that is shown as done
+    :ivar missing: what is left until the phase is over
     """
 
     done: float
@@ -105,10 +105,10 @@ class _Count(NamedTuple):
 
 
 class Simulation:
-    """Runs a plan, once.
+    """One run of a plan.
 
-    :param servicegroup: the API, which has not been used yet
-    :param force: also in a group that others use
+    :param servicegroup: the API, which must not have been used yet
+    :param force: whether to run in a group that others use
     """
 
     def __init__(
@@ -132,18 +132,18 @@ class Simulation:
 
     @property
     def _pause(self) -> float:
-        """Seconds between two looks."""
+        """Seconds between two reads of the group."""
         options = self._api.driver.conf.servicegroup
         return float(options.refresh_interval / 2)
 
     @property
     def _promised(self) -> float | None:
-        """The seconds in which the killed are to be found."""
+        """The seconds within which killed hosts must be seen down."""
         found_within = self._api.driver.found_within
         return results.promise(self._plan, found_within, self._hold_time)
 
     def run(self) -> dict[str, Any]:
-        """Return what came of it. Whatever happens, all members leave.
+        """Run the plan and return the summary; all members leave in any case.
 
         :raises ArgumentError: the group is used by others
         :raises BackendError: the group cannot be read
@@ -163,7 +163,7 @@ class Simulation:
         return self._results.passed
 
     def failures(self) -> list[str]:
-        """Return what was seen and should not be, a line for each kind."""
+        """See Results."""
         return self._results.failures()
 
     def _check_group(self) -> None:
@@ -171,7 +171,7 @@ class Simulation:
         try:
             records = self._api.driver.read_records(self._plan.group)
         except exceptions.BackendError:
-            # Nobody here can know more than the group itself says.
+            # Without access to Nova's records, check only the members.
             records = []
         plan.check_group(
             self._plan.group,
@@ -181,9 +181,9 @@ class Simulation:
         )
 
     def _read(self) -> views.View:
-        """Return the group, once the backend has confirmed it.
+        """Return the group as soon as the backend has confirmed it.
 
-        :raises BackendError: it does not
+        :raises BackendError: the backend does not answer in time
         """
         conf = self._api.driver.conf
         end = time.monotonic() + 2 * conf.servicegroup.read_timeout
@@ -216,7 +216,7 @@ class Simulation:
             self._watch(_Phase.KILL, patience)
 
     def _watch(self, phase: _Phase, patience: float = _PATIENCE) -> None:
-        """Look until a phase is over, or nothing has changed for too long."""
+        """Observe until a phase is over, or has made no progress too long."""
         count, since = self._count(phase), time.monotonic()
         while count.missing > 0 and time.monotonic() - since < patience:
             self._results.receive(self._workers.receive(self._pause))

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The timers of many hollow services, on a few threads."""
+"""The timers of many hollow services, run by a few threads."""
 
 from collections.abc import Callable
 import functools
@@ -24,27 +24,27 @@ from typing import Any
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds between two looks at what is due.
+#: Seconds between two checks for due timers.
 _GRAIN = 0.02
 
-#: A beat that waits for a backend that is away keeps a thread for seconds. But
-#: many threads that are late on a busy machine keep each other from working.
+#: A heartbeat that waits for an unreachable backend occupies a thread for
+#: seconds. But many threads that are late on a busy machine delay each other.
 _MEMBERS_OF_A_THREAD = 8
 _FEWEST_THREADS = 4
 _MOST_THREADS = 32
 
-#: When it is due, a number that orders those due together, interval, call.
+#: When it is due, a number that orders equal times, its interval and its call.
 _Timer = tuple[float, int, float, functools.partial[Any]]
 
 
 def threads_for(members: int) -> int:
-    """Return how many threads run the timers of so many members."""
+    """Return how many threads to run for the timers of so many members."""
     wanted = -(-members // _MEMBERS_OF_A_THREAD)
     return min(max(_FEWEST_THREADS, wanted), _MOST_THREADS)
 
 
 class Timers:
-    """Stands for the thread groups of many services; see services.Timers."""
+    """A replacement of many services' thread groups; see services.Timers."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -62,31 +62,31 @@ class Timers:
         initial_delay: float | None = None,
         stop_on_exception: bool = True,
     ) -> None:
-        """Have callback run every interval seconds, until all are stopped."""
+        """Run callback every interval seconds, until all are stopped."""
         call = functools.partial(callback, *(args or ()), **(kwargs or {}))
         self._add(time.monotonic() + (initial_delay or 0.0), interval, call)
 
     def start(self, threads: int) -> None:
-        """Run what is due in so many threads, which end with the process."""
+        """Start so many threads to run timers; they end with the process."""
         for work in (self._watch, *[self._work] * threads):
             threading.Thread(target=work, daemon=True, name='timers').start()
 
     def stop(self) -> None:
-        """Run nothing more; what is running is not awaited."""
+        """Start no more calls, without waiting for those that run."""
         self._stopped.set()
 
     def take_due(self) -> None:
-        """Have the threads run what is due."""
+        """Hand the due timers to the threads."""
         with self._lock:
             while self._timers and self._timers[0][0] <= time.monotonic():
                 self._due.put(heapq.heappop(self._timers))
 
     def run_one(self, timeout: float | None = None) -> None:
-        """Run one of those that are due, and set it anew.
+        """Run one due timer and schedule it again.
 
-        As in Nova's services, one that comes late does not catch up.
+        As in Nova's services, a late timer does not catch up.
 
-        :raises queue.Empty: none has become due within timeout
+        :raises queue.Empty: no timer has become due within timeout
         """
         due, _, interval, call = self._due.get(timeout=timeout)
         try:

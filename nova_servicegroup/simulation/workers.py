@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The processes of hollow members, as their parent sees them."""
+"""The processes of hollow members, from their parent's side."""
 
 from collections.abc import Iterator, Sequence
 import contextlib
@@ -31,9 +31,9 @@ _NOTICES_WITHIN = 2.0
 
 @dataclasses.dataclass
 class _Worker:
-    """One process.
+    """One process of hollow members.
 
-    :ivar pipe: None: it was killed
+    :ivar pipe: to send commands and receive messages; None once it is closed
     """
 
     hosts: Sequence[str]
@@ -42,11 +42,11 @@ class _Worker:
 
 
 class Workers:
-    """Forks the processes of a plan, sends them commands, and ends them.
+    """The processes of a plan, as a context manager that forks and ends them.
 
-    To be entered before this process has threads or connections. Leaving its
-    context ends all of them in bounded time: the members leave, also those of
-    a process whose parent was killed, since it notices the closed pipe.
+    Enter it before this process has threads or connections. On exit, all
+    processes end in bounded time and their members leave. They also do when
+    the parent is killed, since they notice the closed pipe.
     """
 
     def __init__(self, servicegroup: api.API, wanted: plan.Plan) -> None:
@@ -57,7 +57,7 @@ class Workers:
     def __enter__(self) -> 'Workers':
         """Fork the processes.
 
-        :raises SimulationError: there cannot be more
+        :raises SimulationError: the system cannot fork so many
         """
         try:
             for hosts in self._plan.processes:
@@ -91,9 +91,9 @@ class Workers:
         return [each.pipe for each in self._workers if each.pipe is not None]
 
     def send(self, command: str) -> None:
-        """Send a command to all that live; see hollow.
+        """Send a command of hollow's to all living processes.
 
-        :raises SimulationError: one has ended by itself
+        :raises SimulationError: a process has ended by itself
         """
         for each in self._workers:
             if each.pipe is not None:
@@ -101,9 +101,9 @@ class Workers:
                     each.pipe.send(command)
 
     def receive(self, wait: float) -> list[Any]:
-        """Return what they send within so many seconds, or a little of it.
+        """Return the messages that arrive within so many seconds.
 
-        :raises SimulationError: one has ended by itself
+        :raises SimulationError: a process has ended by itself
         """
         end = time.monotonic() + wait
         messages: list[Any] = []
@@ -119,7 +119,7 @@ class Workers:
                     yield each.pipe.recv()
 
     def kill(self) -> float:
-        """Kill those that are doomed; return when it began."""
+        """Kill the doomed processes; return when the kill began."""
         begun = time.monotonic()
         doomed = self._workers[: len(self._plan.doomed)]
         for each in doomed:
@@ -130,7 +130,7 @@ class Workers:
         return begun
 
     def close(self) -> None:
-        """Have all leave; kill whoever does not in time."""
+        """Let all members leave; kill the processes that take too long."""
         for each in self._workers:
             self._release(each)
         end = time.monotonic() + hollow.LEAVES_WITHIN + _NOTICES_WITHIN
@@ -148,7 +148,7 @@ class Workers:
 
 @contextlib.contextmanager
 def _ended(worker: _Worker) -> Iterator[None]:
-    """Say that a process has ended if its pipe is broken."""
+    """Raise SimulationError if the pipe of a process is broken."""
     try:
         yield
     except (EOFError, OSError):

@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""A real Nova on one machine, on loopback and without root's help."""
+"""The command for a real Nova on one machine, on loopback, without root."""
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
@@ -49,13 +48,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _interrupt(signum: int, frame: object) -> None:
-    """Stop once; taking things down must not be interrupted."""
+    """Raise KeyboardInterrupt once: taking down must not be interrupted."""
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def _failed(error: Exception) -> int:
+    """Print an error with the end of its log; return the exit status."""
     print(f'ministack: {error}', file=sys.stderr)
     log = getattr(error, 'log', None)
     if log:
@@ -70,6 +70,7 @@ def _read(file: pathlib.Path) -> str:
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog='ministack', description='A real Nova on one machine.'
     )
@@ -94,8 +95,14 @@ def build_parser() -> argparse.ArgumentParser:
 
 _DIRECTORY = 'of the stack, by default below the cache directory'
 _NOVA = f'its series, by default {releases.DEFAULT}'
-_MODE = 'of its services, by default what the release has by itself'
+_MODE = 'how its services run, by default as usual for the release'
 _HOST = 'compute1 and so on, or api, conductor, scheduler'
+_NUMBERS = {
+    'computes': 'compute hosts',
+    'workers': 'processes of API, conductor and scheduler each',
+    'report_interval': 'seconds between reports',
+    'service_down_time': 'seconds until a silent service is down',
+}
 
 
 def _add(
@@ -127,12 +134,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     )
     add('--nova', choices=releases.known(), default=default.nova, help=_NOVA)
     add('--mode', choices=settings_.MODES, help=_MODE)
-    for name, words in (
-        ('computes', 'compute hosts'),
-        ('workers', 'processes of API, conductor and scheduler each'),
-        ('report_interval', 'seconds between reports'),
-        ('service_down_time', 'seconds until a silent service is down'),
-    ):
+    for name, words in _NUMBERS.items():
         value = getattr(default, name)
         option = f'--{name.replace("_", "-")}'
         words = f'{words}, by default {value}'
@@ -172,9 +174,9 @@ def _settings(arguments: argparse.Namespace) -> settings_.Settings:
 
 
 def mode_of(arguments: argparse.Namespace) -> str:
-    """Return how the services run.
+    """Return the mode in which the services run.
 
-    :raises StepFailed: when the release has no such mode.
+    :raises StepFailed: the release does not have that mode
     """
     modes = releases.find(arguments.nova).modes
     mode = str(arguments.mode or modes[0])
@@ -186,7 +188,10 @@ def mode_of(arguments: argparse.Namespace) -> str:
 
 @contextlib.contextmanager
 def _locked(arguments: argparse.Namespace) -> Iterator[None]:
-    """Let one command at a time change a stack."""
+    """Lock a stack against other commands that change it.
+
+    :raises StepFailed: another command has the lock
+    """
     directory = arguments.directory or venv.CACHE / 'stack'
     directory.parent.mkdir(parents=True, exist_ok=True)
     with directory.with_name(f'.{directory.name}.lock').open('w') as lock:

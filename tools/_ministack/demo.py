@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""A host dies, Nova notices, and it comes back: with a time line."""
+"""The demo: a host dies, Nova notices, and it comes back, with a time line."""
 
 from collections.abc import Callable
 import time
@@ -22,7 +21,7 @@ from nova_servicegroup.tests.ministack import stack as stack_
 
 
 class Demo:
-    """Shows a stack's driver at work, and checks each thing it shows."""
+    """A demo of a stack's driver that checks everything it shows."""
 
     def __init__(self, stack: stack_.Stack, say: progress.Progress) -> None:
         self.stack = stack
@@ -31,9 +30,9 @@ class Demo:
         self.events: list[tuple[float, str]] = []
 
     def run(self) -> None:
-        """Bring it up, show everything and take it down.
+        """Bring the stack up, show everything and take it down.
 
-        :raises StepFailed: when anything does not hold.
+        :raises StepFailed: a check failed
         """
         self.stack.up()
         try:
@@ -52,7 +51,7 @@ class Demo:
         self._print_timeline()
 
     def _named(self, step: Callable[[], None]) -> None:
-        """Run a step; its failure names the log of the victim."""
+        """Run a step; if it fails, name the log of the victim."""
         try:
             step()
         except (OSError, RuntimeError) as error:
@@ -95,7 +94,7 @@ class Demo:
         self.events.append((started + took, 'seen up'))
 
     def _patience(self) -> float:
-        """Return what no driver may exceed, with a slow machine's share."""
+        """Return the most seconds for any driver, also on a slow machine."""
         settings = self.stack.settings
         return 2 * settings.service_down_time + settings.report_interval + 30
 

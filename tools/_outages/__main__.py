@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Writes the tables of what happens in an outage, from what was measured."""
+"""Writes the tables of what happens in an outage, from measurements."""
 
 import argparse
 from collections.abc import Sequence
@@ -26,26 +26,15 @@ from tools._outages import tables
 
 
 def main() -> None:
-    """Write the tables; say on standard error what nobody has measured."""
-    parser = argparse.ArgumentParser(
-        prog='tools/outages',
-        description='Write the tables of the page on outages.',
-    )
-    parser.add_argument('figures', type=pathlib.Path)
-    parser.add_argument('directory', type=pathlib.Path)
-    parser.add_argument(
-        '--keep',
-        action='store_true',
-        help='leave what these figures do not have as the directory has it',
-    )
-    args = parser.parse_args()
+    """Write the tables; report missing measurements on standard error."""
+    args = _parse()
     old = kept.Kept(args.directory)
     runs = old.runs() if args.keep else tables.Runs()
     before = len(runs.rows())
     found = figures.parse(args.figures.read_text().splitlines())
     for name in tables.NAMES:
         rows = [tables.cells(row, found, runs) for row in tables.read(name)]
-        _complain(name, rows)
+        _report_missing(name, rows)
         if args.keep:
             rows = old.fill(name, rows)
         kept.write(args.directory, name, tables.HEADERS, rows)
@@ -59,12 +48,28 @@ def main() -> None:
     )
 
 
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='tools/outages',
+        description='Write the tables of the page on outages.',
+    )
+    parser.add_argument('figures', type=pathlib.Path)
+    parser.add_argument('directory', type=pathlib.Path)
+    parser.add_argument(
+        '--keep',
+        action='store_true',
+        help='keep the rows of the directory that have no new figures',
+    )
+    return parser.parse_args()
+
+
 def _machine(
     file: pathlib.Path, before: int, runs: int
 ) -> list[tuple[str, str]]:
-    """Return on what was measured.
+    """Return the date, the machine and the versions of the new runs.
 
-    :param before: so many runs are of an earlier day
+    :param before: the number of runs from an earlier day
+    :param runs: the number of all runs
     """
     which = f' of runs {before + 1} to {runs}' if before else ''
     return [
@@ -77,7 +82,7 @@ def _machine(
     ]
 
 
-def _complain(name: str, rows: Sequence[Sequence[str]]) -> None:
+def _report_missing(name: str, rows: Sequence[Sequence[str]]) -> None:
     for row, cells in zip(tables.read(name), rows, strict=True):
         if row['test'] and not cells[4]:
             what = f'{row["test"]}: {row["name"]}'
@@ -85,7 +90,7 @@ def _complain(name: str, rows: Sequence[Sequence[str]]) -> None:
 
 
 def _date(file: pathlib.Path) -> str:
-    """Return when the figures were written last."""
+    """Return the date of the last write of the figures."""
     at = datetime.datetime.fromtimestamp(
         file.stat().st_mtime, datetime.timezone.utc
     )

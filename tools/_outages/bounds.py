@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Bounds that follow from options; pure.
+"""Bounds that follow from options. Pure.
 
-A bound is a sum, as ``1/3 session_timeout + 1.5 tick + 1``: of options, of
-multiples of them and of seconds.
+A bound is a sum of options, their multiples and seconds, for example
+``1/3 session_timeout + 1.5 tick + 1``.
 """
 
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ import fractions
 
 
 def value(bound: str, options: Mapping[str, float]) -> float:
-    """Return what a bound comes to, in seconds.
+    """Return the value of a bound in seconds.
 
-    :raises KeyError: an option is not known
+    :raises KeyError: an option is unknown
     """
     return sum(_term(each, options) for each in bound.split(' + '))
 

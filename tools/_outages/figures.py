@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What tests have measured, as they write it to a file; pure."""
+"""The measurements that tests write to a file. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 import json
@@ -23,9 +23,9 @@ _PREFIX = 'nova_servicegroup.tests.'
 class Figure(NamedTuple):
     """One line of the file.
 
-    :ivar test: the id of the test, from the folder on
+    :ivar test: the id of the test, from its folder on
     :ivar name: what was measured
-    :ivar options: those with which it was run, in seconds
+    :ivar options: the options of the test run, in seconds
     """
 
     test: str
@@ -44,10 +44,10 @@ def parse(lines: Iterable[str]) -> list[Figure]:
 
 
 def find(figures: Iterable[Figure], test: str, name: str) -> list[Figure]:
-    """Return the figures of one name.
+    """Return the figures with a name.
 
-    :param test: how the ids of the tests begin
-    :param name: a regular expression for all of the name
+    :param test: the prefix of the ids of the tests
+    :param name: a regular expression for the whole name
     """
     return [
         each
@@ -57,11 +57,9 @@ def find(figures: Iterable[Figure], test: str, name: str) -> list[Figure]:
 
 
 def span(figures: Sequence[Figure], place: int | None) -> str:
-    """Return the least and the greatest of the values, as text.
+    """Return the smallest and the largest value as text; empty without any.
 
-    Empty where there is none.
-
-    :param place: of the value in its line; None: all of them count
+    :param place: the index of the value in each line; None: all values
     """
     chosen = slice(None) if place is None else slice(place, place + 1)
     values = [value for each in figures for value in each.values[chosen]]

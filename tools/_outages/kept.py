@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The tables as an earlier run has written them."""
+"""The tables that an earlier run has written."""
 
 from collections.abc import Iterable, Iterator, Sequence
 import csv
@@ -22,17 +22,17 @@ _Cells = Sequence[str]
 
 
 class Kept:
-    """What a directory has, to be kept where it is not measured again."""
+    """The tables of a directory, for rows that are not measured again."""
 
     def __init__(self, directory: pathlib.Path) -> None:
         self._directory = directory
 
     def runs(self) -> tables.Runs:
-        """Return the runs, to which others are added."""
+        """Return the runs, to add others to them."""
         found = tables.Runs()
         headers, *rows = self._read('runs') or [tables.RUNS]
         for row in rows:
-            # It may have been written before there was an option.
+            # The table may be older than some options.
             cells = dict(zip(headers, row, strict=True))
             options = {
                 name: float(cells[f'``{name}``'])
@@ -43,7 +43,7 @@ class Kept:
         return found
 
     def fill(self, name: str, rows: Iterable[_Cells]) -> list[list[str]]:
-        """Return rows; those without a figure have the one they had."""
+        """Return rows, with the old figure where there is no new one."""
         had = dict(_by_event(self.rows(name)))
         return [
             [*cells[:3], *(had.get(key, cells) if not cells[4] else cells)[3:]]
@@ -65,7 +65,7 @@ class Kept:
 def _by_event(
     rows: Iterable[_Cells],
 ) -> Iterator[tuple[tuple[str, str, str], _Cells]]:
-    """Yield each row with what happens, who and what is seen."""
+    """Yield each row with its key: what happens, the driver, what is seen."""
     event = ''
     for cells in rows:
         event = cells[0] or event

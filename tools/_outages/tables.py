@@ -12,16 +12,16 @@
 
 """The tables: what happens, what is seen, and which test measures it.
 
-They are in CSV files beside this one, a row each:
+They are in CSV files beside this one, with the columns:
 
 ``event``
     What happens; empty: as in the row before.
 ``driver``, ``seen``
-    The verdict, and what is measured.
+    The driver, its verdict, and what is measured.
 ``bound``
-    What follows from options, see bounds.py; empty: nothing does.
+    The bound that follows from options, see bounds.py; empty: none.
 ``test``, ``name``, ``place``
-    Where the figure is, see figures.py; empty: nothing measures it.
+    The figure, see figures.py; empty: not measured.
 """
 
 from collections.abc import Iterable, Mapping
@@ -40,7 +40,7 @@ NAMES = (
     'clocks',
     'unfit',
 )
-#: The options that are shown, and in which a bound may be given.
+#: The options that are shown, and that a bound may name.
 OPTIONS = (
     'session_timeout',
     'tick',
@@ -73,14 +73,14 @@ def read(name: str) -> list[Row]:
 
 
 class Runs:
-    """The options with which was measured, each set of them with a number."""
+    """The sets of options of the test runs, each with a number."""
 
     def __init__(self) -> None:
         self._found: list[Mapping[str, float]] = []
         self._classes: list[set[str]] = []
 
     def number(self, figure: figures.Figure) -> str:
-        """Return the number of a figure's options; empty: it has none."""
+        """Return the number of a figure's options; empty if it has none."""
         if not figure.options:
             return ''
         return self.add(
@@ -88,7 +88,7 @@ class Runs:
         )
 
     def add(self, options: Mapping[str, float], classes: Iterable[str]) -> str:
-        """Add options and the tests that were run with them."""
+        """Add options and the tests run with them; return their number."""
         shown = {each: options[each] for each in OPTIONS if each in options}
         if shown not in self._found:
             self._found.append(shown)
@@ -98,7 +98,7 @@ class Runs:
         return str(place + 1)
 
     def rows(self) -> list[list[str]]:
-        """Return a row for each set: number, OPTIONS, tests."""
+        """Return a row for each set: its number, OPTIONS and tests."""
         return [
             [
                 str(number),
@@ -119,7 +119,7 @@ def cells(
 ) -> list[str]:
     """Return a row for the page, in the order of HEADERS.
 
-    What nobody has measured is empty.
+    Cells that are not measured are empty.
     """
     span = run = bound = ''
     found = figures.find(measured, row['test'], row['name'])

@@ -12,8 +12,8 @@
 
 """Records ``nova-servicegroup watch`` in a real Nova with faults.
 
-asciinema runs this program once more, on a terminal of its own: what is shown
-there is the program and, between its lines, what is done to Nova.
+asciinema runs this program a second time, on a terminal of its own, which
+shows the output of ``watch`` and, between its lines, the faults.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from nova_servicegroup.tests.ministack import stack as stack_
 from nova_servicegroup.tests.ministack import venv
 
 _TITLE = 'nova-servicegroup watch'
-#: Everything as it is by default, the tick of ZooKeeper included.
+#: The defaults of Nova, and of ZooKeeper's tick.
 _SETTINGS = settings.Settings(
     report_interval=10, service_down_time=60, tick_ms=2000
 )
@@ -54,7 +54,7 @@ _DIM = '\x1b[2m'
 
 
 def main() -> None:
-    """Record, unless told not to, and draw."""
+    """Record, unless --draw is given, and draw the picture."""
     args = _parse()
     if args.show:
         _show(stack_.Stack(_DIRECTORY))
@@ -79,7 +79,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         '--draw',
         action='store_true',
-        help='only draw anew what has been recorded',
+        help='only draw what has been recorded before',
     )
     parser.add_argument('--show', action='store_true', help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -90,7 +90,7 @@ def _record() -> None:
     stack = stack_.Stack(_DIRECTORY, _SETTINGS, say=say)
     show = shlex.join([sys.executable, '-m', 'tools._record', '--show'])
     program = pathlib.Path(sys.executable).with_name('asciinema')
-    # The terminal alone says how wide it is.
+    # Only the terminal may determine the width.
     left_out = ('COLUMNS', 'LINES', 'NO_COLOR')
     kept = {k: v for k, v in os.environ.items() if k not in left_out}
     with contextlib.ExitStack() as ends:
@@ -110,7 +110,7 @@ def _record() -> None:
 
 
 def _show(stack: stack_.Stack) -> None:
-    """Show the program while faults are made; a failure is no recording."""
+    """Run watch while faults happen; a failure leaves no recording."""
     config = stack.directory / 'conf' / 'nova.conf'
     program = stack.venv.program('nova-servicegroup')
     watch = subprocess.Popen([program, '--config-file', str(config), 'watch'])
@@ -126,7 +126,7 @@ def _show(stack: stack_.Stack) -> None:
 
 
 def _play(stack: stack_.Stack) -> None:
-    """A compute dies and comes back; then the backend is away."""
+    """Kill a compute and start it again, then stop the backend for a while."""
     victim = stack.hosts[1]
     _wait_for('3 \x1b[32mup')
     _note(f'SIGKILL to nova-compute on {victim}')
@@ -144,16 +144,16 @@ def _play(stack: stack_.Stack) -> None:
 
 
 def _note(text: str) -> None:
-    """Write a line of our own between those of the program."""
+    """Write a line about a fault between those of the program."""
     now = datetime.datetime.now(datetime.timezone.utc)
     when = now.isoformat(timespec='milliseconds')
     print(f'\r\x1b[K{_DIM}{when} {text}\x1b[0m', flush=True)
 
 
 def _wait_for(text: str) -> None:
-    """Wait until the program has written something since the last note.
+    """Wait until the program has written a text since the last note.
 
-    :raises TimeoutError: when it does not
+    :raises TimeoutError: it does not
     """
     process.wait_until(
         lambda: text in _written(_RECORDING).rpartition(_DIM)[2],
@@ -165,22 +165,22 @@ def _wait_for(text: str) -> None:
 
 
 def _written(recording: pathlib.Path) -> str:
-    """Return all that the terminal of an asciicast was sent."""
-    # The last line may still be written.
+    """Return the whole output in an asciicast."""
+    # The last line may be incomplete.
     _, *lines = recording.read_text().split('\n')[:-1]
     return ''.join(data for _, _, data in map(json.loads, lines))
 
 
 def _draw(recording: pathlib.Path) -> str:
-    """Return an SVG of what the terminal shows at the end."""
+    """Return an SVG of the terminal as it looks at the end."""
     width = json.loads(recording.read_text().partition('\n')[0])['width']
     shown = console.Console(record=True, width=width, file=io.StringIO())
-    # What was written over is left out by from_ansi; a terminal ends a line
-    # with both characters.
+    # from_ansi leaves out text that was overwritten. A terminal ends a line
+    # with two characters.
     written = _written(recording).replace('\r\n', '\n').rstrip()
     shown.print(text_.Text.from_ansi(written))
     drawn = shown.export_svg(title=_TITLE, unique_id=recording.stem)
-    # A picture must not load anything from elsewhere.
+    # The picture must not load fonts from other servers.
     return re.sub(r'@font-face \{.*?\}\s*', '', drawn, flags=re.DOTALL)
 
 

@@ -41,7 +41,7 @@ WALL = 1_800_000_001.0
 
 
 class Check(base_check.Check):
-    """Succeeds, raises or hangs as it is told."""
+    """A check that succeeds, raises or hangs, as a test sets."""
 
     def __init__(self, world: 'World', least_interval: float = 0.0) -> None:
         super().__init__(None, None)  # type: ignore[arg-type]
@@ -57,7 +57,7 @@ class Check(base_check.Check):
 
 
 class World:
-    """Time, threads that end when they are told, and what was told.
+    """Clocks, threads that end on time, and the reported conditions.
 
     :ivar takes: seconds that a check takes; None: it hangs
     """
@@ -67,7 +67,7 @@ class World:
         self.clock = base.Clock()
         self.wall = base.Clock(wall)
         self.takes: float | None = 0.0
-        self.told: list[condition.Condition | None] = []
+        self.reported: list[condition.Condition | None] = []
         self.checks: dict[str, Check] = {}
         self.native: list[bool] = []
         self.hung: list[Callable[[], None]] = []
@@ -81,7 +81,7 @@ class World:
         self.runner = runner.Runner(
             self.checks,
             interval,
-            self.told.append,
+            self.reported.append,
             clock=self.clock,
             wall=self.wall,
             chance=lambda: self.chance,
@@ -113,10 +113,10 @@ class World:
                 with contextlib.suppress(BaseException):
                     call()
 
-    def until(self, told: int, most: float = 300.0) -> float:
-        """Return the seconds until something was told."""
+    def until(self, reported: int, most: float = 300.0) -> float:
+        """Return the seconds until so many conditions were reported."""
         begun = self.clock()
-        while len(self.told) < told and self.clock() < begun + most:
+        while len(self.reported) < reported and self.clock() < begun + most:
             self.go(runner.STEP)
         return self.clock() - begun
 
@@ -133,7 +133,7 @@ class RunnerTest(base.TestCase):
 
     def test_what_succeeds_says_nothing(self) -> None:
         self.world.go(300)
-        self.assertEqual([], self.world.told)
+        self.assertEqual([], self.world.reported)
         self.assertEqual('', self.log.output)
 
     def test_all_members_check_at_the_same_times(self) -> None:
@@ -168,7 +168,7 @@ class RunnerTest(base.TestCase):
         self.world.go(INTERVAL)
         self.check.error = None
         self.world.go(300)
-        self.assertEqual([], self.world.told)
+        self.assertEqual([], self.world.reported)
         self.assertEqual('', self.log.output)
 
     def test_two_count_and_one_success_clears_them(self) -> None:
@@ -176,13 +176,13 @@ class RunnerTest(base.TestCase):
         self.world.go(300)
         self.assertEqual(
             [('degraded', 'virt', self.check.runs[0] + 1)],
-            [tuple(each) for each in self.world.told],
+            [tuple(each) for each in self.world.reported],
         )
         (warning,) = self.log_lines('WARNING')
         self.assertIn('virt has failed twice: it is broken', warning)
         self.check.error = None
         self.assertLessEqual(self.world.until(2), INTERVAL + runner.STEP)
-        self.assertIsNone(self.world.told[-1])
+        self.assertIsNone(self.world.reported[-1])
         self.assertIn('The check virt succeeds again.', self.log_lines('INFO'))
 
     def test_a_success_in_between_begins_anew(self) -> None:
@@ -191,7 +191,7 @@ class RunnerTest(base.TestCase):
             self.world.go(INTERVAL)
             self.check.error = None
             self.world.go(INTERVAL)
-        self.assertEqual([], self.world.told)
+        self.assertEqual([], self.world.reported)
 
     def test_the_first_by_name_is_told(self) -> None:
         world = World()
@@ -207,9 +207,9 @@ class RunnerTest(base.TestCase):
         world.until(4)
         self.assertEqual(
             ['b', 'a', 'b', None],
-            [each and each.reason for each in world.told],
+            [each and each.reason for each in world.reported],
         )
-        self.assertEqual(world.told[0], world.told[2])
+        self.assertEqual(world.reported[0], world.reported[2])
 
     def test_one_that_hangs_has_failed_and_is_not_started_again(self) -> None:
         self.world.takes = None
@@ -219,7 +219,7 @@ class RunnerTest(base.TestCase):
         self.assertEqual(1, len(self.world.hung))
         waited = f'no answer for {runner.TIMEOUT + runner.REPEAT:.0f} s'
         self.assertIn(waited, self.log_lines('WARNING')[0])
-        self.assertEqual(1, len(self.world.told))
+        self.assertEqual(1, len(self.world.reported))
 
     def test_one_that_hung_runs_anew_as_soon_as_it_ends(self) -> None:
         self.world.takes = None
@@ -227,13 +227,13 @@ class RunnerTest(base.TestCase):
         self.world.takes = 0.0
         self.world.hung.pop()()
         self.assertLessEqual(self.world.until(2), 3 * runner.STEP)
-        self.assertIsNone(self.world.told[-1])
+        self.assertIsNone(self.world.reported[-1])
         self.assertEqual(2, len(self.check.runs))
 
     def test_the_end_of_one_that_hung_is_no_success(self) -> None:
         self.world.takes = runner.TIMEOUT + 2
         self.world.go(300)
-        self.assertEqual(1, len(self.world.told))
+        self.assertEqual(1, len(self.world.reported))
 
     def test_one_that_is_slow_runs_no_more_often_for_it(self) -> None:
         for takes in (runner.TIMEOUT + 1, INTERVAL / 2, INTERVAL - 1):
@@ -248,7 +248,7 @@ class RunnerTest(base.TestCase):
     def test_slow_but_in_time_is_a_success(self) -> None:
         self.world.takes = runner.TIMEOUT - 1
         self.world.go(300)
-        self.assertEqual([], self.world.told)
+        self.assertEqual([], self.world.reported)
 
     def test_anything_raised_is_a_failure(self) -> None:
         for error in (SystemExit(), KeyError('x'), ValueError()):
@@ -257,7 +257,7 @@ class RunnerTest(base.TestCase):
             world.begin()
             check.error = error
             world.go(100)
-            self.assertEqual(1, len(world.told), error)
+            self.assertEqual(1, len(world.reported), error)
 
     def test_what_ends_its_thread_is_logged(self) -> None:
         self.fail(SystemExit('gone'))
@@ -275,7 +275,7 @@ class RunnerTest(base.TestCase):
         ):
             self.world.begin()
             self.world.go(100)
-        self.assertEqual(1, len(self.world.told))
+        self.assertEqual(1, len(self.world.reported))
         self.world.go(INTERVAL)
 
     def test_one_that_blocks_gets_a_native_thread(self) -> None:
@@ -293,13 +293,13 @@ class RunnerTest(base.TestCase):
         self.world.go(300)
         self.assertEqual(
             ['degraded', 'draining'],
-            [each.state for each in self.world.told if each],
+            [each.state for each in self.world.reported if each],
         )
         self.assertEqual(
             (condition.STOPPING, 2, runs),
             (
-                self.world.told[-1].reason,
-                len(self.world.told),
+                self.world.reported[-1].reason,
+                len(self.world.reported),
                 len(self.check.runs),
             ),
         )
@@ -309,13 +309,13 @@ class RunnerTest(base.TestCase):
         world.begin().tick()
         world.runner.drain()
         self.assertEqual(
-            [condition.Condition('draining', 'stopping', WALL)], world.told
+            [condition.Condition('draining', 'stopping', WALL)], world.reported
         )
 
     def test_what_is_told_can_be_a_mark(self) -> None:
         self.fail()
         self.world.until(1)
-        mark = condition.encode(self.world.told[0])
+        mark = condition.encode(self.world.reported[0])
         self.assertTrue(mark.startswith('degraded:virt:'))
 
 

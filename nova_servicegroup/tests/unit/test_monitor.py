@@ -116,7 +116,7 @@ class PayloadTest(base.TestCase):
 
 
 class Lead:
-    """An election in which a test says who leads, and a sender of its own."""
+    """An election whose result a test sets, and a sender that records."""
 
     def __init__(self) -> None:
         self.lease = itertools.repeat(True)
@@ -141,15 +141,15 @@ class AnnouncerTest(base.TestCase):
                 backoff.Rest.__init__, '__kwdefaults__', {'clock': self.clock}
             )
         )
-        self.book = outbox.Outbox()
-        self.book.begin('compute', {'a': 'up', 'b': 'up'})
+        self.outbox = outbox.Outbox()
+        self.outbox.begin('compute', {'a': 'up', 'b': 'up'})
         self.lead = Lead()
-        self.announcer = sender.Announcer(self.book, self.lead, self.lead)
+        self.announcer = sender.Announcer(self.outbox, self.lead, self.lead)
         for host in 'ab':
-            self.book.note(
+            self.outbox.add(
                 [watcher.Transition(0.0, 'compute', host, 'up', 'down', '')]
             )
-        self.book.published(self.book.to_publish())
+        self.outbox.published(self.outbox.to_publish())
 
     def test_in_order_while_it_leads(self) -> None:
         self.lead.lease = itertools.repeat(False)
@@ -203,15 +203,15 @@ class SenderTest(base.TestCase):
 
 
 class Backend:
-    """Where monitors meet; which of them are there is told."""
+    """The backend of the monitors, with the members that a test sets."""
 
     def __init__(self, clock: base.Clock) -> None:
         self.clock = clock
         self.members: dict[bytes, Any] = {}
-        # When members are gone that are not renewed.
+        # When members expire that are not renewed.
         self.gone: dict[bytes, float] = {}
         self.away = False
-        # Tells whether what a member says is not answered.
+        # Whether the backend does not answer what a member published.
         self.is_unread: Callable[[], bool] = lambda: False
 
     def expire(self) -> None:
@@ -220,12 +220,12 @@ class Backend:
                 del self.gone[each]
                 self.members.pop(each, None)
 
-    def monitor(self, seconds: int) -> 'Place':
-        """Return the place of a monitor that was started at a time."""
-        return Place(self, f'm@{seconds:08x}00000000'.encode())
+    def monitor(self, seconds: int) -> 'FakePeerGroup':
+        """Return the peer group of a monitor that started at a time."""
+        return FakePeerGroup(self, f'm@{seconds:08x}00000000'.encode())
 
 
-class Place:
+class FakePeerGroup:
     """One monitor's peers.PeerGroup."""
 
     expiry = 10
@@ -264,7 +264,7 @@ class Place:
         del self.backend.members[self.me]
 
     def expire(self) -> None:
-        """Lose the membership, and come back as the youngest."""
+        """Lose the membership, and rejoin as the youngest."""
         del self.backend.members[self.me]
         self.since = None
         self.me = f'm@{int(self.backend.clock()):08x}00000000'.encode()
@@ -283,25 +283,25 @@ class ElectionTest(base.TestCase):
     def begin(self) -> None:
         self.set_time()
         self.backend = Backend(self.clock)
-        self.places = [self.backend.monitor(each) for each in (1, 2, 3)]
-        self.books = [self._book() for _ in self.places]
+        self.groups = [self.backend.monitor(each) for each in (1, 2, 3)]
+        self.outboxes = [self._new_outbox() for _ in self.groups]
         self.monitors = [
-            election.Election(book, place, SLACK)
-            for book, place in zip(self.books, self.places, strict=True)
+            election.Election(box, group, SLACK)
+            for box, group in zip(self.outboxes, self.groups, strict=True)
         ]
 
-    def _book(self) -> outbox.Outbox:
-        book = outbox.Outbox()
-        book.begin('compute', {'a': 'up'})
-        return book
+    def _new_outbox(self) -> outbox.Outbox:
+        box = outbox.Outbox()
+        box.begin('compute', {'a': 'up'})
+        return box
 
     def due(self, number: int = 0) -> list[str]:
-        """Return of which hosts a outbox has something to send."""
-        return [each.transition.host for each in self.books[number].due()]
+        """Return the hosts whose entries an outbox would send."""
+        return [each.transition.host for each in self.outboxes[number].due()]
 
     def send(self, number: int = 0) -> None:
-        """Send the first that is due."""
-        self.books[number].sent(self.books[number].due()[0])
+        """Send the first entry that is due."""
+        self.outboxes[number].sent(self.outboxes[number].due()[0])
 
     def attend(self, *monitors: election.Election, times: int = 4) -> None:
         for _ in range(times):
@@ -354,8 +354,8 @@ class ElectionTest(base.TestCase):
 
     def test_the_next_one_takes_over_what_was_not_announced(self) -> None:
         self.attend()
-        for book in self.books:
-            book.note([self._down('a'), self._new('b')])
+        for box in self.outboxes:
+            box.add([self._down('a'), self._new('b')])
         self.attend(times=1)
         self.send()
         self.attend(times=1)
@@ -366,45 +366,45 @@ class ElectionTest(base.TestCase):
 
     def test_and_what_was_not_published_with_the_same_id(self) -> None:
         self.attend(times=8)
-        for book in self.books:
-            book.note([self._down('a')])
-        first = self.books[0].due()
+        for box in self.outboxes:
+            box.add([self._down('a')])
+        first = self.outboxes[0].due()
         self.send()
         self.monitors[0].leave(1.0)
         self.attend(*self.monitors[1:], times=1)
-        again = self.books[1].due()
+        again = self.outboxes[1].due()
         self.assertEqual(first[0].message_id, again[0].message_id)
 
     def test_what_one_sees_alone_is_dropped_when_it_is_over(self) -> None:
         self.attend()
-        self.books[1].note([self._down('a'), self._up('a')])
+        self.outboxes[1].add([self._down('a'), self._up('a')])
         self.attend(times=int(SLACK / 0.5))
-        self.assertFalse(self.books[1].is_empty())
+        self.assertFalse(self.outboxes[1].is_empty())
         self.attend()
-        self.assertTrue(self.books[1].is_empty())
+        self.assertTrue(self.outboxes[1].is_empty())
 
     def test_but_not_while_the_leader_lags(self) -> None:
         self.attend()
-        for book in self.books:
-            book.note([self._down('a'), self._up('a')])
+        for box in self.outboxes:
+            box.add([self._down('a'), self._up('a')])
         self.attend(times=60)
-        self.assertFalse(self.books[1].is_empty())
+        self.assertFalse(self.outboxes[1].is_empty())
 
     def test_nor_while_the_leader_publishes_nothing_new(self) -> None:
         self.attend()
-        self.books[1].note([self._down('a'), self._up('a')])
+        self.outboxes[1].add([self._down('a'), self._up('a')])
         self.attend(self.monitors[1], times=20)
         self.assertEqual([False] * 3, self.leaders())
-        self.assertFalse(self.books[1].is_empty())
+        self.assertFalse(self.outboxes[1].is_empty())
 
     def test_who_was_frozen_stands_by_and_says_so(self) -> None:
         self.attend()
-        self.places[0].expire()
+        self.groups[0].expire()
         self.clock.advance(2.0)
         self.attend(*self.monitors[1:])
         self.assertEqual([False, True, False], self.leaders())
         self.clock.advance(1000.0)
-        self.places[0].me = self.backend.monitor(1000).me
+        self.groups[0].me = self.backend.monitor(1000).me
         self.attend(times=10)
         self.assertEqual([False, True, False], self.leaders())
         self.assertEqual(
@@ -439,13 +439,13 @@ class ElectionTest(base.TestCase):
         for member_id in (b'x@0000000000000000', b'x@7000000000000000'):
             self.backend.members[member_id] = foreign
         self.attend(times=60)
-        for book in self.books:
-            book.note([self._down('a')])
+        for box in self.outboxes:
+            box.add([self._down('a')])
         self.attend(times=1)
         self.assertEqual(['a'], self.due())
         self.send()
         self.attend(times=2)
-        self.assertEqual([True] * 3, [it.is_empty() for it in self.books])
+        self.assertEqual([True] * 3, [it.is_empty() for it in self.outboxes])
 
     def test_a_leader_that_hangs_for_a_moment_is_waited_for(self) -> None:
         self.attend(*self.monitors[1:], times=8)
@@ -460,7 +460,7 @@ class ElectionTest(base.TestCase):
         self.attend(*self.monitors[1:])
         for _ in range(3):
             said = self._published()
-            self.backend.members[self.places[0].me] = said
+            self.backend.members[self.groups[0].me] = said
             self.attend(*self.monitors[1:], times=1)
         self.assertEqual([False] * 3, self.leaders())
         self.assertEqual(
@@ -470,8 +470,8 @@ class ElectionTest(base.TestCase):
 
     def test_one_that_stands_by_shows_that_it_is_alive(self) -> None:
         self.attend()
-        for place in self.places[1:]:
-            self.assertIsNotNone(self.backend.members[place.me])
+        for group in self.groups[1:]:
+            self.assertIsNotNone(self.backend.members[group.me])
 
     def test_two_never_lead_whatever_hangs(self) -> None:
         for seed in range(15):
@@ -483,7 +483,7 @@ class ElectionTest(base.TestCase):
             while self.clock.advance(0.1) < begun + 400:
                 calm = self.clock() > begun + 340
                 self._foul(chance)
-                for number, place in enumerate(self.places):
+                for number, group in enumerate(self.groups):
                     if self.clock() - begun < due[number]:
                         continue
                     due[number] = self.clock() - begun + 0.5
@@ -493,14 +493,14 @@ class ElectionTest(base.TestCase):
                         if due[number] + begun > self.clock() + 10 and (
                             chance.random() < 0.5
                         ):
-                            self.backend.gone[place.me] = self.clock() + 10
+                            self.backend.gone[group.me] = self.clock() + 10
                     self.monitors[number].work()
                     leaders = self.leaders().count(True)
                     self.assertLessEqual(leaders, 1, seed)
             self.assertEqual(1, self.leaders().count(True), seed)
 
     def _foul(self, chance: random.Random) -> None:
-        """Have somebody else write among the members, now and then."""
+        """Let an unknown client add a member now and then."""
         if chance.random() < 0.001:
             joined = chance.choice((0, 2, 2**31))
             member_id = f'x@{joined:08x}{chance.randrange(2**32):08x}'
@@ -518,7 +518,7 @@ class ElectionTest(base.TestCase):
 
     def test_foreign_words_are_ignored(self) -> None:
         self.attend()
-        self.backend.members[self.places[2].me] = b'what?'
+        self.backend.members[self.groups[2].me] = b'what?'
         self.attend()
         self.assertEqual([True, False, False], self.leaders())
 
@@ -588,7 +588,7 @@ class PeerGroupMembersTest(base.TestCase):
 
 
 class DaemonTest(test_watcher.WatchedTest):
-    """What a monitor takes for news."""
+    """Which changes a monitor announces."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -597,15 +597,15 @@ class DaemonTest(test_watcher.WatchedTest):
         self.register('a', 'b', 'dead')
 
     def watch(self) -> list[tuple[str, str]]:
-        """Look, and return what there is to announce."""
+        """Read the group once; return what the monitor announces."""
         (watched,) = self.monitor._watches
         watched.work()
-        book, sent = self.monitor._outbox, []
+        box, sent = self.monitor._outbox, []
         self.monitor._election.work()
-        for entry in book.due():
+        for entry in box.due():
             sent.append((entry.transition.host, entry.state))
-            book.sent(entry)
-        self.assertTrue(book.is_empty())
+            box.sent(entry)
+        self.assertTrue(box.is_empty())
         return sent
 
     def test_who_was_dead_before_it_began_is_no_news(self) -> None:

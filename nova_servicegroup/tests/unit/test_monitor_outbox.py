@@ -28,8 +28,8 @@ UP, DOWN, HELD = views.UP, views.DOWN, views.HELD
 DEGRADED, DRAINING = views.DEGRADED, views.DRAINING
 
 
-class Book(outbox.Outbox):
-    """A outbox in which a test writes in few words."""
+class ScriptedOutbox(outbox.Outbox):
+    """An outbox that a test fills by short calls."""
 
     def __init__(self, clock: base.Clock, **states: str) -> None:
         super().__init__()
@@ -38,9 +38,9 @@ class Book(outbox.Outbox):
         self.begin('compute', states)
 
     def see(self, host: str, *states: str) -> None:
-        """See a host go through states."""
+        """Add the transitions of a host through these states."""
         for state in states:
-            self.note(
+            self.add(
                 [
                     watcher.Transition(
                         self.clock(), 'compute', host, None, state, 'because'
@@ -51,9 +51,9 @@ class Book(outbox.Outbox):
 
     def publish(self) -> publication.Publication:
         """Publish; return what others read."""
-        said = self.to_publish()
-        self.published(said)
-        return publication.decode(publication.encode(said))
+        published = self.to_publish()
+        self.published(published)
+        return publication.decode(publication.encode(published))
 
     def send(self, count: int = 1000) -> list[tuple[str, str]]:
         """Send so many at most, and publish before each, but not after."""
@@ -66,45 +66,49 @@ class Book(outbox.Outbox):
                 self.sent(entry)
         return sent
 
-    def listen(self, leader: 'Book', before: float = -math.inf) -> None:
-        """Hear what a leader publishes, as it arrives."""
+    def follow(
+        self, leader: 'ScriptedOutbox', before: float = -math.inf
+    ) -> None:
+        """Receive what a leader publishes."""
         self.receive(leader.publish(), before)
 
 
-class BookTest(base.TestCase):
+class LeaderTest(base.TestCase):
     """A monitor that leads, or is the only one."""
 
     def setUp(self) -> None:
         super().setUp()
         self.set_time()
-        self.book = self.make()
+        self.outbox = self.make()
 
-    def make(self, **states: str) -> Book:
-        return Book(self.clock, **(states or {'a': UP, 'b': UP, 'c': UP}))
-
-
-class OutboxTest(BookTest):
-    def test_down_and_up_are_told_in_order(self) -> None:
-        self.book.see('a', DOWN)
-        self.book.see('b', DOWN)
-        self.book.see('a', UP)
-        self.assertEqual(
-            [('a', DOWN), ('b', DOWN), ('a', UP)], self.book.send()
+    def make(self, **states: str) -> ScriptedOutbox:
+        return ScriptedOutbox(
+            self.clock, **(states or {'a': UP, 'b': UP, 'c': UP})
         )
-        self.assertEqual([], self.book.send())
+
+
+class OutboxTest(LeaderTest):
+    def test_down_and_up_are_told_in_order(self) -> None:
+        self.outbox.see('a', DOWN)
+        self.outbox.see('b', DOWN)
+        self.outbox.see('a', UP)
+        self.assertEqual(
+            [('a', DOWN), ('b', DOWN), ('a', UP)], self.outbox.send()
+        )
+        self.assertEqual([], self.outbox.send())
 
     def test_held_is_not_down(self) -> None:
-        self.book.see('a', HELD, UP)
-        self.assertEqual([], self.book.send())
-        self.book.see('a', HELD, DOWN)
-        self.book.see('a', HELD, UP)
-        self.assertEqual([('a', DOWN), ('a', UP)], self.book.send())
+        self.outbox.see('a', HELD, UP)
+        self.assertEqual([], self.outbox.send())
+        self.outbox.see('a', HELD, DOWN)
+        self.outbox.see('a', HELD, UP)
+        self.assertEqual([('a', DOWN), ('a', UP)], self.outbox.send())
 
     def test_who_is_of_no_use_and_is_again(self) -> None:
-        self.book.see('a', DEGRADED, UP)
-        self.book.see('b', DRAINING, DOWN)
-        self.book.see('c', DEGRADED, HELD, DEGRADED, DRAINING, DEGRADED)
-        sent = self.book.send()
+        self.outbox.see('a', DEGRADED, UP)
+        self.outbox.see('b', DRAINING, DOWN)
+        self.outbox.see('c', DEGRADED, HELD, DEGRADED, DRAINING, DEGRADED)
+        sent = self.outbox.send()
         for host, states in (
             ('a', [DEGRADED, UP]),
             ('b', [DRAINING, DOWN]),
@@ -113,127 +117,127 @@ class OutboxTest(BookTest):
             self.assertEqual(
                 states, [state for name, state in sent if name == host]
             )
-        self.assertEqual(len(sent), len(set(self.book.ids)))
+        self.assertEqual(len(sent), len(set(self.outbox.ids)))
 
     def test_who_was_of_no_use_at_first_is_no_news(self) -> None:
-        book = self.make(a=DEGRADED, b=DRAINING)
-        book.lead()
-        self.assertEqual([], book.send())
-        book.see('a', DEGRADED, UP)
-        book.see('b', DOWN)
-        self.assertEqual([('a', UP), ('b', DOWN)], book.send())
+        box = self.make(a=DEGRADED, b=DRAINING)
+        box.lead()
+        self.assertEqual([], box.send())
+        box.see('a', DEGRADED, UP)
+        box.see('b', DOWN)
+        self.assertEqual([('a', UP), ('b', DOWN)], box.send())
 
     def test_who_is_new_and_of_no_use_is_told_as_that(self) -> None:
-        self.book.see('d', DEGRADED)
-        self.assertEqual([('d', DEGRADED)], self.book.send())
+        self.outbox.see('d', DEGRADED)
+        self.assertEqual([('d', DEGRADED)], self.outbox.send())
 
     def test_a_member_that_changes_for_hours_is_bounded(self) -> None:
         states = UP, DOWN, DEGRADED, DRAINING
         for number in range(300):
-            self.book.see('a', states[number * number % 7 % 4])
-        self.book.see('a', DOWN, DEGRADED)
-        sent = [state for _, state in self.book.send()]
+            self.outbox.see('a', states[number * number % 7 % 4])
+        self.outbox.see('a', DOWN, DEGRADED)
+        sent = [state for _, state in self.outbox.send()]
         self.assertLessEqual(len(sent), outbox.WAITING)
         self.assertEqual([DOWN, DEGRADED], sent[-2:])
         for before, after in zip([UP, *sent], sent, strict=False):
             self.assertNotEqual(before, after)
 
     def test_forced_down_is_down(self) -> None:
-        self.book.see('a', inventory.FORCED_DOWN)
-        self.assertEqual([('a', DOWN)], self.book.send())
-        self.book.see('a', DOWN)
-        self.book.see('a', inventory.FORCED_DOWN)
-        self.assertEqual([], self.book.send())
-        self.book.see('a', UP)
-        self.assertEqual([('a', UP)], self.book.send())
+        self.outbox.see('a', inventory.FORCED_DOWN)
+        self.assertEqual([('a', DOWN)], self.outbox.send())
+        self.outbox.see('a', DOWN)
+        self.outbox.see('a', inventory.FORCED_DOWN)
+        self.assertEqual([], self.outbox.send())
+        self.outbox.see('a', UP)
+        self.assertEqual([('a', UP)], self.outbox.send())
 
     def test_who_is_new_has_come_up_but_not_gone_down(self) -> None:
-        self.book.see('d', UP)
-        self.book.see('e', DOWN)
-        self.book.see('f', HELD, UP)
-        self.assertEqual([('d', UP)], self.book.send())
-        self.book.see('e', UP)
-        self.assertEqual([('e', UP)], self.book.send())
+        self.outbox.see('d', UP)
+        self.outbox.see('e', DOWN)
+        self.outbox.see('f', HELD, UP)
+        self.assertEqual([('d', UP)], self.outbox.send())
+        self.outbox.see('e', UP)
+        self.assertEqual([('e', UP)], self.outbox.send())
 
     def test_who_was_down_at_first_is_no_news(self) -> None:
-        book = self.make(a=DOWN, b=HELD, c=inventory.FORCED_DOWN)
-        book.lead()
-        self.assertEqual([], book.send())
-        book.see('a', UP)
-        book.see('b', DOWN)
-        self.assertEqual([('a', UP)], book.send())
-        book.see('b', UP)
-        book.see('b', DOWN)
-        self.assertEqual([('b', UP), ('b', DOWN)], book.send())
+        box = self.make(a=DOWN, b=HELD, c=inventory.FORCED_DOWN)
+        box.lead()
+        self.assertEqual([], box.send())
+        box.see('a', UP)
+        box.see('b', DOWN)
+        self.assertEqual([('a', UP)], box.send())
+        box.see('b', UP)
+        box.see('b', DOWN)
+        self.assertEqual([('b', UP), ('b', DOWN)], box.send())
 
     def test_who_was_held_at_first_and_is_up_is_no_news_either(self) -> None:
-        book = self.make(a=HELD, b=HELD)
-        book.see('a', UP)
-        self.assertEqual([], book.send())
-        book.see('a', DOWN)
-        book.see('b', inventory.FORCED_DOWN)
-        self.assertEqual([('a', DOWN), ('b', DOWN)], book.send())
+        box = self.make(a=HELD, b=HELD)
+        box.see('a', UP)
+        self.assertEqual([], box.send())
+        box.see('a', DOWN)
+        box.see('b', inventory.FORCED_DOWN)
+        self.assertEqual([('a', DOWN), ('b', DOWN)], box.send())
 
     def test_a_member_that_goes_up_and_down_for_hours_is_bounded(self) -> None:
         for _ in range(100):
-            self.book.see('a', DOWN, UP)
-        self.book.see('a', DOWN)
-        sent = self.book.send()
+            self.outbox.see('a', DOWN, UP)
+        self.outbox.see('a', DOWN)
+        sent = self.outbox.send()
         self.assertLessEqual(len(sent), outbox.WAITING)
         states = [state for _, state in sent]
         self.assertEqual([DOWN, UP] * (len(sent) // 2) + [DOWN], states)
 
     def test_lag_is_the_age_of_the_oldest(self) -> None:
-        self.assertEqual(0.0, self.book.to_publish().lag)
-        self.book.see('a', DOWN)
+        self.assertEqual(0.0, self.outbox.to_publish().lag)
+        self.outbox.see('a', DOWN)
         self.clock.advance(3)
-        self.book.see('b', DOWN)
-        self.assertAlmostEqual(3.0, self.book.to_publish().lag, 1)
+        self.outbox.see('b', DOWN)
+        self.assertAlmostEqual(3.0, self.outbox.to_publish().lag, 1)
 
     def test_of_one_member_nothing_before_the_last_is_published(self) -> None:
-        self.book.see('a', DOWN, UP)
+        self.outbox.see('a', DOWN, UP)
         self.assertEqual([], self.due(self.make(a=DOWN)))
-        self.book.publish()
-        (entry,) = self.book.due()
+        self.outbox.publish()
+        (entry,) = self.outbox.due()
         self.assertEqual(DOWN, entry.state)
-        said = self.book.to_publish()
-        self.book.sent(entry)
-        self.assertEqual([], self.book.due())
-        self.book.published(said)
-        self.assertEqual([], self.book.due())
-        self.book.publish()
-        self.assertEqual([UP], [each.state for each in self.book.due()])
+        published = self.outbox.to_publish()
+        self.outbox.sent(entry)
+        self.assertEqual([], self.outbox.due())
+        self.outbox.published(published)
+        self.assertEqual([], self.outbox.due())
+        self.outbox.publish()
+        self.assertEqual([UP], [each.state for each in self.outbox.due()])
 
-    def due(self, book: Book) -> list[outbox.Entry]:
-        book.see('a', UP)
-        return book.due()
+    def due(self, box: ScriptedOutbox) -> list[outbox.Entry]:
+        box.see('a', UP)
+        return box.due()
 
     def test_an_id_stays_until_it_is_sent_and_never_comes_again(self) -> None:
-        self.book.see('a', DOWN, UP, DOWN)
-        self.book.publish()
+        self.outbox.see('a', DOWN, UP, DOWN)
+        self.outbox.publish()
         self.assertEqual(
-            self.book.due()[0].message_id, self.book.due()[0].message_id
+            self.outbox.due()[0].message_id, self.outbox.due()[0].message_id
         )
-        self.book.send()
+        self.outbox.send()
         for _ in range(3):
-            self.book.forget('compute', ['b'])
-            self.book.see('a', UP, DOWN)
-            self.book.send()
-        self.assertEqual(9, len(set(self.book.ids)))
-        self.assertEqual(9, len(self.book.ids))
+            self.outbox.forget('compute', ['b'])
+            self.outbox.see('a', UP, DOWN)
+            self.outbox.send()
+        self.assertEqual(9, len(set(self.outbox.ids)))
+        self.assertEqual(9, len(self.outbox.ids))
 
 
-class StandbyTest(BookTest):
+class StandbyTest(LeaderTest):
     """A leader and one that stands by."""
 
     def setUp(self) -> None:
         super().setUp()
         self.other = self.make()
-        self.book.lead()
-        self.other.listen(self.book)
+        self.outbox.lead()
+        self.other.follow(self.outbox)
 
     def both_see(self, host: str, *states: str) -> None:
-        self.book.see(host, *states)
+        self.outbox.see(host, *states)
         self.other.see(host, *states)
 
     def take_over(self) -> list[tuple[str, str]]:
@@ -243,34 +247,34 @@ class StandbyTest(BookTest):
     def test_what_the_leader_announced_is_struck_out(self) -> None:
         for host in 'abc':
             self.both_see(host, DOWN)
-        self.book.send(2)
-        self.other.listen(self.book)
+        self.outbox.send(2)
+        self.other.follow(self.outbox)
         self.assertEqual([('c', DOWN)], self.take_over())
 
     def test_also_what_is_seen_after_it_was_heard(self) -> None:
-        self.book.see('a', DOWN)
-        self.book.send()
-        self.other.listen(self.book)
+        self.outbox.see('a', DOWN)
+        self.outbox.send()
+        self.other.follow(self.outbox)
         self.other.see('a', DOWN)
         self.assertEqual([], self.take_over())
 
     def test_what_was_not_published_is_repeated_with_its_id(self) -> None:
         self.both_see('a', DOWN, UP)
         self.both_see('b', DOWN)
-        self.book.send(1)
-        self.other.listen(self.book)
-        self.book.send(2)
+        self.outbox.send(1)
+        self.other.follow(self.outbox)
+        self.outbox.send(2)
         self.assertEqual([('a', UP), ('b', DOWN)], self.take_over())
-        self.assertEqual(set(self.book.ids[1:]), set(self.other.ids))
+        self.assertEqual(set(self.outbox.ids[1:]), set(self.other.ids))
 
     def test_nothing_else_has_the_id_of_what_was_sent_before(self) -> None:
         self.both_see('a', DOWN, UP, DOWN)
-        self.book.send()
-        self.other.listen(self.book)
+        self.outbox.send()
+        self.other.follow(self.outbox)
         self.take_over()
         self.both_see('a', UP, DOWN)
         self.other.send()
-        self.assertEqual(set(), set(self.book.ids) & set(self.other.ids))
+        self.assertEqual(set(), set(self.outbox.ids) & set(self.other.ids))
 
     def test_down_and_up_again_while_nobody_leads(self) -> None:
         self.other.see('a', DOWN, UP)
@@ -279,122 +283,122 @@ class StandbyTest(BookTest):
 
     def test_down_and_up_again_both_announced(self) -> None:
         self.both_see('a', DOWN, UP)
-        self.book.send()
-        self.other.listen(self.book)
+        self.outbox.send()
+        self.other.follow(self.outbox)
         self.assertEqual([], self.take_over())
 
     def test_also_of_who_is_of_no_use(self) -> None:
         self.both_see('a', DEGRADED, DOWN)
         self.both_see('b', DRAINING)
-        self.book.send(2)
-        self.other.listen(self.book)
+        self.outbox.send(2)
+        self.other.follow(self.outbox)
         self.assertEqual([('a', DOWN)], self.take_over())
 
     def test_who_takes_over_says_why_one_is_of_no_use(self) -> None:
-        said = condition.Condition(DEGRADED, 'rpc', 7.0)
-        late = Book(self.clock)
-        late.listen(self.book)
-        late.begin('compute', {'a': DEGRADED, 'b': UP}, {'a': said})
-        late.note(
+        published = condition.Condition(DEGRADED, 'rpc', 7.0)
+        late = ScriptedOutbox(self.clock)
+        late.follow(self.outbox)
+        late.begin('compute', {'a': DEGRADED, 'b': UP}, {'a': published})
+        late.add(
             [
                 watcher.Transition(
-                    0.0, 'compute', 'b', UP, DRAINING, '', None, said
+                    0.0, 'compute', 'b', UP, DRAINING, '', None, published
                 )
             ]
         )
         late.see('b', UP)
         late.lead()
         late.publish()
-        told = {it.transition.host: it.transition for it in late.due()}
-        self.assertEqual(said, told['a'].condition)
-        self.assertEqual(outbox.TAKEN_OVER, told['a'].reason)
+        added = {it.transition.host: it.transition for it in late.due()}
+        self.assertEqual(published, added['a'].condition)
+        self.assertEqual(outbox.TAKEN_OVER, added['a'].reason)
         late.forget('compute', ['b'])
         self.assertEqual({}, late._conditions)
 
     def test_the_same_is_struck_out_once(self) -> None:
         self.both_see('a', DOWN)
-        self.book.send()
-        self.other.listen(self.book)
+        self.outbox.send()
+        self.other.follow(self.outbox)
         self.both_see('a', UP, DOWN)
-        self.other.listen(self.book)
+        self.other.follow(self.outbox)
         self.assertEqual([('a', UP), ('a', DOWN)], self.take_over())
 
     def test_what_only_the_leader_saw_is_put_right(self) -> None:
-        self.book.see('a', DOWN)
-        self.book.send()
-        self.other.listen(self.book)
+        self.outbox.see('a', DOWN)
+        self.outbox.send()
+        self.other.follow(self.outbox)
         self.assertEqual([('a', UP)], self.take_over())
         self.assertEqual([], self.take_over())
 
     def test_what_only_the_other_saw_and_is_over_is_dropped(self) -> None:
         self.other.see('a', DOWN, UP)
-        self.other.listen(self.book, self.clock() - 1)
+        self.other.follow(self.outbox, self.clock() - 1)
         self.assertFalse(self.other.is_empty())
-        self.other.listen(self.book, self.clock() + 1)
+        self.other.follow(self.outbox, self.clock() + 1)
         self.assertTrue(self.other.is_empty())
         self.assertEqual([], self.take_over())
 
     def test_what_only_the_other_saw_and_lasts_is_sent(self) -> None:
         self.other.see('a', DOWN)
         for _ in range(10):
-            self.other.listen(self.book, self.clock() + 1)
+            self.other.follow(self.outbox, self.clock() + 1)
         self.assertEqual([('a', DOWN)], self.take_over())
 
     def test_who_comes_late_knows_who_is_down(self) -> None:
         self.both_see('a', DOWN)
-        self.book.send()
+        self.outbox.send()
         self.clock.advance(3600)
         late = self.make(a=DOWN, b=DOWN, c=UP)
-        late.listen(self.book)
+        late.follow(self.outbox)
         late.lead()
         self.assertEqual([('b', DOWN)], late.send())
 
     def test_who_begins_after_it_has_heard_announces_what_is_new(self) -> None:
         self.both_see('a', DOWN)
-        self.book.send()
-        late = Book(self.clock)
-        late.listen(self.book)
+        self.outbox.send()
+        late = ScriptedOutbox(self.clock)
+        late.follow(self.outbox)
         late.begin('compute', {'a': DOWN, 'b': DOWN, 'c': HELD, 'd': UP})
         late.lead()
         self.assertEqual([('b', DOWN)], late.send())
 
     def test_who_was_frozen_takes_over_nothing_old(self) -> None:
-        self.book.see('a', DOWN)
-        self.book.send()
+        self.outbox.see('a', DOWN)
+        self.outbox.send()
         self.clock.advance(3600)
-        self.other.listen(self.book)
+        self.other.follow(self.outbox)
         self.other.see('a', DOWN)
-        self.other.listen(self.book)
+        self.other.follow(self.outbox)
         self.assertEqual([], self.take_over())
 
     def test_a_new_member_is_announced_once(self) -> None:
         self.both_see('d', UP)
-        self.other.listen(self.book)
+        self.other.follow(self.outbox)
         self.assertFalse(self.other.is_empty())
-        self.book.send()
-        self.other.listen(self.book)
+        self.outbox.send()
+        self.other.follow(self.outbox)
         self.assertEqual([], self.take_over())
 
     def test_one_that_is_new_waits_until_the_leader_has_sent_it(self) -> None:
         self.other.see('d', UP)
-        self.other.listen(self.book)
-        self.book.see('d', UP)
-        self.other.listen(self.book)
+        self.other.follow(self.outbox)
+        self.outbox.see('d', UP)
+        self.other.follow(self.outbox)
         self.assertFalse(self.other.is_empty())
-        self.book.send()
+        self.outbox.send()
         self.assertEqual([('d', UP)], self.take_over())
-        self.assertEqual(self.book.ids, self.other.ids)
+        self.assertEqual(self.outbox.ids, self.other.ids)
 
     def test_a_third_leader_goes_on_from_the_second(self) -> None:
         third = self.make()
-        for each in (self.book, self.other, third):
+        for each in (self.outbox, self.other, third):
             each.see('a', DOWN)
             each.see('b', DOWN)
-        self.book.send(1)
-        self.other.listen(self.book)
-        third.listen(self.book)
+        self.outbox.send(1)
+        self.other.follow(self.outbox)
+        third.follow(self.outbox)
         self.assertEqual([('b', DOWN)], self.take_over())
-        third.listen(self.other)
+        third.follow(self.other)
         third.see('a', UP)
         third.lead()
         self.assertEqual([('a', UP)], third.send())
@@ -404,9 +408,9 @@ class StandbyTest(BookTest):
 
     def test_who_nova_has_forgotten_is_no_news(self) -> None:
         self.both_see('a', DOWN)
-        self.book.send()
-        self.other.listen(self.book)
-        for each in (self.book, self.other):
+        self.outbox.send()
+        self.other.follow(self.outbox)
+        for each in (self.outbox, self.other):
             each.forget('compute', ['b', 'c'])
         self.assertEqual([], self.take_over())
         counts = self.other.to_publish().counts.values()
@@ -417,17 +421,17 @@ class StandbyTest(BookTest):
     def test_ten_thousand_at_once_are_struck_out(self) -> None:
         hosts = [f'compute{number:05}' for number in range(10000)]
         states = dict.fromkeys(hosts, UP)
-        book, other = self.make(**states), self.make(**states)
-        book.lead()
-        other.listen(book)
-        for each in (book, other):
+        box, other = self.make(**states), self.make(**states)
+        box.lead()
+        other.follow(box)
+        for each in (box, other):
             for host in hosts:
                 each.see(host, DOWN)
         for _ in range(20):
-            book.send(500)
+            box.send(500)
             self.clock.advance(0.5)
-            other.listen(book)
-        data = publication.encode(book.to_publish())
+            other.follow(box)
+        data = publication.encode(box.to_publish())
         self.assertLess(len(data), 100_000)
         other.lead()
         self.assertEqual([], other.send())
@@ -452,30 +456,30 @@ class World:
         self.happened: dict[str, list[str]] = {it: [UP] for it in self.HOSTS}
         self.received: dict[str, list[str]] = {it: [UP] for it in self.HOSTS}
         self.ids: dict[str, tuple[str, str]] = {}
-        self.monitors: list[Book] = []
-        # What each is yet to see, and when.
-        self.unseen: dict[Book, list[tuple[float, str, str]]] = {}
-        self.leader: Book | None = None
-        # Who takes over does so then.
+        self.monitors: list[ScriptedOutbox] = []
+        # What each monitor will see, and when.
+        self.unseen: dict[ScriptedOutbox, list[tuple[float, str, str]]] = {}
+        self.leader: ScriptedOutbox | None = None
+        # When the next monitor takes over.
         self.next_at = 0.0
-        # What was published last.
-        self.said: publication.Publication | None = None
+        # The last publication.
+        self.published: publication.Publication | None = None
 
     def add(self) -> None:
         """Start a monitor."""
-        book = Book(self.clock, **self.states)
-        self.monitors.append(book)
-        self.unseen[book] = []
+        box = ScriptedOutbox(self.clock, **self.states)
+        self.monitors.append(box)
+        self.unseen[box] = []
         if self.leader is not None:
-            book.listen(self.leader)
+            box.follow(self.leader)
 
     def step(self) -> None:
         """Let a moment pass."""
         self.clock.advance(self.chance.uniform(0, 0.2))
         if self.chance.random() < 0.1:
             self._change()
-        for book in self.monitors:
-            self._see(book)
+        for box in self.monitors:
+            self._see(box)
         if self.leader is None:
             if self.clock() >= self.next_at:
                 self.leader = self.monitors[0]
@@ -483,15 +487,15 @@ class World:
             return
         self._send(self.leader)
         if self.chance.random() < 0.3:
-            self._hear(self.leader)
+            self._publish(self.leader)
         if self.chance.random() < 0.01 and len(self.monitors) > 1:
             self._kill(self.leader)
 
     def settle(self) -> None:
-        """Let nothing more happen."""
+        """Let all monitors see the end, and send the rest."""
         self.clock.advance(self.DELAY)
-        for book in self.monitors:
-            self._see(book)
+        for box in self.monitors:
+            self._see(box)
         if self.leader is None:
             self.leader = self.monitors[0]
             self.leader.lead()
@@ -499,37 +503,37 @@ class World:
             self.leader.publish()
             self._send(self.leader, 1.0)
 
-    def _kill(self, leader: Book) -> None:
+    def _kill(self, leader: ScriptedOutbox) -> None:
         self.monitors.remove(leader)
         self.leader, self.next_at = None, self.clock() + self.TAKEOVER
-        if self.said is not None:
+        if self.published is not None:
             # It stays until the session has expired.
-            for book in self.monitors:
-                book.receive(self.said, -math.inf)
+            for box in self.monitors:
+                box.receive(self.published, -math.inf)
 
     def _change(self) -> None:
         host = self.chance.choice(self.HOSTS)
         if self.clock() - self.changed[host] < self.DELAY:
-            # Nobody has seen it before everybody has.
+            # Not all monitors have seen the last change yet.
             return
         self.changed[host] = self.clock()
         states = {UP, DOWN, DEGRADED, DRAINING} - {self.states[host]}
         state = self.chance.choice(sorted(states))
         self.states[host] = state
         self.happened[host].append(state)
-        for book in self.monitors:
+        for box in self.monitors:
             at = self.clock() + self.chance.uniform(0, self.DELAY)
-            if self.unseen[book]:
+            if self.unseen[box]:
                 # In order.
-                at = max(at, self.unseen[book][-1][0])
-            self.unseen[book].append((at, host, state))
+                at = max(at, self.unseen[box][-1][0])
+            self.unseen[box].append((at, host, state))
 
-    def _see(self, book: Book) -> None:
-        while self.unseen[book] and self.unseen[book][0][0] <= self.clock():
-            _, host, state = self.unseen[book].pop(0)
-            book.see(host, state)
+    def _see(self, box: ScriptedOutbox) -> None:
+        while self.unseen[box] and self.unseen[box][0][0] <= self.clock():
+            _, host, state = self.unseen[box].pop(0)
+            box.see(host, state)
 
-    def _send(self, leader: Book, chance: float = 0.7) -> None:
+    def _send(self, leader: ScriptedOutbox, chance: float = 0.7) -> None:
         for entry in leader.due():
             if self.chance.random() < chance:
                 self._receive(entry)
@@ -543,12 +547,12 @@ class World:
         elif self.ids[entry.message_id] != what:
             raise AssertionError(f'{what} has an id of something else')
 
-    def _hear(self, leader: Book) -> None:
-        said, before = leader.publish(), self.clock() - 2 * self.DELAY
-        self.said = said
-        for book in self.monitors:
-            if book is not leader and self.chance.random() < 0.8:
-                book.receive(said, before - said.lag)
+    def _publish(self, leader: ScriptedOutbox) -> None:
+        published, before = leader.publish(), self.clock() - 2 * self.DELAY
+        self.published = published
+        for box in self.monitors:
+            if box is not leader and self.chance.random() < 0.8:
+                box.receive(published, before - published.lag)
         calm = not any(self.unseen.values()) and leader.is_empty()
         if calm and len(self.monitors) < self.MONITORS:
             self.add()
@@ -571,7 +575,7 @@ class NothingIsLostTest(base.TestCase):
 
 
 def is_within(part: list[str], whole: list[str]) -> bool:
-    """Tell whether all of a part come in the whole, in this order."""
+    """Return whether whole contains all items of part, in this order."""
     rest = iter(whole)
     return all(each in rest for each in part)
 
@@ -663,19 +667,19 @@ class PublicationTest(base.TestCase):
 
     def test_a_count_never_leaves_its_bounds(self) -> None:
         counts = f'{{"compute": {{"a": {publication.MOST}}}}}'
-        book = Book(self.clock, a=DOWN)
-        book.receive(publication.decode(self.packed(counts=counts)), 0.0)
-        book.lead()
-        self.assertEqual([('a', DOWN)], book.send())
-        (count,) = book.publish().counts.values()
+        box = ScriptedOutbox(self.clock, a=DOWN)
+        box.receive(publication.decode(self.packed(counts=counts)), 0.0)
+        box.lead()
+        self.assertEqual([('a', DOWN)], box.send())
+        (count,) = box.publish().counts.values()
         self.assertEqual(publication.after(0, DOWN), count)
 
     def test_a_hundred_thousand_that_are_down_have_room(self) -> None:
         hosts = [
             f'compute{number:06}.example.org' for number in range(100_000)
         ]
-        book = Book(self.clock, **dict.fromkeys(hosts, DOWN))
-        self.assertEqual(100_000, len(book.publish().counts))
+        box = ScriptedOutbox(self.clock, **dict.fromkeys(hosts, DOWN))
+        self.assertEqual(100_000, len(box.publish().counts))
 
     def test_a_count_has_the_state(self) -> None:
         count = 0
@@ -686,11 +690,11 @@ class PublicationTest(base.TestCase):
             self.assertEqual(number + 1, publication.number_of(count))
 
     def test_there_and_back(self) -> None:
-        said = publication.Publication(
+        published = publication.Publication(
             self.TERM,
             0.5,
             {('compute', 'hö/st'): 2, ('conductor', 'b'): 1},
         )
-        data = publication.encode(said)
-        self.assertEqual(said, publication.decode(data))
-        self.assertNotEqual(data, publication.encode(said))
+        data = publication.encode(published)
+        self.assertEqual(published, publication.decode(data))
+        self.assertNotEqual(data, publication.encode(published))

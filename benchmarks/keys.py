@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Members of etcd and redis that are nothing but their keys."""
+"""Members of etcd and redis that consist only of their keys."""
 
 from collections.abc import Iterable, Iterator, Sequence
 import itertools
@@ -20,15 +20,15 @@ from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.tests.harness import etcd as etcd_
 from nova_servicegroup.tests.harness import redis as redis_
 
-#: Seconds for which they live unless they are told otherwise.
+#: Seconds after which members expire by default.
 _LONG = 7200
-#: So many puts etcd takes in one transaction; redis in one pipeline.
+#: The most puts in one transaction of etcd; for redis, in one pipeline.
 _BATCH = 120
 _CAPABILITIES = b'\x80'
 
 
 class Etcd:
-    """Members of one group, all with one lease.
+    """Members of one group in etcd, all with one lease.
 
     :param namespace: as the driver's option
     """
@@ -41,7 +41,7 @@ class Etcd:
         self._keys: dict[str, bytes] = {}
 
     def join(self, hosts: Sequence[str]) -> None:
-        """Have hosts join."""
+        """Add hosts to the group."""
         self._keys |= {
             host: self._key + naming.member_id(host) for host in hosts
         }
@@ -50,7 +50,7 @@ class Etcd:
         self.expire(hosts, _LONG)
 
     def expire(self, hosts: Sequence[str], seconds: int) -> None:
-        """Have hosts be gone after so many seconds."""
+        """Let hosts expire after so many seconds."""
         granted = self._server.ask('lease/grant', {'TTL': seconds})
         for some in _batches(hosts):
             puts = [
@@ -66,13 +66,13 @@ class Etcd:
             self._server.ask('kv/txn', {'success': puts}, 30.0)
 
     def replace(self, host: str) -> None:
-        """Have a host leave, and join again with another id."""
+        """Remove a host, and add it again with another id."""
         self._server.delete(self._keys[host])
         self.join([host])
 
 
 class Redis:
-    """Members of one group.
+    """Members of one group in redis.
 
     :param namespace: as the driver's option
     """
@@ -88,9 +88,9 @@ class Redis:
         self._ids: dict[str, bytes] = {}
 
     def join(self, hosts: Sequence[str]) -> None:
-        """Have hosts join."""
+        """Add hosts to the group."""
         self._ids |= {host: naming.member_id(host) for host in hosts}
-        # As tooz makes a group.
+        # As tooz creates a group.
         self._client.hset(self._group, '__created__', b'1')
         for some in _batches(hosts):
             with self._client.pipeline(transaction=False) as pipe:
@@ -100,7 +100,7 @@ class Redis:
                 pipe.execute()
 
     def expire(self, hosts: Sequence[str], seconds: int) -> None:
-        """Have hosts be gone after so many seconds."""
+        """Let hosts expire after so many seconds."""
         for some in _batches(hosts):
             with self._client.pipeline(transaction=False) as pipe:
                 for host in some:
