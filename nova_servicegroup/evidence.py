@@ -48,6 +48,8 @@ class Reading:
         host; None: the doubt is about every host, for the hold time
     :ivar left: the hosts that have announced that they leave: their absence is
         always evidence
+    :ivar renewed: the hosts that have renewed since the last reading; one that
+        was dead then and is absent all the same may be doubted, too
     :ivar complete: whether a member that was never seen would be in it
     :ivar unfit: the conditions of unfit members, by canonical host
     """
@@ -57,6 +59,7 @@ class Reading:
     doubted: Mapping[str, float] | None = None
     complete: bool = True
     left: Set[str] = _NO_HOSTS
+    renewed: Set[str] = _NO_HOSTS
     unfit: Mapping[str, condition.Condition] = dataclasses.field(
         default_factory=dict
     )

@@ -16,6 +16,7 @@ Pure: no I/O, no clock of its own. ``now`` is the observer's monotonic clock,
 and a heartbeat a time by the clock of its writer.
 """
 
+from collections.abc import Mapping
 import dataclasses
 import math
 
@@ -32,6 +33,9 @@ _RECONNECT = 30.0
 _SLACK = 2.0
 #: A heartbeat may be this far in the future, since clocks differ (seconds).
 AHEAD = 5.0
+
+#: The uuid of a record, and its host.
+_Record = tuple[str, str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,16 +76,18 @@ class Ages:
 
     :ivar by_host: the ages in seconds, when they were read
     :ivar left: the hosts that have left
+    :ivar renewed: the hosts whose heartbeats are newer than when last read
     :ivar ahead: the heartbeats that were in the future when they came, by host
     """
 
     def __init__(self) -> None:
         self.by_host: dict[str, float] = {}
         self.left: set[str] = set()
+        self.renewed: set[str] = set()
         self.ahead: dict[str, float] = {}
         # The heartbeat of each record, and when it came, by the observer's
         # clock. Several records may be of one host, in upper and lower case.
-        self._came: dict[tuple[str, str], tuple[float, float]] = {}
+        self._came: dict[_Record, tuple[float, float]] = {}
         self._read_at = -math.inf
 
     def update(
@@ -91,7 +97,7 @@ class Ages:
 
         :param now: when the heartbeats were read
         """
-        came: dict[tuple[str, str], tuple[float, float]] = {}
+        came: dict[_Record, tuple[float, float]] = {}
         ages: dict[str, float] = {}
         ahead: dict[str, float] = {}
         left: set[str] = set()
@@ -106,12 +112,24 @@ class Ages:
                 in_future = beat > heartbeats.now + AHEAD
                 if in_future or beat == self.ahead.get(host):
                     ahead[host] = beat
+        self.renewed = self._newer(came)
         self._came, self._read_at, self.ahead = came, now, ahead
         self.by_host, self.left = ages, left - ages.keys()
         return ages
 
+    def _newer(self, came: Mapping[_Record, tuple[float, float]]) -> set[str]:
+        """Return the hosts whose heartbeats are newer than before."""
+        if self._read_at == -math.inf:
+            return set()
+        never = -math.inf, -math.inf
+        return {
+            membership.canonical(record[1])
+            for record, (beat, _) in came.items()
+            if beat > self._came.get(record, never)[0]
+        }
+
     def _arrival(
-        self, record: tuple[str, str], beat: float, wall: float, now: float
+        self, record: _Record, beat: float, wall: float, now: float
     ) -> float:
         """Return when a heartbeat came, by the observer's clock.
 
@@ -145,7 +163,7 @@ class Judge:
         :param now: when they were read
         """
         ages = self.ages.update(heartbeats, now).items()
-        rules, left = self.rules, self.ages.left
+        rules, left, renewed = self.rules, self.ages.left, self.ages.renewed
         late = self._lateness()
         if late > rules.late:
             # The longer it lasts, the longer services wait to connect again.
@@ -158,7 +176,9 @@ class Judge:
             if rules.down_time < age <= rules.longest
         }
         if missing and now <= self._late_until:
-            return evidence.Reading(present, LATE, missing, left=left)
+            return evidence.Reading(
+                present, LATE, missing, left=left, renewed=renewed
+            )
         return evidence.Reading(present, left=left)
 
     def _lateness(self) -> float:

@@ -253,6 +253,31 @@ class JudgeTest(HeartbeatsTest):
                     evidence.Reading({'a', 'b', 'c'}), reading, step
                 )
 
+    def test_a_late_host_that_has_renewed_since_the_last_reading(self) -> None:
+        self.beat('a', 'b', 'c', 'd', age=5)
+        self.assertEqual(set(), self.look().renewed)
+        self.pass_time(300)
+        self.beat('a', 'b', 'c', age=70)
+        reading = self.look()
+        self.assertEqual({'a', 'b', 'c'}, reading.renewed)
+        self.assertEqual({'a', 'b', 'c'}, reading.doubted.keys())
+        self.assertEqual(set(), self.look(1).renewed)
+
+    def test_a_late_host_that_had_left_has_renewed(self) -> None:
+        self.beat('b', 'c', 'd', age=5)
+        self.beats['a'] = services.LEFT
+        self.look()
+        self.pass_time(300)
+        self.beat('a', 'b', 'c', 'd', age=70)
+        self.assertIn('a', self.look().renewed)
+
+    def test_an_older_heartbeat_is_no_renewal(self) -> None:
+        """As after the database was restored from a backup."""
+        self.beat('a', 'b', 'c', age=5)
+        self.look()
+        self.beat('a', 'b', 'c', age=70)
+        self.assertEqual(set(), self.look(1).renewed)
+
     def test_the_ages_are_kept(self) -> None:
         self.beat('a', age=7)
         self.look()

@@ -387,6 +387,22 @@ class DoubtTest(MembershipTest):
         self.confirm('a', doubt='late', doubted={'b': 40.0, 'c': 40.0})
         self.assertEqual(['b'], self.up('b', 'c'))
 
+    def test_a_dead_host_that_has_renewed_since_is_held(self) -> None:
+        self.confirm('a', 'b', 'c')
+        self.confirm('a', 'b')
+        late = {'doubt': 'late', 'doubted': {'b': 40.0, 'c': 40.0}}
+        changes = self.confirm('a', renewed={'c'}, **late)
+        self.assertEqual({'b': 'late', 'c': 'late'}, changes.held)
+        self.assertEqual(['b', 'c'], self.up('b', 'c'))
+        self.poll(41, 'a')
+        self.assertEqual([], self.up('b', 'c'))
+
+    def test_a_dead_host_that_is_late_without_doubt_stays_down(self) -> None:
+        self.confirm('a', 'b', 'c')
+        self.confirm('a', 'b')
+        self.confirm('a', 'b', renewed={'c'})
+        self.assertEqual([], self.up('c'))
+
     def test_it_is_held_once_though_the_doubt_goes_on(self) -> None:
         self.confirm('a', 'b')
         self.poll(61, 'a', doubt='evicts', doubted={'b': 60.0})
