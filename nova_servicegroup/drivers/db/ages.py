@@ -16,7 +16,6 @@ Pure: no I/O, no clock of its own. ``now`` is the observer's monotonic clock,
 and a heartbeat a time by the clock of its writer.
 """
 
-from collections.abc import Mapping
 import dataclasses
 import math
 
@@ -33,9 +32,6 @@ _RECONNECT = 30.0
 _SLACK = 2.0
 #: A heartbeat may be this far in the future, since clocks differ (seconds).
 AHEAD = 5.0
-
-#: The uuid of a record, and its host.
-_Record = tuple[str, str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +72,8 @@ class Ages:
 
     :ivar by_host: the ages in seconds, when they were read
     :ivar left: the hosts that have left
-    :ivar renewed: the hosts whose heartbeats are newer than when last read
+    :ivar renewed: the hosts with a heartbeat since the reading before, by the
+        database's clock
     :ivar ahead: the heartbeats that were in the future when they came, by host
     """
 
@@ -87,7 +84,7 @@ class Ages:
         self.ahead: dict[str, float] = {}
         # The heartbeat of each record, and when it came, by the observer's
         # clock. Several records may be of one host, in upper and lower case.
-        self._came: dict[_Record, tuple[float, float]] = {}
+        self._came: dict[tuple[str, str], tuple[float, float]] = {}
         self._read_at = -math.inf
 
     def update(
@@ -97,7 +94,7 @@ class Ages:
 
         :param now: when the heartbeats were read
         """
-        came: dict[_Record, tuple[float, float]] = {}
+        came: dict[tuple[str, str], tuple[float, float]] = {}
         ages: dict[str, float] = {}
         ahead: dict[str, float] = {}
         left: set[str] = set()
@@ -112,24 +109,14 @@ class Ages:
                 in_future = beat > heartbeats.now + AHEAD
                 if in_future or beat == self.ahead.get(host):
                     ahead[host] = beat
-        self.renewed = self._newer(came)
+        since = now - self._read_at
+        self.renewed = {host for host, age in ages.items() if age < since}
         self._came, self._read_at, self.ahead = came, now, ahead
         self.by_host, self.left = ages, left - ages.keys()
         return ages
 
-    def _newer(self, came: Mapping[_Record, tuple[float, float]]) -> set[str]:
-        """Return the hosts whose heartbeats are newer than before."""
-        if self._read_at == -math.inf:
-            return set()
-        never = -math.inf, -math.inf
-        return {
-            membership.canonical(record[1])
-            for record, (beat, _) in came.items()
-            if beat > self._came.get(record, never)[0]
-        }
-
     def _arrival(
-        self, record: _Record, beat: float, wall: float, now: float
+        self, record: tuple[str, str], beat: float, wall: float, now: float
     ) -> float:
         """Return when a heartbeat came, by the observer's clock.
 
@@ -154,6 +141,8 @@ class Judge:
         self.rules = rules
         self.ages = Ages()
         self._late_until = -math.inf
+        # Whether most were late in the last reading, or there was none.
+        self._were_late = True
 
     def update(
         self, heartbeats: services.Heartbeats, now: float
@@ -163,9 +152,12 @@ class Judge:
         :param now: when they were read
         """
         ages = self.ages.update(heartbeats, now).items()
-        rules, left, renewed = self.rules, self.ages.left, self.ages.renewed
+        rules, left = self.rules, self.ages.left
+        # Late at each reading, a host would be held and down in turn.
+        renewed = set() if self._were_late else self.ages.renewed
         late = self._lateness()
-        if late > rules.late:
+        self._were_late = late > rules.late
+        if self._were_late:
             # The longer it lasts, the longer services wait to connect again.
             settled = now + min(late, rules.settle_time)
             self._late_until = max(self._late_until, settled)

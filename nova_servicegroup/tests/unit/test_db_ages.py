@@ -255,13 +255,24 @@ class JudgeTest(HeartbeatsTest):
 
     def test_a_late_host_that_has_renewed_since_the_last_reading(self) -> None:
         self.beat('a', 'b', 'c', 'd', age=5)
-        self.assertEqual(set(), self.look().renewed)
+        self.look()
         self.pass_time(300)
         self.beat('a', 'b', 'c', age=70)
         reading = self.look()
         self.assertEqual({'a', 'b', 'c'}, reading.renewed)
         self.assertEqual({'a', 'b', 'c'}, reading.doubted.keys())
         self.assertEqual(set(), self.look(1).renewed)
+
+    def test_hosts_that_are_late_each_time_have_not_renewed(self) -> None:
+        """As with a clock that is behind: they would be up and down."""
+        self.beat('a', 'b', 'c', age=5)
+        self.look()
+        renewed = []
+        for _ in range(3):
+            self.pass_time(300)
+            self.beat('a', 'b', 'c', age=70)
+            renewed.append(len(self.look().renewed))
+        self.assertEqual([3, 0, 0], renewed)
 
     def test_a_late_host_that_had_left_has_renewed(self) -> None:
         self.beat('b', 'c', 'd', age=5)
