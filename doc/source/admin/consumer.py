@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Tell which hosts go down: consumer.py --config-file nova.conf."""
+"""Print the hosts that go down: consumer.py --config-file nova.conf."""
 
 import collections
 import threading
@@ -19,12 +19,12 @@ import time
 from oslo_config import cfg
 import oslo_messaging as messaging
 
-#: Seconds for which a host must be down before anything is done about it.
+#: Seconds for which a host must be down before it is handled.
 GRACE = 2.0
 
 
 class Hosts:
-    """What became of each host last, and whether it was dealt with."""
+    """The last notification of each host, and the hosts to be handled."""
 
     filter_rule = messaging.NotificationFilter(
         event_type=r'^servicegroup\.member\.'
@@ -37,12 +37,12 @@ class Hosts:
         self._waiting = {}
 
     def warn(self, context, publisher_id, event_type, payload, metadata):
-        """Take a notification of a member that went down."""
+        """Receive a notification of a member that went down."""
         self._take(
             payload['nova_servicegroup_object.data'], metadata['message_id']
         )
 
-    # Those that come up have another priority.
+    # Notifications of members that come up have another priority.
     info = warn
 
     def _take(self, member, message_id):
@@ -53,8 +53,8 @@ class Hosts:
                 return
             self._ids.append(message_id)
             last = self._last.get(key)
-            # The two priorities are two queues: what is older, or says
-            # nothing new, is dropped.
+            # The two priorities are two queues: drop what is older than the
+            # last notification, or repeats its state.
             if last and (
                 member['since'] <= last['since']
                 or member['state'] == last['state']
@@ -66,10 +66,10 @@ class Hosts:
                 self._waiting[key] = time.monotonic() + GRACE
 
     def run(self):
-        """Deal with the hosts that stay down, for ever."""
+        """Handle the hosts that stay down, for ever."""
         while True:
             for member in self._due():
-                # Here ask Nova once more before you evacuate anything.
+                # Ask Nova once more here before you evacuate anything.
                 print('down:', member['host'], member['reason'], flush=True)
             time.sleep(0.1)
 

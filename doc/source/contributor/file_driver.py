@@ -12,8 +12,8 @@
 
 """A driver whose backend is a directory that all hosts share.
 
-A group is a directory in it, a member a file in that, and a heartbeat the time
-of the file's modification. The clocks of all hosts must agree.
+A group is a subdirectory, a member is a file in it, and a heartbeat updates
+the file's modification time. The clocks of all hosts must agree.
 """
 
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ OPTS = [
 
 
 def list_opts():
-    """For oslo-config-generator, by the entry point oslo.config.opts."""
+    """Return the options, for oslo-config-generator."""
     return [('file_driver', OPTS)]
 
 
@@ -55,14 +55,14 @@ class FileDriver(base.Driver):
             raise exceptions.ConfigurationError(
                 '[file_driver] directory', None, 'the path of a directory'
             )
-        # In which the dead are found, for nova-servicegroup simulate.
+        # Seconds until a dead member is down, for nova-servicegroup simulate.
         self.found_within = float(opts.service_down_time(conf))
         self._root = pathlib.Path(conf.file_driver.directory)
         self._reporters = process.PerProcess(dict)
         self._observers = process.PerProcess(dict)
 
     def join(self, member, group, service):
-        """See base.Driver. The first beat is here, the others on a timer."""
+        """See base.Driver. The first heartbeat is run here."""
         self.leave(member, group)
         file = self._root / _name(group) / _name(member)
         made = reporter.Reporter(
@@ -103,7 +103,7 @@ class FileDriver(base.Driver):
         return base.newer(seen.proof_age(service_ref['host']), service_ref)
 
     def view(self, group, detailed=False):
-        """See base.Driver. Nothing is known of the processes."""
+        """See base.Driver. The processes of a member are not known."""
         return views.view_of(self._observer(group), group, lambda host: ())
 
     def close(self):
@@ -126,7 +126,7 @@ class FileDriver(base.Driver):
                 self.conf,
                 f'Group {group} (file)',
                 _Group(self.conf, self._root / _name(group)),
-                # After an outage, everybody needs time for a beat.
+                # After an outage, members need time for a heartbeat.
                 settle_time=2.0 * self.conf.report_interval,
             )
         return made[group]
@@ -149,7 +149,7 @@ class _Group(observer.Source):
         oldest = time.time() - self._oldest
         with _translated():
             if self._directory not in self._directory.parent.iterdir():
-                # Nobody has joined yet, or somebody has removed it.
+                # No member has joined yet, or the directory was removed.
                 return evidence.Reading(
                     frozenset(), 'the directory is gone', complete=False
                 )
@@ -163,13 +163,13 @@ class _Group(observer.Source):
 def _last_beat(file):
     try:
         return file.stat().st_mtime
-    except FileNotFoundError:  # It has just left.
+    except FileNotFoundError:  # The member has just left.
         return 0.0
 
 
 def _touch(file):
     with _translated():
-        # Not its parents: the directory that all share must be there.
+        # The shared directory itself must exist, so create no parents.
         file.parent.mkdir(exist_ok=True)
         file.touch()
 
@@ -180,13 +180,13 @@ def _remove(file):
 
 
 def _name(name):
-    """Return a name for a file: also where a host is called "..", or "a/b"."""
+    """Return a valid file name, also for a host named ".." or "a/b"."""
     return urllib.parse.quote(name, safe='').replace('.', '%2E')
 
 
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
-    """Let nothing but BackendError out."""
+    """Translate errors of the file system to BackendError."""
     try:
         yield
     except OSError as error:

@@ -12,8 +12,8 @@
 
 """A check that a file system is mounted.
 
-Where the directory of the servers' disks is on a share that was not mounted,
-servers would fill the disk of the host.
+If the share for the servers' disks is not mounted, servers fill the disk of
+the host instead.
 """
 
 import os
@@ -26,20 +26,20 @@ OPTS = [
     cfg.StrOpt(
         'directory',
         default='/var/lib/nova/instances',
-        help='Where the file system has to be mounted.',
+        help='The directory at which a file system has to be mounted.',
     ),
 ]
 
 
 def list_opts():
-    """For oslo-config-generator, by the entry point oslo.config.opts."""
+    """Return the options, for oslo-config-generator."""
     return [('mount_check', OPTS)]
 
 
 class MountCheck(base.Check):
-    """Looks whether something is mounted there."""
+    """Checks that a file system is mounted at the directory."""
 
-    # A share that hangs blocks whoever looks at it.
+    # A share that hangs blocks the thread that accesses it.
     blocks = True
 
     def __init__(self, conf, service):
