@@ -18,16 +18,13 @@ import contextlib
 import math
 import signal
 import traceback
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
 from cliff import command
 
 from nova_servicegroup.cmd import _startup
 from nova_servicegroup import escaping
 from nova_servicegroup import exceptions
-
-if TYPE_CHECKING:
-    from nova_servicegroup.cmd import cli
 
 #: The exit status of a command that could not do its work.
 ERROR = 2
@@ -42,11 +39,12 @@ class Command(command.Command):
     A command that shows something also inherits from a class of cliff, which
     comes second.
 
+    :ivar app: the cli.Cli that runs it
     :ivar status: the exit status if there is no error
     :ivar exit_statuses: the exit statuses and their meaning, for the help
     """
 
-    app: 'cli.Cli'
+    app: Any
     exit_statuses = ''
     status = 0
 

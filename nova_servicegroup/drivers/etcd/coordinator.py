@@ -18,7 +18,7 @@ from collections.abc import Callable
 from concurrent import futures
 import contextlib
 import functools
-from typing import Any, TYPE_CHECKING
+from typing import Any, Protocol
 
 from nova_servicegroup.drivers.common import decoding
 from nova_servicegroup.drivers.common import naming
@@ -26,11 +26,17 @@ from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.etcd import gateway
 from nova_servicegroup.drivers.etcd import members
 
-if TYPE_CHECKING:
-    from nova_servicegroup.drivers.etcd import configuration
-
 coordination = requests.try_import('tooz.coordination')
 tooz_utils = requests.try_import('tooz.utils')
+
+
+class Settings(Protocol):
+    """What a coordinator needs of configuration.Settings."""
+
+    endpoints: gateway.Endpoints
+    wait: float
+    expiry: int
+    namespace: str
 
 
 def _in_thread(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -50,9 +56,7 @@ class Coordinator:
     when it is put.
     """
 
-    def __init__(
-        self, settings: configuration.Settings, member_id: bytes
-    ) -> None:
+    def __init__(self, settings: Settings, member_id: bytes) -> None:
         self._settings = settings
         self._tooz = _tooz(settings, member_id)
         self._gateway: gateway.Gateway = self._tooz.client.session
@@ -133,7 +137,7 @@ class Coordinator:
         return coordination.CoordinatorResult(self._thread.submit(bounded))
 
 
-def for_peer(settings: configuration.Settings, member_id: bytes) -> Any:
+def for_peer(settings: Settings, member_id: bytes) -> Any:
     """Return the coordinator of tooz itself, for programs of our own."""
     decoding.guard_tooz()
     made = _tooz(settings, member_id)
@@ -142,7 +146,7 @@ def for_peer(settings: configuration.Settings, member_id: bytes) -> Any:
     return made
 
 
-def _tooz(settings: configuration.Settings, member_id: bytes) -> Any:
+def _tooz(settings: Settings, member_id: bytes) -> Any:
     """Return a coordinator of tooz with a session of ours.
 
     Its URL takes only one server, and no credentials.
