@@ -119,10 +119,12 @@ class Coordinator:
         return decoding.decode_or_none(found[0]) if found else None
 
     def _put(self, group: bytes, name: bytes, value: bytes) -> None:
-        lease = self._tooz._membership_lease.id
-        self._tooz.client.transaction(
-            members.joining(self._key(group), name, lease, value)
-        )
+        """Write a key with the lease, and its group, if they are missing."""
+        lease, client = self._tooz._membership_lease.id, self._tooz.client
+        key = self._key(group)
+        found = client.transaction(members.check(key, name, lease))
+        if not found.get('succeeded'):
+            client.transaction(members.join(key, name, lease, value))
 
     def _key(self, group: bytes) -> bytes:
         return members.key(self._settings.namespace, group)

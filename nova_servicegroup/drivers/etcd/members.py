@@ -128,30 +128,49 @@ def key(namespace: str, group: bytes) -> bytes:
     return b'tooz/groups/%s:%s/' % (namespace.encode('ascii'), group)
 
 
-def joining(group_key: bytes, member: bytes, lease: int, value: bytes) -> Any:
-    """Return the transaction that writes a member, and its group, if missing.
+def check(group_key: bytes, member: bytes, lease: int) -> Any:
+    """Return the transaction that succeeds if a member and its group exist.
+
+    It writes nothing, so etcd does not add it to its log.
 
     :param group_key: the key of the group
     :param lease: whose end removes the member
+    """
+    return {
+        'compare': [
+            {
+                'key': encode(group_key + member),
+                'target': 'LEASE',
+                'lease': lease,
+            },
+            {**_no_group(group_key), 'result': 'GREATER'},
+        ],
+        'success': [],
+        'failure': [],
+    }
+
+
+def join(group_key: bytes, member: bytes, lease: int, value: bytes) -> Any:
+    """Return the transaction that writes a member, and its group, if missing.
+
     :param value: what the member stores beside its id
     """
     group, own = encode(group_key), encode(group_key + member)
     marker = {'key': group, 'value': encode(uuid.uuid4().hex.encode())}
-    no_group = {'key': group, 'target': 'VERSION', 'version': 0}
     make_group = {
-        'compare': [no_group],
+        'compare': [_no_group(group_key)],
         'success': [{'request_put': marker}],
         'failure': [],
     }
-    join = {'key': own, 'value': encode(value), 'lease': lease}
+    put = {'key': own, 'value': encode(value), 'lease': lease}
     return {
-        'compare': [
-            {'key': own, 'target': 'LEASE', 'lease': lease},
-            {**no_group, 'result': 'GREATER'},
-        ],
-        'success': [],
-        'failure': [{'request_put': join}, {'request_txn': make_group}],
+        **check(group_key, member, lease),
+        'failure': [{'request_put': put}, {'request_txn': make_group}],
     }
+
+
+def _no_group(group_key: bytes) -> Any:
+    return {'key': encode(group_key), 'target': 'VERSION', 'version': 0}
 
 
 def encode(data: bytes) -> str:

@@ -68,7 +68,7 @@ class Faults(cluster_faults.Faults):
         for host in hosts:
             lease = int(one.ask('lease/grant', {'TTL': 60})['ID'])
             member = naming.member_id(host)
-            joining = members.joining(self.key, member, lease, b'\xc0')
+            joining = members.join(self.key, member, lease, b'\xc0')
             one.ask('kv/txn', joining)
             self._renew(one, lease)
 

@@ -47,6 +47,20 @@ class MemberTest(
     pass
 
 
+class LogTest(EtcdBackend, contract.Contract, contract.FunctionalTestCase):
+    def test_heartbeats_write_nothing_to_the_log_of_etcd(self) -> None:
+        self.running()
+        # The lease of a reader is not renewed, and its end is logged.
+        self.watch(1.5 * TTL, 'host1')
+        before = self.log_index()
+        self.watch(2.0 * TTL, 'host1')
+        self.assertEqual(before, self.log_index())
+
+    def log_index(self) -> int:
+        """Return the number of entries in the log of etcd."""
+        return int(self.server.ask('maintenance/status', {})['raftIndex'])
+
+
 class ObserverTest(
     EtcdBackend, contract.ObserverContract, contract.FunctionalTestCase
 ):

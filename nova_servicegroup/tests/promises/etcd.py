@@ -201,9 +201,7 @@ class Member(renewals.Member):
         if not self._cluster.keep_alive(self._lease):
             self._lease = self._cluster.grant()
             self._id = naming.member_id(self._host)
-        self._cluster.transact(
-            members.joining(KEY, self._id, self._lease, b'')
-        )
+        self._cluster.transact(members.join(KEY, self._id, self._lease, b''))
         if self.mark is not None or self._marked:
             self._keep_mark()
         return True
@@ -212,9 +210,7 @@ class Member(renewals.Member):
         wanted = set()
         if self.mark is not None:
             name = naming.marked(self._id, self.mark)
-            self._cluster.transact(
-                members.joining(KEY, name, self._lease, b'')
-            )
+            self._cluster.transact(members.join(KEY, name, self._lease, b''))
             wanted.add(name)
         for each in self._marked - wanted:
             self._cluster.remove(KEY + each)

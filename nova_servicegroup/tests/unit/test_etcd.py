@@ -343,9 +343,7 @@ class GroupTest(base.TestCase):
     def join(self, host: str, lease: int | None = None) -> bytes:
         member = naming.member_id(host)
         self.cluster.transact(
-            members.joining(
-                fake.KEY, member, lease or self.cluster.grant(), b'x'
-            )
+            members.join(fake.KEY, member, lease or self.cluster.grant(), b'x')
         )
         return member
 
@@ -444,7 +442,7 @@ class GroupTest(base.TestCase):
 
     def test_joining_again_changes_nothing(self) -> None:
         lease = self.cluster.grant()
-        joining = members.joining(fake.KEY, b'a@1', lease, b'x')
+        joining = members.join(fake.KEY, b'a@1', lease, b'x')
         answers = [self.cluster.transact(joining) for _ in range(3)]
         self.assertEqual(
             [False, True, True], [each['succeeded'] for each in answers]
@@ -453,9 +451,7 @@ class GroupTest(base.TestCase):
     def test_joining_takes_a_key_back_from_another_lease(self) -> None:
         mine, other = self.cluster.grant(), self.cluster.grant()
         for lease in (other, mine):
-            self.cluster.transact(
-                members.joining(fake.KEY, b'a@1', lease, b'x')
-            )
+            self.cluster.transact(members.join(fake.KEY, b'a@1', lease, b'x'))
         self.cluster.revoke(other)
         self.assertEqual({b'a@1'}, self.read().ids)
 
@@ -526,9 +522,7 @@ class GroupReaderTest(base.TestCase):
         for host in hosts:
             self.leases[host] = lease = self.cluster.grant()
             member = naming.member_id(host)
-            self.cluster.transact(
-                members.joining(fake.KEY, member, lease, b'x')
-            )
+            self.cluster.transact(members.join(fake.KEY, member, lease, b'x'))
 
     def leave(self, *hosts: str) -> None:
         for host in hosts:
