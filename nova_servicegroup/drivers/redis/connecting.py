@@ -16,6 +16,8 @@ Functional tests fail when tooz or redis-py changes what this relies on.
 """
 
 from collections.abc import Mapping
+from concurrent import futures
+import functools
 from typing import Any
 
 from oslo_config import cfg
@@ -41,6 +43,10 @@ def guard(
         redis-py, and takes some only in a URL
     """
     coordinator._loads = decoding.decode_or_none
+    # The thread of tooz's own executor takes a second to stop.
+    coordinator._executor.default_executor_factory = functools.partial(
+        futures.ThreadPoolExecutor, 1, 'servicegroup-redis'
+    )
     make = coordinator._make_client
 
     def make_client(*args: Any) -> Any:
