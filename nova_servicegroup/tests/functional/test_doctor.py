@@ -107,10 +107,12 @@ class Doctor(contract.Contract):
         self.assertEqual('', done.stderr)
         return done.returncode, done.stdout
 
-    def join(self, host: str) -> None:
-        """Let a host live in this process."""
+    def join(self, host: str) -> base.FakeService:
+        """Let a host live in this process; return its service."""
         self.table.create(host, 'compute')
-        self.make_api().join(host, 'compute', base.FakeService(1))
+        service = base.FakeService(1)
+        self.make_api().join(host, 'compute', service)
+        return service
 
     def assert_found(
         self, found: list[finding.Finding], level: int, *parts: str
@@ -214,7 +216,7 @@ class ZooKeeperTest(ClusterDoctor, contract.FunctionalTestCase):
         )
 
     def test_foreign_names(self) -> None:
-        self.join('host1')
+        service = self.join('host1')
         session = client.KazooClient(self.servers.address, timeout=20)
         session.start()
         self.addCleanup(session.close)
@@ -223,8 +225,14 @@ class ZooKeeperTest(ClusterDoctor, contract.FunctionalTestCase):
         found = self.examine('zookeeper', 'backend')
         self.assertEqual({OK}, {each.level for each in found}, found)
         name = naming.member_id('x\x1b[2J\x07\n').decode()
-        # Its server may be behind the one by which the member has joined.
-        session.sync(f'/{self.unique}/compute')
+        # On a busy machine it joins with a later beat. And the server of this
+        # session may be behind.
+        process.wait_until(
+            lambda: (
+                service.fire() or session.exists(f'/{self.unique}/compute')
+            ),
+            contract.START,
+        )
         session.create(f'/{self.unique}/compute/{name}', ephemeral=True)
         shown = doctor.as_text(self.examine('members'))
         self.assertIn(r'x\x1b[2J\x07\n', shown)
