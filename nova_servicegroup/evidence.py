@@ -48,8 +48,8 @@ class Reading:
         host; None: the doubt is about every host, for the hold time
     :ivar left: the hosts that have announced that they leave: their absence is
         always evidence
-    :ivar renewed: the hosts that have renewed since the last reading; one that
-        was dead then and is absent all the same may be doubted, too
+    :ivar renewed: the doubtful hosts that have renewed since the last reading,
+        and so are held even if they were dead then
     :ivar complete: whether a member that was never seen would be in it
     :ivar unfit: the conditions of unfit members, by canonical host
     """

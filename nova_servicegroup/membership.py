@@ -244,9 +244,9 @@ class Membership:
         """
         contact, doubts = self.contact, dict[str, _Doubt]()
         latest = contact.outage_until(now)
-        doubtful = lost | reading.renewed
         for host, seconds in (reading.doubted or {}).items():
-            if host in doubtful or not self.knows(host):
+            absent = host in lost or host in reading.renewed
+            if absent or not self.knows(host):
                 until = min(now + seconds, latest)
                 doubts[host] = str(reading.doubt), until
         recent = len(lost) and len(lost) + evidence.recently_lost(

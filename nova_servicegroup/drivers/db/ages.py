@@ -16,6 +16,7 @@ Pure: no I/O, no clock of its own. ``now`` is the observer's monotonic clock,
 and a heartbeat a time by the clock of its writer.
 """
 
+from collections.abc import Iterable
 import dataclasses
 import math
 
@@ -72,15 +73,15 @@ class Ages:
 
     :ivar by_host: the ages in seconds, when they were read
     :ivar left: the hosts that have left
-    :ivar renewed: the hosts with a heartbeat since the reading before, by the
-        database's clock
+    :ivar since: the seconds from the reading before to the last one; infinity
+        if there is no other
     :ivar ahead: the heartbeats that were in the future when they came, by host
     """
 
     def __init__(self) -> None:
         self.by_host: dict[str, float] = {}
         self.left: set[str] = set()
-        self.renewed: set[str] = set()
+        self.since = math.inf
         self.ahead: dict[str, float] = {}
         # The heartbeat of each record, and when it came, by the observer's
         # clock. Several records may be of one host, in upper and lower case.
@@ -109,8 +110,7 @@ class Ages:
                 in_future = beat > heartbeats.now + AHEAD
                 if in_future or beat == self.ahead.get(host):
                     ahead[host] = beat
-        since = now - self._read_at
-        self.renewed = {host for host, age in ages.items() if age < since}
+        self.since = now - self._read_at
         self._came, self._read_at, self.ahead = came, now, ahead
         self.by_host, self.left = ages, left - ages.keys()
         return ages
@@ -153,9 +153,7 @@ class Judge:
         """
         ages = self.ages.update(heartbeats, now).items()
         rules, left = self.rules, self.ages.left
-        # Late at each reading, a host would be held and down in turn.
-        renewed = set() if self._were_late else self.ages.renewed
-        late = self._lateness()
+        late, were_late = self._lateness(), self._were_late
         self._were_late = late > rules.late
         if self._were_late:
             # The longer it lasts, the longer services wait to connect again.
@@ -168,10 +166,17 @@ class Judge:
             if rules.down_time < age <= rules.longest
         }
         if missing and now <= self._late_until:
+            # Late at each reading, a host would be held and down in turn.
+            renewed = set() if were_late else self._renewed(missing)
             return evidence.Reading(
                 present, LATE, missing, left=left, renewed=renewed
             )
         return evidence.Reading(present, left=left)
+
+    def _renewed(self, hosts: Iterable[str]) -> set[str]:
+        """Return which hosts had a heartbeat since the reading before."""
+        ages = self.ages
+        return {host for host in hosts if ages.by_host[host] < ages.since}
 
     def _lateness(self) -> float:
         """Return the age that more than half exceed, and at least three."""
