@@ -30,6 +30,7 @@ from typing import Any
 from nova_servicegroup import api
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
+from nova_servicegroup import process
 from nova_servicegroup import services
 from nova_servicegroup.simulation import limits
 from nova_servicegroup.simulation import timers
@@ -192,7 +193,7 @@ class Hollow:
 
     def _start(self) -> None:
         self._timers.start(timers.threads_for(len(self._hosts)))
-        threading.Thread(target=self._join, daemon=True, name='join').start()
+        process.start_thread(self._join, 'join')
 
     def _join(self) -> None:
         with futures.ThreadPoolExecutor(_TOGETHER) as threads:

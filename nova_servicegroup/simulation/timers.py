@@ -22,6 +22,8 @@ import threading
 import time
 from typing import Any
 
+from nova_servicegroup import process
+
 LOG = logging.getLogger(__name__)
 
 #: Seconds between two checks for due timers.
@@ -69,7 +71,7 @@ class Timers:
     def start(self, threads: int) -> None:
         """Start so many threads to run timers; they end with the process."""
         for work in (self._watch, *[self._work] * threads):
-            threading.Thread(target=work, daemon=True, name='timers').start()
+            process.start_thread(work, 'timers')
 
     def stop(self) -> None:
         """Start no more calls, without waiting for those that run."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Sequence
+import functools
 import threading
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from oslo_log import log as logging
 
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import requests
+from nova_servicegroup import process
 
 LOG = logging.getLogger(__name__)
 
@@ -92,7 +94,9 @@ class Start:
         :param before: what to stop first
         """
         try:
-            _spawn('connect', self._run, before)
+            process.start_thread(
+                functools.partial(self._run, before), 'servicegroup-connect'
+            )
         except RuntimeError as error:
             self._fail(error)
 
@@ -102,7 +106,7 @@ class Start:
         if not self.finished.is_set() or self.stopped.is_set():
             return
         try:
-            _spawn('disconnect', self.stop)
+            process.start_thread(self.stop, 'servicegroup-disconnect')
         except RuntimeError:
             self.stop()
 
@@ -141,13 +145,3 @@ class Start:
     def _fail(self, error: BaseException) -> None:
         self.failure = Failure(error, self._clock())
         self.finished.set()
-
-
-def _spawn(name: str, target: Callable[..., None], *args: Any) -> None:
-    """Call a function in a thread of its own.
-
-    :raises RuntimeError: no thread can be started
-    """
-    threading.Thread(
-        target=target, args=args, daemon=True, name=f'servicegroup-{name}'
-    ).start()

@@ -14,11 +14,13 @@
 """Calls in threads of their own, some of which may hang."""
 
 from collections.abc import Callable
+import functools
 import threading
 import time
 from typing import Any
 
 from nova_servicegroup.drivers.db import messages
+from nova_servicegroup import process
 
 #: A call that takes longer hangs, most likely in a dead connection (seconds).
 HANG = messages.MAX_AGE / 2
@@ -67,9 +69,9 @@ class Calls:
             call = object()
             self._begun[call] = time.monotonic()
         try:
-            threading.Thread(
-                target=target, args=(call, *args), daemon=True, name=self._name
-            ).start()
+            process.start_thread(
+                functools.partial(target, call, *args), self._name
+            )
         except RuntimeError:
             self.end(call, failed=True)
             raise

@@ -132,9 +132,7 @@ class Collector:
         """Begin to receive heartbeats."""
         if self._server is not None:
             self._server.start()
-        threading.Thread(
-            target=self._watch, daemon=True, name='servicegroup-collector'
-        ).start()
+        process.start_thread(self._watch, 'servicegroup-collector')
 
     def stop(self) -> None:
         """Write what was received, and end, once; bounded in time."""
