@@ -12,7 +12,7 @@
 
 """The drivers with which a service also joins, and which nothing reads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from oslo_config import cfg
 from oslo_log import log as logging
@@ -33,15 +33,13 @@ class SecondaryDrivers:
     """The secondary drivers of a service. Their errors reach no caller.
 
     :ivar drivers: the drivers, by name
-    :param load: constructs the driver of a name
     """
 
     def __init__(
-        self, conf: cfg.ConfigOpts, load: Callable[[str], base.Driver]
+        self, conf: cfg.ConfigOpts, drivers: Mapping[str, base.Driver]
     ) -> None:
         self._main: str = conf.servicegroup_driver
-        names = opts.secondary_drivers(conf)
-        self.drivers = {name: load(name) for name in names}
+        self.drivers = drivers
         self._repeats_main = self._main in conf.servicegroup.also_report_to
         self._members: process.PerProcess[
             dict[tuple[str, str], list[_SecondaryMember]]
