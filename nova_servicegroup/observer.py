@@ -94,7 +94,6 @@ class Observer:
     an outage nor new members.
 
     :param name: what to call the group in the log
-    :param members: makes the membership, given the time of its start
     :param background: whether to read in the background
     :ivar members: the membership, as last read
     :ivar fitness: which of the members are unfit
@@ -104,7 +103,7 @@ class Observer:
         self,
         name: str,
         source: Source,
-        members: Callable[[float], membership.Membership],
+        members: membership.Membership,
         *,
         refresh_interval: float,
         patience: pace.Patience,
@@ -113,7 +112,7 @@ class Observer:
     ) -> None:
         self._source = source
         self._clock = clock
-        self.members = members(clock())
+        self.members = members
         self.fitness = fitness.Fitness()
         self._pace = pace.Pace(refresh_interval, patience)
         self._journal = journal.Journal(name)

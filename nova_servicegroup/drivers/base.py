@@ -212,8 +212,8 @@ def observe(
     return observer.Observer(
         name,
         source,
-        lambda now: membership.Membership(
-            now, opts.hold_time(conf), settle_time, pace.IDLE
+        membership.Membership(
+            clock(), opts.hold_time(conf), settle_time, pace.IDLE
         ),
         refresh_interval=conf.servicegroup.refresh_interval,
         patience=patience or make_patience(conf),

@@ -91,7 +91,7 @@ class ObserverTest(base.TestCase):
         return observer.Observer(
             'Group compute',
             self.backend,
-            lambda now: membership.Membership(now, 60.0, settle_time=20.0),
+            membership.Membership(self.clock(), 60.0, settle_time=20.0),
             refresh_interval=1.0,
             patience=self.patience,
             background=False,
