@@ -103,9 +103,7 @@ class Driver(abc.ABC):
         self.table: services.Table = services.NoTable(
             'this process was given no access to it'
         )
-        self._records = record_cache.Records(
-            lambda group: self.table.records(group)
-        )
+        self._records = record_cache.Records(self)
 
     @abc.abstractmethod
     def join(self, member: str, group: str, service: services.Service) -> None:
