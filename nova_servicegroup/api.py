@@ -56,7 +56,11 @@ class API:
             conf, conf.servicegroup_driver
         )
         self.secondary = secondary.SecondaryDrivers(
-            conf, lambda name: load_driver(conf, name, opts.ALSO_REPORT_TO)
+            conf,
+            {
+                name: load_driver(conf, name, opts.ALSO_REPORT_TO)
+                for name in opts.secondary_drivers(conf)
+            },
         )
 
     def give_table(self, table: services.Table) -> None:

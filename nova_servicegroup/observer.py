@@ -79,7 +79,7 @@ class Source(abc.ABC):
         return host
 
 
-class Observer:
+class Observer(pace.Watched):
     """An observer of one group: answers which hosts are up, to all threads.
 
     The group is read at most once in each ``refresh_interval``, by the first
@@ -94,7 +94,6 @@ class Observer:
     an outage nor new members.
 
     :param name: what to call the group in the log
-    :param members: makes the membership, given the time of its start
     :param background: whether to read in the background
     :ivar members: the membership, as last read
     :ivar fitness: which of the members are unfit
@@ -104,7 +103,7 @@ class Observer:
         self,
         name: str,
         source: Source,
-        members: Callable[[float], membership.Membership],
+        members: membership.Membership,
         *,
         refresh_interval: float,
         patience: pace.Patience,
@@ -113,15 +112,13 @@ class Observer:
     ) -> None:
         self._source = source
         self._clock = clock
-        self.members = members(clock())
+        self.members = members
         self.fitness = fitness.Fitness()
         self._pace = pace.Pace(refresh_interval, patience)
         self._journal = journal.Journal(name)
         # Held while the membership changes, never while reading.
         self._changing = threading.Lock()
-        self._watch = (
-            pace.Watch(self._read_if_due, self._pause) if background else None
-        )
+        self._watch = pace.Watch(self) if background else None
 
     def recall(self, host: str) -> bool | None:
         """Return whether host is up and not passed over; None: unknown.
@@ -275,8 +272,8 @@ class Observer:
         self._journal.expired(evidence.Changes(expired=over), blind)
         return False
 
-    def _read_if_due(self) -> None:
-        """Read in the background, if it is due.
+    def read_if_due(self) -> None:
+        """Read in the background, if it is due; see pace.Watched.
 
         Green threads may stand still between questions, so that an answer
         fails to arrive only for lack of time. So after a failure here the
@@ -291,6 +288,7 @@ class Observer:
             finally:
                 self._pace.reading.release()
 
-    def _pause(self) -> float | None:
+    def pause(self) -> float | None:
+        """See pace.Watched."""
         now = self._clock()
         return self._pace.pause(now, self.members.is_in_doubt(now))

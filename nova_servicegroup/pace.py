@@ -12,7 +12,7 @@
 
 """When to read a group, how long to wait for it, and background reads."""
 
-from collections.abc import Callable
+import abc
 import dataclasses
 import math
 import random
@@ -161,18 +161,23 @@ class Pace:
         return max(longest * random.uniform(0.5, 1.0), self.due - now)
 
 
+class Watched(abc.ABC):
+    """What a Watch reads in the background."""
+
+    @abc.abstractmethod
+    def read_if_due(self) -> None:
+        """Read once, if that is due. Raises nothing."""
+
+    @abc.abstractmethod
+    def pause(self) -> float | None:
+        """Return the seconds until the next read; None: no more reads."""
+
+
 class Watch:
-    """A thread that reads in the background, for as long as that is needed.
+    """A thread that reads in the background, for as long as that is needed."""
 
-    :param read: reads once, if it is due
-    :param pause: returns the seconds until the next read; None: no more reads
-    """
-
-    def __init__(
-        self, read: Callable[[], None], pause: Callable[[], float | None]
-    ) -> None:
-        self._read = read
-        self._pause = pause
+    def __init__(self, watched: Watched) -> None:
+        self._watched = watched
         self._running = self._stopped = False
         self._woken = threading.Event()
 
@@ -199,10 +204,12 @@ class Watch:
 
     def _run(self) -> None:
         try:
-            while (pause := self._pause()) is not None and not self._stopped:
+            while (
+                pause := self._watched.pause()
+            ) is not None and not self._stopped:
                 if self._woken.wait(pause):
                     self._woken.clear()
                 else:
-                    self._read()
+                    self._watched.read_if_due()
         finally:
             self._running = False

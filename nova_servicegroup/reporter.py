@@ -13,15 +13,15 @@
 """The heartbeat of one member, on the timer of its own service."""
 
 from collections.abc import Callable
-import dataclasses
 import functools
-import math
 import threading
 import time
+from typing import Protocol
 
 from oslo_log import log as logging
 
 from nova_servicegroup import exceptions
+from nova_servicegroup import heartbeat
 from nova_servicegroup import process
 from nova_servicegroup import services
 
@@ -34,65 +34,93 @@ INITIAL_DELAY = 5
 STOP_WAIT = 1.0
 
 
-@dataclasses.dataclass
-class Counts:
-    """The outcomes of the heartbeats of one member.
+class _Outcomes:
+    """Counts the outcomes of heartbeats, and logs what changes.
 
-    :ivar beats: how many were run
-    :ivar failures: how many of them failed
-    :ivar lost: how often contact was lost
-    :ivar recovered: how often it was recovered
-    :ivar last_success: when the last heartbeat succeeded, in seconds since the
-        epoch; None: none has
+    A loss of contact and the recovery are logged once each.
     """
 
-    beats: int = 0
-    failures: int = 0
-    lost: int = 0
-    recovered: int = 0
-    last_success: float | None = None
+    def __init__(
+        self, name: str, clock: Callable[[], float], wall: Callable[[], float]
+    ) -> None:
+        self.counts = heartbeat.Counts()
+        self._name = name
+        self._clock = clock
+        self._wall = wall
+        self._lost_at: float | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the last heartbeat failed."""
+        return self._lost_at is not None
+
+    def succeeded(self) -> None:
+        """Note that a heartbeat succeeded."""
+        self.counts.last_success = self._wall()
+        if self._lost_at is not None:
+            self.counts.recovered += 1
+            LOG.info(
+                '%s: recovered, the heartbeat works again after %.1f s.',
+                self._name,
+                self._clock() - self._lost_at,
+            )
+            self._lost_at = None
+
+    def failed(self, error: Exception) -> None:
+        """Note that a heartbeat failed. Called while error is handled."""
+        is_first = self._count_failure()
+        if isinstance(error, exceptions.RecordDeleted):
+            LOG.error('%s: %s', self._name, error)
+        elif not isinstance(error, exceptions.ServiceGroupError):
+            LOG.exception('%s: unexpected error in the heartbeat', self._name)
+        elif is_first:
+            LOG.warning(
+                '%s: lost contact, the heartbeat failed (%s). It '
+                'will go on trying.',
+                self._name,
+                error,
+            )
+
+    def _count_failure(self) -> bool:
+        """Count a failure; return whether it is the first of several."""
+        self.counts.failures += 1
+        if self._lost_at is not None:
+            return False
+        self._lost_at = self._clock()
+        self.counts.lost += 1
+        return True
 
 
 class Reporter:
-    """The heartbeat of one member. No exception leaves it.
-
-    A loss of contact and the recovery are logged once each.
+    """Runs the heartbeats of one member. No exception leaves it.
 
     :param name: what to call the member in the log
-    :param beat: renews and verifies the membership, in bounded time; may
-        return the seconds by which to postpone the next heartbeat.
-        :raises ServiceGroupError: it failed
-    :param leave: ends the membership when the service stops, in bounded time
-    :param urgent: returns, without waiting, whether the next heartbeat must
-        run before it is due
+    :param member: the membership to renew
     :param wall: returns the seconds since the epoch
-    :ivar counts: the outcomes so far
     :ivar last_run: when the service's timer last called
     """
 
     def __init__(
         self,
         name: str,
-        beat: Callable[[], float | None],
-        leave: Callable[[], None] | None = None,
+        member: heartbeat.Renewable,
         *,
-        urgent: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self.counts = Counts()
         self._name = name
-        self._beat = beat
-        self._leave = leave
-        self._urgent = urgent
+        self._member = member
         self._clock = clock
-        self._wall = wall
-        self._lost_at: float | None = None
-        self._stopped = False
+        self._outcomes = _Outcomes(name, clock, wall)
+        self._schedule = heartbeat.Schedule()
         self._running = threading.Lock()
-        self._interval = 0.0
-        self._due = -math.inf
+        self._stopped = False
         self.last_run = clock()
+
+    @property
+    def counts(self) -> heartbeat.Counts:
+        """The outcomes so far."""
+        return self._outcomes.counts
 
     def start(
         self,
@@ -108,8 +136,7 @@ class Reporter:
             or are urgent; default: interval
         """
         retry_interval = min(interval, retry_interval or interval)
-        # A timer is never exact: what is nearly due runs.
-        self._interval = interval - retry_interval / 2
+        self._schedule.set_interval(interval, retry_interval)
         service.on_stop(functools.partial(self.stop, leave_on_stop))
         service.tg.add_timer_args(
             retry_interval,
@@ -121,8 +148,11 @@ class Reporter:
     def tick(self) -> None:
         """Run a heartbeat if one is due or urgent, or the last one failed."""
         now = self.last_run = self._clock()
-        failed = self._lost_at is not None
-        if failed or now >= self._due or self._urgent():
+        if (
+            self._outcomes.is_lost
+            or self._schedule.is_due(now)
+            or self._member.is_urgent()
+        ):
             self.run()
 
     def run(self) -> None:
@@ -137,22 +167,15 @@ class Reporter:
                 self._run()
 
     def _run(self) -> None:
-        self._due = self._clock() + self._interval
+        self._schedule.begin(self._clock())
         self.counts.beats += 1
         try:
-            postponed = self._beat()
-        except exceptions.RecordDeleted as error:
-            LOG.error('%s: %s', self._name, error)
-            self._failed()
-        except exceptions.ServiceGroupError as error:
-            self._lost(error)
-        except Exception:
-            LOG.exception('%s: unexpected error in the heartbeat', self._name)
-            self._failed()
+            postponed = self._member.beat()
+        except Exception as error:
+            self._outcomes.failed(error)
         else:
-            self._due += postponed or 0.0
-            self.counts.last_success = self._wall()
-            self._recovered()
+            self._schedule.postpone(postponed or 0.0)
+            self._outcomes.succeeded()
 
     def stop(self, leave: bool = True) -> None:
         """Leave, if wanted, and run no more heartbeats."""
@@ -161,10 +184,12 @@ class Reporter:
         self._stopped = True
         if self._running.acquire(timeout=STOP_WAIT):
             self._running.release()
-        if not leave or self._leave is None:
-            return
-        try:
+        if leave:
             self._leave()
+
+    def _leave(self) -> None:
+        try:
+            self._member.leave()
         except exceptions.ServiceGroupError as error:
             LOG.warning(
                 '%s could not leave (%s); its membership will expire.',
@@ -174,33 +199,12 @@ class Reporter:
         except Exception:
             LOG.exception('%s: unexpected error while leaving', self._name)
 
-    def _failed(self) -> bool:
-        """Count a failure; return whether it is the first of several."""
-        self.counts.failures += 1
-        if self._lost_at is not None:
-            return False
-        self._lost_at = self._clock()
-        self.counts.lost += 1
-        return True
 
-    def _lost(self, error: Exception) -> None:
-        if self._failed():
-            LOG.warning(
-                '%s: lost contact, the heartbeat failed (%s). It '
-                'will go on trying.',
-                self._name,
-                error,
-            )
+class Discardable(Protocol):
+    """What keeps a membership, such as a connection."""
 
-    def _recovered(self) -> None:
-        if self._lost_at is not None:
-            self.counts.recovered += 1
-            LOG.info(
-                '%s: recovered, the heartbeat works again after %.1f s.',
-                self._name,
-                self._clock() - self._lost_at,
-            )
-            self._lost_at = None
+    def discard(self) -> None:
+        """Drop what it has, at once; the next heartbeat restores it."""
 
 
 class ProgressGate:
@@ -210,19 +214,19 @@ class ProgressGate:
     process whose own timers stand still.
 
     :param patience: seconds without a heartbeat
-    :param give_up: ends the membership; the next heartbeat restores it
+    :param connection: is discarded to end the membership
     """
 
     def __init__(
         self,
         reporter: Reporter,
-        give_up: Callable[[], None],
+        connection: Discardable,
         patience: float,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reporter = reporter
-        self._give_up = give_up
+        self._connection = connection
         self._patience = patience
         self._clock = clock
         self._given_up_at: float | None = None
@@ -268,7 +272,7 @@ class ProgressGate:
             'Its membership is given up.',
             self._clock() - last_run,
         )
-        self._give_up()
+        self._connection.discard()
 
     def _watch(self) -> None:
         while not self._stop.wait(self._patience / 8):

@@ -12,7 +12,7 @@
 
 """Checks whether Nova and the backend know the same services, all up."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 import datetime
 import time
 
@@ -56,9 +56,7 @@ def check(subject: finding.Subject) -> list[finding.Finding]:
 
 
 def read_groups(
-    asked: api.API,
-    conf: cfg.ConfigOpts,
-    sleep: Callable[[float], None] = time.sleep,
+    asked: api.API, conf: cfg.ConfigOpts
 ) -> dict[str, inventory.Inventory]:
     """Return the inventories of all groups.
 
@@ -67,8 +65,13 @@ def read_groups(
     readers = [inventory.Reader(asked, group) for group in services.GROUPS]
     for each in readers:
         each.call()
-    sleep(min(_LONGEST_PAUSE, 0.1 + conf.servicegroup.refresh_interval))
+    pause(conf)
     return {each.group: each.call(detailed=True) for each in readers}
+
+
+def pause(conf: cfg.ConfigOpts) -> None:
+    """Wait until a group is read anew."""
+    time.sleep(min(_LONGEST_PAUSE, 0.1 + conf.servicegroup.refresh_interval))
 
 
 def judge_registration(

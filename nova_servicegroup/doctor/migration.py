@@ -12,9 +12,8 @@
 
 """Checks which step of a migration from one driver to another is safe."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 import dataclasses
-import time
 
 from nova_servicegroup.doctor import backend
 from nova_servicegroup.doctor import finding
@@ -36,9 +35,7 @@ _API = (
 Service = tuple[str, str]
 
 
-def check(
-    subject: finding.Subject, *, sleep: Callable[[float], None] = time.sleep
-) -> Iterator[finding.Finding]:
+def check(subject: finding.Subject) -> Iterator[finding.Finding]:
     """See finding.Check."""
     own = subject.driver
     names = [*opts.secondary_drivers(subject.conf), *subject.towards]
@@ -51,7 +48,7 @@ def check(
         if 'db' in (own, other) and subject.databases is None:
             yield finding.ok(backend.NO_DATABASE)
         else:
-            yield from _compare(subject, own, other, sleep)
+            yield from _compare(subject, own, other)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,15 +68,12 @@ class Reports:
 
 
 def _compare(
-    subject: finding.Subject,
-    own: str,
-    other: str,
-    sleep: Callable[[float], None],
+    subject: finding.Subject, own: str, other: str
 ) -> Iterator[finding.Finding]:
     both = []
     for name in (own, other):
         try:
-            both.append(_read(subject, name, sleep))
+            both.append(_read(subject, name))
         except exceptions.ServiceGroupError as error:
             yield _unreadable(name, error)
     if len(both) == 2:
@@ -90,14 +84,12 @@ def _compare(
             yield _asking(each, both)
 
 
-def _read(
-    subject: finding.Subject, name: str, sleep: Callable[[float], None]
-) -> Reports:
+def _read(subject: finding.Subject, name: str) -> Reports:
     """Read all groups by a driver.
 
     :raises ServiceGroupError: it cannot be used, or cannot be asked
     """
-    inventories = members.read_groups(subject.api(name), subject.conf, sleep)
+    inventories = members.read_groups(subject.api(name), subject.conf)
     reads: dict[Service, frozenset[str]] = {}
     unregistered = None
     for group, seen in inventories.items():

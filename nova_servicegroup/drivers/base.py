@@ -103,9 +103,7 @@ class Driver(abc.ABC):
         self.table: services.Table = services.NoTable(
             'this process was given no access to it'
         )
-        self._records = record_cache.Records(
-            lambda group: self.table.records(group)
-        )
+        self._records = record_cache.Records(self)
 
     @abc.abstractmethod
     def join(self, member: str, group: str, service: services.Service) -> None:
@@ -212,8 +210,8 @@ def observe(
     return observer.Observer(
         name,
         source,
-        lambda now: membership.Membership(
-            now, opts.hold_time(conf), settle_time, pace.IDLE
+        membership.Membership(
+            clock(), opts.hold_time(conf), settle_time, pace.IDLE
         ),
         refresh_interval=conf.servicegroup.refresh_interval,
         patience=patience or make_patience(conf),

@@ -12,7 +12,7 @@
 
 """Reads Nova's services table in bounded time."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 from nova_servicegroup import background
 from nova_servicegroup import process
@@ -25,16 +25,20 @@ _MAX_AGE = 60.0
 _Reads = dict[str, background.OneAtATime[list[services.ServiceRef]]]
 
 
+class HasTable(Protocol):
+    """What has access to the services table, such as a driver."""
+
+    table: services.Table
+
+
 class Records:
     """Reads the services table in the background, one group at a time.
 
-    :param read: returns the records of a group, or raises BackendError
+    :param owner: its table is read, which may be replaced
     """
 
-    def __init__(
-        self, read: Callable[[str], list[services.ServiceRef]]
-    ) -> None:
-        self._read = read
+    def __init__(self, owner: HasTable) -> None:
+        self._owner = owner
         self._reads: process.PerProcess[_Reads] = process.PerProcess(dict)
 
     def read(self, group: str, wait: float) -> list[services.ServiceRef]:
@@ -47,7 +51,9 @@ class Records:
         one = reads.get(group)
         if one is None:
             made = background.OneAtATime(
-                services.TABLE, lambda: self._read(group), _MAX_AGE
+                services.TABLE,
+                lambda: self._owner.table.records(group),
+                _MAX_AGE,
             )
             one = reads.setdefault(group, made)
         return list(one.ask(wait))

@@ -12,7 +12,7 @@
 
 """The drivers with which a service also joins, and which nothing reads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from oslo_config import cfg
 from oslo_log import log as logging
@@ -20,6 +20,7 @@ from oslo_log import log as logging
 from nova_servicegroup import condition
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
+from nova_servicegroup import heartbeat
 from nova_servicegroup import opts
 from nova_servicegroup import process
 from nova_servicegroup import reporter
@@ -32,15 +33,13 @@ class SecondaryDrivers:
     """The secondary drivers of a service. Their errors reach no caller.
 
     :ivar drivers: the drivers, by name
-    :param load: constructs the driver of a name
     """
 
     def __init__(
-        self, conf: cfg.ConfigOpts, load: Callable[[str], base.Driver]
+        self, conf: cfg.ConfigOpts, drivers: Mapping[str, base.Driver]
     ) -> None:
         self._main: str = conf.servicegroup_driver
-        names = opts.secondary_drivers(conf)
-        self.drivers = {name: load(name) for name in names}
+        self.drivers = drivers
         self._repeats_main = self._main in conf.servicegroup.also_report_to
         self._members: process.PerProcess[
             dict[tuple[str, str], list[_SecondaryMember]]
@@ -79,7 +78,7 @@ class SecondaryDrivers:
     def leave(self, member: str, group: str) -> None:
         """Leave with each. Raises nothing."""
         for each in self._members.get().pop((member, group), ()):
-            each.leave()
+            each.stop()
 
     def mark(
         self, member: str, group: str, said: condition.Condition | None
@@ -107,7 +106,7 @@ def guard(name: str, call: Callable[[], None]) -> None:
         LOG.exception('%s: unexpected error of the driver', name)
 
 
-class _SecondaryMember:
+class _SecondaryMember(heartbeat.Renewable):
     """One member with one secondary driver.
 
     A driver's own heartbeat goes on trying while its backend is away. Here,
@@ -128,7 +127,7 @@ class _SecondaryMember:
         self._service = service
         self._joined = False
         self._condition: condition.Condition | None = None
-        self._reporter = reporter.Reporter(self._name, self._try_to_join)
+        self._reporter = reporter.Reporter(self._name, self)
 
     def join(self) -> None:
         """Join now, or else on the timer of the service."""
@@ -142,12 +141,13 @@ class _SecondaryMember:
         if self._joined:
             guard(self._name, lambda: self._driver.mark(*self._key, said))
 
-    def leave(self) -> None:
+    def stop(self) -> None:
         """Leave, and do not try to join any more. Raises nothing."""
         self._reporter.stop()
         guard(self._name, lambda: self._driver.leave(*self._key))
 
-    def _try_to_join(self) -> None:
+    def beat(self) -> None:
+        """Join, unless it has joined; see heartbeat.Renewable."""
         if self._joined:
             return
         try:

@@ -18,7 +18,6 @@ the file's modification time. The clocks of all hosts must agree.
 
 from collections.abc import Iterator
 import contextlib
-import functools
 import pathlib
 import time
 import urllib.parse
@@ -29,6 +28,7 @@ from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers import views
 from nova_servicegroup import evidence
 from nova_servicegroup import exceptions
+from nova_servicegroup import heartbeat
 from nova_servicegroup import membership
 from nova_servicegroup import observer
 from nova_servicegroup import opts
@@ -67,8 +67,7 @@ class FileDriver(base.Driver):
         file = self._root / _name(group) / _name(member)
         made = reporter.Reporter(
             f'Member {member} of group {group} (file)',
-            functools.partial(_touch, file),
-            functools.partial(_remove, file),
+            _Member(file),
         )
         self._reporters.get()[member, group] = made
         made.run()
@@ -132,6 +131,25 @@ class FileDriver(base.Driver):
         return made[group]
 
 
+class _Member(heartbeat.Renewable):
+    """Renews one member."""
+
+    def __init__(self, file):
+        self._file = file
+
+    def beat(self):
+        """See heartbeat.Renewable."""
+        with _translated():
+            # The shared directory itself must exist, so create no parents.
+            self._file.parent.mkdir(exist_ok=True)
+            self._file.touch()
+
+    def leave(self):
+        """See heartbeat.Renewable."""
+        with _translated():
+            self._file.unlink(missing_ok=True)
+
+
 class _Group(observer.Source):
     """Reads one group."""
 
@@ -165,18 +183,6 @@ def _last_beat(file):
         return file.stat().st_mtime
     except FileNotFoundError:  # The member has just left.
         return 0.0
-
-
-def _touch(file):
-    with _translated():
-        # The shared directory itself must exist, so create no parents.
-        file.parent.mkdir(exist_ok=True)
-        file.touch()
-
-
-def _remove(file):
-    with _translated():
-        file.unlink(missing_ok=True)
 
 
 def _name(name):

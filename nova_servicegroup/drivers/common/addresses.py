@@ -104,15 +104,25 @@ def backend_url(
         parts = urllib.parse.urlsplit(conf.coordination.backend_url or '')
     except ValueError:
         raise _bad_url() from None
-    options = conf[group]
-    wanted = ' or '.join(f'{each}://' for each in schemes)
     if parts.scheme not in schemes:
+        wanted = ' or '.join(f'{each}://' for each in schemes)
         raise exceptions.ConfigurationError(
             f'[{group}] address',
-            options.address,
+            conf[group].address,
             f'host:port, as its help says; where it is unset, {BACKEND_URL} '
             f'must begin with {wanted}',
         )
+    _check_unused(group, conf[group], unused)
+    return parts
+
+
+def _check_unused(
+    group: str, options: cfg.ConfigOpts.GroupAttr, unused: Sequence[str]
+) -> None:
+    """Check that options which need the group's own address are not set.
+
+    :raises ConfigurationError: one is
+    """
     for name in unused:
         if options[name]:
             raise exceptions.ConfigurationError(
@@ -121,7 +131,6 @@ def backend_url(
                 f'nothing while [{group}] address is unset: what '
                 f'{BACKEND_URL} says counts',
             )
-    return parts
 
 
 def of_backend_url(servers: Sequence[str], default_port: int) -> list[str]:

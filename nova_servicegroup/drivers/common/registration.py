@@ -19,6 +19,7 @@ from nova_servicegroup.drivers.common import provenance
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.common import sessions
 from nova_servicegroup.drivers.common import settings as common_settings
+from nova_servicegroup import heartbeat
 from nova_servicegroup import reporter
 from nova_servicegroup import services
 
@@ -26,7 +27,7 @@ from nova_servicegroup import services
 _RETRY_INTERVAL = 0.5
 
 
-class Registration(abc.ABC):
+class Registration(heartbeat.Renewable):
     """One member of one group, for as long as its service runs."""
 
     def __init__(
@@ -40,10 +41,7 @@ class Registration(abc.ABC):
         # The marks that the backend may have: several after failures.
         self._marks: set[str] = set()
         self.reporter = reporter.Reporter(
-            f'Member {host} of group {group} ({settings.driver})',
-            self._beat,
-            self._leave,
-            urgent=self._is_urgent,
+            f'Member {host} of group {group} ({settings.driver})', self
         )
 
     def start(self, service: services.Service) -> None:
@@ -71,14 +69,12 @@ class Registration(abc.ABC):
         """Return the capabilities of the member."""
         return provenance.origin(self._settings.conf.servicegroup_driver)
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """See heartbeat.Renewable."""
         self._connection.close(wait=1.0)
 
-    def _is_urgent(self) -> bool:
-        """Return whether a heartbeat is due at once. Asks no server."""
-        return False
-
-    def _beat(self) -> None:
+    def beat(self) -> None:
+        """See heartbeat.Renewable."""
         deadline = requests.Deadline(self._wait)
         with self._sessions.lend(deadline) as session:
             self._keep(session)

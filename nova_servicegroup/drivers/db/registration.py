@@ -23,6 +23,7 @@ from oslo_log import log as logging
 from nova_servicegroup import background
 from nova_servicegroup.drivers.db import collector
 from nova_servicegroup.drivers.db import routes
+from nova_servicegroup import heartbeat
 from nova_servicegroup import process
 from nova_servicegroup import reporter
 from nova_servicegroup import services
@@ -105,7 +106,7 @@ class Departure:
             leaves.ask(_LEAVE)
 
 
-class Registration:
+class Registration(heartbeat.Renewable):
     """One member of one group, for as long as its service runs.
 
     :param down_time: seconds without a heartbeat after which it is down
@@ -131,9 +132,7 @@ class Registration:
         self._beats = background.OneAtATime(
             self.name, route.beat, waits_again=True
         )
-        self.reporter = reporter.Reporter(
-            self.name, self._beat, self._departure.leave
-        )
+        self.reporter = reporter.Reporter(self.name, self)
         self._host = host
         self._collector: collector.Collector | None = None
 
@@ -172,5 +171,10 @@ class Registration:
         if self._collector is not None:
             self._collector.stop()
 
-    def _beat(self) -> float | None:
+    def beat(self) -> float | None:
+        """See heartbeat.Renewable."""
         return self._beats.ask(0.8 * self._service.report_interval)
+
+    def leave(self) -> None:
+        """See heartbeat.Renewable."""
+        self._departure.leave()

@@ -40,7 +40,7 @@ class Route(abc.ABC):
     def beat(self) -> float | None:
         """Write a heartbeat.
 
-        :returns: seconds to put off the next; see reporter.Reporter
+        :returns: seconds to put off the next; see heartbeat.Renewable
         :raises ServiceGroupError: it is not written
         """
 

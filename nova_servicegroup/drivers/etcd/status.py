@@ -12,7 +12,7 @@
 
 """Asks each etcd server about itself, for the doctor."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 import contextlib
 import math
 import time
@@ -105,13 +105,13 @@ def serve(conf: cfg.ConfigOpts, address: str, wait: float) -> Served:
     :raises BackendError: it does not answer, or has no majority
     """
     group = {'key': members.encode(_group(conf)), 'count_only': True}
-    with _asking(conf, address, wait) as ask:
+    with _asking(conf, address, wait) as server:
         # The first question also connects.
-        ask('kv/range', group)
+        server.ask('kv/range', group)
         begun = time.monotonic()
-        ask('kv/range', group)
+        server.ask('kv/range', group)
         latency = time.monotonic() - begun
-        return Served(latency, _size(ask))
+        return Served(latency, _size(server))
 
 
 def join(conf: cfg.ConfigOpts, address: str, wait: float) -> int:
@@ -122,25 +122,37 @@ def join(conf: cfg.ConfigOpts, address: str, wait: float) -> int:
     :returns: the seconds that the server grants for a lease
     :raises BackendError: a member cannot join
     """
-    with _asking(conf, address, wait) as ask:
-        granted = ask('lease/grant', {'TTL': conf.etcd.ttl})
+    with _asking(conf, address, wait) as server:
+        granted = server.ask('lease/grant', {'TTL': conf.etcd.ttl})
         lease = {'ID': granted['ID']}
         try:
-            ask('kv/txn', _never(_group(conf), int(granted['ID'])))
+            server.ask('kv/txn', _never(_group(conf), int(granted['ID'])))
         finally:
             with contextlib.suppress(exceptions.BackendError):
-                ask('lease/revoke', lease)
+                server.ask('lease/revoke', lease)
         return int(granted['TTL'])
 
 
-_Ask = Callable[[str, Mapping[str, Any]], Any]
+class _Server:
+    """One server that is asked."""
+
+    def __init__(self, session: gateway.Gateway) -> None:
+        self._session = session
+
+    def ask(self, path: str, question: Mapping[str, Any]) -> Any:
+        """Return the answer to a question.
+
+        :raises BackendError: there is none
+        """
+        url = f'http:///v3/{path}'
+        return self._session.post(url, json=question).json()
 
 
 @contextlib.contextmanager
 def _asking(
     conf: cfg.ConfigOpts, address: str, wait: float, anonymous: bool = False
-) -> Iterator[_Ask]:
-    """Provide a function that asks one server.
+) -> Iterator[_Server]:
+    """Provide one server to ask.
 
     :param wait: seconds for all questions together
     :raises BackendError: instead of any error that answers lead to
@@ -153,16 +165,14 @@ def _asking(
         contextlib.closing(gateway.Gateway(used, wait)) as session,
     ):
         session.deadline = requests.Deadline(wait)
-        yield lambda path, question: session.post(
-            f'http:///v3/{path}', json=question
-        ).json()
+        yield _Server(session)
 
 
 def _words(
     conf: cfg.ConfigOpts, address: str, wait: float, anonymous: bool
 ) -> Words:
-    with _asking(conf, address, wait, anonymous) as ask:
-        status = ask('maintenance/status', {})
+    with _asking(conf, address, wait, anonymous) as server:
+        status = server.ask('maintenance/status', {})
         leader = status.get('leader', '0')
         return Words(
             escaping.printable(status['version'], _SHOWN),
@@ -178,10 +188,10 @@ def _words(
         )
 
 
-def _size(ask: _Ask) -> int | None:
+def _size(server: _Server) -> int | None:
     """Return the number of servers, or None if the user may not read it."""
     try:
-        return len(ask('cluster/member/list', {})['members'])
+        return len(server.ask('cluster/member/list', {})['members'])
     except exceptions.BackendError:
         return None
 

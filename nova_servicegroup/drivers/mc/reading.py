@@ -12,7 +12,7 @@
 
 """The reading side: reads the members of a group from all servers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import secrets
 import time
@@ -30,6 +30,7 @@ from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.mc import configuration
 from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup.drivers.mc import memory
+from nova_servicegroup.drivers.mc import storage
 from nova_servicegroup.drivers.mc import wanted
 from nova_servicegroup.drivers import views
 from nova_servicegroup import evidence
@@ -68,6 +69,13 @@ class Backend:
         return f'{names}: answered.'
 
 
+def _memories(
+    servers: Sequence[storage.Server], timing: memory.Timing
+) -> dict[str, memory.Memory]:
+    """Return a new memory of each server, by the server's name."""
+    return {each.name: memory.Memory(timing) for each in servers}
+
+
 class GroupReader(coordinated.GroupReader):
     """Reads one group from all servers."""
 
@@ -92,9 +100,7 @@ class GroupReader(coordinated.GroupReader):
             for each in ('members', 'lists', 'origins')
         }
         timing = memory.Timing(settings.ttl, settle_time)
-        self._memories = {
-            each.name: memory.Memory(timing) for each in backend.servers
-        }
+        self._memories = _memories(backend.servers, timing)
         self._wanted = wanted.Wanted(group, settings.keys)
         # The values of all members, by server.
         self._values: dict[str, dict[str, bytes]] = {}

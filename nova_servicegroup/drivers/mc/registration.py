@@ -27,6 +27,7 @@ from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup.drivers.mc import storage
 from nova_servicegroup import exceptions
 from nova_servicegroup import fanout
+from nova_servicegroup import heartbeat
 from nova_servicegroup import reporter
 from nova_servicegroup import services
 
@@ -36,7 +37,7 @@ LOG = logging.getLogger(__name__)
 _LIST_INTERVAL = 240.0
 
 
-class Registration:
+class Registration(heartbeat.Renewable):
     """The registration of one host in one group, while its service runs."""
 
     def __init__(
@@ -51,7 +52,7 @@ class Registration:
         # Whether another process of the host renews the member, too.
         self._shared = False
         self.reporter = reporter.Reporter(
-            f'Member {host} of group {group} (mc)', self._beat, self._leave
+            f'Member {host} of group {group} (mc)', self
         )
 
     def start(self, service: services.Service) -> None:
@@ -85,7 +86,7 @@ class Registration:
         """Seconds that the servers may take together."""
         return 2.0 * float(self._conf.memcached.timeout)
 
-    def _beat(self) -> None:
+    def beat(self) -> None:
         """Renew the member on every server; one that confirms is enough."""
         deadline = requests.Deadline(self._wait)
         answers = self._touch() or self._beats.ask(
@@ -116,7 +117,7 @@ class Registration:
         answer = server.touch(self._id, self._value)
         return [] if answer is None else [(server, answer)]
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
         """End the membership.
 
         If another process of the host renewed it last, or just before this

@@ -96,7 +96,7 @@ class Registration(registration.Registration):
         if not random.randrange(_SWEEP):
             group.ask('sweep', group.sweep)
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
         """See registration.Registration.
 
         Remove the mark first. It would expire by itself, but until then older
@@ -105,7 +105,7 @@ class Registration(registration.Registration):
         self._mark = None
         with contextlib.suppress(exceptions.BackendError):
             self._tend_mark(requests.Deadline(min(self._wait, _LEAVE)))
-        super()._leave()
+        super().leave()
 
     def _put_mark(self, session: sessions.Session, mark: str) -> None:
         """See registration.Registration."""

@@ -36,7 +36,7 @@ class Registration(registration.Registration):
         # kazoo's threads would renew the session of a process that is stuck.
         self._gate = reporter.ProgressGate(
             self.reporter,
-            self._connection.discard,
+            self._connection,
             opts.service_down_time(settings.conf),
         )
 
@@ -50,7 +50,7 @@ class Registration(registration.Registration):
         self._gate.stop()
         super().stop()
 
-    def _is_urgent(self) -> bool:
+    def is_urgent(self) -> bool:
         """See registration.Registration."""
         return self._watches.in_doubt()
 

@@ -24,6 +24,7 @@ Arguments: a configuration file, and the drivers.
 import os
 import sys
 import time
+from unittest import mock
 
 INTERVAL = 0.25
 QUESTION, ANSWER = 'question', 'answer'
@@ -74,6 +75,7 @@ def look(name, api):
 def answer(conf, apis):
     """Write down what the doctor says."""
     from nova_servicegroup.doctor import finding
+    from nova_servicegroup.doctor import members
     from nova_servicegroup.doctor import migration
 
     with open(QUESTION) as file:
@@ -81,9 +83,10 @@ def answer(conf, apis):
     choose(conf, own, [other])
     subject = finding.Subject(conf, None, apis.__getitem__, databases=dict)
     # It has been looking for long enough.
-    found = migration.check(subject, sleep=lambda seconds: None)
+    with mock.patch.object(members, 'pause'):
+        found = [each.what for each in migration.check(subject)]
     with open(f'{ANSWER}.new', 'w') as file:
-        file.write('\n'.join(each.what for each in found))
+        file.write('\n'.join(found))
     os.remove(QUESTION)
     os.rename(f'{ANSWER}.new', ANSWER)
 

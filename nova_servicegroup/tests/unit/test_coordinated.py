@@ -39,7 +39,7 @@ class FakeReader(observer.Source):
         self.observer = observer.Observer(
             'Group compute',
             self,
-            lambda now: membership.Membership(now, hold_time=60.0),
+            membership.Membership(clock(), hold_time=60.0),
             refresh_interval=REFRESH_INTERVAL,
             patience=pace.Patience(1.0),
             background=False,

@@ -32,6 +32,7 @@ from nova_servicegroup.exporter import metrics
 from nova_servicegroup.exporter import server
 from nova_servicegroup.exporter import service
 from nova_servicegroup.exporter import watch
+from nova_servicegroup import heartbeat
 from nova_servicegroup import reporter
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.unit import test_watcher
@@ -49,6 +50,17 @@ def scrape(registry: Any) -> list[Any]:
     ]
 
 
+class Member(heartbeat.Renewable):
+    """A member whose heartbeats fail when its driver says so."""
+
+    def __init__(self, driver: 'Driver') -> None:
+        self._driver = driver
+
+    def beat(self) -> None:
+        if self._driver.beat_error is not None:
+            raise self._driver.beat_error
+
+
 class Driver(test_watcher.Driver):
     """A driver whose members send heartbeats on demand."""
 
@@ -64,17 +76,13 @@ class Driver(test_watcher.Driver):
         return super().view(group, detailed)
 
     def join(self, member: str, group: str, service: Any) -> None:
-        made = reporter.Reporter(member, self._beat)
+        made = reporter.Reporter(member, Member(self))
         self.beats[member, group] = made
         made.run()
         service.on_stop(made.stop)
 
     def reporters(self) -> dict[tuple[str, str], reporter.Reporter]:
         return self.beats
-
-    def _beat(self) -> None:
-        if self.beat_error is not None:
-            raise self.beat_error
 
 
 class ExporterCase(test_watcher.WatchedTest):

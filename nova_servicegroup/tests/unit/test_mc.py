@@ -750,16 +750,16 @@ class RegistrationTest(base.TestCase):
         self.register('b')
         self.assertEqual([], self.log_lines('WARNING'))
         self.server.list_busy = False
-        self.registration._beat()
-        self.registration._beat()
+        self.registration.beat()
+        self.registration.beat()
         self.assertEqual(['a', 'b'], self.server.listed)
 
     def test_after_a_flush_the_host_is_listed_again(self) -> None:
-        self.registration._beat()
+        self.registration.beat()
         self.server.flush()
         self.server.mark()
-        self.registration._beat()
-        self.registration._beat()
+        self.registration.beat()
+        self.registration.beat()
         self.assertEqual(['a', 'a'], self.server.listed)
 
     def test_it_is_touched_without_another_thread(self) -> None:
@@ -773,7 +773,7 @@ class RegistrationTest(base.TestCase):
     def test_where_it_cannot_be_touched_it_is_renewed(self) -> None:
         self.server.touches = True
         self.server.tokens.clear()
-        self.registration._beat()
+        self.registration.beat()
         self.assertEqual(
             [self.registration._token], [*self.server.tokens.values()]
         )
@@ -785,7 +785,7 @@ class RegistrationTest(base.TestCase):
         self.server.touches = servers[1].touches = True
         self.server.touched.clear()
         made = registration.Registration(settings, 'b', 'compute')
-        made._beat()
+        made.beat()
         self.assertEqual([], self.server.touched)
 
     def test_a_mark_is_written_with_the_next(self) -> None:
@@ -796,14 +796,14 @@ class RegistrationTest(base.TestCase):
         self.assertEqual(mark, keyspace.condition_of(value))
 
     def test_the_last_to_leave_is_gone_at_once(self) -> None:
-        self.registration._beat()
+        self.registration.beat()
         self.service.stop()
         self.assertEqual([self.registration._token], self.server.left)
 
     def test_what_another_process_renewed_is_left_to_it(self) -> None:
         (member_id,) = self.server.tokens
         self.server.tokens[member_id] = b'another'
-        self.registration._beat()
+        self.registration.beat()
         self.service.stop()
         self.assertEqual([b''], self.server.left)
 

@@ -11,12 +11,13 @@
 # under the License.
 
 
-import functools
 from typing import Any
+from unittest import mock
 
 from nova_servicegroup import api
 from nova_servicegroup.doctor import examination
 from nova_servicegroup.doctor import finding
+from nova_servicegroup.doctor import members
 from nova_servicegroup.doctor import migration
 from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup.drivers import views
@@ -94,9 +95,8 @@ class MigrationTest(base.TestCase):
         conf = self.make_conf(CONF.format(own=own, secondary=secondary))
         how = {'databases': dict, **how}
         subject = finding.Subject(conf, None, self._api, **how)
-        self.slept: list[float] = []
-        check = functools.partial(migration.check, sleep=self.slept.append)
-        return examination.examine(subject, {'migration': check})
+        with mock.patch.object(members, 'pause') as self.pause:
+            return examination.examine(subject, {'migration': migration.check})
 
     def _api(self, name: str) -> api.API:
         if name not in self.drivers:
@@ -156,7 +156,7 @@ class MigrationTest(base.TestCase):
         self.assert_step(zk, 'OK', 'safe to stop reporting to it')
         self.assertIn('nova-api', zk.what)
         # Each driver is read twice: the first reading may not know all yet.
-        self.assertEqual(2, len(self.slept))
+        self.assertEqual(2, self.pause.call_count)
 
     def test_some_do_not_report_to_both_yet(self) -> None:
         self.both('a', 'db')

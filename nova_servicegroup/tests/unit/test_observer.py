@@ -91,7 +91,7 @@ class ObserverTest(base.TestCase):
         return observer.Observer(
             'Group compute',
             self.backend,
-            lambda now: membership.Membership(now, 60.0, settle_time=20.0),
+            membership.Membership(self.clock(), 60.0, settle_time=20.0),
             refresh_interval=1.0,
             patience=self.patience,
             background=False,
@@ -196,7 +196,7 @@ class ObserverTest(base.TestCase):
         for _ in range(4):
             # Only when it is due; after a read in vain it is.
             self.clock.advance(0.5)
-            self.observer._read_if_due()
+            self.observer.read_if_due()
         self.assertEqual([2.0] * 4, self.backend.waits)
         self.observer.close()
         self.assertEqual(['keep', 'wake', 'stop'], done)
@@ -205,7 +205,7 @@ class ObserverTest(base.TestCase):
         self.observer.is_up('a')
         self.backend.has('a', 'c')
         self.clock.advance(1)
-        self.observer._read_if_due()
+        self.observer.read_if_due()
         self.assertTrue(self.observer.recall('c'))
         self.assertTrue(self.observer.is_up('c'))
         self.assertEqual(2, len(self.backend.waits))
@@ -271,7 +271,7 @@ class ObserverTest(base.TestCase):
         self.observer.is_up('a')
         self.clock.advance(1)
         self.backend.mute = True
-        self.observer._read_if_due()
+        self.observer.read_if_due()
         self.backend.mute = False
         self.backend.has('b')
         self.assertFalse(self.observer.is_up('a'))
@@ -589,6 +589,21 @@ class PaceTest(base.TestCase):
         self.assert_between(2.0, 4.0, self.pauses(True))
 
 
+class Watched(pace.Watched):
+    """Reads and pauses as a test says."""
+
+    def __init__(
+        self, read: Callable[[], None], pause: Callable[[], float | None]
+    ) -> None:
+        self._read, self._pause = read, pause
+
+    def read_if_due(self) -> None:
+        self._read()
+
+    def pause(self) -> float | None:
+        return self._pause()
+
+
 class WatchTest(base.TestCase):
     """The thread in the background."""
 
@@ -602,7 +617,7 @@ class WatchTest(base.TestCase):
                 ended.set()
             return found
 
-        watch = pace.Watch(lambda: reads.append(1), pause)
+        watch = pace.Watch(Watched(lambda: reads.append(1), pause))
         watch.keep()
         self.assertTrue(ended.wait(10))
         self.assertEqual([1, 1], reads)
@@ -615,7 +630,7 @@ class WatchTest(base.TestCase):
             paused.set()
             return pauses.pop(0)
 
-        watch = pace.Watch(done.set, pause)
+        watch = pace.Watch(Watched(done.set, pause))
         watch.keep()
         self.assertTrue(paused.wait(10))
         watch.wake()
@@ -628,7 +643,7 @@ class WatchTest(base.TestCase):
             paused.set()
             return 3600.0
 
-        watch = pace.Watch(lambda: None, pause)
+        watch = pace.Watch(Watched(lambda: None, pause))
         run = watch._run
         watch._run = lambda: (run(), done.set())  # type: ignore
         watch.keep()
@@ -638,7 +653,7 @@ class WatchTest(base.TestCase):
 
     def test_without_a_thread_the_next_question_tries_again(self) -> None:
         reads: list[int] = []
-        watch = pace.Watch(lambda: reads.append(1), lambda: None)
+        watch = pace.Watch(Watched(lambda: reads.append(1), lambda: None))
         error = RuntimeError("can't start new thread")
         with mock.patch.object(threading.Thread, 'start', side_effect=error):
             watch.keep()

@@ -12,6 +12,7 @@
 
 """Reading the services table in the background."""
 
+from collections.abc import Callable
 from concurrent import futures
 import os
 import threading
@@ -19,9 +20,22 @@ from typing import Any
 
 from nova_servicegroup.drivers import record_cache
 from nova_servicegroup import exceptions
+from nova_servicegroup import services
 from nova_servicegroup.tests import base
 
 LONG = 60.0
+
+
+class Owner:
+    """Has a table."""
+
+    def __init__(self, table: services.Table) -> None:
+        self.table = table
+
+
+def records_of(read: Callable[[str], list[Any]]) -> record_cache.Records:
+    """Return the records that read returns, or raises why not."""
+    return record_cache.Records(Owner(base.Table(read)))
 
 
 class RecordsTest(base.TestCase):
@@ -35,7 +49,7 @@ class RecordsTest(base.TestCase):
         return [group]
 
     def test_records_are_read(self) -> None:
-        records = record_cache.Records(lambda group: [group])
+        records = records_of(lambda group: [group])
         self.assertEqual(['compute'], records.read('compute', LONG))
 
     def test_errors_are_raised(self) -> None:
@@ -44,14 +58,14 @@ class RecordsTest(base.TestCase):
 
         error = self.assertRaises(
             exceptions.BackendError,
-            record_cache.Records(read).read,
+            records_of(read).read,
             'compute',
             LONG,
         )
         self.assertIn('is away', str(error))
 
     def test_a_database_that_hangs_is_awaited_once(self) -> None:
-        records = record_cache.Records(self.read_late)
+        records = records_of(self.read_late)
         for _ in range(100):
             self.assertRaises(
                 exceptions.BackendTimeout, records.read, 'compute', 0.1
@@ -60,7 +74,7 @@ class RecordsTest(base.TestCase):
         self.assertLess(slot.outstanding, 5)
 
     def test_a_late_answer_is_used(self) -> None:
-        records = record_cache.Records(self.read_late)
+        records = records_of(self.read_late)
         self.assertRaises(
             exceptions.BackendTimeout, records.read, 'compute', 0.0
         )
@@ -72,7 +86,7 @@ class RecordsTest(base.TestCase):
 
     def test_several_threads_may_ask_at_once(self) -> None:
         together = threading.Barrier(4)
-        records = record_cache.Records(lambda group: [group])
+        records = records_of(lambda group: [group])
 
         def ask(group: str) -> list[Any]:
             together.wait(LONG)

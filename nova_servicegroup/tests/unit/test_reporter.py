@@ -16,6 +16,7 @@ import threading
 from unittest import mock
 
 from nova_servicegroup import exceptions
+from nova_servicegroup import heartbeat
 from nova_servicegroup import reporter
 from nova_servicegroup.tests import base
 
@@ -45,18 +46,42 @@ class Beat:
         return self.put_off
 
 
+class Member(heartbeat.Renewable):
+    """Is renewed and left by a Beat each."""
+
+    def __init__(self) -> None:
+        self.beating = Beat()
+        self.leaving = Beat()
+        self.urgent = False
+
+    def beat(self) -> float:
+        return self.beating()
+
+    def leave(self) -> None:
+        self.leaving()
+
+    def is_urgent(self) -> bool:
+        return self.urgent
+
+
+class Connection:
+    """Counts how often it is discarded."""
+
+    def __init__(self) -> None:
+        self.discards = 0
+
+    def discard(self) -> None:
+        self.discards += 1
+
+
 class ReporterTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.beat = Beat()
-        self.leave = Beat()
+        self.member = Member()
+        self.beat, self.leave = self.member.beating, self.member.leaving
         self.wall = base.Clock(1_800_000_000.0)
         self.reporter = reporter.Reporter(
-            'Member a',
-            self.beat,
-            self.leave,
-            clock=self.clock,
-            wall=self.wall,
+            'Member a', self.member, clock=self.clock, wall=self.wall
         )
         self.service = base.FakeService()
 
@@ -127,7 +152,7 @@ class ReporterTest(base.TestCase):
         self.reporter.stop()
         self.reporter.run()
         self.assertEqual(
-            reporter.Counts(
+            heartbeat.Counts(
                 beats=5,
                 failures=3,
                 lost=2,
@@ -160,13 +185,9 @@ class ReporterTest(base.TestCase):
         self.assertEqual([2, 12, 2], counts)
 
     def test_an_urgent_beat_does_not_wait_until_it_is_due(self) -> None:
-        urgent = [False]
-        hasty = reporter.Reporter(
-            'Member a', self.beat, urgent=lambda: urgent[0], clock=self.clock
-        )
-        hasty.start(self.service, 10, retry_interval=0.5)
+        self.reporter.start(self.service, 10, retry_interval=0.5)
         counts = []
-        for urgent[0] in (False, True, False):
+        for self.member.urgent in (False, True, False):
             before = self.beat.count
             for _ in range(3):
                 self.service.fire()
@@ -228,13 +249,13 @@ class ReporterTest(base.TestCase):
 class ProgressGateTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.beat = Beat()
-        self.gave_up = Beat()
+        self.member = Member()
+        self.connection = Connection()
         self.reporter = reporter.Reporter(
-            'Member a', self.beat, clock=self.clock
+            'Member a', self.member, clock=self.clock
         )
         self.gate = reporter.ProgressGate(
-            self.reporter, self.gave_up, 60, clock=self.clock
+            self.reporter, self.connection, 60, clock=self.clock
         )
 
     def test_it_keeps_still_while_the_timer_runs(self) -> None:
@@ -242,20 +263,20 @@ class ProgressGateTest(base.TestCase):
             self.clock.advance(10)
             self.reporter.run()
             self.gate.check()
-        self.assertEqual(0, self.gave_up.count)
+        self.assertEqual(0, self.connection.discards)
 
     def test_failing_beats_are_progress(self) -> None:
-        self.beat.error = exceptions.BackendError('zk', 'is away')
+        self.member.beating.error = exceptions.BackendError('zk', 'is away')
         self.test_it_keeps_still_while_the_timer_runs()
 
     def test_it_gives_up_once_when_the_timer_stands_still(self) -> None:
         self.clock.advance(60)
         self.gate.check()
-        self.assertEqual(0, self.gave_up.count)
+        self.assertEqual(0, self.connection.discards)
         self.clock.advance(1)
         self.gate.check()
         self.gate.check()
-        self.assertEqual(1, self.gave_up.count)
+        self.assertEqual(1, self.connection.discards)
         self.assertIn('the service is stuck', self.log.output)
 
     def test_without_a_thread_the_next_beat_tries_again(self) -> None:
@@ -276,4 +297,4 @@ class ProgressGateTest(base.TestCase):
         self.gate.check()
         self.clock.advance(61)
         self.gate.check()
-        self.assertEqual(2, self.gave_up.count)
+        self.assertEqual(2, self.connection.discards)
