@@ -162,7 +162,7 @@ class CoordinatedDriver(registering.RegisteringDriver):
             seen = self._observer(group)
             return seen.is_up(host) and not seen.fitness.skips(host)
         except Exception:
-            return base.is_up_all_the_same(service_ref)
+            return base.presume_up(service_ref)
 
     def _observer(self, group: str) -> observer.Observer:
         seen = self._latest[group] = self._reading.get()[group].observer

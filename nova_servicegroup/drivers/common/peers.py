@@ -97,7 +97,7 @@ class PeerGroup:
 
         :raises BackendError: it is no member, or there is no answer
         """
-        with self._sessions.lend(requests.Deadline(self._wait)) as session:
+        with self._sessions.use(requests.Deadline(self._wait)) as session:
             me = session.member_id
             if not self._has_joined(me):
                 session.create()
@@ -112,7 +112,7 @@ class PeerGroup:
             self._check(len(ids) - 1)
             others = {
                 each: data.get('published') if isinstance(data, dict) else None
-                for each, data in session.said(ids - {me}).items()
+                for each, data in session.capabilities(ids - {me}).items()
             }
         assert self._joined is not None  # noqa: S101
         asked_at = self._sessions.request.asked_at
@@ -125,7 +125,7 @@ class PeerGroup:
             moment at which this process was a member
         :raises BackendError: it is a member no more, or there is no answer
         """
-        with self._sessions.lend(requests.Deadline(self._wait)) as session:
+        with self._sessions.use(requests.Deadline(self._wait)) as session:
             if not self._has_joined(session.member_id):
                 self._replace()
             try:

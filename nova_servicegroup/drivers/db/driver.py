@@ -174,7 +174,7 @@ class DatabaseDriver(registering.RegisteringDriver):
                 return True
             return self._judge(service_ref, beat, key)
         except Exception:
-            return base.is_up_all_the_same(service_ref)
+            return base.presume_up(service_ref)
 
     def _judge(
         self, service_ref: services.ServiceRef, beat: float, key: _Key

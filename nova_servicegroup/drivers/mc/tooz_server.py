@@ -84,7 +84,7 @@ class ToozServer:
             factory, member_id, connections.Limits(math.inf, longest)
         )
         self._request = requests.Request(self.name)
-        self._rest = backoff.Rest(longest)
+        self._breaker = backoff.CircuitBreaker(longest)
         self._renewals = renewals.Renewals(ttl)
 
     def read(self, ids: Collection[str]) -> storage.Answer:
@@ -240,7 +240,7 @@ class ToozServer:
         deadline = requests.Deadline(self._conf.memcached.timeout)
         with (
             self._renewals.recording_failures(),
-            self._rest.guard(self.name),
+            self._breaker.guard(self.name),
             self._connection.use(deadline) as connected,
         ):
             client = connected.coordinator.client

@@ -94,7 +94,7 @@ class ReportingTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         for module, name in (
-            (backoff, 'Rest'),
+            (backoff, 'CircuitBreaker'),
             (reporter, 'Reporter'),
         ):
             timed = functools.partial(getattr(module, name), clock=self.clock)

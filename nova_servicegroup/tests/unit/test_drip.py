@@ -108,8 +108,8 @@ class TestCase(base.TestCase):
         """Ask as a reader does, once it could connect, or could not."""
         connection = settings.reader_connection()
         self.addCleanup(connection.discard)
-        lent = sessions.Sessions(connection, 'compute')
-        with lent.lend(requests.Deadline(5.0)) as session:
+        used = sessions.Sessions(connection, 'compute')
+        with used.use(requests.Deadline(5.0)) as session:
             return session.ask('groups', session.coordinator.get_groups)
 
 

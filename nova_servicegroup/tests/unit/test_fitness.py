@@ -35,8 +35,8 @@ class SharedTest(base.TestCase):
     """Tests of the checks that fail because of a shared fault."""
 
     def shared(self, failing: int, members: int) -> set[str]:
-        said = [fails('rpc')] * failing + [fails('virt'), STOPS]
-        return set(evidence.shared(said, members))
+        found = [fails('rpc')] * failing + [fails('virt'), STOPS]
+        return set(evidence.shared(found, members))
 
     def test_more_than_half_and_at_least_three(self) -> None:
         self.assertEqual({'rpc'}, self.shared(3, 5))
@@ -61,10 +61,10 @@ class FitnessTest(base.TestCase):
         rpc: str = '',
         after: float = 1.0,
         present: frozenset[str] = HOSTS,
-        **said: condition.Condition,
+        **conditions: condition.Condition,
     ) -> fitness.Changes:
         """Take a reading in which some hosts fail the check rpc."""
-        unfit = dict.fromkeys(rpc, fails('rpc')) | said
+        unfit = dict.fromkeys(rpc, fails('rpc')) | conditions
         reading = evidence.Reading(present, unfit=unfit)
         now = self.clock.advance(after)
         return self.fitness.take(reading, self.held.__contains__, now)

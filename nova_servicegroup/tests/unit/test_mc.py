@@ -186,14 +186,14 @@ class LocalTest(base.TestCase):
     def test_an_unfit_member_is_marked_at_once(self) -> None:
         service = base.FakeService()
         self.driver.join('a', self.group, service)
-        said = condition.Condition(condition.DRAINING, 'stopping', 5.0)
-        for each in (said, None):
+        draining = condition.Condition(condition.DRAINING, 'stopping', 5.0)
+        for each in (draining, None):
             self.driver.mark('a', self.group, each)
             (member,) = self.make().view(self.group).members
             self.assertTrue(member.up)
             self.assertEqual(each, member.condition)
             self.assertEqual(1, len(member.incarnations))
-        self.driver.mark('a', self.group, said)
+        self.driver.mark('a', self.group, draining)
         service.stop()
         self.assertFalse(self.make().is_up(self.ref))
 
@@ -201,9 +201,9 @@ class LocalTest(base.TestCase):
         self,
     ) -> None:
         self.driver.join('a', self.group, base.FakeService())
-        said = condition.Condition(condition.DEGRADED, 'R P C', 5.0)
-        self.driver.mark('a', self.group, said)
-        self.driver.mark('b', self.group, said)
+        odd = condition.Condition(condition.DEGRADED, 'R P C', 5.0)
+        self.driver.mark('a', self.group, odd)
+        self.driver.mark('b', self.group, odd)
         self.assertEqual(1, len(self.log_lines('ERROR')))
 
     def test_close_leaves(self) -> None:
@@ -567,14 +567,14 @@ class GroupReaderTest(ReaderTest):
 
     def test_a_mark_beside_the_token(self) -> None:
         self.alive('a', 'b')
-        said = condition.Condition(condition.DEGRADED, 'rpc', 5.0)
+        degraded = condition.Condition(condition.DEGRADED, 'rpc', 5.0)
         self.say(b'8 bytes!degraded:rpc:5')
-        self.assertEqual({'a': said}, self.unfit())
+        self.assertEqual({'a': degraded}, self.unfit())
         # Whatever one server has not heard yet.
         self.say(b'8 bytes!', on=[0])
         self.assertEqual({}, self.unfit())
         self.servers[0].away = True
-        self.assertEqual({'a': said}, self.unfit())
+        self.assertEqual({'a': degraded}, self.unfit())
 
     def test_a_foreign_mark_costs_itself(self) -> None:
         self.alive('a', 'b')

@@ -97,8 +97,8 @@ class PayloadTest(base.TestCase):
             ('degraded', 'servicegroup.member.degraded', 'WARN'),
             ('draining', 'servicegroup.member.draining', 'INFO'),
         ):
-            said = test_watcher.unfit(state)
-            shown = sender.payload(entry(state, condition=said), 'zk')
+            found = test_watcher.unfit(state)
+            shown = sender.payload(entry(state, condition=found), 'zk')
             data = shown['nova_servicegroup_object.data']
             self.assertEqual(
                 (state, 'rpc', '2027-01-15T07:58:30+00:00'),
@@ -138,7 +138,9 @@ class AnnouncerTest(base.TestCase):
         self.set_time()
         self.useFixture(
             fixtures.MockPatchObject(
-                backoff.Rest.__init__, '__kwdefaults__', {'clock': self.clock}
+                backoff.CircuitBreaker.__init__,
+                '__kwdefaults__',
+                {'clock': self.clock},
             )
         )
         self.outbox = outbox.Outbox()

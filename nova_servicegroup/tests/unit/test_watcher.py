@@ -74,7 +74,7 @@ class Driver(drivers.Driver):
         """Set the states of hosts; those that are down leave the list."""
         for host, state in states.items():
             self.members.pop(host, None)
-            said = unfit(state)
+            found = unfit(state)
             if state != views.DOWN:
                 self.members[host] = views.Member(
                     host,
@@ -87,8 +87,8 @@ class Driver(drivers.Driver):
                         views.Incarnation('new', JOINED + 100),
                         views.Incarnation('unknown'),
                     ),
-                    said and condition.words(said),
-                    condition=said,
+                    found and condition.words(found),
+                    condition=found,
                 )
 
     def view(self, group: str, detailed: views.Detailed = False) -> views.View:
