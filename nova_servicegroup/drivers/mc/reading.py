@@ -29,7 +29,7 @@ from nova_servicegroup.drivers.common import provenance
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.mc import configuration
 from nova_servicegroup.drivers.mc import keyspace
-from nova_servicegroup.drivers.mc import memory
+from nova_servicegroup.drivers.mc import history
 from nova_servicegroup.drivers.mc import wanted
 from nova_servicegroup.drivers import views
 from nova_servicegroup import evidence
@@ -91,9 +91,9 @@ class GroupReader(coordinated.GroupReader):
             each: fanout.Fanout(backend.servers)
             for each in ('members', 'lists', 'origins')
         }
-        timing = memory.Timing(settings.ttl, settle_time)
-        self._memories = {
-            each.name: memory.Memory(timing) for each in backend.servers
+        timing = history.Timing(settings.ttl, settle_time)
+        self._histories = {
+            each.name: history.History(timing) for each in backend.servers
         }
         self._wanted = wanted.Wanted(group, settings.keys)
         # The values of all members, by server.
@@ -170,12 +170,12 @@ class GroupReader(coordinated.GroupReader):
         )
         now = self._clock()
         by_name = {server.name: answer for server, answer in answers}
-        self._values = {name: each.tokens for name, each in by_name.items()}
+        self._values = {name: each.values for name, each in by_name.items()}
         readings = {
-            name: memory.update(by_name[name], now)
+            name: each.update(by_name[name], now)
             if name in by_name
-            else memory.update_unanswered(now)
-            for name, memory in self._memories.items()
+            else each.update_unanswered(now)
+            for name, each in self._histories.items()
         }
         alive: set[str] = set().union(*self._values.values())
         self._wanted.update_alive(ids, alive, now)
@@ -206,7 +206,7 @@ class GroupReader(coordinated.GroupReader):
         }
 
     def _combine(
-        self, alive: set[str], readings: Mapping[str, memory.ServerReading]
+        self, alive: set[str], readings: Mapping[str, history.ServerReading]
     ) -> evidence.Reading:
         """Return what the readings of all servers confirm together.
 
@@ -227,7 +227,7 @@ class GroupReader(coordinated.GroupReader):
         doubt = self._doubt(readings)
         return evidence.Reading(present, doubt, doubted, complete)
 
-    def _doubt(self, readings: Mapping[str, memory.ServerReading]) -> str:
+    def _doubt(self, readings: Mapping[str, history.ServerReading]) -> str:
         """Return the first server's doubt, or another reason for doubt."""
         for name, each in readings.items():
             if each.doubt is not None:
@@ -242,7 +242,7 @@ class GroupReader(coordinated.GroupReader):
         try:
             answers = self._fanouts['lists'].ask(
                 'list',
-                lambda server: server.listing(self._group),
+                lambda server: server.hosts(self._group),
                 wait,
                 max_age=wanted.LIST_INTERVAL,
             )

@@ -25,7 +25,7 @@ from nova_servicegroup.drivers.common import roster_reader
 from nova_servicegroup.drivers.common import sessions
 from nova_servicegroup.drivers.redis import configuration
 from nova_servicegroup.drivers.redis import internals
-from nova_servicegroup.drivers.redis import memory
+from nova_servicegroup.drivers.redis import history
 from nova_servicegroup import evidence
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
@@ -126,7 +126,7 @@ class GroupReader(roster_reader.RosterReader):
         # A read that does not wait leaves its question to the next one. Two
         # questions in one request would displace each other for ever.
         self._confirmation = requests.Request(backend.settings.backend)
-        self._memory = memory.Memory(
+        self._history = history.History(
             backend.settings.settle_time,
             float(opts.hold_time(backend.settings.conf)),
         )
@@ -136,11 +136,11 @@ class GroupReader(roster_reader.RosterReader):
         group = internals.Group(session)
         answer = group.ask('get members', group.read, max_age=pace.IDLE)
         hosts = self._roster.update(answer.ids or frozenset())
-        if self._memory.misses(hosts):
+        if self._history.misses(hosts):
             group = internals.Group(session.with_request(self._confirmation))
             if not group.ask('confirm', group.confirm, max_age=pace.IDLE):
                 raise exceptions.BackendError(
                     self._confirmation.backend, _UNCONFIRMED
                 )
         self._origins.check_one(session)
-        return self._memory.update(answer, hosts)
+        return self._history.update(answer, hosts)

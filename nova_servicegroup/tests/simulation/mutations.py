@@ -72,7 +72,7 @@ MUTATIONS: dict[str, Mutation] = {
         _always(False),
     ),
     'mc_servers_never_forget': Mutation(
-        'mc', 'drivers.mc.memory:Memory._doubt', _always(None)
+        'mc', 'drivers.mc.history:History._doubt', _always(None)
     ),
     'db_the_way_is_never_slow': Mutation(
         'db', 'drivers.db.ages:Judge._lateness', _always(0.0)

@@ -12,48 +12,48 @@
 
 from typing import Any
 
-from nova_servicegroup.drivers.mc import memory
+from nova_servicegroup.drivers.mc import history
 from nova_servicegroup.drivers.mc import storage
 from nova_servicegroup.tests import base
 
 TTL = 60.0
 SETTLE = 20.0
 MARKER = b'marker'
-SURE = memory.ServerReading()
+SURE = history.ServerReading()
 
 
-class MemoryTest(base.TestCase):
+class HistoryTest(base.TestCase):
     """One server, and what is read of members a, b and so on."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.memory = memory.Memory(memory.Timing(TTL, SETTLE))
+        self.history = history.History(history.Timing(TTL, SETTLE))
 
     def take(
         self, *members: str, after: float = 1.0, **how: Any
-    ) -> memory.ServerReading:
-        answer = storage.Answer(dict.fromkeys(members, b''), MARKER)
+    ) -> history.ServerReading:
+        answer = storage.ServerState(dict.fromkeys(members, b''), MARKER)
         self.clock.advance(after)
-        return self.memory.update(answer._replace(**how), self.clock())
+        return self.history.update(answer._replace(**how), self.clock())
 
-    def miss(self, after: float = 1.0) -> memory.ServerReading:
-        return self.memory.update_unanswered(self.clock.advance(after))
+    def miss(self, after: float = 1.0) -> history.ServerReading:
+        return self.history.update_unanswered(self.clock.advance(after))
 
-    def assert_sure(self, gone: str, reading: memory.ServerReading) -> None:
+    def assert_sure(self, gone: str, reading: history.ServerReading) -> None:
         """Members that are gone are, and so are those never seen."""
         self.assertEqual(SURE._replace(gone=set(gone)), reading)
 
     def assert_doubt(
-        self, doubt: str, lost: str, reading: memory.ServerReading
+        self, doubt: str, lost: str, reading: history.ServerReading
     ) -> None:
         """Neither lost members nor unknown ones are gone."""
         self.assertEqual(
-            memory.ServerReading(set(), set(lost), False, doubt),
+            history.ServerReading(set(), set(lost), False, doubt),
             reading._replace(gone=set(reading.gone), lost=set(reading.lost)),
         )
 
 
-class HealthyTest(MemoryTest):
+class HealthyTest(HistoryTest):
     def test_what_it_had_and_has_no_more_is_gone(self) -> None:
         self.assert_sure('', self.take('a', 'b'))
         self.assert_sure('b', self.take('a', 'c'))
@@ -61,7 +61,7 @@ class HealthyTest(MemoryTest):
         self.assert_sure('ac', self.take())
 
 
-class EmptiedTest(MemoryTest):
+class EmptiedTest(HistoryTest):
     def test_what_it_had_may_be_alive(self) -> None:
         self.take('a', 'b')
         emptied = self.take(marker=None)
@@ -115,10 +115,10 @@ class EmptiedTest(MemoryTest):
     def test_not_all_markers_are_remembered(self) -> None:
         for number in range(1000):
             self.take(marker=b'%d' % number)
-        self.assertLess(len(self.memory._markers), 100)
+        self.assertLess(len(self.history._markers), 100)
 
 
-class MuteTest(MemoryTest):
+class MuteTest(HistoryTest):
     def test_what_it_had_it_may_have(self) -> None:
         self.take('a')
         self.assert_doubt('a server does not answer', 'a', self.miss())
@@ -145,7 +145,7 @@ class MuteTest(MemoryTest):
         self.assert_sure('b', self.take('a'))
 
 
-class LossyTest(MemoryTest):
+class LossyTest(HistoryTest):
     def test_while_a_member_reports_it(self) -> None:
         self.take('a', 'b')
         lossy = 'a server was away or has lost members a moment ago'
@@ -153,8 +153,8 @@ class LossyTest(MemoryTest):
         self.assert_sure('a', self.take())
 
 
-class EvictionTest(MemoryTest):
-    def evicts(self, *members: str, evictions: int) -> memory.ServerReading:
+class EvictionTest(HistoryTest):
+    def evicts(self, *members: str, evictions: int) -> history.ServerReading:
         return self.take(*members, evictions=evictions)
 
     def test_what_is_lost_while_it_evicts_may_be_alive(self) -> None:
