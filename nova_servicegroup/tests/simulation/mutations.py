@@ -78,7 +78,7 @@ MUTATIONS: dict[str, Mutation] = {
         'db', 'drivers.db.ages:Judge._lateness', _always(0.0)
     ),
     'db_nobody_is_asked_for_an_answer_in_time': Mutation(
-        'db', 'drivers.db.rules:Rules.silence', lambda _: 50.0
+        'db', 'drivers.db.rules:Timing.silence', lambda _: 50.0
     ),
     'db_the_future_is_a_proof': Mutation(
         'db', 'drivers.db.ages:AHEAD', lambda _: 1e9
