@@ -99,9 +99,9 @@ class GroupReader(coordinated.GroupReader):
         # The values of all members, by server.
         self._values: dict[str, dict[str, bytes]] = {}
 
-    def want(self, host: str) -> bool:
+    def request(self, host: str) -> bool:
         """See observer.Source. A host that is not listed has hardly joined."""
-        return self._wanted.want(host)
+        return self._wanted.request(host)
 
     def name(self, host: str) -> str:
         """See observer.Source."""

@@ -85,8 +85,8 @@ MUTATIONS: dict[str, Mutation] = {
     ),
     'db_a_failed_read_says_that_all_are_gone': Mutation(
         'db',
-        'membership:Membership.lose',
-        lambda lose: (
+        'membership:Membership.fail',
+        lambda fail: (
             lambda members, now, begun=None: members.confirm(
                 evidence.Reading(frozenset()), now
             )

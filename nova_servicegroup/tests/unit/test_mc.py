@@ -504,7 +504,7 @@ class WantedTest(ReaderTest):
     def test_expected_hosts_are_asked_for_with_the_first(self) -> None:
         self.alive('a')
         for host in ('b', 'c'):
-            self.reader.want(host)
+            self.reader.request(host)
         self.assertEqual(['a'], self.up('a', 'b', 'c'))
 
     def test_a_host_that_joins_later_is_found_within_a_minute(self) -> None:
