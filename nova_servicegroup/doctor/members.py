@@ -66,9 +66,9 @@ def read_groups(
     """
     readers = [inventory.Reader(asked, group) for group in services.GROUPS]
     for each in readers:
-        each.call()
+        each.read()
     sleep(min(_LONGEST_PAUSE, 0.1 + conf.servicegroup.refresh_interval))
-    return {each.group: each.call(detailed=True) for each in readers}
+    return {each.group: each.read(detailed=True) for each in readers}
 
 
 def judge_registration(

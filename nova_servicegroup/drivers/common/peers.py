@@ -51,13 +51,13 @@ class Peers:
     :ivar me: the member id of this process
     :ivar since: when it joined, by the monotonic clock
     :ivar others: what each other member has published, or None if nothing yet
-    :ivar asked: when they were asked, by the monotonic clock
+    :ivar read_at: when the backend was asked for them, by the monotonic clock
     """
 
     me: bytes
     since: float
     others: dict[bytes, Any]
-    asked: float
+    read_at: float
 
     def by_age(self) -> list[bytes]:
         """Return the other members, the one that joined first at the head."""
@@ -92,7 +92,7 @@ class PeerGroup:
         self._wait = min(wait, expiry / 4)
         self._joined: tuple[bytes, float] | None = None
 
-    def meet(self) -> Peers:
+    def read(self) -> Peers:
         """Join the group unless this process is a member, and read it.
 
         :raises BackendError: it is no member, or there is no answer

@@ -63,9 +63,13 @@ class PlanTestCase(base.TestCase):
 
     def test_processes_are_not_full(self):
         self.assertEqual(3, plan.processes_for(1, processors=2))
-        for members in (plan.CROWD, 10 * plan.CROWD, 10 * plan.CROWD + 1):
+        for members in (
+            plan.MEMBERS_PER_PROCESS,
+            10 * plan.MEMBERS_PER_PROCESS,
+            10 * plan.MEMBERS_PER_PROCESS + 1,
+        ):
             made = make_plan(members, plan.processes_for(members, 2), 10)
-            self.assertLessEqual(made.largest, plan.CROWD)
+            self.assertLessEqual(made.largest, plan.MEMBERS_PER_PROCESS)
 
     def test_one_process_cannot_die_and_live(self):
         error = self.assertRaises(
