@@ -22,8 +22,8 @@ from nova_servicegroup.drivers.db import audit
 from nova_servicegroup.drivers.db import messages
 from nova_servicegroup.drivers.db import relay
 from nova_servicegroup.drivers.db import rules
-from nova_servicegroup.drivers.db import store
 from nova_servicegroup.drivers.db import states
+from nova_servicegroup.drivers.db import store
 from nova_servicegroup import exceptions
 from nova_servicegroup import services
 

@@ -28,8 +28,8 @@ from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import provenance
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.mc import configuration
-from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup.drivers.mc import history
+from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup.drivers.mc import wanted
 from nova_servicegroup.drivers import views
 from nova_servicegroup import evidence

@@ -21,8 +21,8 @@ from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.common import roster_reader
 from nova_servicegroup.drivers.redis import configuration
 from nova_servicegroup.drivers.redis import driver
-from nova_servicegroup.drivers.redis import internals
 from nova_servicegroup.drivers.redis import history
+from nova_servicegroup.drivers.redis import internals
 from nova_servicegroup import evidence
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
