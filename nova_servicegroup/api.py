@@ -91,19 +91,19 @@ class API:
             self.secondary.leave(member, group)
 
     def mark(
-        self, member: str, group: str, said: condition.Condition | None
+        self, member: str, group: str, condition: condition.Condition | None
     ) -> None:
         """Publish the condition of a member of this process.
 
         Never raises. Does nothing if this process has not joined.
 
-        :param said: the condition; None: the member is fit again
+        :param condition: the condition; None: the member is fit again
         """
         secondary.guard(
             f'Member {member} of group {group}',
-            lambda: self.driver.mark(member, group, said),
+            lambda: self.driver.mark(member, group, condition),
         )
-        self.secondary.mark(member, group, said)
+        self.secondary.mark(member, group, condition)
 
     def service_is_up(self, service_ref: services.ServiceRef) -> bool:
         """Return whether the service is up. Never raises.

@@ -103,15 +103,15 @@ class Fitness:
         # A condition in the first reading may be of any age.
         self._last_read = -math.inf
 
-    def has(self, host: str) -> bool:
+    def is_unfit(self, host: str) -> bool:
         """Return whether host is unfit."""
         return bool(self.unfit) and membership.canonical(host) in self.unfit
 
-    def skips(self, host: str) -> bool:
+    def is_passed_over(self, host: str) -> bool:
         """Return whether host is passed over, up or not."""
-        return self.passes_over and self.has(host)
+        return self.passes_over and self.is_unfit(host)
 
-    def take(
+    def update(
         self, reading: evidence.Reading, is_held: _IsHeld, now: float
     ) -> Changes:
         """Apply a reading."""
@@ -133,7 +133,7 @@ class Fitness:
         fit = (unfit.keys() & reading.present) - self._reports.keys()
         return Changes(new, fit, self.ignored - ignored)
 
-    def lose(self, present: Set[str]) -> None:
+    def fail(self, present: Set[str]) -> None:
         """Apply a read that failed.
 
         :param present: the members that are still up; none, in a long outage

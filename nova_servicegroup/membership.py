@@ -188,7 +188,7 @@ class Membership:
         held = {host: reason for host, (reason, _) in doubts.items()}
         return evidence.Changes(up, down, held, expired - joined)
 
-    def lose(self, now: float, begun: float | None = None) -> evidence.Changes:
+    def fail(self, now: float, begun: float | None = None) -> evidence.Changes:
         """Apply a read that began at begun, by default now, and failed."""
         contact = self.contact
         idle = now - contact.asked > self._idle_time

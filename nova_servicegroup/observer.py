@@ -66,7 +66,7 @@ class Source(abc.ABC):
         :raises BackendError: nothing was confirmed
         """
 
-    def want(self, host: str) -> bool:
+    def request(self, host: str) -> bool:
         """Remember a host that was asked about and that no reading had.
 
         :returns: whether its absence is no evidence, since no reading has
@@ -135,7 +135,9 @@ class Observer(pace.Watched):
         # Nova asks about every host, so the usual answer saves a call.
         if host in self.fitness.usable:
             return True
-        return not self.fitness.skips(host) and self.members.recall(host, now)
+        return not self.fitness.is_passed_over(host) and self.members.recall(
+            host, now
+        )
 
     def is_up(self, host: str) -> bool:
         """Return whether host is up, after a read if needed. Never raises."""
@@ -149,7 +151,7 @@ class Observer(pace.Watched):
         """Return whether host may have joined since the last reading."""
         if self.members.knows(host):
             return False
-        return self._source.want(host) or self._pace.is_before(asked)
+        return self._source.request(host) or self._pace.is_before(asked)
 
     @property
     def error(self) -> exceptions.BackendError | None:
@@ -233,7 +235,9 @@ class Observer(pace.Watched):
         had_doubt = self.members.is_in_doubt(now)
         with self._changing:
             changes = self.members.confirm(reading, now, begun)
-            fit_changes = self.fitness.take(reading, self.members.is_held, now)
+            fit_changes = self.fitness.update(
+                reading, self.members.is_held, now
+            )
         self._wake(had_doubt, now)
         blind = None if blind_since is None else now - blind_since
         self._journal.confirmed(reading, changes, blind, now)
@@ -245,8 +249,8 @@ class Observer(pace.Watched):
         contact = self.members.contact
         had_doubt = self.members.is_in_doubt(now)
         with self._changing:
-            changes = self.members.lose(now, begun)
-            self.fitness.lose(self.members.present)
+            changes = self.members.fail(now, begun)
+            self.fitness.fail(self.members.present)
         self._wake(had_doubt, now)
         held = None if contact.confirmed is None else len(self.members)
         lasted = now - (contact.blind_since or now)

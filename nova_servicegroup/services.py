@@ -232,14 +232,14 @@ def cell_of(service_ref: ServiceRef) -> str | None:
     return getattr(context, 'cell_uuid', None)
 
 
-def number_of(service_ref: ServiceRef) -> str | None:
+def uuid_of(service_ref: ServiceRef) -> str | None:
     """Return the UUID of a record, or None.
 
     An object's get takes several times as long, and every verdict needs this.
     """
     try:
-        number: str | None = service_ref['uuid']
+        uuid: str | None = service_ref['uuid']
     except Exception:
         # There is no such key, or Nova has not loaded the attribute.
         return None
-    return number
+    return uuid

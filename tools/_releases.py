@@ -23,7 +23,7 @@ import pathlib
 import re
 import sys
 
-from nova_servicegroup.tests.ministack import progress
+from nova_servicegroup.tests.ministack import progress as progress_
 from nova_servicegroup.tests.ministack import releases
 from nova_servicegroup.tests.ministack import venv as venv_
 
@@ -45,7 +45,7 @@ def main() -> int:
     arguments = _parser().parse_args()
     try:
         arguments.run(arguments)
-    except (progress.StepFailed, LookupError, OSError) as error:
+    except (progress_.StepFailed, LookupError, OSError) as error:
         print(f'releases: {error}', file=sys.stderr)
         return 1
     return 0
@@ -79,9 +79,9 @@ def _default(arguments: argparse.Namespace) -> None:
 def _prepare(arguments: argparse.Namespace) -> None:
     """Install a release with the tests' requirements; print its Python."""
     nova = venv_.Venv(arguments.nova)
-    say = progress.Progress()
-    nova.ensure(say)
-    with say.step('installing what the tests need'):
+    progress = progress_.Progress()
+    nova.ensure(progress)
+    with progress.step('installing what the tests need'):
         nova.install('-r', str(venv_.ROOT / 'test-requirements.txt'))
     print(nova.program('python'))
 

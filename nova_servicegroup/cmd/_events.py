@@ -100,14 +100,14 @@ class EventStream:
         self._lost_at: float | None = None
         self._ignored: tuple[str, ...] = ()
 
-    def look(self) -> list[Event]:
+    def poll(self) -> list[Event]:
         """Read the group once and return its events. Never raises."""
-        changes = self._watcher.look()
+        changes = self._watcher.poll()
         return [*self._contact(), *self._begin(), *self._ignore(), *changes]
 
     @property
     def inventory(self) -> inventory.Inventory:
-        """The inventory of the last look."""
+        """The inventory of the last poll."""
         seen = self._watcher.last
         assert seen is not None  # noqa: S101
         return seen

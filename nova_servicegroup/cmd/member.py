@@ -68,10 +68,10 @@ class _GroupCommand(_command.Command):
         """
         reader = inventory.Reader(self.app.servicegroup, parsed_args.group)
         end = time.monotonic() + parsed_args.wait
-        found = reader.call(detailed)
+        found = reader.read(detailed)
         while not _is_sufficient(found, host) and time.monotonic() < end:
             time.sleep(_RETRY)
-            found = reader.call(detailed)
+            found = reader.read(detailed)
         return _add_details(reader, found, detailed)
 
     def warn_of_gaps(
@@ -105,7 +105,7 @@ def _add_details(
     for _ in range(_ROUNDS):
         if missing in (0, before):
             break
-        found = reader.call(detailed)
+        found = reader.read(detailed)
         before, missing = missing, _missing_details(found, detailed)
     return found
 

@@ -91,7 +91,7 @@ class Simulate(_command.Command, show.ShowOne):
             'metavar': 'P',
             'help': 'Over how many processes members are spread. Default: one '
             'more than there are processors, and one for each '
-            f'{plan.CROWD} members at least.',
+            f'{plan.MEMBERS_PER_PROCESS} members at least.',
         },
         '--group': {
             'default': 'simulation',

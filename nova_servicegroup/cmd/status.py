@@ -63,14 +63,14 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def chosen(self) -> Result:
         """Check that the chosen driver is installed."""
-        return _result(driver.chosen(self._conf))
+        return _result(driver.judge_choice(self._conf))
 
     def loads(self) -> Result:
         """Check that the driver's library and options can be used."""
         return self._guarded(self._load)
 
     def _load(self) -> Result:
-        found = driver.loads(lambda: self._api)
+        found = driver.judge_loading(lambda: self._api)
         return _result(dataclasses.replace(found, what=self._hide(found.what)))
 
     def backend(self) -> Result:

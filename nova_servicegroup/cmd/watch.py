@@ -110,7 +110,7 @@ class Watch(_command.Command):
         end = time.monotonic() + duration
         with contextlib.suppress(BrokenPipeError), contextlib.closing(screen):
             while True:
-                events = [one for each in streams for one in each.look()]
+                events = [one for each in streams for one in each.poll()]
                 self._warn_of_table(streams)
                 screen.show(events, streams)
                 # An earlier read would be answered from the last one.

@@ -25,13 +25,13 @@ _WHY = 'No service of Nova starts with a driver that cannot be used.'
 
 def check(subject: finding.Subject) -> list[finding.Finding]:
     """See finding.Check."""
-    found = [chosen(subject.conf)]
+    found = [judge_choice(subject.conf)]
     if found[0].level < finding.Level.ERROR:
-        found.append(loads(lambda: subject.api(subject.driver)))
+        found.append(judge_loading(lambda: subject.api(subject.driver)))
     return found
 
 
-def chosen(conf: cfg.ConfigOpts) -> finding.Finding:
+def judge_choice(conf: cfg.ConfigOpts) -> finding.Finding:
     """Judge whether the configured driver is installed."""
     try:
         name = conf.servicegroup_driver
@@ -56,7 +56,7 @@ def chosen(conf: cfg.ConfigOpts) -> finding.Finding:
     return finding.ok(f'servicegroup_driver is {name}. Read: {files}')
 
 
-def loads(load: Callable[[], api.API]) -> finding.Finding:
+def judge_loading(load: Callable[[], api.API]) -> finding.Finding:
     """Judge whether the driver's library and options can be used.
 
     :param load: see finding.Subject.api

@@ -28,8 +28,8 @@ from nova_servicegroup import exceptions
 
 #: Seconds that a server may take to return its status, and to read a group.
 #: One without a majority does the former, and not the latter.
-_WORDS_WAIT = 2.0
-_SERVE_WAIT = 3.0
+_STATUS_WAIT = 2.0
+_READ_WAIT = 3.0
 #: Seconds that joining may take.
 _JOIN_WAIT = 3.0
 
@@ -41,14 +41,14 @@ _MAJORITY = 'See that most of the servers run and reach each other.'
 class Server:
     """What is known of one server.
 
-    :ivar words: its status, or None if it did not answer
-    :ivar served: what it read with a majority, or None if it could not
+    :ivar report: its status, or None if it did not answer
+    :ivar group_read: what it read with a majority, or None if it could not
     :ivar error: why one of both is missing, or None
     """
 
     address: str
-    words: status.Words | None = None
-    served: status.Served | None = None
+    report: status.ServerStatus | None = None
+    group_read: status.GroupRead | None = None
     error: Exception | None = None
 
 
@@ -57,19 +57,19 @@ def check(subject: finding.Subject) -> list[finding.Finding]:
     if subject.backend != base.ETCD:
         return []
     conf = subject.conf
-    servers = look(conf)
+    servers = ask(conf)
     return [
         *judge_servers(servers),
         *judge_cluster(servers),
         *etcd_limits.judge_alarms(
-            [each.words for each in servers if each.words is not None]
+            [each.report for each in servers if each.report is not None]
         ),
         *_joining(conf, servers),
-        _access(*status.way(conf)),
+        _access(*status.connection_settings(conf)),
     ]
 
 
-def look(conf: cfg.ConfigOpts) -> list[Server]:
+def ask(conf: cfg.ConfigOpts) -> list[Server]:
     """Ask all servers at once.
 
     :raises ConfigurationError: an option cannot be used
@@ -77,7 +77,7 @@ def look(conf: cfg.ConfigOpts) -> list[Server]:
     answers = asking.ask_each(
         functools.partial(_ask_one, conf),
         status.addresses(conf),
-        _WORDS_WAIT + _SERVE_WAIT + 1.0,
+        _STATUS_WAIT + _READ_WAIT + 1.0,
     )
     return [
         answer.value or Server(address, error=answer.error)
@@ -86,20 +86,20 @@ def look(conf: cfg.ConfigOpts) -> list[Server]:
 
 
 def _ask_one(conf: cfg.ConfigOpts, address: str) -> Server:
-    words = None
+    report = None
     try:
-        words = status.words(conf, address, _WORDS_WAIT)
-        served = status.serve(conf, address, _SERVE_WAIT)
+        report = status.read_status(conf, address, _STATUS_WAIT)
+        group_read = status.read_group(conf, address, _READ_WAIT)
     except exceptions.BackendError as error:
-        return Server(address, words, error=error)
-    return Server(address, words, served)
+        return Server(address, report, error=error)
+    return Server(address, report, group_read)
 
 
 def _joining(
     conf: cfg.ConfigOpts, servers: Sequence[Server]
 ) -> list[finding.Finding]:
     """Judge, by one server that serves, whether a member could join."""
-    serving = [each.address for each in servers if each.served is not None]
+    serving = [each.address for each in servers if each.group_read is not None]
     if not serving:
         return []
     answer = asking.ask_one(
@@ -112,7 +112,7 @@ def _joining(
 
 def judge_servers(servers: Sequence[Server]) -> list[finding.Finding]:
     """Judge each server by itself."""
-    serving = sum(each.served is not None for each in servers)
+    serving = sum(each.group_read is not None for each in servers)
     why = (
         f'{serving} of {len(servers)} servers serve. Clients go on to them; '
         'when the majority of the cluster is gone, nobody can report.'
@@ -121,33 +121,36 @@ def judge_servers(servers: Sequence[Server]) -> list[finding.Finding]:
 
 
 def _judge_server(server: Server, others: bool, why: str) -> finding.Finding:
-    if server.served is None:
+    if server.group_read is None:
         what, advice = _not_serving(server)
         return common.not_serving(what, others, why, advice)
     summary = 'serves'
-    if server.words is not None:
-        size = server.words.size / 2**20
+    if server.report is not None:
+        size = server.report.size / 2**20
         summary = (
-            f'{server.words.mode}, {server.words.version}, {size:.0f} MiB'
+            f'{server.report.mode}, {server.report.version}, {size:.0f} MiB'
         )
     return common.judge_answer(
-        server.address, summary, server.served.latency, 'the disk of its log'
+        server.address,
+        summary,
+        server.group_read.latency,
+        'the disk of its log',
     )
 
 
 def _not_serving(server: Server) -> tuple[str, str]:
     """Return why a server does not serve, and what to do."""
-    address, words = server.address, server.words
+    address, report = server.address, server.report
     reason = etcd_limits.reason(server.error)
-    if words is None:
+    if report is None:
         what = f'{address} does not answer: {reason}.'
         return what, etcd_limits.advice(server.error)
-    if words.mode == 'learner':
+    if report.mode == 'learner':
         return (
             f'{address} is a learner of the cluster, and serves nobody yet.',
             'Promote it, or leave it out of [etcd] address.',
         )
-    if not words.leader:
+    if not report.leader:
         return (
             f'{address} runs, but knows no leader: it is without the '
             'majority of its cluster.',
@@ -161,7 +164,7 @@ def _not_serving(server: Server) -> tuple[str, str]:
 
 def judge_cluster(servers: Sequence[Server]) -> Iterator[finding.Finding]:
     """Judge whether the servers are one cluster, and all of it."""
-    clusters = {each.words.cluster for each in servers if each.words}
+    clusters = {each.report.cluster for each in servers if each.report}
     if len(clusters) > 1:
         yield finding.error(
             'The servers are not one cluster.',
@@ -169,9 +172,13 @@ def judge_cluster(servers: Sequence[Server]) -> Iterator[finding.Finding]:
             'Make them one cluster, or name only the servers of one.',
         )
         return
-    sizes = [each.served.members or 0 for each in servers if each.served]
+    sizes = [
+        each.group_read.members or 0 for each in servers if each.group_read
+    ]
     yield from _judge_size(len(servers), max(sizes, default=0))
-    modes = [each.words.mode for each in servers if each.words and each.served]
+    modes = [
+        each.report.mode for each in servers if each.report and each.group_read
+    ]
     if 'leader' in modes:
         yield finding.ok(f'They are one cluster: {common.counted(modes)}.')
 

@@ -46,7 +46,9 @@ _NO_ANSWER = (
 )
 
 
-def judge_alarms(servers: Sequence[status.Words]) -> Iterator[finding.Finding]:
+def judge_alarms(
+    servers: Sequence[status.ServerStatus],
+) -> Iterator[finding.Finding]:
     """Judge the alarms of the cluster, all of which each server reports."""
     for alarm in sorted({alarm for each in servers for alarm in each.alarms}):
         if _NO_LEADER not in alarm:

@@ -103,7 +103,7 @@ class _Servers:
         return frozenset(
             (group, host)
             for group in services.GROUPS
-            for host in self._servers[address].listing(group)
+            for host in self._servers[address].hosts(group)
         )
 
     def _missing(self, members: _Members) -> dict[str, _Members]:
@@ -114,7 +114,7 @@ class _Servers:
             _WAIT,
         )
         held = {
-            address: frozenset(ids[each] for each in answer.value.tokens)
+            address: frozenset(ids[each] for each in answer.value.values)
             for address, answer in answers.items()
             if answer.value is not None
         }

@@ -64,9 +64,9 @@ def read_groups(
     """
     readers = [inventory.Reader(asked, group) for group in services.GROUPS]
     for each in readers:
-        each.call()
+        each.read()
     pause(conf)
-    return {each.group: each.call(detailed=True) for each in readers}
+    return {each.group: each.read(detailed=True) for each in readers}
 
 
 def pause(conf: cfg.ConfigOpts) -> None:

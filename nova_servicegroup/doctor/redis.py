@@ -38,22 +38,24 @@ def check(subject: finding.Subject) -> list[finding.Finding]:
     if subject.backend != base.REDIS:
         return []
     conf, addresses = subject.conf, status.addresses(subject.conf)
-    way = status.way(conf)
+    settings = status.connection_settings(conf)
     sentinels: list[finding.Finding] = []
-    if way.sentinel_name is not None:
+    if settings.sentinel_name is not None:
         answers = asking.ask_each(
-            functools.partial(status.watch, conf), addresses, _SENTINELS_WAIT
+            functools.partial(status.ask_sentinel, conf),
+            addresses,
+            _SENTINELS_WAIT,
         )
         sentinels = redis_sentinels.judge(
-            answers, way.sentinel_name, conf.redis.ttl
+            answers, settings.sentinel_name, conf.redis.ttl
         )
         addresses = redis_sentinels.servers(answers)
     servers = _ask(conf, addresses)
     return [
         *sentinels,
         *judge_servers(servers),
-        *judge_joining(_read(subject), way, servers),
-        _access(way),
+        *judge_joining(_read(subject), settings, servers),
+        _access(settings),
     ]
 
 
@@ -61,7 +63,7 @@ def _ask(
     conf: cfg.ConfigOpts, addresses: Sequence[str]
 ) -> dict[str, asking.Answer[redis_stats.Stats]]:
     return asking.ask_each(
-        lambda address: redis_stats.read(*status.about(conf, address)),
+        lambda address: redis_stats.read(*status.read_info(conf, address)),
         addresses,
         _SERVERS_WAIT,
     )
@@ -105,7 +107,7 @@ def _no_answer(
 
 def judge_joining(
     error: Exception | None,
-    way: status.Way,
+    settings: status.ConnectionSettings,
     answers: Mapping[str, asking.Answer[redis_stats.Stats]],
 ) -> list[finding.Finding]:
     """Judge the result of an attempt to join.
@@ -119,8 +121,8 @@ def judge_joining(
         return []
     reason = redis_refusals.reason(error)
     where = ', '.join(answers) or 'Sentinels'
-    if way.sentinel_name is not None:
-        where = f'the master of {way.sentinel_name}'
+    if settings.sentinel_name is not None:
+        where = f'the master of {settings.sentinel_name}'
     return [
         finding.error(
             f'A member could not join by {where}: {reason}.',
@@ -130,12 +132,12 @@ def judge_joining(
     ]
 
 
-def _access(way: status.Way) -> finding.Finding:
+def _access(settings: status.ConnectionSettings) -> finding.Finding:
     """Return the finding that says how the servers are asked."""
-    access = common.access(way.user, way.secure, way.password)
+    access = common.access(settings.user, settings.secure, settings.password)
     watched = (
         'No Sentinel watches the server.'
-        if way.sentinel_name is None
-        else f'Sentinels call the server {way.sentinel_name}.'
+        if settings.sentinel_name is None
+        else f'Sentinels call the server {settings.sentinel_name}.'
     )
     return finding.ok(f'The servers are asked {access}. {watched}')

@@ -37,8 +37,8 @@ _REACH = (
     'sentinel_addresses and sentinel_password are right.'
 )
 
-_Answers = Mapping[str, asking.Answer[status.Watch]]
-_Watches = Sequence[status.Watch]
+_Answers = Mapping[str, asking.Answer[status.SentinelStatus]]
+_Statuses = Sequence[status.SentinelStatus]
 
 
 def judge(answers: _Answers, name: str, ttl: int) -> list[finding.Finding]:
@@ -76,7 +76,7 @@ def servers(answers: _Answers) -> list[str]:
     return list(masters | dict.fromkeys(some))
 
 
-def _known(answers: _Answers) -> list[status.Watch]:
+def _known(answers: _Answers) -> list[status.SentinelStatus]:
     return [each.value for each in answers.values() if each.value is not None]
 
 
@@ -101,7 +101,7 @@ def _no_answer(
     )
 
 
-def _masters(known: _Watches) -> Iterator[finding.Finding]:
+def _masters(known: _Statuses) -> Iterator[finding.Finding]:
     masters = {each.master for each in known}
     if len(masters) > 1:
         yield finding.error(
@@ -112,7 +112,7 @@ def _masters(known: _Watches) -> Iterator[finding.Finding]:
         )
 
 
-def _flags(known: _Watches) -> Iterator[finding.Finding]:
+def _flags(known: _Statuses) -> Iterator[finding.Finding]:
     ill = {flag for each in known for flag in each.flags & _ILL}
     if ill:
         yield finding.warning(
@@ -122,7 +122,7 @@ def _flags(known: _Watches) -> Iterator[finding.Finding]:
         )
 
 
-def _quorum(known: _Watches) -> Iterator[finding.Finding]:
+def _quorum(known: _Statuses) -> Iterator[finding.Finding]:
     reasons = [each.quorum for each in known if each.quorum]
     if reasons:
         yield finding.warning(
@@ -133,7 +133,7 @@ def _quorum(known: _Watches) -> Iterator[finding.Finding]:
         )
 
 
-def _number(known: _Watches, named: int) -> Iterator[finding.Finding]:
+def _number(known: _Statuses, named: int) -> Iterator[finding.Finding]:
     count = 1 + max(each.others for each in known)
     if count > named:
         yield finding.warning(
@@ -151,8 +151,8 @@ def _number(known: _Watches, named: int) -> Iterator[finding.Finding]:
         )
 
 
-def _replicas(known: _Watches) -> Iterator[finding.Finding]:
-    flags = [each for watch in known for each in watch.replicas.values()]
+def _replicas(known: _Statuses) -> Iterator[finding.Finding]:
+    flags = [each for sentinel in known for each in sentinel.replicas.values()]
     if all(each & _ILL for each in flags):
         yield finding.warning(
             'The master has no replica that is well.',
@@ -161,7 +161,7 @@ def _replicas(known: _Watches) -> Iterator[finding.Finding]:
         )
 
 
-def _down_after(known: _Watches, ttl: int) -> Iterator[finding.Finding]:
+def _down_after(known: _Statuses, ttl: int) -> Iterator[finding.Finding]:
     longest = max(each.down_after for each in known)
     if longest >= ttl:
         yield finding.warning(

@@ -37,19 +37,19 @@ class Server:
     """What is known of one server.
 
     :ivar session: what was read in a session, or None if none was granted
-    :ivar words: its answers to four-letter words, or None
+    :ivar report: its answers to four-letter words, or None
     :ivar error: why there was no session, or None
     """
 
     address: str
     session: status.Session | None = None
-    words: status.Words | None = None
+    report: status.ServerStatus | None = None
     error: Exception | None = None
 
     @property
     def mode(self) -> str | None:
-        """See status.Words."""
-        return None if self.words is None else self.words.mode
+        """See status.ServerStatus."""
+        return None if self.report is None else self.report.mode
 
 
 def check(subject: finding.Subject) -> list[finding.Finding]:
@@ -57,7 +57,7 @@ def check(subject: finding.Subject) -> list[finding.Finding]:
     if subject.backend != base.ZOOKEEPER:
         return []
     conf = subject.conf
-    servers = look(conf)
+    servers = ask(conf)
     return [
         *judge_servers(servers),
         *judge_ensemble(servers),
@@ -70,19 +70,19 @@ def check(subject: finding.Subject) -> list[finding.Finding]:
             [finding.ok(zk_limits.TLS)]
             if conf.zookeeper.use_tls
             else zk_limits.judge_connections(
-                {each.address: each.words for each in servers}
+                {each.address: each.report for each in servers}
             )
         ),
     ]
 
 
-def look(conf: cfg.ConfigOpts) -> list[Server]:
+def ask(conf: cfg.ConfigOpts) -> list[Server]:
     """Ask all servers at once.
 
     :raises ConfigurationError: an option cannot be used
     """
     answers = asking.ask_each(
-        functools.partial(_ask, conf),
+        functools.partial(_ask_one, conf),
         status.addresses(conf),
         _WORD_WAIT + _SESSION_WAIT + 1.0,
     )
@@ -92,9 +92,9 @@ def look(conf: cfg.ConfigOpts) -> list[Server]:
     ]
 
 
-def _ask(conf: cfg.ConfigOpts, address: str) -> Server:
+def _ask_one(conf: cfg.ConfigOpts, address: str) -> Server:
     """Ask one server. Of two errors, that of the words is clearer."""
-    words, failure = _words(conf, address)
+    report, failure = _read_status(conf, address)
     if failure is not None and not isinstance(
         failure, exceptions.BackendTimeout
     ):
@@ -102,18 +102,18 @@ def _ask(conf: cfg.ConfigOpts, address: str) -> Server:
     try:
         session = status.session(conf, address, _SESSION_WAIT)
     except exceptions.BackendError as error:
-        return Server(address, None, words, failure or error)
-    return Server(address, session, words)
+        return Server(address, None, report, failure or error)
+    return Server(address, session, report)
 
 
-def _words(
+def _read_status(
     conf: cfg.ConfigOpts, address: str
-) -> tuple[status.Words | None, exceptions.BackendError | None]:
+) -> tuple[status.ServerStatus | None, exceptions.BackendError | None]:
     try:
         if conf.zookeeper.use_tls:
             status.handshake(conf, address, _WORD_WAIT)
             return None, None
-        return status.words(address, _WORD_WAIT), None
+        return status.read_status(address, _WORD_WAIT), None
     except exceptions.BackendError as error:
         return None, error
 
@@ -142,10 +142,10 @@ def _judge_server(server: Server, others: bool, why: str) -> finding.Finding:
     if server.session is None:
         what, advice = _not_serving(server)
         return common.not_serving(what, others, why, advice)
-    words = server.words or status.Words()
+    report = server.report or status.ServerStatus()
     return common.judge_answer(
         server.address,
-        ', '.join(filter(None, (words.mode, words.version))) or 'serves',
+        ', '.join(filter(None, (report.mode, report.version))) or 'serves',
         server.session.latency,
         'the disk of its transaction log',
     )
@@ -161,11 +161,11 @@ def _not_serving(server: Server) -> tuple[str, str]:
             'Read its log. See that its myid and the server lines of its '
             'zoo.cfg are right, and that it reaches the other servers.',
         )
-    if isinstance(server.error, status.TurnedAway):
+    if isinstance(server.error, status.ConnectionRejected):
         return f'{address} {zk_limits.TURNED_AWAY}', zk_limits.RAISE_LIMIT
-    if isinstance(server.error, status.Untrusted):
+    if isinstance(server.error, status.TLSError):
         return f'{address}: no TLS: {reason}.', zk_limits.CERTIFICATES
-    if server.words is not None:
+    if server.report is not None:
         return (
             f'{address} runs, but grants no session: {reason}.',
             'Read its log. Where it stands in [zookeeper] address, its '

@@ -82,33 +82,35 @@ def _judge_session(
 
 
 def judge_connections(
-    servers: Mapping[str, status.Words | None],
+    servers: Mapping[str, status.ServerStatus | None],
 ) -> list[finding.Finding]:
     """Judge whether the address with most sessions is near the limit."""
-    known = {address: words for address, words in servers.items() if words}
+    known = {address: server for address, server in servers.items() if server}
     found = [
         each
-        for address, words in known.items()
-        for each in _nearly_full(address, words)
+        for address, server in known.items()
+        for each in _nearly_full(address, server)
     ]
     if found or not known:
         return found
-    return [finding.ok(_allowance({words.limit for words in known.values()}))]
+    return [
+        finding.ok(_allowance({server.limit for server in known.values()}))
+    ]
 
 
 def _nearly_full(
-    address: str, words: status.Words
+    address: str, server: status.ServerStatus
 ) -> Iterator[finding.Finding]:
-    if not words.limit or words.busiest is None:
+    if not server.limit or server.busiest is None:
         return
-    client, sessions = words.busiest
-    if sessions < _NEARLY_FULL * words.limit:
+    client, sessions = server.busiest
+    if sessions < _NEARLY_FULL * server.limit:
         return
     what = f'{address}: {sessions} sessions come from {client}, '
-    if sessions >= words.limit:
-        what += f'and maxClientCnxns = {words.limit} allows no more.'
+    if sessions >= server.limit:
+        what += f'and maxClientCnxns = {server.limit} allows no more.'
     else:
-        what += f'of {words.limit} that maxClientCnxns allows.'
+        what += f'of {server.limit} that maxClientCnxns allows.'
     yield finding.warning(
         what,
         'A service that starts there gets no session, and is down.',

@@ -55,15 +55,15 @@ class Cost:
     :ivar threads: threads of its process, for each connection
     :ivar files: open files of its process, for each connection
     :ivar spread: whether a member connects to one of the servers, or to all
-    :ivar taken: connections that a server takes by default, from one address
-        or in all
+    :ivar max_connections: those that a server takes by default, from one
+        address or in all
     :ivar setting: the server's setting that changes this
     """
 
     threads: int
     files: int
     spread: bool
-    taken: int
+    max_connections: int
     setting: str
 
 
@@ -118,14 +118,14 @@ class Driver(abc.ABC):
         """End a membership of this process, in bounded time."""
 
     def mark(  # noqa: B027
-        self, member: str, group: str, said: condition.Condition | None
+        self, member: str, group: str, condition: condition.Condition | None
     ) -> None:
         """Publish that a member of this process is unfit; see condition.
 
         Called at each change, once the member has joined. Returns in bounded
         time, never raises, and goes on trying. Ends with the membership.
 
-        :param said: why it is unfit, or None if it is fit again
+        :param condition: why it is unfit, or None if it is fit again
         """
 
     def reporters(self) -> dict[tuple[str, str], reporter.Reporter]:
@@ -224,7 +224,7 @@ def make_patience(conf: cfg.ConfigOpts) -> pace.Patience:
     return pace.Patience(conf.servicegroup.read_timeout, process.blind_wait())
 
 
-def is_up_all_the_same(service_ref: services.ServiceRef) -> bool:
+def presume_up(service_ref: services.ServiceRef) -> bool:
     """Return the verdict on a record that could not be judged.
 
     A record without a host name cannot have joined and is down. Any other

@@ -81,11 +81,11 @@ class SecondaryDrivers:
             each.stop()
 
     def mark(
-        self, member: str, group: str, said: condition.Condition | None
+        self, member: str, group: str, condition: condition.Condition | None
     ) -> None:
         """Publish with each that a member is unfit; see base.Driver.mark."""
         for each in self._members.get().get((member, group), ()):
-            each.mark(said)
+            each.mark(condition)
 
     def close(self) -> None:
         """Close each. Raises nothing."""
@@ -135,11 +135,11 @@ class _SecondaryMember(heartbeat.Renewable):
         if not self._joined and self._service.report_interval:
             self._reporter.start(self._service, self._service.report_interval)
 
-    def mark(self, said: condition.Condition | None) -> None:
+    def mark(self, condition: condition.Condition | None) -> None:
         """Publish a condition, once it has joined. Raises nothing."""
-        self._condition = said
+        self._condition = condition
         if self._joined:
-            guard(self._name, lambda: self._driver.mark(*self._key, said))
+            guard(self._name, lambda: self._driver.mark(*self._key, condition))
 
     def stop(self) -> None:
         """Leave, and do not try to join any more. Raises nothing."""

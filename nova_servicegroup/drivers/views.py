@@ -137,7 +137,7 @@ def _member(
     incarnations: tuple[Incarnation, ...],
 ) -> Member:
     held = seen.members.is_held(host)
-    said = seen.fitness.unfit.get(host)
+    unfit = seen.fitness.unfit.get(host)
     return Member(
         seen.name(host),
         group,
@@ -145,6 +145,8 @@ def _member(
         held,
         seen.proof_age(host),
         incarnations,
-        seen.members.reason(host) if held else said and condition.words(said),
-        condition=said,
+        seen.members.reason(host)
+        if held
+        else unfit and condition.words(unfit),
+        condition=unfit,
     )

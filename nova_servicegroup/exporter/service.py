@@ -139,16 +139,16 @@ class Exporter(service.Service):  # type: ignore[misc]
     def _watch(self, watched: watch.GroupWatch) -> None:
         interval = float(self._conf.servicegroup.refresh_interval)
 
-        def look() -> float:
+        def poll() -> float:
             try:
-                watched.look()
+                watched.poll()
             except Exception:
                 LOG.exception('Unexpected error at group %s', watched.group)
             return interval
 
         # A fixed timer would fire a moment before the next read is due, and
         # get the last result again.
-        self.tg.add_dynamic_timer_args(look)
+        self.tg.add_dynamic_timer_args(poll)
 
     def _make_canary(self) -> Canary | None:
         conf = self._conf

@@ -26,8 +26,8 @@ from nova_servicegroup.exporter import metrics
 from nova_servicegroup.watch import inventory
 from nova_servicegroup.watch import watcher
 
-#: Seconds after which a look that has not ended counts as blind.
-_LOOK_TIMEOUT = 10.0
+#: Seconds after which a poll that has not ended counts as blind.
+_POLL_TIMEOUT = 10.0
 
 _ALIVE = (views.UP, views.HELD, *metrics.UNFIT)
 
@@ -35,7 +35,7 @@ _ALIVE = (views.UP, views.HELD, *metrics.UNFIT)
 class GroupWatch:
     """Watch of one group, which updates its metrics.
 
-    Only ``look`` asks the backend.
+    Only ``poll`` asks the backend.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class GroupWatch:
 
     @property
     def seen(self) -> inventory.Inventory | None:
-        """The inventory of the last look, or None before the first."""
+        """The inventory of the last poll, or None before the first."""
         return self._watcher.last
 
     def age(self) -> float:
@@ -62,15 +62,15 @@ class GroupWatch:
         return time.monotonic() - self._confirmed
 
     def is_blind(self) -> bool:
-        """Return whether the last look failed or the present one hangs."""
+        """Return whether the last poll failed or the present one hangs."""
         begun = self._begun
-        hangs = begun is not None and time.monotonic() - begun > _LOOK_TIMEOUT
+        hangs = begun is not None and time.monotonic() - begun > _POLL_TIMEOUT
         return self._failed or hangs
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Read the group once and update its metrics. Never raises."""
         begun = self._begun = time.monotonic()
-        changes = self._watcher.look()
+        changes = self._watcher.poll()
         self._begun = None
         self._series('refresh_seconds').observe(time.monotonic() - begun)
         if self.seen is not None:

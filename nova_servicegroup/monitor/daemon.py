@@ -52,7 +52,7 @@ class WatchLoop(loop.Loop):
 
     def work(self) -> None:
         """Read the group once and put its transitions into the outbox."""
-        changes = self._watcher.look()
+        changes = self._watcher.poll()
         seen = self._watcher.last
         if seen is None:
             return

@@ -75,63 +75,63 @@ class Candidates:
         self._since = math.inf
         self._last_round = -math.inf
 
-    def update(self, read: peers.Peers) -> None:
+    def update(self, found: peers.Peers) -> None:
         """Record what the other members publish."""
-        now, before = read.asked, self._known
+        now, before = found.read_at, self._known
         self._known = {
             each: _updated(before.get(each), published, now)
-            for each, published in read.others.items()
+            for each, published in found.others.items()
         }
         if now - self._last_round >= self._expiry:
             # Another monitor may have taken over in the meantime.
             self._since = now
-        self._since = max(self._since, read.since)
+        self._since = max(self._since, found.since)
 
-    def end_round(self, read: peers.Peers) -> None:
-        """Record that this monitor has acted on what it read."""
-        self._last_round = read.asked
+    def end_round(self, found: peers.Peers) -> None:
+        """Record that this monitor has acted on what it found."""
+        self._last_round = found.read_at
 
     def receive(
-        self, read: peers.Peers
+        self, found: peers.Peers
     ) -> tuple[publication.Publication | None, float]:
         """Return what the leader has published, and since when that is new.
 
         The publication is None if no member leads, or none is new.
         """
-        leader = self._leader(read)
-        if leader is None or self._known[leader].changed_at < read.asked:
+        leader = self._leader(found)
+        if leader is None or self._known[leader].changed_at < found.read_at:
             return None, -math.inf
         return self._known[leader].publication, self._last_round
 
-    def _leader(self, read: peers.Peers) -> bytes | None:
+    def _leader(self, found: peers.Peers) -> bytes | None:
         """Return the oldest of the members that lead."""
-        alive = self._alive(read)
+        alive = self._alive(found)
         return next((it for it in alive if self._known[it].leads), None)
 
-    def must_follow(self, read: peers.Peers, leads: bool) -> bool:
+    def must_follow(self, found: peers.Peers, leads: bool) -> bool:
         """Return whether another member leads, or may do so before this one.
 
         :param leads: whether this monitor has led until now
         """
-        leader, older = self._leader(read), read.older()
-        if read.asked - self._since < self.lease:
+        leader, older = self._leader(found), found.older()
+        if found.read_at - self._since < self.lease:
             return True
         if leader is not None:
             return not leads or leader in older
         # A member that was seen only once may turn out to be the leader.
         return not leads and any(
             each in older or self._known[each].publication is not None
-            for each in self._alive(read)
+            for each in self._alive(found)
         )
 
-    def _alive(self, read: peers.Peers) -> list[bytes]:
+    def _alive(self, found: peers.Peers) -> list[bytes]:
         """Return the members that publish, or still may, by age."""
         # A monitor that died has expired by then, and another can lead.
         patience = 1.5 * self._expiry + self.lease
         return [
             each
-            for each in read.by_age()
-            if read.asked - self._known[each].changed_at < patience
+            for each in found.by_age()
+            if found.read_at - self._known[each].changed_at < patience
         ]
 
 
@@ -225,16 +225,16 @@ class Election(SoleMonitor):
             LOG.info('The monitors meet again, after %.1f s.', lasted)
 
     def _run_round(self) -> None:
-        read = self._peer_group.meet()
-        self._candidates.update(read)
-        if self._candidates.must_follow(read, self._role == _LEADS):
-            self._follow(read)
-        elif time.monotonic() - read.asked < self._candidates.lease:
+        found = self._peer_group.read()
+        self._candidates.update(found)
+        if self._candidates.must_follow(found, self._role == _LEADS):
+            self._follow(found)
+        elif time.monotonic() - found.read_at < self._candidates.lease:
             # Otherwise what was read is too old to lead by.
-            self._lead(read)
-        self._candidates.end_round(read)
+            self._lead(found)
+        self._candidates.end_round(found)
 
-    def _lead(self, read: peers.Peers) -> None:
+    def _lead(self, found: peers.Peers) -> None:
         if self._role != _LEADS:
             self._outbox.lead()
         to_publish = self._outbox.to_publish()
@@ -244,7 +244,7 @@ class Election(SoleMonitor):
         if self._role != _LEADS:
             self._role = _LEADS
             LOG.info('This monitor announces now: it has joined first.')
-            self._log_silent(read.older())
+            self._log_silent(found.older())
 
     def _log_silent(self, silent: list[bytes]) -> None:
         if silent:
@@ -255,11 +255,11 @@ class Election(SoleMonitor):
                 escaping.names([each.decode() for each in silent], _NAMED),
             )
 
-    def _follow(self, read: peers.Peers) -> None:
+    def _follow(self, found: peers.Peers) -> None:
         self._until = -math.inf
         if self._role == _LEADS:
             self._role = _YIELDS
-        received, since = self._candidates.receive(read)
+        received, since = self._candidates.receive(found)
         if received is not None:
             self._outbox.receive(received, since - received.lag - self._slack)
             self._stand_by()

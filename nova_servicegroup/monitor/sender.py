@@ -189,7 +189,7 @@ class Announcer(loop.Loop):
         self._outbox = outbox
         self._election = election
         self._sender = sender
-        self._rest = backoff.Rest(_LONGEST)
+        self._breaker = backoff.CircuitBreaker(_LONGEST)
         self._outage = loop.Outage()
 
     def work(self) -> None:
@@ -198,7 +198,7 @@ class Announcer(loop.Loop):
             if not self._election.leads():
                 return
             try:
-                with self._rest.guard('message queue'):
+                with self._breaker.guard('message queue'):
                     self._sender.send(entry)
             except exceptions.BackendError as error:
                 if self._outage.failed():

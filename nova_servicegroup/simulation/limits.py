@@ -145,11 +145,11 @@ def _server_warnings(cost: base.Cost, members: int, servers: int) -> list[str]:
     connections = members + 1
     if cost.spread:
         connections = -(-connections // servers)
-    if connections <= cost.taken:
+    if connections <= cost.max_connections:
         return []
     return [
         f'Each server must take {connections} connections from this address, '
-        f'but takes {cost.taken} unless configured otherwise: see '
+        f'but takes {cost.max_connections} unless configured otherwise: see '
         f'{cost.setting}. Members that it turns away are never seen.'
     ]
 

@@ -26,7 +26,7 @@ RESERVED = frozenset(
 )
 
 #: The most members of a process that do not delay each other.
-CROWD = 500
+MEMBERS_PER_PROCESS = 500
 
 #: How many hosts an error names.
 NAMED = 3
@@ -92,7 +92,7 @@ def processes_for(members: int, processors: int) -> int:
 
     :param processors: the number of processors
     """
-    return max(processors, -(-members // CROWD)) + 1
+    return max(processors, -(-members // MEMBERS_PER_PROCESS)) + 1
 
 
 def _doomed(members: int, killed: int, processes: int) -> int:

@@ -198,7 +198,7 @@ class Simulation:
             time.sleep(self._pause)
 
     def _join(self) -> None:
-        self._watcher.look()
+        self._watcher.poll()
         self._workers.send(hollow.JOIN)
         self._watch(_Phase.JOIN)
 
@@ -220,7 +220,7 @@ class Simulation:
         count, since = self._count(phase), time.monotonic()
         while count.missing > 0 and time.monotonic() - since < patience:
             self._results.receive(self._workers.receive(self._pause))
-            self._results.observe(self._watcher.look())
+            self._results.observe(self._watcher.poll())
             before, count = count, self._count(phase)
             self._show(phase, count)
             if count != before:

@@ -118,7 +118,7 @@ class Reader:
         self._error: exceptions.BackendError | None = None
         self._due = -math.inf
 
-    def call(self, detailed: views.Detailed = False) -> Inventory:
+    def read(self, detailed: views.Detailed = False) -> Inventory:
         """Return the services of the group. Never raises.
 
         :param detailed: see base.Driver.view

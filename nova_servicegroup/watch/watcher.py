@@ -67,7 +67,7 @@ class Watcher:
     A host that has left the backend stays down for as long as Nova has its
     record or, where the services table cannot be read, for ever.
 
-    :ivar last: the inventory of the last look, or None before the first
+    :ivar last: the inventory of the last poll, or None before the first
     """
 
     def __init__(self, servicegroup: api.API, group: str) -> None:
@@ -78,9 +78,9 @@ class Watcher:
         # When each host was last proved alive, by the clock of _now.
         self._proofs: dict[str, float] = {}
 
-    def look(self) -> list[Transition]:
+    def poll(self) -> list[Transition]:
         """Read the group once and return its transitions. Never raises."""
-        seen, now = self._reader.call(), self._now()
+        seen, now = self._reader.read(), self._now()
         confirmed = self.last is not None and self.last.view.age is not None
         entries = {**self._gone(seen), **seen.entries}
         self.last = dataclasses.replace(

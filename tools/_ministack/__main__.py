@@ -22,7 +22,7 @@ import signal
 import sys
 
 from nova_servicegroup.tests.ministack import nova
-from nova_servicegroup.tests.ministack import progress
+from nova_servicegroup.tests.ministack import progress as progress_
 from nova_servicegroup.tests.ministack import releases
 from nova_servicegroup.tests.ministack import settings as settings_
 from nova_servicegroup.tests.ministack import stack as stack_
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(signum, _interrupt)
     try:
         arguments.run(arguments)
-    except (progress.StepFailed, RuntimeError, OSError) as error:
+    except (progress_.StepFailed, RuntimeError, OSError) as error:
         return _failed(error)
     except KeyboardInterrupt:
         print('ministack: interrupted', file=sys.stderr)
@@ -182,7 +182,7 @@ def mode_of(arguments: argparse.Namespace) -> str:
     mode = str(arguments.mode or modes[0])
     if mode not in modes:
         what = f'Nova {arguments.nova} has no mode {mode}'
-        raise progress.StepFailed(f'{what}, only {", ".join(modes)}')
+        raise progress_.StepFailed(f'{what}, only {", ".join(modes)}')
     return mode
 
 
@@ -199,18 +199,18 @@ def _locked(arguments: argparse.Namespace) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             what = f'another command is at work on {directory}'
-            raise progress.StepFailed(what) from None
+            raise progress_.StepFailed(what) from None
         yield
 
 
 def _new(arguments: argparse.Namespace) -> stack_.Stack:
-    say = progress.Progress()
+    progress = progress_.Progress()
     settings = _settings(arguments)
-    return stack_.Stack(arguments.directory, settings, say=say)
+    return stack_.Stack(arguments.directory, settings, progress=progress)
 
 
 def _old(arguments: argparse.Namespace) -> stack_.Stack:
-    return stack_.Stack(arguments.directory, say=progress.Progress())
+    return stack_.Stack(arguments.directory, progress=progress_.Progress())
 
 
 def _live(arguments: argparse.Namespace) -> stack_.Stack:
@@ -218,7 +218,7 @@ def _live(arguments: argparse.Namespace) -> stack_.Stack:
     if not stack.process('api').running:
         log = stack.log('api') if stack.alive() else None
         what = f'no nova-api runs in {stack.directory}'
-        raise progress.StepFailed(what, log)
+        raise progress_.StepFailed(what, log)
     return stack
 
 
@@ -226,9 +226,9 @@ def _demo(arguments: argparse.Namespace) -> None:
     with _locked(arguments):
         stack = _new(arguments)
         if len(stack.hosts) < 2:
-            raise progress.StepFailed('the demo needs at least two computes')
-        demo.Demo(stack, stack.say).run()
-        stack.say.say('everything held')
+            raise progress_.StepFailed('the demo needs at least two computes')
+        demo.Demo(stack, stack.progress).run()
+        stack.progress.log('everything held')
 
 
 def _up(arguments: argparse.Namespace) -> None:
@@ -249,16 +249,16 @@ def _kill(arguments: argparse.Namespace) -> None:
     elif f'SIG{name}' in signal.Signals.__members__:
         signum = signal.Signals[f'SIG{name}']
     else:
-        raise progress.StepFailed(f'there is no signal {arguments.signal}')
+        raise progress_.StepFailed(f'there is no signal {arguments.signal}')
     stack = _old(arguments)
     if not stack.process(arguments.host).running:
-        raise progress.StepFailed(f'{arguments.host} does not run')
+        raise progress_.StepFailed(f'{arguments.host} does not run')
     stack.kill(arguments.host, signum)
 
 
 def _start(arguments: argparse.Namespace) -> None:
     stack = _old(arguments)
-    with stack.say.step(f'starting {arguments.host}'):
+    with stack.progress.step(f'starting {arguments.host}'):
         stack.start(arguments.host)
 
 
@@ -266,7 +266,7 @@ def _boot(arguments: argparse.Namespace) -> None:
     server = _live(arguments).boot(arguments.name, arguments.host)
     print(f'{server.name} {server.status} {server.host or "-"} {server.fault}')
     if server.refused:
-        raise progress.StepFailed('the server was refused')
+        raise progress_.StepFailed('the server was refused')
 
 
 def _logs(arguments: argparse.Namespace) -> None:
@@ -281,7 +281,7 @@ def _logs(arguments: argparse.Namespace) -> None:
 def _down(arguments: argparse.Namespace) -> None:
     with _locked(arguments):
         stack = _old(arguments)
-        with stack.say.step('taking everything down'):
+        with stack.progress.step('taking everything down'):
             stack.down()
 
 

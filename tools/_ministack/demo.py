@@ -23,9 +23,11 @@ from nova_servicegroup.tests.ministack import stack as stack_
 class Demo:
     """A demo of a stack's driver that checks everything it shows."""
 
-    def __init__(self, stack: stack_.Stack, say: progress.Progress) -> None:
+    def __init__(
+        self, stack: stack_.Stack, progress: progress.Progress
+    ) -> None:
         self.stack = stack
-        self.say = say
+        self.progress = progress
         self.victim = stack.hosts[0]
         self.events: list[tuple[float, str]] = []
 
@@ -38,7 +40,7 @@ class Demo:
         try:
             self._show()
         finally:
-            with self.say.step('taking everything down'):
+            with self.progress.step('taking everything down'):
                 self.stack.down()
         left = ', '.join(self.stack.alive())
         _check(not left, f'still running: {left}')
@@ -62,8 +64,10 @@ class Demo:
         wait = self._patience()
         self.stack.kill(self.victim)
         killed = self._note('killed with SIGKILL')
-        self.say.say(f'nova-compute on {self.victim} is killed with SIGKILL')
-        with self.say.step('waiting until Nova sees it down'):
+        self.progress.log(
+            f'nova-compute on {self.victim} is killed with SIGKILL'
+        )
+        with self.progress.step('waiting until Nova sees it down'):
             took = self.stack.wait_state(self.victim, 'down', wait)
         self.events.append((killed + took, 'seen down'))
         for host in self.stack.hosts[1:]:
@@ -71,24 +75,26 @@ class Demo:
             _check(state == 'up', f'{host} lives, but is seen {state}')
 
     def _boot(self) -> None:
-        with self.say.step('booting a server'):
+        with self.progress.step('booting a server'):
             server = self.stack.boot('anywhere')
         found = f'{server.status} on {server.host} {server.fault}'
-        self.say.say(f'the server is {found}'.strip())
+        self.progress.log(f'the server is {found}'.strip())
         living = server.host in self.stack.hosts[1:]
         _check(server.status == 'ACTIVE' and living, f'the server is {found}')
         self._note(f'server booted on {server.host}, which lives')
 
     def _force(self) -> None:
-        with self.say.step(f'booting a server on {self.victim} only'):
+        with self.progress.step(f'booting a server on {self.victim} only'):
             server = self.stack.boot('on-the-dead', self.victim)
         found = f'{server.status}: {server.fault}'
         _check(server.refused, f'a server was booted on a dead host: {found}')
-        self.say.say(f'refused as it should be: {found}')
+        self.progress.log(f'refused as it should be: {found}')
         self._note('server refused on the dead host')
 
     def _restart(self) -> None:
-        with self.say.step(f'starting nova-compute on {self.victim} again'):
+        with self.progress.step(
+            f'starting nova-compute on {self.victim} again'
+        ):
             started = self._note('started again')
             took = self.stack.start(self.victim)
         self.events.append((started + took, 'seen up'))

@@ -34,7 +34,7 @@ from rich import console
 from rich import text as text_
 
 from nova_servicegroup.tests.harness import process
-from nova_servicegroup.tests.ministack import progress
+from nova_servicegroup.tests.ministack import progress as progress_
 from nova_servicegroup.tests.ministack import settings
 from nova_servicegroup.tests.ministack import stack as stack_
 from nova_servicegroup.tests.ministack import venv
@@ -86,8 +86,8 @@ def _parse() -> argparse.Namespace:
 
 
 def _record() -> None:
-    say = progress.Progress()
-    stack = stack_.Stack(_DIRECTORY, _SETTINGS, say=say)
+    progress = progress_.Progress()
+    stack = stack_.Stack(_DIRECTORY, _SETTINGS, progress=progress)
     show = shlex.join([sys.executable, '-m', 'tools._record', '--show'])
     program = pathlib.Path(sys.executable).with_name('asciinema')
     # Only the terminal may determine the width.
@@ -96,7 +96,7 @@ def _record() -> None:
     with contextlib.ExitStack() as ends:
         stack.up()
         ends.callback(stack.down)
-        with say.step('recording'):
+        with progress.step('recording'):
             subprocess.run(
                 [str(program), 'rec', '--quiet', '--overwrite', *_SIZE]
                 + ['--env=TERM', f'--command={show}', str(_RECORDING)],

@@ -93,7 +93,7 @@ class FileDriver(base.Driver):
             seen = self._observer(base.group_of(service_ref))
             return seen.is_up(service_ref['host'])
         except Exception:
-            return base.is_up_all_the_same(service_ref)
+            return base.presume_up(service_ref)
 
     def updated_time(self, service_ref):
         """See base.Driver."""

@@ -24,8 +24,8 @@ from nova_servicegroup import exceptions
 _MOST_DOUBLED = 64
 
 
-class Rest:
-    """A circuit breaker for one server.
+class CircuitBreaker:
+    """Refuses the calls of one server for a while after one has failed.
 
     :param longest: the longest wait after a failure, in seconds
     """

@@ -160,9 +160,9 @@ class CoordinatedDriver(registering.RegisteringDriver):
             if known is not None:
                 return known
             seen = self._observer(group)
-            return seen.is_up(host) and not seen.fitness.skips(host)
+            return seen.is_up(host) and not seen.fitness.is_passed_over(host)
         except Exception:
-            return base.is_up_all_the_same(service_ref)
+            return base.presume_up(service_ref)
 
     def _observer(self, group: str) -> observer.Observer:
         seen = self._latest[group] = self._reading.get()[group].observer
@@ -185,7 +185,7 @@ class CoordinatedDriver(registering.RegisteringDriver):
         """See base.Driver."""
         reader = self._reading.get()[group]
         for host in hosts:
-            reader.want(membership.canonical(host))
+            reader.request(membership.canonical(host))
 
     def view(self, group: str, detailed: views.Detailed = False) -> views.View:
         """See base.Driver."""

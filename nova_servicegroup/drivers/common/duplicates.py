@@ -43,7 +43,7 @@ _ASKED = 100
 
 
 @dataclasses.dataclass
-class _Double:
+class _Duplicate:
     """A host with more than one member id.
 
     :ivar since: when that was first seen, by the monotonic clock
@@ -75,7 +75,7 @@ class Duplicates:
         self._roster = roster
         self._patience = patience
         self._clock = clock
-        self._doubles: dict[str, _Double] = {}
+        self._duplicates: dict[str, _Duplicate] = {}
         self._known: dict[bytes, views.Incarnation] = {}
         # The lines that were logged in this hour, and when it ends.
         self._lines = 0
@@ -108,9 +108,9 @@ class Duplicates:
     def add_origin(self, member_id: bytes, found: Any) -> None:
         """Store the origin that a member has published, of any form."""
         self._known[member_id] = _incarnation(member_id, found)
-        for host, double in self._doubles.items():
+        for host, duplicate in self._duplicates.items():
             if member_id in self._roster.ids(host):
-                self._check(host, double)
+                self._check(host, duplicate)
 
     def incarnations(self, host: str) -> tuple[views.Incarnation, ...]:
         """Return the processes of a host, with their origins if known."""
@@ -123,8 +123,8 @@ class Duplicates:
         """Return such ids of hosts that have had several since before."""
         return [
             each
-            for host, double in self._doubles.items()
-            if double.since <= before
+            for host, duplicate in self._duplicates.items()
+            if duplicate.since <= before
             for each in self._roster.ids(host)
             if each not in self._known
         ]
@@ -134,27 +134,27 @@ class Duplicates:
         if self._known:
             for each in self._known.keys() - self._roster.all_ids():
                 del self._known[each]
-        if not (self._doubles or self._roster.doubles):
+        if not (self._duplicates or self._roster.duplicates):
             return
-        now, old = self._clock(), self._doubles
-        self._doubles = {
-            host: old.get(host) or _Double(now)
-            for host in self._roster.doubles
+        now, old = self._clock(), self._duplicates
+        self._duplicates = {
+            host: old.get(host) or _Duplicate(now)
+            for host in self._roster.duplicates
         }
-        for host, double in self._doubles.items():
-            self._check(host, double)
+        for host, duplicate in self._duplicates.items():
+            self._check(host, duplicate)
 
-    def _check(self, host: str, double: _Double) -> None:
+    def _check(self, host: str, duplicate: _Duplicate) -> None:
         """Warn once of a host that has run on several machines for long."""
         machines = {
             each.machine
             for each in self.incarnations(host)
             if each.machine is not None
         }
-        young = self._clock() - double.since < self._patience
-        if len(machines) < 2 or young or double.warned:
+        young = self._clock() - duplicate.since < self._patience
+        if len(machines) < 2 or young or duplicate.warned:
             return
-        double.warned = True
+        duplicate.warned = True
         self._log(host, machines)
 
     def _log(self, host: str, machines: set[str]) -> None:
@@ -190,10 +190,10 @@ class Origins:
     """
 
     def __init__(
-        self, doubles: Duplicates, lent: sessions.Sessions, wait: float
+        self, duplicates: Duplicates, own: sessions.Sessions, wait: float
     ) -> None:
-        self.duplicates = doubles
-        self._sessions = lent
+        self.duplicates = duplicates
+        self._sessions = own
         self._wait = wait
         self._asking = threading.Lock()
 
@@ -208,10 +208,10 @@ class Origins:
                 del unknown[_ASKED:]
             for start in range(0, len(unknown), _ASKED):
                 deadline = requests.Deadline(self._wait)
-                with self._sessions.lend(deadline) as session:
+                with self._sessions.use(deadline) as session:
                     self._ask(session, unknown[start : start + _ASKED])
 
-    def look(self, session: sessions.Session) -> None:
+    def check_one(self, session: sessions.Session) -> None:
         """Ask one member of a doubtful host, unless others are asked."""
         if not session.deadline.left() or not self._asking.acquire(
             blocking=False
@@ -220,8 +220,8 @@ class Origins:
         try:
             doubtful = self.duplicates.doubtful()
             if doubtful:
-                beside = session.beside(self._sessions.request)
-                self._ask(beside, doubtful[:1])
+                separate = session.with_request(self._sessions.request)
+                self._ask(separate, doubtful[:1])
         except exceptions.BackendTimeout as error:
             LOG.debug('A member has not said where it runs: %s', error)
         finally:
@@ -232,5 +232,5 @@ class Origins:
 
         One that has just left, or whose data is foreign, has no origin.
         """
-        for member_id, found in session.said(ids).items():
+        for member_id, found in session.capabilities(ids).items():
             self.duplicates.add_origin(member_id, found)

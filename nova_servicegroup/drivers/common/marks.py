@@ -59,9 +59,9 @@ class Marks:
         }
 
 
-def newest(said: Set[condition.Condition]) -> condition.Condition:
+def newest(conditions: Set[condition.Condition]) -> condition.Condition:
     """Return the condition that began last; of several, always the same."""
-    return max(said, key=lambda each: (each.since, each))
+    return max(conditions, key=lambda each: (each.since, each))
 
 
 def _host_of(member_id: bytes) -> str:

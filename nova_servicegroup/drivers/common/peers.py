@@ -51,13 +51,13 @@ class Peers:
     :ivar me: the member id of this process
     :ivar since: when it joined, by the monotonic clock
     :ivar others: what each other member has published, or None if nothing yet
-    :ivar asked: when they were asked, by the monotonic clock
+    :ivar read_at: when the backend was asked for them, by the monotonic clock
     """
 
     me: bytes
     since: float
     others: dict[bytes, Any]
-    asked: float
+    read_at: float
 
     def by_age(self) -> list[bytes]:
         """Return the other members, the one that joined first at the head."""
@@ -92,12 +92,12 @@ class PeerGroup:
         self._wait = min(wait, expiry / 4)
         self._joined: tuple[bytes, float] | None = None
 
-    def meet(self) -> Peers:
+    def read(self) -> Peers:
         """Join the group unless this process is a member, and read it.
 
         :raises BackendError: it is no member, or there is no answer
         """
-        with self._sessions.lend(requests.Deadline(self._wait)) as session:
+        with self._sessions.use(requests.Deadline(self._wait)) as session:
             me = session.member_id
             if not self._has_joined(me):
                 session.create()
@@ -112,7 +112,7 @@ class PeerGroup:
             self._check(len(ids) - 1)
             others = {
                 each: data.get('published') if isinstance(data, dict) else None
-                for each, data in session.said(ids - {me}).items()
+                for each, data in session.capabilities(ids - {me}).items()
             }
         assert self._joined is not None  # noqa: S101
         asked_at = self._sessions.request.asked_at
@@ -125,7 +125,7 @@ class PeerGroup:
             moment at which this process was a member
         :raises BackendError: it is a member no more, or there is no answer
         """
-        with self._sessions.lend(requests.Deadline(self._wait)) as session:
+        with self._sessions.use(requests.Deadline(self._wait)) as session:
             if not self._has_joined(session.member_id):
                 self._replace()
             try:

@@ -56,14 +56,14 @@ class RegisteringDriver(base.Driver):
             registration.stop()
 
     def mark(
-        self, member: str, group: str, said: condition.Condition | None
+        self, member: str, group: str, condition: condition.Condition | None
     ) -> None:
         """See base.Driver."""
         registration = self._registrations.get().get((member, group))
         if registration is None:
             return
         try:
-            mark = None if said is None else condition.encode(said)
+            mark = _encode(condition)
         except ValueError as error:
             LOG.error('%s of group %s: %s', member, group, error)
         else:
@@ -78,3 +78,11 @@ class RegisteringDriver(base.Driver):
         """See base.Driver."""
         for member, group in list(self._registrations.get()):
             self.leave(member, group)
+
+
+def _encode(found: condition.Condition | None) -> str | None:
+    """Return the mark of a condition.
+
+    :raises ValueError: it cannot be encoded
+    """
+    return None if found is None else condition.encode(found)

@@ -65,7 +65,7 @@ class Registration(heartbeat.Renewable):
         self._mark = mark
         self.reporter.beat_now()
 
-    def _said(self) -> dict[str, Any]:
+    def _capabilities(self) -> dict[str, Any]:
         """Return the capabilities of the member."""
         return provenance.origin(self._settings.conf.servicegroup_driver)
 
@@ -76,12 +76,12 @@ class Registration(heartbeat.Renewable):
     def beat(self) -> None:
         """See heartbeat.Renewable."""
         deadline = requests.Deadline(self._wait)
-        with self._sessions.lend(deadline) as session:
-            self._keep(session)
+        with self._sessions.use(deadline) as session:
+            self._verify(session)
         # Apart from the above: a mark that fails must not fail a connection.
-        self._tend_mark(deadline)
+        self._update_mark(deadline)
 
-    def _tend_mark(self, deadline: requests.Deadline) -> None:
+    def _update_mark(self, deadline: requests.Deadline) -> None:
         """Write the mark that is wanted, and remove all others.
 
         :raises BackendError: that has failed
@@ -89,7 +89,7 @@ class Registration(heartbeat.Renewable):
         mark = self._mark
         if mark is None and not self._marks:
             return
-        with self._sessions.lend(deadline) as session:
+        with self._sessions.use(deadline) as session:
             if mark is not None:
                 self._marks.add(mark)
                 self._put_mark(session, mark)
@@ -98,7 +98,7 @@ class Registration(heartbeat.Renewable):
                 self._marks.discard(each)
 
     @abc.abstractmethod
-    def _keep(self, session: sessions.Session) -> None:
+    def _verify(self, session: sessions.Session) -> None:
         """Verify the membership, and restore it if it is gone.
 
         :raises BackendError: it could not be restored

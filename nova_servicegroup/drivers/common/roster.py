@@ -36,7 +36,7 @@ _NAMED = 10
 class Roster:
     """The hosts of a group; an update handles only the ids that changed.
 
-    :ivar doubles: the hosts with more than one member id
+    :ivar duplicates: the hosts with more than one member id
     :ivar rejoined: whether more than half of the hosts that stayed have only
         new ids: they were lost and have joined again, and so may the others
     """
@@ -50,11 +50,11 @@ class Roster:
         self._hosts: Set[str] = frozenset()
         # The names, by host, that are not canonical.
         self._names: dict[str, str] = {}
-        self.doubles: set[str] = set()
+        self.duplicates: set[str] = set()
         self.rejoined = False
         self._marks = marks.Marks()
 
-    def take(self, ids: Set[bytes]) -> Set[str]:
+    def update(self, ids: Set[bytes]) -> Set[str]:
         """Replace all ids by these; return their hosts, canonical."""
         before = self._ids
         came, gone = ids - before, before - ids
@@ -114,7 +114,7 @@ class Roster:
         ids = self._by_host.setdefault(host, set())
         ids.add(member_id)
         if len(ids) > 1:
-            self.doubles.add(host)
+            self.duplicates.add(host)
         return True
 
     def _remove(self, member_id: bytes) -> str | None:
@@ -127,7 +127,7 @@ class Roster:
         ids = self._by_host[host]
         ids.discard(member_id)
         if len(ids) < 2:
-            self.doubles.discard(host)
+            self.duplicates.discard(host)
         if not ids:
             del self._by_host[host]
             self._names.pop(host, None)

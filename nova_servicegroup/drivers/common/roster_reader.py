@@ -55,7 +55,7 @@ class Backend:
     def check(self) -> str:
         """Ask the servers once; see base.Driver."""
         deadline = requests.Deadline(self.settings.expiry + 1.0)
-        with sessions.Sessions(self.connection, '').lend(deadline) as session:
+        with sessions.Sessions(self.connection, '').use(deadline) as session:
             groups = session.ask('groups', session.coordinator.get_groups)
         more = f'; {len(groups)} groups' if groups else ''
         return f'{self.settings.backend} answers{more}.'
@@ -101,7 +101,7 @@ class RosterReader(coordinated.GroupReader):
         first: exceptions.BackendError | None = None
         while True:
             try:
-                with self._sessions.lend(deadline) as session:
+                with self._sessions.use(deadline) as session:
                     found = self._read(session)
                     return dataclasses.replace(
                         found, unfit=self._roster.unfit()
@@ -123,17 +123,17 @@ class RosterReader(coordinated.GroupReader):
         :raises tooz.ToozError: the answer
         """
 
-    def _emptied(self, ids: Set[bytes]) -> evidence.Reading:
+    def _emptied_reading(self, ids: Set[bytes]) -> evidence.Reading:
         """Return a doubtful reading, of a group that was emptied before."""
-        present = self._roster.take(ids)
+        present = self._roster.update(ids)
         return evidence.Reading(present, evidence.EMPTIED, complete=False)
 
-    def _whole(
+    def _full_reading(
         self, session: sessions.Session, ids: Set[bytes]
     ) -> evidence.Reading:
         """Return a reading with all ids, doubtful if most have rejoined."""
-        present = self._roster.take(ids)
-        self._origins.look(session)
+        present = self._roster.update(ids)
+        self._origins.check_one(session)
         if self._roster.rejoined:
             return evidence.Reading(present, evidence.REJOINED, complete=False)
         return evidence.Reading(present)

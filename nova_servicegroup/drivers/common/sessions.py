@@ -28,7 +28,7 @@ coordination = requests.try_import('tooz.coordination')
 
 
 class Session:
-    """A lent coordinator and a group to ask it about.
+    """A coordinator in use and a group to ask it about.
 
     Each method that asks raises BackendTimeout if no answer comes in time, and
     the errors of tooz.
@@ -49,7 +49,7 @@ class Session:
         self.deadline = deadline
         self._request = request
 
-    def beside(self, request: requests.Request) -> Session:
+    def with_request(self, request: requests.Request) -> Session:
         """Return a session with a request that does not await this one's."""
         return Session(self._connected, self.group, request, self.deadline)
 
@@ -80,15 +80,17 @@ class Session:
         with contextlib.suppress(coordination.GroupAlreadyExist):
             self.ask('create group', self.coordinator.create_group, self.group)
 
-    def join(self, said: Any, collect: bool = True) -> Any:
+    def join(self, capabilities: Any, collect: bool = True) -> Any:
         """Join the group.
 
-        :param said: the capabilities of the member
+        :param capabilities: the capabilities of the member
         """
         join = self.coordinator.join_group
-        return self.ask('join', join, self.group, said, collect=collect)
+        return self.ask(
+            'join', join, self.group, capabilities, collect=collect
+        )
 
-    def said(self, member_ids: Collection[bytes]) -> dict[bytes, Any]:
+    def capabilities(self, member_ids: Collection[bytes]) -> dict[bytes, Any]:
         """Return the capabilities of members, or None for those unknown."""
         ids = tuple(sorted(member_ids))
         ask = self.coordinator.get_member_capabilities
@@ -102,7 +104,7 @@ class Session:
 
 
 class Sessions:
-    """Lends sessions about one group, with one request outstanding.
+    """Makes sessions about one group, with one request outstanding.
 
     :ivar group: its name on the servers
     :ivar request: the request of all sessions
@@ -114,8 +116,8 @@ class Sessions:
         self.request = requests.Request(connection.backend)
 
     @contextlib.contextmanager
-    def lend(self, deadline: requests.Deadline) -> Iterator[Session]:
-        """Lend a session, connecting if need be.
+    def use(self, deadline: requests.Deadline) -> Iterator[Session]:
+        """Yield a session, connecting if need be.
 
         :raises BackendError: see connections.Connection.use
         """

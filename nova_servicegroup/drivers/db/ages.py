@@ -36,7 +36,7 @@ AHEAD = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Rules:
+class Limits:
     """When a heartbeat is late, in seconds.
 
     :ivar interval: the time between two heartbeats
@@ -137,8 +137,8 @@ class Judge:
     for longer than that do not count.
     """
 
-    def __init__(self, rules: Rules) -> None:
-        self.rules = rules
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
         self.ages = Ages()
         self._late_until = -math.inf
         # Whether most were late in the last reading, or there was none.
@@ -152,18 +152,18 @@ class Judge:
         :param now: when they were read
         """
         ages = self.ages.update(heartbeats, now).items()
-        rules, left = self.rules, self.ages.left
+        limits, left = self.limits, self.ages.left
         late, were_late = self._lateness(), self._were_late
-        self._were_late = late > rules.late
+        self._were_late = late > limits.late
         if self._were_late:
             # The longer it lasts, the longer services wait to connect again.
-            settled = now + min(late, rules.settle_time)
+            settled = now + min(late, limits.settle_time)
             self._late_until = max(self._late_until, settled)
-        present = {host for host, age in ages if age <= rules.down_time}
+        present = {host for host, age in ages if age <= limits.down_time}
         missing = {
-            host: rules.longest - age
+            host: limits.longest - age
             for host, age in ages
-            if rules.down_time < age <= rules.longest
+            if limits.down_time < age <= limits.longest
         }
         if missing and now <= self._late_until:
             # Late at each reading, a host would be held and down in turn.
@@ -180,7 +180,7 @@ class Judge:
 
     def _lateness(self) -> float:
         """Return the age that more than half exceed, and at least three."""
-        longest = self.rules.longest
+        longest = self.limits.longest
         ages = self.ages.by_host.values()
         recent = sorted(age for age in ages if age <= longest)
         most = max(evidence.MASS_LOSS, len(recent) // 2 + 1)

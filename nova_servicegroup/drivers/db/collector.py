@@ -35,7 +35,7 @@ from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
 
-TRANSPORT = listening.TRANSPORT
+TRANSPORT_OPTIONS = listening.TRANSPORT_OPTIONS
 #: The longest time for which heartbeats are collected into a batch (seconds).
 GATHER = 1.0
 _STOP_TIMEOUT = 2.0
@@ -212,7 +212,7 @@ def make(service: services.Service, host: str) -> Collector | None:
     """Return a collector, or None unless the service is a conductor."""
     if not service.collects or service.engine() is None:
         return None
-    transport = service.new_transport(TRANSPORT)
+    transport = service.new_transport(TRANSPORT_OPTIONS)
     if transport is None:
         return None
     return Collector(

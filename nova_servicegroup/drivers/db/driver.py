@@ -109,7 +109,7 @@ class _Readers(dict[_Key, reading.TableReader]):
         cell = services.cell_of(service_ref)
         if cell is not None:
             return [self[cell, group]]
-        uuid = services.number_of(service_ref) or None
+        uuid = services.uuid_of(service_ref) or None
         if uuid not in self._by_uuid:
             for each in self.of_group(group):
                 each.observer.refresh()
@@ -133,7 +133,7 @@ class DatabaseDriver(registering.RegisteringDriver):
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         super().__init__(conf)
         self._down_time = self.found_within = opts.service_down_time(conf)
-        self._rules = reading.rules(conf)
+        self._limits = reading.limits(conf)
         self._workers = registration.Workers()
         self._readers = process.PerProcess(lambda: _Readers(self))
         # The readers that were used last, perhaps by a parent process: by cell
@@ -167,14 +167,14 @@ class DatabaseDriver(registering.RegisteringDriver):
             if beat is None:
                 return False
             cell = services.cell_of(service_ref)
-            cell_or_uuid = cell or services.number_of(service_ref)
+            cell_or_uuid = cell or services.uuid_of(service_ref)
             key = cell_or_uuid, service_ref['topic']
             latest = self._latest.get(key)
             if latest is not None and latest.is_fresh(beat, service_ref):
                 return True
             return self._judge(service_ref, beat, key)
         except Exception:
-            return base.is_up_all_the_same(service_ref)
+            return base.presume_up(service_ref)
 
     def _judge(
         self, service_ref: services.ServiceRef, beat: float, key: _Key
@@ -185,10 +185,10 @@ class DatabaseDriver(registering.RegisteringDriver):
             readers.read_cells()
             found = readers.of_record(service_ref, group)
         except exceptions.NoAccess:
-            return _is_young(beat, self._rules.longest)
+            return _is_young(beat, self._limits.longest)
         except exceptions.BackendError:
             # The cell of the record is not known.
-            return reading.time_of_day() - beat <= self._rules.longest
+            return reading.time_of_day() - beat <= self._limits.longest
         if len(found) == 1 and key[0] is not None:
             self._latest[key] = found[0]
         if any(each.is_up(host, beat) for each in found):

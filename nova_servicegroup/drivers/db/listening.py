@@ -33,7 +33,7 @@ AHEAD = 200
 _RECONNECT = 5
 #: A sender that does not exist must not delay the answers to others (seconds).
 _REPLY = 1
-TRANSPORT = {
+TRANSPORT_OPTIONS = {
     'rabbit_qos_prefetch_count': str(AHEAD),
     'rabbit_interval_max': str(_RECONNECT),
     'kombu_missing_consumer_retry_timeout': str(_REPLY),

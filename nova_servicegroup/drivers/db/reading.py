@@ -37,9 +37,9 @@ _TRUST = 60.0
 _STEP = 1.0
 
 
-def rules(conf: cfg.ConfigOpts) -> ages.Rules:
-    """Return the rules of the options. Without an interval, Nova's default."""
-    return ages.Rules(
+def limits(conf: cfg.ConfigOpts) -> ages.Limits:
+    """Return the limits of the options; the interval may be Nova's default."""
+    return ages.Limits(
         float(conf.report_interval or 10),
         float(opts.service_down_time(conf)),
         float(opts.hold_time(conf)),
@@ -110,13 +110,13 @@ class TableReader(observer.Source):
         self._clock = clock
         ask = functools.partial(self._ask, driver, group)
         self._reads = background.OneAtATime(services.TABLE, ask, pace.IDLE)
-        self._judge = ages.Judge(rules(driver.conf))
+        self._judge = ages.Judge(limits(driver.conf))
         self.ages = self._judge.ages
         self._database = _Clock()
         self.rows: Sequence[services.Row] = ()
         where = '' if cell is None else f', cell {cell}'
         name = f'Group {group} (db{where})'
-        settle_time = self._judge.rules.settle_time
+        settle_time = self._judge.limits.settle_time
         self.observer = base.observe(
             driver.conf, name, self, settle_time, patience, clock
         )
@@ -130,7 +130,7 @@ class TableReader(observer.Source):
         """
         now, database = self._clock(), self._database
         age = now + database.ahead - beat
-        late, ahead = self._judge.rules.late, self.ages.ahead
+        late, ahead = self._judge.limits.late, self.ages.ahead
         if not -ages.AHEAD <= age <= late or now >= database.until:
             return False
         missing = self.observer.members.missing
@@ -153,7 +153,7 @@ class TableReader(observer.Source):
         # The database's clock may never have been read.
         unread = math.isnan(database.ahead)
         wall = time_of_day() if unread else now + database.ahead
-        young = -ages.AHEAD <= wall - beat <= self._judge.rules.down_time
+        young = -ages.AHEAD <= wall - beat <= self._judge.limits.down_time
         doubtful = database.doubts(now) or (
             membership.canonical(host) in self.ages.ahead
         )
@@ -163,7 +163,7 @@ class TableReader(observer.Source):
         """See observer.Source."""
         heartbeats, begun, ended = self._reads.ask(wait)
         now, error = (begun + ended) / 2, (ended - begun) / 2
-        down_time = self._judge.rules.down_time
+        down_time = self._judge.limits.down_time
         self._database.set(heartbeats.now, now, error, down_time)
         self.rows = heartbeats.rows
         return self._judge.update(heartbeats, now)

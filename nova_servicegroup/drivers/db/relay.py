@@ -120,7 +120,7 @@ class Client:
         self.behind = False
 
     @property
-    def is_sure(self) -> bool:
+    def knows_time(self) -> bool:
         """Whether the database's time is known.
 
         It is not after the service's own clock was set, or its machine was
@@ -150,7 +150,7 @@ class Client:
         raise exceptions.BackendError(messages.TOPIC, 'takes it for too old')
 
     def send(self, record_id: int, timeout: float) -> None:
-        """Send a heartbeat without asking for an answer: see is_sure.
+        """Send a heartbeat without asking for an answer: see knows_time.
 
         :param timeout: seconds in which it is sent, or expires
         :raises BackendUnreachable: there is no connection
@@ -197,7 +197,7 @@ class Client:
             )
 
     def _arguments(self, record_id: int, wait: float) -> dict[str, Any]:
-        sure = self.is_sure
+        sure = self.knows_time
         sent = self._clock.read() if sure else self._wall()
         return messages.Heartbeat(record_id, sent, sure, wait)._asdict()
 

@@ -22,8 +22,8 @@ from nova_servicegroup.drivers.db import audit
 from nova_servicegroup.drivers.db import messages
 from nova_servicegroup.drivers.db import relay
 from nova_servicegroup.drivers.db import rules
+from nova_servicegroup.drivers.db import states
 from nova_servicegroup.drivers.db import store
-from nova_servicegroup.drivers.db import ways
 from nova_servicegroup import exceptions
 from nova_servicegroup import services
 
@@ -109,7 +109,7 @@ class Nova(Route):
 class Relay(Nova):
     """Has a collector write heartbeats, or Nova if no collector answers.
 
-    See ways for the choice between them.
+    See states for the choice between them.
 
     :param down_time: seconds without a heartbeat after which it is down
     """
@@ -124,8 +124,8 @@ class Relay(Nova):
         super().__init__(service)
         self._name = name
         self._client = relay.Client(transport)
-        given = rules.Rules(service.report_interval, down_time)
-        self._state = ways.first(given, time.monotonic())
+        given = rules.Timing(service.report_interval, down_time)
+        self._state = states.first(given, time.monotonic())
         self._collected: bool | None = None
         self._audit = audit.Audit(service, 3 * given.interval)
 
@@ -136,13 +136,13 @@ class Relay(Nova):
         :raises BackendError: nothing has written it
         """
         error = self._ask_collector(time.monotonic())
-        if self._state.way is ways.Way.NOVA:
+        if self._state.writer is states.Writer.NOVA:
             self._log_writer(False, error)
             self._save()
         elif error is not None:
             raise error
         elif self._client.behind:
-            return self._state.rules.put_off
+            return self._state.timing.put_off
         return 0.0
 
     def _ask_collector(self, begun: float) -> exceptions.BackendError | None:
@@ -151,7 +151,7 @@ class Relay(Nova):
         :raises RecordDeleted: the record is gone
         """
         if self._state.is_resting(begun):
-            self._advance(ways.Kind.RESTING, begun)
+            self._advance(states.Kind.RESTING, begun)
             return exceptions.BackendError(
                 messages.TOPIC, 'was of no use a moment ago'
             )
@@ -160,31 +160,31 @@ class Relay(Nova):
         except Exception as error:
             # It may have been written: what Nova writes next must be newer.
             self._service.note_heartbeat()
-            self._advance(ways.kind_of(error), begun)
+            self._advance(states.kind_of(error), begun)
             return relay.as_backend_error(error)
         self._advance(kind, begun)
         self._log_writer(True)
-        if kind is ways.Kind.GONE:
+        if kind is states.Kind.GONE:
             return self._check_gone(begun)
         self._service.note_heartbeat()
-        return None if kind is ways.Kind.SENT else self._check_written(begun)
+        return None if kind is states.Kind.SENT else self._check_written(begun)
 
-    def _send(self, begun: float) -> ways.Kind:
+    def _send(self, begun: float) -> states.Kind:
         """Send a heartbeat, and wait for the answer unless it is silent.
 
         :raises BackendError: it was not sent, or not answered
         """
         record, state = self._service.record_id, self._state
-        if state.is_silent(begun) and self._client.is_sure:
-            self._client.send(record, state.rules.longest)
-            return ways.Kind.SENT
-        timeout = state.rules.wait
+        if state.is_silent(begun) and self._client.knows_time:
+            self._client.send(record, state.timing.longest)
+            return states.Kind.SENT
+        timeout = state.timing.save_timeout
         if not state.may_save(begun):
-            timeout = state.rules.timeout(state.late, random.random())
+            timeout = state.timing.timeout(state.late, random.random())
         if not self._client.beat(record, timeout):
-            return ways.Kind.GONE
+            return states.Kind.GONE
         behind = self._client.behind
-        return ways.Kind.BEHIND if behind else ways.Kind.WRITTEN
+        return states.Kind.BEHIND if behind else states.Kind.WRITTEN
 
     def _check_gone(self, begun: float) -> exceptions.BackendError:
         """Return why an answer that the record is gone is not believed.
@@ -195,7 +195,7 @@ class Relay(Nova):
             raise exceptions.RecordDeleted(
                 self._service.binary, self._service.host
             )
-        self._advance(ways.Kind.UNWRITTEN, begun)
+        self._advance(states.Kind.UNWRITTEN, begun)
         return exceptions.BackendError(
             messages.TOPIC, 'it says that a record is gone which is there'
         )
@@ -206,7 +206,7 @@ class Relay(Nova):
         :raises RecordDeleted: the record is gone
         """
         took = time.monotonic() - begun
-        late = took > _AUDIT_SHARE * self._state.rules.interval
+        late = took > _AUDIT_SHARE * self._state.timing.interval
         if late or self._audit.is_written():
             return None
         LOG.warning(
@@ -216,7 +216,7 @@ class Relay(Nova):
             self._name,
             messages.TOPIC,
         )
-        self._advance(ways.Kind.UNWRITTEN, begun)
+        self._advance(states.Kind.UNWRITTEN, begun)
         return exceptions.BackendError(messages.TOPIC, 'writes nothing')
 
     def _save(self) -> None:
@@ -224,18 +224,20 @@ class Relay(Nova):
 
         :raises ServiceGroupError: it did not
         """
-        begun, kind = time.monotonic(), ways.Kind.UNSAVED
+        begun, kind = time.monotonic(), states.Kind.UNSAVED
         try:
             self._service.save_heartbeat()
-            kind = ways.Kind.SAVED
+            kind = states.Kind.SAVED
         finally:
             self._advance(kind, begun)
         self._audit.note_saved()
 
-    def _advance(self, kind: ways.Kind, begun: float) -> None:
+    def _advance(self, kind: states.Kind, begun: float) -> None:
         """Enter the state that follows from an outcome."""
-        outcome = ways.Outcome(kind, begun, time.monotonic(), random.random())
-        self._state = ways.next(self._state, outcome)
+        outcome = states.Outcome(
+            kind, begun, time.monotonic(), random.random()
+        )
+        self._state = states.next(self._state, outcome)
 
     def _log_writer(self, collected: bool, error: object = None) -> None:
         """Log, once, whether a collector or Nova writes the heartbeats."""

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Timing rules of the heartbeats of a service. Pure, like ways."""
+"""Timing rules of the heartbeats of a service. Pure, like states."""
 
 import dataclasses
 
@@ -32,7 +32,7 @@ _SILENT_SHARE = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
-class Rules:
+class Timing:
     """The timing of one service's heartbeats, in seconds.
 
     :ivar interval: the time between two heartbeats
@@ -78,7 +78,7 @@ class Rules:
         return max(_LEAST, least + chance * (self.longest - least))
 
     @property
-    def wait(self) -> float:
+    def save_timeout(self) -> float:
         """The time to wait for an answer when Nova may have to write."""
         return max(_LEAST, _WAIT * self.interval)
 
@@ -90,7 +90,7 @@ class Rules:
         for an answer, and Nova still writes it in time.
         """
         save = 2 * max(_LEAST, _SAVE * self.interval)
-        takes = self.interval + self.wait + save + _INEXACT
+        takes = self.interval + self.save_timeout + save + _INEXACT
         return self.down_time - takes
 
     @property

@@ -47,7 +47,7 @@ class EtcdDriver(coordinated.CoordinatedDriver):
         threads=1,
         files=1,
         spread=True,
-        taken=65536,
+        max_connections=65536,
         setting='LimitNOFILE in the unit of etcd',
     )
 
@@ -71,10 +71,10 @@ class Registration(registration.Registration):
     service stop.
     """
 
-    def _keep(self, session: sessions.Session) -> None:
+    def _verify(self, session: sessions.Session) -> None:
         """See registration.Registration."""
         renew = session.coordinator.renew
-        session.ask('renew', renew, session.group, self._said())
+        session.ask('renew', renew, session.group, self._capabilities())
 
     def _put_mark(self, session: sessions.Session, mark: str) -> None:
         """See registration.Registration."""
@@ -104,5 +104,5 @@ class GroupReader(roster_reader.RosterReader):
         )
         known, self._marker = self._marker, state.marker
         if state.marker is None or known not in (None, state.marker):
-            return self._emptied(state.ids)
-        return self._whole(session, state.ids)
+            return self._emptied_reading(state.ids)
+        return self._full_reading(session, state.ids)

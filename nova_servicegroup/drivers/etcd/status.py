@@ -32,7 +32,7 @@ from nova_servicegroup import exceptions
 _SHOWN = 100
 
 
-class Words(NamedTuple):
+class ServerStatus(NamedTuple):
     """The status of a server, which it knows without the other servers.
 
     :ivar leader: id of the leader that it follows, or empty if it knows none
@@ -58,7 +58,7 @@ class Words(NamedTuple):
         return 'leader' if self.leader == self.member else 'follower'
 
 
-class Served(NamedTuple):
+class GroupRead(NamedTuple):
     """The answers of a server that need the majority of the cluster.
 
     :ivar latency: seconds that a question took
@@ -77,13 +77,15 @@ def addresses(conf: cfg.ConfigOpts) -> list[str]:
     return configuration.Settings(conf).addresses
 
 
-def way(conf: cfg.ConfigOpts) -> tuple[str | None, bool, bool]:
+def connection_settings(conf: cfg.ConfigOpts) -> tuple[str | None, bool, bool]:
     """Return the user, whether TLS is used, and whether with a certificate."""
     used = configuration.Settings(conf).endpoints
     return used.username, used.secure, bool(used.files.cert_file)
 
 
-def words(conf: cfg.ConfigOpts, address: str, wait: float) -> Words:
+def read_status(
+    conf: cfg.ConfigOpts, address: str, wait: float
+) -> ServerStatus:
     """Ask one server for its own status.
 
     :param wait: seconds, at most
@@ -92,12 +94,12 @@ def words(conf: cfg.ConfigOpts, address: str, wait: float) -> Words:
     """
     try:
         # Authentication needs the majority.
-        return _words(conf, address, wait, anonymous=True)
+        return _read_status(conf, address, wait, anonymous=True)
     except exceptions.NoAccess:
-        return _words(conf, address, wait, anonymous=False)
+        return _read_status(conf, address, wait, anonymous=False)
 
 
-def serve(conf: cfg.ConfigOpts, address: str, wait: float) -> Served:
+def read_group(conf: cfg.ConfigOpts, address: str, wait: float) -> GroupRead:
     """Read a group from one server, as readers do.
 
     :param wait: seconds, at most
@@ -111,7 +113,7 @@ def serve(conf: cfg.ConfigOpts, address: str, wait: float) -> Served:
         begun = time.monotonic()
         server.ask('kv/range', group)
         latency = time.monotonic() - begun
-        return Served(latency, _size(server))
+        return GroupRead(latency, _size(server))
 
 
 def join(conf: cfg.ConfigOpts, address: str, wait: float) -> int:
@@ -168,13 +170,13 @@ def _asking(
         yield _Server(session)
 
 
-def _words(
+def _read_status(
     conf: cfg.ConfigOpts, address: str, wait: float, anonymous: bool
-) -> Words:
+) -> ServerStatus:
     with _asking(conf, address, wait, anonymous) as server:
         status = server.ask('maintenance/status', {})
         leader = status.get('leader', '0')
-        return Words(
+        return ServerStatus(
             escaping.printable(status['version'], _SHOWN),
             str(status['header']['member_id']),
             str(status['header']['cluster_id']),

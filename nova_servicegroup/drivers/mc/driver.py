@@ -38,7 +38,7 @@ class MemcachedDriver(coordinated.CoordinatedDriver):
         threads=0,
         files=2,
         spread=False,
-        taken=1024,
+        max_connections=1024,
         setting='the option -c of memcached',
     )
 

@@ -28,8 +28,8 @@ from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import provenance
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.mc import configuration
+from nova_servicegroup.drivers.mc import history
 from nova_servicegroup.drivers.mc import keyspace
-from nova_servicegroup.drivers.mc import memory
 from nova_servicegroup.drivers.mc import storage
 from nova_servicegroup.drivers.mc import wanted
 from nova_servicegroup.drivers import views
@@ -69,11 +69,11 @@ class Backend:
         return f'{names}: answered.'
 
 
-def _memories(
-    servers: Sequence[storage.Server], timing: memory.Timing
-) -> dict[str, memory.Memory]:
-    """Return a new memory of each server, by the server's name."""
-    return {each.name: memory.Memory(timing) for each in servers}
+def _histories(
+    servers: Sequence[storage.Server], timing: history.Timing
+) -> dict[str, history.History]:
+    """Return a new history of each server, by the server's name."""
+    return {each.name: history.History(timing) for each in servers}
 
 
 class GroupReader(coordinated.GroupReader):
@@ -99,15 +99,15 @@ class GroupReader(coordinated.GroupReader):
             each: fanout.Fanout(backend.servers)
             for each in ('members', 'lists', 'origins')
         }
-        timing = memory.Timing(settings.ttl, settle_time)
-        self._memories = _memories(backend.servers, timing)
+        timing = history.Timing(settings.ttl, settle_time)
+        self._histories = _histories(backend.servers, timing)
         self._wanted = wanted.Wanted(group, settings.keys)
         # The values of all members, by server.
         self._values: dict[str, dict[str, bytes]] = {}
 
-    def want(self, host: str) -> bool:
+    def request(self, host: str) -> bool:
         """See observer.Source. A host that is not listed has hardly joined."""
-        return self._wanted.want(host)
+        return self._wanted.request(host)
 
     def name(self, host: str) -> str:
         """See observer.Source."""
@@ -176,12 +176,12 @@ class GroupReader(coordinated.GroupReader):
         )
         now = self._clock()
         by_name = {server.name: answer for server, answer in answers}
-        self._values = {name: each.tokens for name, each in by_name.items()}
+        self._values = {name: each.values for name, each in by_name.items()}
         readings = {
-            name: memory.update(by_name[name], now)
+            name: each.update(by_name[name], now)
             if name in by_name
-            else memory.update_unanswered(now)
-            for name, memory in self._memories.items()
+            else each.update_unanswered(now)
+            for name, each in self._histories.items()
         }
         alive: set[str] = set().union(*self._values.values())
         self._wanted.update_alive(ids, alive, now)
@@ -212,7 +212,7 @@ class GroupReader(coordinated.GroupReader):
         }
 
     def _combine(
-        self, alive: set[str], readings: Mapping[str, memory.ServerReading]
+        self, alive: set[str], readings: Mapping[str, history.ServerReading]
     ) -> evidence.Reading:
         """Return what the readings of all servers confirm together.
 
@@ -233,7 +233,7 @@ class GroupReader(coordinated.GroupReader):
         doubt = self._doubt(readings)
         return evidence.Reading(present, doubt, doubted, complete)
 
-    def _doubt(self, readings: Mapping[str, memory.ServerReading]) -> str:
+    def _doubt(self, readings: Mapping[str, history.ServerReading]) -> str:
         """Return the first server's doubt, or another reason for doubt."""
         for name, each in readings.items():
             if each.doubt is not None:
@@ -248,7 +248,7 @@ class GroupReader(coordinated.GroupReader):
         try:
             answers = self._fanouts['lists'].ask(
                 'list',
-                lambda server: server.listing(self._group),
+                lambda server: server.hosts(self._group),
                 wait,
                 max_age=wanted.LIST_INTERVAL,
             )

@@ -95,9 +95,9 @@ class Registration(heartbeat.Renewable):
             deadline.left(),
         )
         tokens = {
-            keyspace.token_of(answer.tokens[self._id])
+            keyspace.token_of(answer.values[self._id])
             for _, answer in answers
-            if self._id in answer.tokens
+            if self._id in answer.values
         }
         self._shared = bool(tokens - {self._token})
         self._listing.keep(
@@ -105,7 +105,7 @@ class Registration(heartbeat.Renewable):
             self._wait / 2,
         )
 
-    def _touch(self) -> list[tuple[storage.Server, storage.Answer]]:
+    def _touch(self) -> list[tuple[storage.Server, storage.ServerState]]:
         """Renew the member on a single server, where one command is enough.
 
         Threads cost more than the command. Several servers need threads, so

@@ -38,13 +38,13 @@ class Renewals:
         self._clock = clock
         # What the last check found, the heartbeats since, and the value that
         # the last success wrote: a slow one may have written an older value.
-        self._checked: storage.Answer | None = None
+        self._checked: storage.ServerState | None = None
         self._beats = 0
         self._value = b''
         # Until when the server must still have the member.
         self._kept_until = -math.inf
 
-    def use_last_check(self, value: bytes) -> storage.Answer | None:
+    def use_last_check(self, value: bytes) -> storage.ServerState | None:
         """Return what the last check found, or None if a check is due.
 
         Unless this heartbeat succeeds, the next one checks.
@@ -71,7 +71,9 @@ class Renewals:
                 self._kept_until = math.inf
             raise
 
-    def record_success(self, answer: storage.Answer, value: bytes) -> None:
+    def record_success(
+        self, answer: storage.ServerState, value: bytes
+    ) -> None:
         """Record a heartbeat that the server has confirmed.
 
         :param value: of the member on the server now

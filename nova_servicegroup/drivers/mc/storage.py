@@ -23,10 +23,10 @@ from nova_servicegroup import process
 _MARKER = b'local'
 
 
-class Answer(NamedTuple):
+class ServerState(NamedTuple):
     """What a server holds.
 
-    :ivar tokens: the values of the live members, by member id; see
+    :ivar values: the values of the live members, by member id; see
         keyspace.encode_value
     :ivar marker: changes when the server is emptied; None: it was emptied,
         and no member has reported since
@@ -37,7 +37,7 @@ class Answer(NamedTuple):
         dropped since it was started; set by ``read`` only
     """
 
-    tokens: dict[str, bytes]
+    values: dict[str, bytes]
     marker: bytes | None
     young: bool = False
     lossy: bool = False
@@ -52,10 +52,10 @@ class Server(Protocol):
 
     name: str
 
-    def read(self, ids: Collection[str]) -> Answer:
+    def read(self, ids: Collection[str]) -> ServerState:
         """Return which of some members the server holds."""
 
-    def renew(self, member_id: str, value: bytes) -> Answer:
+    def renew(self, member_id: str, value: bytes) -> ServerState:
         """Renew a member; return what the server held of it before.
 
         That may be from earlier heartbeats, if the server has kept it since.
@@ -63,7 +63,7 @@ class Server(Protocol):
         :param value: the new one; see keyspace.encode_value
         """
 
-    def touch(self, member_id: str, value: bytes) -> Answer | None:
+    def touch(self, member_id: str, value: bytes) -> ServerState | None:
         """Renew a member with one command, where that is enough.
 
         :param value: as for renew
@@ -90,7 +90,7 @@ class Server(Protocol):
     def origins(self, ids: Collection[str]) -> dict[str, Any]:
         """Return where some members run, as each last stored it."""
 
-    def listing(self, group: str) -> set[str]:
+    def hosts(self, group: str) -> set[str]:
         """Return the hosts on a group's list, alive or not."""
 
     def stats(self) -> dict[str, str]:
@@ -131,27 +131,27 @@ class LocalServer:
         self._ttl = ttl
         self._clock = clock
 
-    def read(self, ids: Collection[str]) -> Answer:
+    def read(self, ids: Collection[str]) -> ServerState:
         """See Server."""
         now, members = self._clock(), _stored.get().members
         found = {each: members[each] for each in ids if each in members}
-        return Answer(
+        return ServerState(
             {
-                each: token
-                for each, (token, until) in found.items()
+                each: value
+                for each, (value, until) in found.items()
                 if now < until
             },
             _MARKER,
         )
 
-    def renew(self, member_id: str, value: bytes) -> Answer:
+    def renew(self, member_id: str, value: bytes) -> ServerState:
         """See Server."""
         answer = self.read([member_id])
         until = self._clock() + self._ttl
         _stored.get().members[member_id] = value, until
         return answer
 
-    def touch(self, member_id: str, value: bytes) -> Answer | None:
+    def touch(self, member_id: str, value: bytes) -> ServerState | None:
         """See Server. To renew costs no more in memory."""
         return self.renew(member_id, value)
 
@@ -173,7 +173,7 @@ class LocalServer:
         """See Server. There is only one process."""
         return {}
 
-    def listing(self, group: str) -> set[str]:
+    def hosts(self, group: str) -> set[str]:
         """See Server."""
         return set(_stored.get().groups.get(group, ()))
 

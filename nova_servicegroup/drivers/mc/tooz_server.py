@@ -84,25 +84,27 @@ class ToozServer:
             factory, member_id, connections.Limits(math.inf, longest)
         )
         self._request = requests.Request(self.name)
-        self._rest = backoff.Rest(longest)
+        self._breaker = backoff.CircuitBreaker(longest)
         self._renewals = renewals.Renewals(ttl)
 
-    def read(self, ids: Collection[str]) -> storage.Answer:
+    def read(self, ids: Collection[str]) -> storage.ServerState:
         """See storage.Server. It takes a round trip for each few thousand."""
         return self._ask(self._read_all, ids)
 
-    def _read_all(self, client: Any, ids: Collection[str]) -> storage.Answer:
+    def _read_all(
+        self, client: Any, ids: Collection[str]
+    ) -> storage.ServerState:
         answer = self._read(client, ids)
         # Counted after the members are read, so that none is missed.
         evictions = int(client.stats().get(b'evictions', 0))
         return answer._replace(evictions=evictions)
 
-    def _read(self, client: Any, ids: Collection[str]) -> storage.Answer:
+    def _read(self, client: Any, ids: Collection[str]) -> storage.ServerState:
         keys = {coordinators.member_key(each): each for each in ids}
         marks = [self._keys.marker.encode(), self._keys.young.encode()]
         found = commands.get_many(client, [*marks, *keys])
         marker, young = (found.pop(each, None) for each in marks)
-        return storage.Answer(
+        return storage.ServerState(
             {
                 keys[key]: commands.as_bytes(each)
                 for key, each in found.items()
@@ -112,7 +114,7 @@ class ToozServer:
             young == _LOSSY,
         )
 
-    def renew(self, member_id: str, value: bytes) -> storage.Answer:
+    def renew(self, member_id: str, value: bytes) -> storage.ServerState:
         """See storage.Server.
 
         tooz's heartbeat does not await the server's answer. This does, so a
@@ -128,7 +130,9 @@ class ToozServer:
         self._renewals.record_success(answer, value)
         return answer
 
-    def touch(self, member_id: str, value: bytes) -> storage.Answer | None:
+    def touch(
+        self, member_id: str, value: bytes
+    ) -> storage.ServerState | None:
         """See storage.Server."""
         checked = self._renewals.use_last_check(value)
         key = coordinators.member_key(member_id)
@@ -139,14 +143,14 @@ class ToozServer:
 
     def _renew(
         self, client: Any, member_id: str, value: bytes
-    ) -> storage.Answer:
+    ) -> storage.ServerState:
         """Write a member, and return what the server held before."""
         key = coordinators.member_key(member_id)
         self._renewals.start_check()
         answer = self._read(client, [member_id])
         if answer.marker is None:
             self._write_marker(client)
-        elif member_id not in answer.tokens and self._renewals.has_lost():
+        elif member_id not in answer.values and self._renewals.has_lost():
             self._announce_loss(client, _LOSSY)
         client.set(key, value, expire=self._ttl, noreply=False)
         return answer
@@ -201,7 +205,7 @@ class ToozServer:
                 noreply=False,
             )
 
-    def listing(self, group: str) -> set[str]:
+    def hosts(self, group: str) -> set[str]:
         """See storage.Server."""
         shards = [*map(coordinators.group_key, self._keys.shards(group))]
         lists = self._ask(commands.get_many, shards, _SHARD_BATCH)
@@ -240,7 +244,7 @@ class ToozServer:
         deadline = requests.Deadline(self._conf.memcached.timeout)
         with (
             self._renewals.recording_failures(),
-            self._rest.guard(self.name),
+            self._breaker.guard(self.name),
             self._connection.use(deadline) as connected,
         ):
             client = connected.coordinator.client

@@ -47,7 +47,7 @@ class Wanted:
         self._forget_due = math.inf
         self._last_read: Collection[str] = ()
 
-    def want(self, host: str) -> bool:
+    def request(self, host: str) -> bool:
         """Ask for a host from now on, and for the hosts listed by then.
 
         :returns: whether the last reading did not ask for it

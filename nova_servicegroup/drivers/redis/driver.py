@@ -24,8 +24,8 @@ from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.common import roster_reader
 from nova_servicegroup.drivers.common import sessions
 from nova_servicegroup.drivers.redis import configuration
+from nova_servicegroup.drivers.redis import history
 from nova_servicegroup.drivers.redis import internals
-from nova_servicegroup.drivers.redis import memory
 from nova_servicegroup import evidence
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
@@ -56,7 +56,7 @@ class RedisDriver(coordinated.CoordinatedDriver):
         threads=1,
         files=4,
         spread=False,
-        taken=10000,
+        max_connections=10000,
         setting='maxclients in redis.conf',
     )
 
@@ -78,12 +78,12 @@ class RedisDriver(coordinated.CoordinatedDriver):
 class Registration(registration.Registration):
     """A registration whose key is renewed at each heartbeat."""
 
-    def _keep(self, session: sessions.Session) -> None:
+    def _verify(self, session: sessions.Session) -> None:
         """See registration.Registration.
 
         The member, or all data of the server, may have been removed.
         """
-        group, capabilities = internals.Group(session), self._said()
+        group, capabilities = internals.Group(session), self._capabilities()
         if group.ask('renew', group.renew, capabilities):
             return
         # Other members have yet to rejoin. Readers must know that before they
@@ -104,7 +104,7 @@ class Registration(registration.Registration):
         """
         self._mark = None
         with contextlib.suppress(exceptions.BackendError):
-            self._tend_mark(requests.Deadline(min(self._wait, _LEAVE)))
+            self._update_mark(requests.Deadline(min(self._wait, _LEAVE)))
         super().leave()
 
     def _put_mark(self, session: sessions.Session, mark: str) -> None:
@@ -126,7 +126,7 @@ class GroupReader(roster_reader.RosterReader):
         # A read that does not wait leaves its question to the next one. Two
         # questions in one request would displace each other for ever.
         self._confirmation = requests.Request(backend.settings.backend)
-        self._memory = memory.Memory(
+        self._history = history.History(
             backend.settings.settle_time,
             float(opts.hold_time(backend.settings.conf)),
         )
@@ -135,12 +135,12 @@ class GroupReader(roster_reader.RosterReader):
         """See RosterReader."""
         group = internals.Group(session)
         answer = group.ask('get members', group.read, max_age=pace.IDLE)
-        hosts = self._roster.take(answer.ids or frozenset())
-        if self._memory.misses(hosts):
-            group = internals.Group(session.beside(self._confirmation))
+        hosts = self._roster.update(answer.ids or frozenset())
+        if self._history.misses(hosts):
+            group = internals.Group(session.with_request(self._confirmation))
             if not group.ask('confirm', group.confirm, max_age=pace.IDLE):
                 raise exceptions.BackendError(
                     self._confirmation.backend, _UNCONFIRMED
                 )
-        self._origins.look(session)
-        return self._memory.update(answer, hosts)
+        self._origins.check_one(session)
+        return self._history.update(answer, hosts)

@@ -25,7 +25,7 @@ from oslo_utils import encodeutils
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.common import sessions
-from nova_servicegroup.drivers.redis import memory
+from nova_servicegroup.drivers.redis import history
 
 coordination = requests.try_import('tooz.coordination')
 redis_exceptions = requests.try_import('redis.exceptions')
@@ -134,7 +134,7 @@ class Group:
         client.delete(self._prefix + name)
         client.hdel(self._key, name)
 
-    def read(self) -> memory.Answer:
+    def read(self) -> history.Answer:
         """Read the members of the group, and the state of the server."""
         with self._tooz._client.pipeline() as pipe:
             # The members of a server that refuses writes all expire.
@@ -146,7 +146,7 @@ class Group:
             pipe.time()
             _, ids, young, server, stats, clock = _execute(pipe, foreign=2)
         now = time.monotonic()
-        return memory.Answer(
+        return history.Answer(
             None if ids is None else frozenset(ids),
             young if isinstance(young, bytes) else b'',
             str(server['run_id']),

@@ -32,7 +32,7 @@ redis_connection = requests.try_import('redis.connection')
 redis_exceptions = requests.try_import('redis.exceptions')
 
 
-class Watch(NamedTuple):
+class SentinelStatus(NamedTuple):
     """The answer of a Sentinel about the server that it watches.
 
     :ivar master: address of the server, as host:port
@@ -51,7 +51,7 @@ class Watch(NamedTuple):
     quorum: str = ''
 
 
-class Way(NamedTuple):
+class ConnectionSettings(NamedTuple):
     """The settings of connections to the servers.
 
     :ivar sentinel_name: the Sentinels' name for the server, or None without
@@ -75,7 +75,7 @@ def addresses(conf: cfg.ConfigOpts) -> list[str]:
     return configuration.Settings(conf).addresses
 
 
-def way(conf: cfg.ConfigOpts) -> Way:
+def connection_settings(conf: cfg.ConfigOpts) -> ConnectionSettings:
     """Return the settings of connections.
 
     :raises ConfigurationError: an option cannot be used
@@ -83,7 +83,7 @@ def way(conf: cfg.ConfigOpts) -> Way:
     with _asking(conf) as client:
         pool = client.connection_pool
         arguments = pool.connection_kwargs
-        return Way(
+        return ConnectionSettings(
             getattr(pool, 'service_name', None),
             arguments.get('username'),
             bool(arguments.get('password')),
@@ -91,7 +91,7 @@ def way(conf: cfg.ConfigOpts) -> Way:
         )
 
 
-def watch(conf: cfg.ConfigOpts, address: str) -> Watch:
+def ask_sentinel(conf: cfg.ConfigOpts, address: str) -> SentinelStatus:
     """Ask one Sentinel; each of three questions takes half a second at most.
 
     :raises BackendError: it does not answer, or watches no such server
@@ -102,7 +102,7 @@ def watch(conf: cfg.ConfigOpts, address: str) -> Watch:
         sentinel = sentinels[addresses(conf).index(address)]
         with contextlib.closing(sentinel):
             master = sentinel.sentinel_master(name)
-            return Watch(
+            return SentinelStatus(
                 _address(master),
                 _flags(master),
                 int(master['down-after-milliseconds']) / 1000,
@@ -115,7 +115,9 @@ def watch(conf: cfg.ConfigOpts, address: str) -> Watch:
             )
 
 
-def about(conf: cfg.ConfigOpts, address: str) -> tuple[dict[str, Any], float]:
+def read_info(
+    conf: cfg.ConfigOpts, address: str
+) -> tuple[dict[str, Any], float]:
     """Ask one server about itself.
 
     :returns: the answer to INFO, and the seconds that it took
@@ -177,7 +179,7 @@ def _flags(server: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _quorum(sentinel: Any, name: str) -> str:
-    """Return why no replica could be promoted; see Watch."""
+    """Return why no replica could be promoted; see SentinelStatus."""
     try:
         sentinel.sentinel_ckquorum(name)
     except redis_exceptions.ResponseError as error:

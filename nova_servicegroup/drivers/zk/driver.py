@@ -41,7 +41,7 @@ class ZooKeeperDriver(coordinated.CoordinatedDriver):
         threads=4,
         files=4,
         spread=True,
-        taken=60,
+        max_connections=60,
         setting='maxClientCnxns in zoo.cfg (0: no limit)',
     )
 
@@ -71,5 +71,5 @@ class GroupReader(roster_reader.RosterReader):
                 max_age=pace.IDLE,
             )
         except coordination.GroupNotCreated:
-            return self._emptied(frozenset())
-        return self._whole(session, ids)
+            return self._emptied_reading(frozenset())
+        return self._full_reading(session, ids)

@@ -54,7 +54,7 @@ class Registration(registration.Registration):
         """See registration.Registration."""
         return self._watches.in_doubt()
 
-    def _keep(self, session: sessions.Session) -> None:
+    def _verify(self, session: sessions.Session) -> None:
         """See registration.Registration."""
         self._gate.keep()
         # The group exists, unless this is its first member.
@@ -113,5 +113,5 @@ class Registration(registration.Registration):
         """
         # A coordinator that knows that it has joined cannot be stopped while
         # the servers are down, so tooz does not get the result.
-        internals.check(session.join(self._said(), collect=False))
+        internals.check(session.join(self._capabilities(), collect=False))
         return self._is_joined(session)

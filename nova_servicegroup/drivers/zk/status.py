@@ -44,7 +44,7 @@ class Session:
 
 
 @dataclasses.dataclass(frozen=True)
-class Words:
+class ServerStatus:
     """A server's answers to four-letter words; None for what it hides.
 
     :ivar mode: ``leader``, ``follower``, ``observer``, ``standalone``; empty
@@ -59,11 +59,11 @@ class Words:
     busiest: tuple[str, int] | None = None
 
 
-class TurnedAway(exceptions.BackendError):
+class ConnectionRejected(exceptions.BackendError):
     """A server accepted the connection and closed it at once."""
 
 
-class Untrusted(exceptions.BackendError):
+class TLSError(exceptions.BackendError):
     """A server's certificate is not trusted, or it does not speak TLS."""
 
 
@@ -103,7 +103,7 @@ def handshake(conf: cfg.ConfigOpts, address: str, wait: float) -> None:
     """Connect to one server with TLS, without a request.
 
     :param wait: seconds, at most, to connect, and again for the handshake
-    :raises Untrusted: the handshake failed
+    :raises TLSError: the handshake failed
     :raises BackendError: the server does not answer
     """
     name, port = common_addresses.split(address)
@@ -113,7 +113,7 @@ def handshake(conf: cfg.ConfigOpts, address: str, wait: float) -> None:
             socket.create_connection, (name, port), name, wait
         ).close()
     except ssl.SSLError as error:
-        raise Untrusted(
+        raise TLSError(
             f'ZooKeeper {address}', exceptions.first_line(error)
         ) from error
     except OSError as error:
@@ -122,15 +122,15 @@ def handshake(conf: cfg.ConfigOpts, address: str, wait: float) -> None:
         ) from error
 
 
-def words(address: str, wait: float) -> Words:
+def read_status(address: str, wait: float) -> ServerStatus:
     """Send one server the four-letter words srvr, conf and cons.
 
     :param wait: seconds for each word, at most
-    :raises TurnedAway: the server closes connections at once
+    :raises ConnectionRejected: the server closes connections at once
     :raises BackendError: the server does not answer
     """
     status = _ask(address, 'srvr', wait)
-    return Words(
+    return ServerStatus(
         mode(status),
         _found(r'^Zookeeper version: ([\w.]+)', status),
         limit(_ask(address, 'conf', wait)),
@@ -139,7 +139,7 @@ def words(address: str, wait: float) -> Words:
 
 
 def mode(answer: str) -> str | None:
-    """Read the mode in the answer to srvr; see Words."""
+    """Read the mode in the answer to srvr; see ServerStatus."""
     if 'not currently serving' in answer:
         return ''
     return _found(r'^Mode: (\S+)', answer)
@@ -178,7 +178,7 @@ def _ask(address: str, word: str, wait: float) -> str:
             f'ZooKeeper {address}', exceptions.first_line(error)
         ) from error
     if not answer:
-        raise TurnedAway(
+        raise ConnectionRejected(
             f'ZooKeeper {address}', 'it takes connections only to end them'
         )
     return answer

@@ -26,7 +26,7 @@ from nova_servicegroup.drivers.zk import kazoo_loop
 
 #: Seconds after which a node is read again, at most: a server or kazoo may
 #: lose a watch. They are Nova's default of service_down_time.
-LONGEST = 60.0
+MAX_AGE = 60.0
 
 
 class Watches:
@@ -97,7 +97,7 @@ class _Node:
     def ask(self, group: bytes, now: float) -> internals.Stat:
         """Read and watch the node."""
         self._changed = False
-        self._until = now + LONGEST * random.uniform(0.5, 1.0)
+        self._until = now + MAX_AGE * random.uniform(0.5, 1.0)
         return internals.watched(
             self._coordinator, group, self._name, self._change
         )

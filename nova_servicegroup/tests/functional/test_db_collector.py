@@ -156,7 +156,7 @@ class Collected(contract.FunctionalTestCase):
     ) -> collector.Collector:
         """Return a collector that has been started."""
         made = collector.Collector(
-            self.make_transport(collector.TRANSPORT),
+            self.make_transport(collector.TRANSPORT_OPTIONS),
             self.make_store(),
             host,
             'threading',
@@ -364,7 +364,7 @@ class CollectorTest(Collected):
             self.make_transport(),
             messaging.Target(topic=messages.TOPIC, version=messages.VERSION),
         )
-        most = int(collector.TRANSPORT['rabbit_qos_prefetch_count'])
+        most = int(collector.TRANSPORT_OPTIONS['rabbit_qos_prefetch_count'])
         for _ in range(most + 100):
             caster.cast({}, 'beat', record=record)
         # They wait where they expire.

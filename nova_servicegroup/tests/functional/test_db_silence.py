@@ -61,7 +61,7 @@ class SilenceTest(test_db_collector.Collected):
         """Return a client that knows the database's time."""
         client = relay.Client(self.make_transport())
         self.assertTrue(client.beat(self.record, timeout))
-        self.assertTrue(client.is_sure)
+        self.assertTrue(client.knows_time)
         return client
 
     def count(self) -> int:

@@ -142,12 +142,14 @@ class BeatTest(mc_faults.Faults, contract.FunctionalTestCase):
 
     def test_one_that_leaves_takes_its_mark_along(self) -> None:
         """The other, which is of use, would go on prolonging it."""
-        said = condition.Condition(condition.DRAINING, condition.STOPPING, 1.0)
+        draining = condition.Condition(
+            condition.DRAINING, condition.STOPPING, 1.0
+        )
         for beats in range(7):
             self.beat(beats)
             service, worker = base.FakeService(60), self.make_api()
             worker.join('host1', contract.GROUP, service)
-            worker.driver.mark('host1', contract.GROUP, said)
+            worker.driver.mark('host1', contract.GROUP, draining)
             value = self.client.get(self.key('host1'))
             self.assertTrue(keyspace.has_mark(value), beats)
             service.stop()

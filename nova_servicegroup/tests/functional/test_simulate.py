@@ -31,7 +31,7 @@ MEMBERS = 20
 KILLED = 10
 HOLD = 2
 #: Enough for a member's share to stand out from what a process has anyway.
-CROWD = 60
+MORE_MEMBERS = 60
 GROUP = 'simulation'
 SESSION = test_zk.SESSION_TIMEOUT
 
@@ -68,7 +68,7 @@ class SimulateContract(contract.Contract):
         """Return a simulation that holds a crowd."""
         made = process.Process(
             self.argv(
-                f'--members={CROWD}',
+                f'--members={MORE_MEMBERS}',
                 '--hold=600',
                 '--kill=0',
                 f'--processes={processes}',
@@ -78,7 +78,7 @@ class SimulateContract(contract.Contract):
         self.addCleanup(made.kill)
         made.start()
         process.wait_until(
-            lambda: len(self.proven(GROUP)) == CROWD,
+            lambda: len(self.proven(GROUP)) == MORE_MEMBERS,
             contract.START,
             what='all are up',
         )
@@ -141,9 +141,9 @@ class SimulateContract(contract.Contract):
         servers = 1 if cost.spread else len(self.api.driver.servers)
         for what, each in (('task', cost.threads), ('fd', cost.files)):
             found = len(list(pathlib.Path(f'/proc/{child}/{what}').iterdir()))
-            self.measured(f'{what} of {CROWD}', found, unit='')
+            self.measured(f'{what} of {MORE_MEMBERS}', found, unit='')
             self.assertLessEqual(
-                found, CROWD * each * servers + limits.SPARE, what
+                found, MORE_MEMBERS * each * servers + limits.SPARE, what
             )
 
 

@@ -145,14 +145,14 @@ class TlsTest(
         killed.kill()
         self.wait_down('host1', self.down_within)
 
-    def test_the_doctor_looks_by_a_session_alone(self) -> None:
-        (seen,) = zk.look(self.api.driver.conf)
+    def test_the_doctor_asks_by_a_session_alone(self) -> None:
+        (seen,) = zk.ask(self.api.driver.conf)
         self.assertEqual(test_zk.SESSION_TIMEOUT, seen.session.granted)
-        self.assertIsNone(seen.words)
+        self.assertIsNone(seen.report)
 
     def test_the_doctor_names_a_server_that_is_not_trusted(self) -> None:
         self.change('ca_file', self.other.ca)
-        (seen,) = zk.look(self.make_api().driver.conf)
+        (seen,) = zk.ask(self.make_api().driver.conf)
         self.assertIsNone(seen.session)
         (found,) = zk.judge_servers([seen])
         self.assertIn('certificate verify failed', found.what)

@@ -74,11 +74,11 @@ class UnfitContract(contract.Contract):
         self.assertTrue(self.is_up(), 'host1 was seen down')  # type: ignore[attr-defined]
         return True
 
-    def say(self, said: condition.Condition | None) -> float:
+    def say(self, wanted: condition.Condition | None) -> float:
         """Have host1 say it; return the seconds until a scheduler knows."""
-        text = None if said is None else condition.encode(said)
+        text = None if wanted is None else condition.encode(wanted)
         self.members[0].mark(text)
-        return self.wait_chosen(said is None)
+        return self.wait_chosen(wanted is None)
 
     def start(self) -> None:
         for host in ('host1', 'host2'):
@@ -87,18 +87,18 @@ class UnfitContract(contract.Contract):
 
     def test_schedulers_pass_over_it_and_nobody_else_does(self) -> None:
         self.start()
-        for said in (FAILS, STOPS, None, FAILS, None):
-            seconds = self.say(said)
+        for wanted in (FAILS, STOPS, None, FAILS, None):
+            seconds = self.say(wanted)
             self.measured('said to known', seconds)  # type: ignore[attr-defined]
             within = self.refresh + self.heard_within
             # It may be the first of all.
-            within += MOMENT if said == FAILS else 0.0
+            within += MOMENT if wanted == FAILS else 0.0
             self.assert_within(seconds, within)
             process.wait_until(
-                lambda said=said: self.seen().condition == said, 2.0
+                lambda wanted=wanted: self.seen().condition == wanted, 2.0
             )
             self.assertEqual(
-                'up' if said is None else said.state, self.seen().state
+                'up' if wanted is None else wanted.state, self.seen().state
             )
             self.assertEqual('up', self.seen('host2').state)
             self.assertTrue(self.is_chosen('host2'))

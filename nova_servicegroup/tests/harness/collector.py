@@ -82,7 +82,7 @@ def _collect(args: argparse.Namespace, ended: threading.Event) -> None:
     cfg.CONF([], default_config_files=[])
     engine = engines.create_engine(args.database)
     url = messaging.TransportURL.parse(cfg.CONF, args.transport)
-    url.query = collector.TRANSPORT
+    url.query = collector.TRANSPORT_OPTIONS
     collects = collector.Collector(
         messaging.get_rpc_transport(cfg.CONF, url),
         store.Store(lambda: engine),

@@ -280,7 +280,7 @@ class _Session(asyncio.Protocol):
         """Ask for the node, if that is due, and wait for nothing."""
         if now < self._read_at:
             return
-        self._read_at = now + watches.LONGEST * random.uniform(0.5, 1.0)
+        self._read_at = now + watches.MAX_AGE * random.uniform(0.5, 1.0)
         self._xid += 1
         header = struct.pack('>ii', self._xid, _GET_DATA)
         self._waiting.append(asyncio.get_running_loop().create_future())

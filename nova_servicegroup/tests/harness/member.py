@@ -191,8 +191,8 @@ def _make_service(conf: Any, args: argparse.Namespace) -> Any:
             text = _read(_MARK)
             if text != self.marked:
                 self.marked = text
-                said = condition.parse(text)
-                self.api.mark(args.host, args.group, said)
+                found = condition.parse(text)
+                self.api.mark(args.host, args.group, found)
 
         def stop(self, graceful: bool = False) -> None:
             super().stop(graceful)

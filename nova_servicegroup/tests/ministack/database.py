@@ -54,7 +54,7 @@ class Tables:
         self.files = files
         self.logs = logs
 
-    def start(self, say: progress.Progress) -> None:
+    def start(self, progress: progress.Progress) -> None:
         """Start the server with all tables in it."""
         kept = self._kept()
         if kept.exists():
@@ -62,7 +62,7 @@ class Tables:
             self.server.start()
             return
         self.server.start()
-        with say.step('creating the tables of nova and placement'):
+        with progress.step('creating the tables of nova and placement'):
             self._create()
         self._keep(kept)
 

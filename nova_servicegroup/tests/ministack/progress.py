@@ -37,7 +37,7 @@ class Progress:
         self.quiet = quiet
         self._begun = time.monotonic()
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Print one line."""
         if not self.quiet:
             seconds = time.monotonic() - self._begun
@@ -46,7 +46,7 @@ class Progress:
     @contextlib.contextmanager
     def step(self, text: str) -> Iterator[None]:
         """Print a line before and after, and now and then meanwhile."""
-        self.say(f'{text} ...')
+        self.log(f'{text} ...')
         begun = time.monotonic()
         over = threading.Event()
         threading.Thread(
@@ -56,8 +56,8 @@ class Progress:
             yield
         finally:
             over.set()
-        self.say(f'{text}: done in {time.monotonic() - begun:.1f} s')
+        self.log(f'{text}: done in {time.monotonic() - begun:.1f} s')
 
     def _tick(self, text: str, begun: float, over: threading.Event) -> None:
         while not over.wait(_TICK):
-            self.say(f'{text}: {time.monotonic() - begun:.0f} s so far')
+            self.log(f'{text}: {time.monotonic() - begun:.0f} s so far')

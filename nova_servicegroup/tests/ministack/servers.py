@@ -89,13 +89,13 @@ class Servers:
             state=self.directory / 'state',
         )
 
-    def start(self, say: progress.Progress) -> None:
+    def start(self, progress: progress.Progress) -> None:
         """Start everything; RabbitMQ takes longest and is not waited for."""
         with failing_with(self.rabbitmq.log):
             self.rabbitmq.launch()
-        with say.step('starting MariaDB and what drivers report to'):
+        with progress.step('starting MariaDB and what drivers report to'):
             at_once(
-                lambda: self.tables.start(say),
+                lambda: self.tables.start(progress),
                 self.memcached.start,
                 self.etcd.start,
                 self.redis.start,
@@ -104,12 +104,12 @@ class Servers:
         self.placement.start()
         self.neutron.start()
 
-    def wait(self, say: progress.Progress) -> None:
+    def wait(self, progress: progress.Progress) -> None:
         """Wait for RabbitMQ and placement.
 
         :raises StepFailed: with the log of the one that does not serve.
         """
-        with say.step('waiting for RabbitMQ and placement'):
+        with progress.step('waiting for RabbitMQ and placement'):
             with failing_with(self.rabbitmq.log):
                 self.rabbitmq.wait()
             with failing_with(self.placement.log):

@@ -27,7 +27,7 @@ from nova_servicegroup.tests.harness import process
 from nova_servicegroup.tests.ministack import config
 from nova_servicegroup.tests.ministack import nova
 from nova_servicegroup.tests.ministack import programs
-from nova_servicegroup.tests.ministack import progress
+from nova_servicegroup.tests.ministack import progress as progress_
 from nova_servicegroup.tests.ministack import servers
 from nova_servicegroup.tests.ministack import settings as settings_
 from nova_servicegroup.tests.ministack import venv as venv_
@@ -47,7 +47,7 @@ class Stack(nova.Nova):
 
     :param settings: for ``up``; without them those of the stack that is
         there already.
-    :param say: tells what goes on; silent by default.
+    :param progress: tells what goes on; silent by default.
     :raises StepFailed: when the directory is something else, or when there
         is no stack and no settings are given.
     """
@@ -57,11 +57,11 @@ class Stack(nova.Nova):
         directory: pathlib.Path | None = None,
         settings: settings_.Settings | None = None,
         venv: venv_.Venv | None = None,
-        say: progress.Progress | None = None,
+        progress: progress_.Progress | None = None,
     ) -> None:
         default = venv_.CACHE / 'stack'
         self.directory = pathlib.Path(directory or default).absolute()
-        self.say = say or progress.Progress(quiet=True)
+        self.progress = progress or progress_.Progress(quiet=True)
         self.settings = self._claim(settings)
         self.venv = venv or venv_.Venv(self.settings.nova)
         self._make()
@@ -105,13 +105,13 @@ class Stack(nova.Nova):
         if self.alive():
             names = ', '.join(self.alive())
             what = f'a stack is up in {self.directory} ({names})'
-            raise progress.StepFailed(f'{what}; take it down first')
+            raise progress_.StepFailed(f'{what}; take it down first')
         for each in (self.venv, *self._other_venvs()):
-            each.ensure(self.say)
+            each.ensure(self.progress)
         self._clear()
         try:
             self._configure()
-            self.servers.start(self.say)
+            self.servers.start(self.progress)
             self._start_nova()
         except BaseException:
             self.down()
@@ -218,7 +218,7 @@ class Stack(nova.Nova):
         found = self.processes
         if name not in found:
             known = ', '.join(found)
-            raise progress.StepFailed(f'there is no {name}, only {known}')
+            raise progress_.StepFailed(f'there is no {name}, only {known}')
         return found[name]
 
     def command(
@@ -238,11 +238,13 @@ class Stack(nova.Nova):
         if file.exists():
             return settings or settings_.load(file)
         if settings is None:
-            raise progress.StepFailed(f'there is no stack in {self.directory}')
+            raise progress_.StepFailed(
+                f'there is no stack in {self.directory}'
+            )
         self.directory.mkdir(parents=True, exist_ok=True)
         if any(self.directory.iterdir()):
             what = f'{self.directory} is not empty and holds no stack'
-            raise progress.StepFailed(what)
+            raise progress_.StepFailed(what)
         settings.save(file)
         return settings
 
@@ -285,10 +287,10 @@ class Stack(nova.Nova):
     def _start_nova(self) -> None:
         begun = nova.now()
         self._launch('api')
-        self.servers.wait(self.say)
+        self.servers.wait(self.progress)
         settings = self.settings
         shape = f'{settings.nova} ({settings.driver}, {settings.mode})'
-        with self.say.step(f'starting Nova {shape}'):
+        with self.progress.step(f'starting Nova {shape}'):
             self._launch('conductor', 'scheduler')
             self._wait_for_api()
             self._wait(['conductor'], 0)
@@ -361,13 +363,13 @@ class Stack(nova.Nova):
         for name in names:
             if not self.process(name).running:
                 log = self.process(name).log
-                raise progress.StepFailed(f'{name} has ended', log)
+                raise progress_.StepFailed(f'{name} has ended', log)
 
     def _discover(self) -> None:
         """Let Nova find its new hosts, unless it knows them all."""
         file = self.directory / 'mapped'
         known = file.read_text().split() if file.exists() else []
         if set(self.hosts) - set(known):
-            with self.say.step('mapping the compute hosts'):
+            with self.progress.step('mapping the compute hosts'):
                 self.servers.tables.discover()
             file.write_text(' '.join([*known, *self.hosts]))

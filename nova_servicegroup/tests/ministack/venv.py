@@ -89,16 +89,16 @@ class Venv:
         """Where Nova's package puts its sample configuration."""
         return self.directory / 'etc' / 'nova'
 
-    def ensure(self, say: progress.Progress) -> None:
+    def ensure(self, progress: progress.Progress) -> None:
         """Build what is missing or out of date.
 
         :raises StepFailed: with pip's log.
         """
         if self._stamp() != self._stock():
-            with say.step(f'installing nova {self.nova_version}'):
+            with progress.step(f'installing nova {self.nova_version}'):
                 self._install_stock()
         if self._stamp('package') != self._package():
-            with say.step('installing nova-servicegroup into it'):
+            with progress.step('installing nova-servicegroup into it'):
                 self._install_package()
 
     def _install_stock(self) -> None:

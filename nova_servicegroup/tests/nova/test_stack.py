@@ -437,7 +437,7 @@ class DatabaseContract(Contract):
     driver = 'db'
     down_within = SERVICE_DOWN_TIME + 2.0
     settle_time = 1.0 + (
-        ages.Rules(REPORT_INTERVAL, SERVICE_DOWN_TIME, HOLD_TIME).settle_time
+        ages.Limits(REPORT_INTERVAL, SERVICE_DOWN_TIME, HOLD_TIME).settle_time
     )
 
     def setUp(self) -> None:

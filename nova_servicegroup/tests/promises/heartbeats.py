@@ -111,7 +111,7 @@ def number(host: str) -> str:
 class _Collectors:
     """Stands for relay.Client."""
 
-    is_sure = True
+    knows_time = True
     behind = False
 
     def __init__(self, name: str, cell: Cell) -> None:

@@ -14,8 +14,8 @@
 
 from typing import Any
 
-from nova_servicegroup.drivers.db import rules as rules_
-from nova_servicegroup.drivers.db import ways
+from nova_servicegroup.drivers.db import rules
+from nova_servicegroup.drivers.db import states
 from nova_servicegroup.tests.simulation import kernel
 from nova_servicegroup.tests.simulation import table
 
@@ -39,9 +39,9 @@ class Member:
         self._turn = 0
         self._state = self._first()
 
-    def _first(self) -> ways.State:
-        rules = rules_.Rules(self._world.interval, self._world.down_time)
-        return ways.first(rules, kernel.now())
+    def _first(self) -> states.State:
+        timing = rules.Timing(self._world.interval, self._world.down_time)
+        return states.first(timing, kernel.now())
 
     def start(self) -> None:
         """Start a process, which beats after a few seconds."""
@@ -82,19 +82,19 @@ class Member:
         if not away:
             self._write()
         if self._state.is_silent(now):
-            self._go_on(ways.Kind.SENT, now)
+            self._go_on(states.Kind.SENT, now)
         elif not away:
-            self._go_on(ways.Kind.WRITTEN, now)
+            self._go_on(states.Kind.WRITTEN, now)
         else:
-            wait = self._state.rules.wait
+            wait = self._state.timing.save_timeout
             self._world.later(wait, self._give_up, turn, now)
 
     def _give_up(self, turn: int, begun: float) -> None:
         """Find that no collector has answered."""
         if self._turn != turn or kernel.now() < self.blocked_until:
             return
-        self._go_on(ways.Kind.LATE, begun)
-        if self._state.way is ways.Way.NOVA:
+        self._go_on(states.Kind.LATE, begun)
+        if self._state.writer is states.Writer.NOVA:
             self._world.later(_SAVE, self._save, turn, kernel.now())
 
     def _save(self, turn: int, begun: float) -> None:
@@ -102,10 +102,10 @@ class Member:
         if self._turn != turn or kernel.now() < self.blocked_until:
             return
         if self.row.cell.away:
-            self._go_on(ways.Kind.UNSAVED, begun)
+            self._go_on(states.Kind.UNSAVED, begun)
         else:
             self._write()
-            self._go_on(ways.Kind.SAVED, begun)
+            self._go_on(states.Kind.SAVED, begun)
 
     def _write(self) -> None:
         now = kernel.now()
@@ -114,7 +114,7 @@ class Member:
         self._world.write(self.row, since)
         self.host.begin(now)
 
-    def _go_on(self, kind: ways.Kind, begun: float) -> None:
+    def _go_on(self, kind: states.Kind, begun: float) -> None:
         chance = self._chance.random()
-        outcome = ways.Outcome(kind, begun, kernel.now(), chance)
-        self._state = ways.next(self._state, outcome)
+        outcome = states.Outcome(kind, begun, kernel.now(), chance)
+        self._state = states.next(self._state, outcome)

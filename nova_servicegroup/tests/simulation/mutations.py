@@ -72,21 +72,21 @@ MUTATIONS: dict[str, Mutation] = {
         _always(False),
     ),
     'mc_servers_never_forget': Mutation(
-        'mc', 'drivers.mc.memory:Memory._doubt', _always(None)
+        'mc', 'drivers.mc.history:History._doubt', _always(None)
     ),
     'db_the_way_is_never_slow': Mutation(
         'db', 'drivers.db.ages:Judge._lateness', _always(0.0)
     ),
     'db_nobody_is_asked_for_an_answer_in_time': Mutation(
-        'db', 'drivers.db.rules:Rules.silence', lambda _: 50.0
+        'db', 'drivers.db.rules:Timing.silence', lambda _: 50.0
     ),
     'db_the_future_is_a_proof': Mutation(
         'db', 'drivers.db.ages:AHEAD', lambda _: 1e9
     ),
     'db_a_failed_read_says_that_all_are_gone': Mutation(
         'db',
-        'membership:Membership.lose',
-        lambda lose: (
+        'membership:Membership.fail',
+        lambda fail: (
             lambda members, now, begun=None: members.confirm(
                 evidence.Reading(frozenset()), now
             )

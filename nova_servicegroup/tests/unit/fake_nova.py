@@ -253,8 +253,8 @@ class FakeDriver(base.Driver):
     def leave(self, member, group):
         pass
 
-    def mark(self, member, group, said):
-        self.marks.append((member, group, said))
+    def mark(self, member, group, condition):
+        self.marks.append((member, group, condition))
 
     def is_up(self, service_ref):
         return service_ref['host'] == 'alive'

@@ -19,41 +19,41 @@ from nova_servicegroup.tests import base
 
 
 class MarkTest(base.TestCase):
-    """What is said is read, and nothing else is."""
+    """A condition that is encoded is read, and nothing else is."""
 
     def test_read_as_written(self) -> None:
-        said = condition.Condition(condition.DEGRADED, 'rpc', 1760000000.9)
-        self.assertEqual('degraded:rpc:1760000000', condition.encode(said))
+        found = condition.Condition(condition.DEGRADED, 'rpc', 1760000000.9)
+        self.assertEqual('degraded:rpc:1760000000', condition.encode(found))
         self.assertEqual(
-            said._replace(since=1760000000.0),
-            condition.parse(condition.encode(said)),
+            found._replace(since=1760000000.0),
+            condition.parse(condition.encode(found)),
         )
 
     def test_any_clock(self) -> None:
         for since in (-5.0, 1e30, math.inf, -math.inf, math.nan):
-            said = condition.Condition(condition.DRAINING, 'stopping', since)
-            read = condition.parse(condition.encode(said))
+            found = condition.Condition(condition.DRAINING, 'stopping', since)
+            read = condition.parse(condition.encode(found))
             self.assertEqual(condition.DRAINING, read and read.state)
 
     def test_any_time_has_a_date(self) -> None:
-        said = condition.Condition(condition.DEGRADED, 'rpc', 1800000000.0)
-        self.assertEqual('2027-01-15T08:00:00+00:00', condition.date(said))
-        said = condition.parse(condition.encode(said._replace(since=1e30)))
-        self.assertEqual('9999-12-31T23:59:59+00:00', condition.date(said))
+        found = condition.Condition(condition.DEGRADED, 'rpc', 1800000000.0)
+        self.assertEqual('2027-01-15T08:00:00+00:00', condition.date(found))
+        found = condition.parse(condition.encode(found._replace(since=1e30)))
+        self.assertEqual('9999-12-31T23:59:59+00:00', condition.date(found))
 
     def test_in_words(self) -> None:
-        said = condition.Condition(condition.DEGRADED, 'rpc', 1800000000.0)
+        found = condition.Condition(condition.DEGRADED, 'rpc', 1800000000.0)
         since = 'since 2027-01-15T08:00:00+00:00'
         self.assertEqual(
-            f'its check fails: rpc, {since}', condition.words(said)
+            f'its check fails: rpc, {since}', condition.words(found)
         )
-        said = said._replace(state=condition.DRAINING, reason='stopping')
+        found = found._replace(state=condition.DRAINING, reason='stopping')
         self.assertEqual(
             f'its service takes no more work: stopping, {since}',
-            condition.words(said),
+            condition.words(found),
         )
 
-    def test_not_said(self) -> None:
+    def test_not_encoded(self) -> None:
         for state, reason in (
             ('up', 'rpc'),
             (condition.DEGRADED, ''),
@@ -62,8 +62,8 @@ class MarkTest(base.TestCase):
             (condition.DEGRADED, 'rpc\n'),
             (condition.DEGRADED, 33 * 'x'),
         ):
-            said = condition.Condition(state, reason, 0.0)
-            self.assertRaises(ValueError, condition.encode, said)
+            found = condition.Condition(state, reason, 0.0)
+            self.assertRaises(ValueError, condition.encode, found)
 
     def test_foreign(self) -> None:
         for mark in (

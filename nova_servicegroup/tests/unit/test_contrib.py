@@ -47,7 +47,7 @@ class ContribTest(test_exporter.ExporterCase):
         super().setUp()
         self.canary.join()
         self.driver.tell(a='degraded')
-        self.look()
+        self.poll()
         self.labels: dict[str, set[str]] = {}
         for sample in test_exporter.scrape(self.metrics.registry):
             self.labels.setdefault(sample.name, set()).update(sample.labels)

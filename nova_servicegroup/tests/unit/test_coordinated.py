@@ -114,8 +114,8 @@ class IsUpTest(base.TestCase):
         self.driver = Driver(self.clock)
         self.is_up()
         reader = self.driver.backends[0].readers[0]
-        said = condition.Condition(state, 'rpc', 5.0)
-        reader.unfit = dict.fromkeys(hosts, said)
+        found = condition.Condition(state, 'rpc', 5.0)
+        reader.unfit = dict.fromkeys(hosts, found)
         # It counts after some seconds.
         self.clock.advance(5.0)
 
@@ -156,13 +156,13 @@ class IsUpTest(base.TestCase):
         self.assertEqual({'up'}, {each.state for each in view.members})
 
     def test_the_states_held_and_down_take_precedence(self) -> None:
-        said = condition.Condition(condition.DEGRADED, 'rpc', 5.0)
+        found = condition.Condition(condition.DEGRADED, 'rpc', 5.0)
         for up, held, state in (
             (True, False, 'degraded'),
             (True, True, 'held'),
             (False, False, 'down'),
         ):
-            member = views.Member('a', 'b', up, held, condition=said)
+            member = views.Member('a', 'b', up, held, condition=found)
             self.assertEqual(state, member.state)
 
     def test_a_group_of_a_record_without_topic(self) -> None:

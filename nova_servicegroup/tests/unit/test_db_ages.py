@@ -25,19 +25,19 @@ HOUR = 3600.0
 STEPS = (130, 200, 310)
 
 
-class RulesTest(base.TestCase):
+class LimitsTest(base.TestCase):
     def test_more_than_two_intervals_are_late(self) -> None:
-        rules = ages.Rules(10.0, 60.0, 90.0)
+        limits = ages.Limits(10.0, 60.0, 90.0)
         # Two intervals and two seconds: the table is not exact.
-        self.assertEqual(22.0, rules.late)
-        self.assertEqual(150.0, rules.longest)
-        self.assertEqual(50.0, rules.settle_time)
+        self.assertEqual(22.0, limits.late)
+        self.assertEqual(150.0, limits.longest)
+        self.assertEqual(50.0, limits.settle_time)
 
     def test_late_is_at_most_half_of_the_down_time(self) -> None:
-        self.assertEqual(10.0, ages.Rules(15.0, 20.0, 20.0).late)
+        self.assertEqual(10.0, ages.Limits(15.0, 20.0, 20.0).late)
 
     def test_the_settle_time_is_at_most_the_hold_time(self) -> None:
-        self.assertEqual(20.0, ages.Rules(15.0, 20.0, 20.0).settle_time)
+        self.assertEqual(20.0, ages.Limits(15.0, 20.0, 20.0).settle_time)
 
 
 class HeartbeatsTest(base.TestCase):
@@ -177,7 +177,7 @@ class JudgeTest(HeartbeatsTest):
 
     def setUp(self) -> None:
         super().setUp()
-        self.judge = ages.Judge(ages.Rules(10.0, 60.0, 60.0))
+        self.judge = ages.Judge(ages.Limits(10.0, 60.0, 60.0))
 
     def look(self, after: float = 0.0) -> evidence.Reading:
         self.pass_time(after)
@@ -241,7 +241,7 @@ class JudgeTest(HeartbeatsTest):
 
     def test_a_clock_that_is_set_back_makes_nobody_late(self) -> None:
         for step in STEPS:
-            self.judge = ages.Judge(self.judge.rules)
+            self.judge = ages.Judge(self.judge.limits)
             self.beat('a', 'b', 'c', age=5)
             self.beat('dead', age=70)
             self.look()

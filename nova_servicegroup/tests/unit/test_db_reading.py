@@ -32,17 +32,17 @@ HOUR = 3600.0
 STEPS = (130, 200, 310)
 
 
-class RulesTest(base.TestCase):
-    def test_rules_come_from_the_options(self) -> None:
+class LimitsTest(base.TestCase):
+    def test_limits_come_from_the_options(self) -> None:
         conf = self.make_conf(
             '[DEFAULT]\nreport_interval = 5\nservice_down_time = 30\n'
             '[servicegroup]\nhold_time = 90\n'
         )
-        self.assertEqual(ages.Rules(5.0, 30.0, 90.0), reading.rules(conf))
+        self.assertEqual(ages.Limits(5.0, 30.0, 90.0), reading.limits(conf))
 
-    def test_rules_without_an_interval_are_novas_defaults(self) -> None:
+    def test_limits_without_an_interval_are_novas_defaults(self) -> None:
         conf = self.make_conf('[DEFAULT]\nreport_interval = 0\n')
-        self.assertEqual(ages.Rules(10.0, 60.0, 60.0), reading.rules(conf))
+        self.assertEqual(ages.Limits(10.0, 60.0, 60.0), reading.limits(conf))
 
 
 class ReaderTest(base.TestCase):

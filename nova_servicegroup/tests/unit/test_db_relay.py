@@ -175,15 +175,15 @@ class ClientTest(base.TestCase):
         )
         self.assertEqual(2, len(self.queue.casts))
 
-    def test_a_client_is_sure_after_an_answer_with_the_time(self) -> None:
-        self.assertFalse(self.client.is_sure)
+    def test_a_client_knows_the_time_after_an_answer_with_it(self) -> None:
+        self.assertFalse(self.client.knows_time)
         self.client.beat(42, 1.0)
-        self.assertTrue(self.client.is_sure)
+        self.assertTrue(self.client.knows_time)
         self.pass_time(50.0)
-        self.assertTrue(self.client.is_sure)
+        self.assertTrue(self.client.knows_time)
         self.queue.answer = {**ANSWER, 'now': None}
         self.client.beat(42, 1.0)
-        self.assertFalse(self.client.is_sure)
+        self.assertFalse(self.client.knows_time)
 
     def test_a_client_is_not_sure_after_its_clock_was_set_or_stopped(
         self,
@@ -191,14 +191,14 @@ class ClientTest(base.TestCase):
         for skipped in (30.0, -30.0):
             self.client.beat(42, 1.0)
             self.wall.advance(skipped)
-            self.assertFalse(self.client.is_sure)
+            self.assertFalse(self.client.knows_time)
             self.client.beat(42, 1.0)
             # The database's time is not known.
             last = self.queue.calls[-1]
             self.assertEqual(
                 (False, self.wall()), (last['sure'], last['sent'])
             )
-            self.assertTrue(self.client.is_sure)
+            self.assertTrue(self.client.knows_time)
 
 
 class ClockTest(base.TestCase):

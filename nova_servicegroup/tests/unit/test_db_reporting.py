@@ -37,11 +37,11 @@ LATE = 4
 class FakeClient:
     """A client of collectors that answers, or fails, as a test wants.
 
-    :ivar is_sure: whether it may send heartbeats without asking for an answer
+    :ivar knows_time: whether it may send heartbeats that ask for no answer
     """
 
     def __init__(self) -> None:
-        self.is_sure = False
+        self.knows_time = False
         self.sent: list[tuple[int, float]] = []
         self.timeouts: list[float] = []
         self.asked: list[int] = []
@@ -94,7 +94,7 @@ class ReportingTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         for module, name in (
-            (backoff, 'Rest'),
+            (backoff, 'CircuitBreaker'),
             (reporter, 'Reporter'),
         ):
             timed = functools.partial(getattr(module, name), clock=self.clock)
@@ -577,7 +577,7 @@ class SilentTest(Relayed):
 
     def setUp(self) -> None:
         super().setUp()
-        self.client.is_sure = True
+        self.client.knows_time = True
         self.useFixture(
             fixtures.MockPatchObject(routes.random, 'random', lambda: 1.0)
         )
@@ -749,7 +749,9 @@ class CollectingTest(ReportingTest):
         self.join()
         (made,) = self.collectors
         self.assertEqual((1, 0), (made.started, made.stopped))
-        self.assertEqual(('its own', collector.TRANSPORT), made.args[0])
+        self.assertEqual(
+            ('its own', collector.TRANSPORT_OPTIONS), made.args[0]
+        )
         self.assertEqual(('a', 'threading', 1.0), made.args[2:])
         self.service.stop()
         self.assertEqual((1, 1), (made.started, made.stopped))

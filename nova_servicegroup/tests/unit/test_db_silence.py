@@ -90,7 +90,7 @@ class Queue:
     :ivar error: the error of each message from then on, if any
     """
 
-    is_sure = True
+    knows_time = True
     behind = False
 
     def __init__(self, service: Service) -> None:
@@ -194,7 +194,7 @@ class SilenceTest(base.TestCase):
                 while not self.service.saved:
                     self.beat_until(self.clock() + 0.1)
                 gap = max(self.service.gaps)
-                if rules.Rules(interval, down_time).silence:
+                if rules.Timing(interval, down_time).silence:
                     self.assertLess(gap, down_time, (interval, down_time))
 
     def test_the_share_that_asks_is_small(self) -> None:
@@ -237,7 +237,7 @@ class SilenceTest(base.TestCase):
 
     def test_without_the_databases_time_all_ask(self) -> None:
         self.make(10, 60)
-        self.queue.is_sure = False
+        self.queue.knows_time = False
         self.beat_until(self.clock() + 600)
         self.assertEqual(0, self.queue.casts)
         self.assertEqual(0, self.service.saved)

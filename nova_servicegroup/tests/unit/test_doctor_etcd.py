@@ -24,8 +24,8 @@ from nova_servicegroup.tests import base
 OK, WARNING, ERROR = finding.Level
 
 
-def words(member='1', leader='1', cluster='c', alarms=(), learner=False):
-    return status.Words(
+def report(member='1', leader='1', cluster='c', alarms=(), learner=False):
+    return status.ServerStatus(
         '3.4.23', member, cluster, leader, learner, alarms, 2**20
     )
 
@@ -33,14 +33,14 @@ def words(member='1', leader='1', cluster='c', alarms=(), learner=False):
 def serving(address, member='1', members=3, latency=0.002, **more):
     return etcd.Server(
         address,
-        words(member, **more),
-        status.Served(latency, members),
+        report(member, **more),
+        status.GroupRead(latency, members),
     )
 
 
-def unreachable(address, error=None, known=None):
+def unreachable(address, error=None, report=None):
     error = error or exceptions.BackendError(address, 'refused')
-    return etcd.Server(address, known, error=error)
+    return etcd.Server(address, report, error=error)
 
 
 class ServersTest(base.TestCase):
@@ -71,21 +71,21 @@ class ServersTest(base.TestCase):
         self.assertEqual(ERROR, found.level)
         self.assertIn('Nobody can report', found.why)
 
-    def assert_trouble(self, what, advice, error=None, known=None):
-        (found,) = etcd.judge_servers([unreachable('a', error, known)])
+    def assert_trouble(self, what, advice, error=None, report=None):
+        (found,) = etcd.judge_servers([unreachable('a', error, report)])
         self.assertIn(what, found.what)
         self.assertIn(advice, found.advice)
 
     def test_troubles(self):
         mute = exceptions.BackendUnreachable('a', 'timed out')
         self.assert_trouble(
-            'knows no leader', 'most of the servers', mute, words(leader='')
+            'knows no leader', 'most of the servers', mute, report(leader='')
         )
         self.assert_trouble(
-            'does not read: timed out', 'most of the servers', mute, words()
+            'does not read: timed out', 'most of the servers', mute, report()
         )
         self.assert_trouble(
-            'is a learner', 'Promote', mute, words('2', '1', learner=True)
+            'is a learner', 'Promote', mute, report('2', '1', learner=True)
         )
         self.assert_trouble(
             'authentication failed',
@@ -141,13 +141,13 @@ class ClusterTest(base.TestCase):
 
     def test_no_answer(self):
         self.assertEqual(
-            [], self.judge(unreachable('a'), unreachable('b', known=words()))
+            [], self.judge(unreachable('a'), unreachable('b', report=report()))
         )
 
 
 class LimitsTest(base.TestCase):
     def alarms(self, *alarms):
-        servers = [words(alarms=alarms)] * 2
+        servers = [report(alarms=alarms)] * 2
         return list(etcd_limits.judge_alarms(servers))
 
     def test_alarms(self):

@@ -86,7 +86,7 @@ class GroupTest(base.TestCase):
         driver.tell(**states)
         driver.ignored = ignored
         reader = inventory.Reader(self.api_of(driver), 'compute')
-        return list(fitness.judge_group('compute', reader.call()))
+        return list(fitness.judge_group('compute', reader.read()))
 
     def test_none_is_degraded(self) -> None:
         self.assertEqual([], self.judge(a='up', b='held', c='down'))

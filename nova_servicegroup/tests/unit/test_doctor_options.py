@@ -189,7 +189,9 @@ class DriverTest(base.TestCase):
             ),
             (exceptions.ConfigurationError('[a] b', 1, '2'), 'Correct'),
         ):
-            found = driver.loads(lambda error=error: self._raise(error))
+            found = driver.judge_loading(
+                lambda error=error: self._raise(error)
+            )
             self.assertEqual((ERROR, str(error)), (found.level, found.what))
             self.assertIn(advice, found.advice)
 

@@ -117,8 +117,8 @@ class StatsTest(base.TestCase):
         )
 
 
-def watch(**how):
-    return status.Watch(
+def sentinel(**how):
+    return status.SentinelStatus(
         **{
             'master': 'm:1',
             'flags': frozenset({'master'}),
@@ -131,23 +131,23 @@ def watch(**how):
 
 
 class SentinelsTest(base.TestCase):
-    def judge(self, *watches):
+    def judge(self, *sentinels):
         answers = {
             f's{number}': asking.Answer(each)
-            if isinstance(each, status.Watch)
+            if isinstance(each, status.SentinelStatus)
             else each
-            for number, each in enumerate(watches)
+            for number, each in enumerate(sentinels)
         }
         return redis_sentinels.judge(answers, 'nova', 10)
 
-    def assert_found(self, level, what, *watches):
-        (found,) = [each for each in self.judge(*watches) if each.level]
+    def assert_found(self, level, what, *sentinels):
+        (found,) = [each for each in self.judge(*sentinels) if each.level]
         self.assertEqual(level, found.level)
         self.assertIn(what, found.what)
         self.assertTrue(found.why and found.advice)
 
     def test_well(self):
-        found = self.judge(watch(), watch(), watch())
+        found = self.judge(sentinel(), sentinel(), sentinel())
         self.assertEqual({OK}, {each.level for each in found})
         self.assertEqual('s0: Sentinel, names m:1.', found[0].what)
 
@@ -155,13 +155,13 @@ class SentinelsTest(base.TestCase):
         self.assert_found(
             WARNING,
             'Sentinel s2 does not tell the master: refused.',
-            watch(),
-            watch(),
+            sentinel(),
+            sentinel(),
             refused(),
         )
 
     def test_most_are_unreachable(self):
-        found = self.judge(watch(), refused(), refused())
+        found = self.judge(sentinel(), refused(), refused())
         self.assertEqual([OK, ERROR, ERROR], [each.level for each in found])
         self.assertIn('1 of 3 Sentinels tell it', found[1].why)
         self.assertEqual(3, len(self.judge(refused(), refused(), refused())))
@@ -171,7 +171,7 @@ class SentinelsTest(base.TestCase):
         self.assertIn('calls nova', found.advice)
 
     def test_what_is_wrong(self):
-        three = [watch()] * 2
+        three = [sentinel()] * 2
         for level, what, how in (
             (ERROR, 'several masters: m:1, m:2', {'master': 'm:2'}),
             (
@@ -183,23 +183,23 @@ class SentinelsTest(base.TestCase):
             (WARNING, '5 Sentinels; 3 of them named', {'others': 4}),
             (WARNING, 'wait for 10 s', {'down_after': 10.0}),
         ):
-            self.assert_found(level, what, *three, watch(**how))
+            self.assert_found(level, what, *three, sentinel(**how))
 
     def test_too_few(self):
-        self.assert_found(WARNING, 'There is 1 Sentinel.', watch(others=0))
-        two = watch(others=1)
+        self.assert_found(WARNING, 'There is 1 Sentinel.', sentinel(others=0))
+        two = sentinel(others=1)
         self.assert_found(WARNING, 'There are 2 Sentinels.', two, two)
 
     def test_no_replica(self):
         ill = frozenset({'slave', 's_down'})
         for replicas in ({}, {'r:1': ill}):
-            alone = watch(replicas=replicas)
+            alone = sentinel(replicas=replicas)
             self.assert_found(WARNING, 'no replica', alone, alone, alone)
 
     def test_servers(self):
         answers = {
-            'a': asking.Answer(watch()),
-            'b': asking.Answer(watch(master='m:2')),
+            'a': asking.Answer(sentinel()),
+            'b': asking.Answer(sentinel(master='m:2')),
             'c': refused(),
         }
         self.assertEqual(
@@ -209,15 +209,15 @@ class SentinelsTest(base.TestCase):
     def test_a_sentinel_that_names_thousands_costs_few_threads(self):
         replicas = {f'r:{each}': frozenset() for each in range(1, 5000)}
         answers = {
-            'a': asking.Answer(watch(replicas=replicas)),
-            'b': asking.Answer(watch(master='m:2')),
+            'a': asking.Answer(sentinel(replicas=replicas)),
+            'b': asking.Answer(sentinel(master='m:2')),
         }
         found = redis_sentinels.servers(answers)
         self.assertLessEqual({'m:1', 'm:2'}, set(found))
         self.assertLess(len(found), 50)
 
 
-WAY = status.Way(None, None, False, False)
+SETTINGS = status.ConnectionSettings(None, None, False, False)
 
 
 class ServersTest(base.TestCase):
@@ -233,19 +233,21 @@ class ServersTest(base.TestCase):
 
     def test_joining(self):
         well = asking.Answer(redis_stats.read(INFO, 0.001))
-        (found,) = redis.judge_joining(None, WAY, {'a': well})
+        (found,) = redis.judge_joining(None, SETTINGS, {'a': well})
         self.assertEqual(OK, found.level)
         error = refused('ToozError: NOREPLICAS Not enough.').error
-        (found,) = redis.judge_joining(error, WAY, {'a': well})
+        (found,) = redis.judge_joining(error, SETTINGS, {'a': well})
         self.assertEqual(ERROR, found.level)
         self.assertIn('join by a: NOREPLICAS Not enough.', found.what)
         self.assertIn('min-replicas-to-write', found.advice)
         (found,) = redis.judge_joining(
-            error, WAY._replace(sentinel_name='nova'), {}
+            error, SETTINGS._replace(sentinel_name='nova'), {}
         )
         self.assertIn('by the master of nova', found.what)
         # That is a finding of the server already.
-        self.assertEqual([], redis.judge_joining(error, WAY, {'a': refused()}))
+        self.assertEqual(
+            [], redis.judge_joining(error, SETTINGS, {'a': refused()})
+        )
 
     def test_each_refusal_has_its_advice(self):
         for said, advice in (

@@ -63,14 +63,14 @@ def serving(address, mode=None, groups=(), granted=10.0, latency=0.002):
     return zk.Server(
         address,
         status.Session(latency, granted, frozenset(groups)),
-        status.Words(mode, '3.8.0'),
+        status.ServerStatus(mode, '3.8.0'),
     )
 
 
-def unreachable(address, error=None, words=None):
+def unreachable(address, error=None, report=None):
     return zk.Server(
         address,
-        words=words,
+        report=report,
         error=error or exceptions.BackendError(address, 'refused'),
     )
 
@@ -118,24 +118,27 @@ class EnsembleTest(base.TestCase):
         )
 
     def test_not_part_of_the_ensemble(self):
-        servers = [unreachable('a', words=status.Words('')), serving('b')]
+        servers = [
+            unreachable('a', report=status.ServerStatus('')),
+            serving('b'),
+        ]
         self.assertIn(
             'not part of the ensemble', zk.judge_servers(servers)[0].what
         )
 
     def test_no_session(self):
-        words = status.Words('follower')
-        (found,) = zk.judge_servers([unreachable('a', words=words)])
+        report = status.ServerStatus('follower')
+        (found,) = zk.judge_servers([unreachable('a', report=report)])
         self.assertIn('grants no session: refused', found.what)
 
     def test_turned_away(self):
-        error = status.TurnedAway('a', 'closed')
+        error = status.ConnectionRejected('a', 'closed')
         (found,) = zk.judge_servers([unreachable('a', error)])
         self.assertIn('only to end them', found.what)
         self.assertIn('maxClientCnxns', found.advice)
 
     def test_a_server_that_is_not_trusted(self):
-        error = status.Untrusted('a', 'certificate verify failed')
+        error = status.TLSError('a', 'certificate verify failed')
         (found,) = zk.judge_servers([unreachable('a', error)])
         self.assertEqual(ERROR, found.level)
         self.assertIn('no TLS: certificate verify failed', found.what)
@@ -196,8 +199,8 @@ class LimitsTest(base.TestCase):
 
     def connections(self, limit, sessions=None):
         busiest = None if sessions is None else ('10.0.0.1', sessions)
-        words = status.Words('leader', '3.8', limit, busiest)
-        (found,) = zk_limits.judge_connections({'a': words})
+        report = status.ServerStatus('leader', '3.8', limit, busiest)
+        (found,) = zk_limits.judge_connections({'a': report})
         return found
 
     def test_connections(self):

@@ -108,8 +108,8 @@ class TestCase(base.TestCase):
         """Ask as a reader does, once it could connect, or could not."""
         connection = settings.reader_connection()
         self.addCleanup(connection.discard)
-        lent = sessions.Sessions(connection, 'compute')
-        with lent.lend(requests.Deadline(5.0)) as session:
+        used = sessions.Sessions(connection, 'compute')
+        with used.use(requests.Deadline(5.0)) as session:
             return session.ask('groups', session.coordinator.get_groups)
 
 
@@ -219,11 +219,11 @@ class RedisTest(TestCase):
     def test_the_doctor(self) -> None:
         server = self.serve(BULK)
         conf = self.conf(f'address = {server.address}')
-        self.assert_fails(3.0, redis_status.about, conf, server.address)
+        self.assert_fails(3.0, redis_status.read_info, conf, server.address)
         conf = self.conf(
             f'sentinel_addresses = {server.address}\nsentinel_name = nova'
         )
-        for call in (redis_status.about, redis_status.watch):
+        for call in (redis_status.read_info, redis_status.ask_sentinel):
             self.assert_fails(3.0, call, conf, server.address)
         self.assert_lets_go(server, 1.0)
 
@@ -275,5 +275,7 @@ class ZooKeeperTest(TestCase):
 
     def test_the_doctor(self) -> None:
         server = self.serve(b'Mode: ')
-        error = self.assert_fails(1.5, zk_status.words, server.address, 1.0)
+        error = self.assert_fails(
+            1.5, zk_status.read_status, server.address, 1.0
+        )
         self.assertIsInstance(error, exceptions.BackendTimeout)

@@ -102,11 +102,11 @@ class ExporterCase(test_watcher.WatchedTest):
         self.canary = service.Canary(self.api, 'here', self)
         self.metrics.registry.register(self.canary)
 
-    def look(self, seconds: float = 1.0) -> None:
-        """Advance the clocks and look."""
+    def poll(self, seconds: float = 1.0) -> None:
+        """Advance the clocks and poll."""
         self.clock.advance(seconds)
         self.wall.advance(seconds)
-        self.watch.look()
+        self.watch.poll()
 
     def value(self, name: str, **labels: str) -> float | None:
         """Return the value of a series in a scrape, or None."""
@@ -129,7 +129,7 @@ class WatchTest(ExporterCase):
         self.register('a', 'b', 'c')
         self.register('d', forced_down=True)
         self.driver.tell(b='held')
-        self.look()
+        self.poll()
         self.assertEqual([1, 1, 1, 1], self.states())
 
     def unfit(self) -> list[float | None]:
@@ -139,25 +139,25 @@ class WatchTest(ExporterCase):
         ]
 
     def test_degraded_and_draining_are_up_and_counted_apart(self) -> None:
-        self.look()
+        self.poll()
         self.assertEqual([0, 0], self.unfit())
         self.driver.tell(a='degraded', b='draining')
-        self.look()
+        self.poll()
         self.assertEqual([2, 0, 0, 0], self.states())
         self.assertEqual([1, 1], self.unfit())
         for state in ('degraded', 'draining'):
             self.assertIsNone(self.value('members', state=state))
         self.driver.tell(b='down')
-        self.look()
+        self.poll()
         self.assertEqual([1, 0, 1, 0], self.states())
         self.assertEqual([1, 0], self.unfit())
 
     def test_degraded_is_no_transition(self) -> None:
-        self.look()
+        self.poll()
         self.driver.tell(a='degraded')
-        self.look()
+        self.poll()
         self.driver.tell(a='down')
-        self.look(4)
+        self.poll(4)
         found = {
             (sample.labels['from'], sample.labels['to']): sample.value
             for sample in scrape(self.metrics.registry)
@@ -168,15 +168,15 @@ class WatchTest(ExporterCase):
         self.assertEqual(1, self.value('detection_seconds_count'))
 
     def test_ignored_checks_are_counted(self) -> None:
-        self.look()
+        self.poll()
         self.assertEqual(0, self.value('ignored_checks', group='compute'))
         self.driver.ignored = ('rpc', 'virt')
-        self.look()
+        self.poll()
         self.assertEqual(2, self.value('ignored_checks', group='compute'))
 
     def test_why_and_since_when_a_host_is_degraded(self) -> None:
         self.driver.tell(a='degraded')
-        self.look()
+        self.poll()
         name, labels = (
             'member_unfit_since_timestamp_seconds',
             {
@@ -190,7 +190,7 @@ class WatchTest(ExporterCase):
         self.assertEqual(1, self.value('member_up', host='a'))
         self.assertIsNone(self.value(name, host='b'))
         self.driver.tell(a='up')
-        self.look()
+        self.poll()
         self.assertIsNone(self.value(name))
 
     def test_nothing_is_counted_before_the_first_look(self) -> None:
@@ -200,17 +200,17 @@ class WatchTest(ExporterCase):
     def test_transitions_are_counted_from_zero(self) -> None:
         change = {'from': 'up', 'to': 'down'}
         self.assertEqual(0, self.value('transitions_total', **change))
-        self.look()
+        self.poll()
         self.driver.tell(a='down', c='up')
-        self.look()
+        self.poll()
         self.assertEqual(1, self.value('transitions_total', **change))
         change = {'from': 'new', 'to': 'up'}
         self.assertEqual(1, self.value('transitions_total', **change))
 
     def test_the_time_from_the_last_proof_to_the_verdict(self) -> None:
-        self.look()
+        self.poll()
         self.driver.tell(a='down')
-        self.look(4)
+        self.poll(4)
         # The proof was a second old when it was seen last.
         self.assertEqual(1, self.value('detection_seconds_count'))
         self.assertEqual(5, self.value('detection_seconds_sum'))
@@ -219,63 +219,63 @@ class WatchTest(ExporterCase):
 
     def test_a_service_that_goes_down_again_and_again(self) -> None:
         seen = []
-        self.look()
+        self.poll()
         for _ in range(4):
             self.driver.tell(a='down')
-            self.look(70)
+            self.poll(70)
             self.driver.tell(a='up')
-            self.look(50)
+            self.poll(50)
             seen.append(self.value('flapping_members', group='compute'))
         self.assertEqual([0, 0, 1, 1], seen)
         # The first of the last three was 290 s ago.
-        self.look(metrics.WINDOW - 300)
+        self.poll(metrics.WINDOW - 300)
         self.assertEqual(1, self.value('flapping_members'))
-        self.look(20)
+        self.poll(20)
         self.assertEqual(0, self.value('flapping_members'))
 
     def test_many_that_go_down_once_do_not_flap(self) -> None:
-        self.look()
+        self.poll()
         for host in 'abcde':
             self.driver.tell(**{host: 'up'})
-            self.look()
+            self.poll()
             self.driver.tell(**{host: 'down'})
-            self.look()
+            self.poll()
         self.assertEqual(0, self.value('flapping_members'))
 
     def test_one_that_an_operator_forces_down_does_not_flap(self) -> None:
-        self.look()
+        self.poll()
         for _ in range(4):
             self.register('a', forced_down=True)
-            self.look(10)
+            self.poll(10)
             self.register('a')
-            self.look(10)
+            self.poll(10)
         self.assertEqual(0, self.value('flapping_members'))
 
     def test_the_end_of_forced_down_is_no_detection(self) -> None:
         self.register('a', forced_down=True)
         self.driver.tell(a='down')
-        self.look()
+        self.poll()
         self.register('a')
-        self.look(10)
+        self.poll(10)
         change = {'from': 'forced_down', 'to': 'down'}
         self.assertEqual(1, self.value('transitions_total', **change))
         self.assertEqual(0, self.value('detection_seconds_count'))
 
     def test_a_backend_that_is_away(self) -> None:
-        self.look()
+        self.poll()
         self.assertEqual(0, self.value('blind'))
         self.driver.error = exceptions.BackendTimeout('zk', 'no answer')
-        self.look()
-        self.look()
+        self.poll()
+        self.poll()
         self.assertEqual(1, self.value('blind'))
         self.assertEqual(2, self.value('backend_errors_total'))
         self.driver.error = None
-        self.look()
+        self.poll()
         self.assertEqual(0, self.value('blind'))
         self.assertEqual(2, self.value('backend_errors_total'))
 
     def test_a_look_that_hangs(self) -> None:
-        self.look()
+        self.poll()
         shown = []
         answer = self.driver.view
 
@@ -286,13 +286,13 @@ class WatchTest(ExporterCase):
             return answer(*args)
 
         self.driver.view = hang
-        self.look()
+        self.poll()
         self.assertEqual([0, 1, 0], [*shown, self.value('blind')])
 
     def test_the_view_grows_old_between_looks(self) -> None:
         self.clock.advance(3)
         self.assertEqual(3, self.value('view_age_seconds'))
-        self.look()
+        self.poll()
         self.assertEqual(0, self.value('view_age_seconds'))
         self.clock.advance(7)
         self.assertEqual(7, self.value('view_age_seconds'))
@@ -302,21 +302,21 @@ class WatchTest(ExporterCase):
         self.driver.view = lambda *args: (self.clock.advance(2), slow(*args))[
             1
         ]
-        self.look()
+        self.poll()
         self.assertEqual(1, self.value('refresh_seconds_count'))
         self.assertEqual(2, self.value('refresh_seconds_sum'))
 
     def test_whether_the_services_table_can_be_read(self) -> None:
-        self.look()
+        self.poll()
         self.assertEqual(0, self.value('services_table_readable'))
         self.register('a')
-        self.look(10)
+        self.poll(10)
         self.assertEqual(1, self.value('services_table_readable'))
 
     def test_each_host(self) -> None:
         self.register('c')
         self.driver.tell(b='held')
-        self.look()
+        self.poll()
         self.assertEqual(
             [1, 1, 0],
             [self.value('member_up', host=host) for host in 'abc'],
@@ -325,7 +325,7 @@ class WatchTest(ExporterCase):
     def test_the_name_of_a_host_stays_in_its_line(self) -> None:
         self.driver.tell(**{'x\x1b[2J\n"\\': 'up', 'h\udcff': 'up'})
         self.driver.tell(**{'x\\x1b[2J\\n"\\': 'up'})
-        self.look()
+        self.poll()
         text = prometheus_client.generate_latest(self.metrics.registry)
         for line in text.decode().split('\n'):
             self.assertTrue(line.isprintable(), line)
@@ -341,7 +341,7 @@ class WatchTest(ExporterCase):
 
     def test_a_scrape_does_not_ask_the_backend(self) -> None:
         self.register('a')
-        self.look()
+        self.poll()
         before = self.driver.views, self.reads
         self.clock.advance(100)
         scrape(self.metrics.registry)
@@ -405,12 +405,12 @@ class ServiceTest(ExporterCase):
         made.start()
         timers = made.tg.add_dynamic_timer_args.call_args_list
         self.assertEqual([0.5, 0.5], [timer.args[0]() for timer in timers])
-        looks = {
+        polls = {
             sample.labels['group']: sample.value
             for sample in scrape(made._metrics.registry)
             if sample.name == 'nova_servicegroup_refresh_seconds_count'
         }
-        self.assertEqual({'a': 1, 'b': 1}, looks)
+        self.assertEqual({'a': 1, 'b': 1}, polls)
 
     def test_metrics_of_hosts_are_optional(self) -> None:
         name = 'nova_servicegroup_member_up'
@@ -418,7 +418,7 @@ class ServiceTest(ExporterCase):
         for text, expected in (('', False), (wanted, True)):
             made = self.make(text)
             for each in made._watches:
-                each.look()
+                each.poll()
             self.assertEqual(expected, name in self.names(made))
 
     def test_no_canary_where_members_need_a_record(self) -> None:

@@ -35,8 +35,8 @@ class SharedTest(base.TestCase):
     """Tests of the checks that fail because of a shared fault."""
 
     def shared(self, failing: int, members: int) -> set[str]:
-        said = [fails('rpc')] * failing + [fails('virt'), STOPS]
-        return set(evidence.shared(said, members))
+        found = [fails('rpc')] * failing + [fails('virt'), STOPS]
+        return set(evidence.shared(found, members))
 
     def test_more_than_half_and_at_least_three(self) -> None:
         self.assertEqual({'rpc'}, self.shared(3, 5))
@@ -54,82 +54,82 @@ class FitnessTest(base.TestCase):
         self.fitness = fitness.Fitness()
         self.held: set[str] = set()
         # What was there at first is not new.
-        self.take()
+        self.update()
 
-    def take(
+    def update(
         self,
         rpc: str = '',
         after: float = 1.0,
         present: frozenset[str] = HOSTS,
-        **said: condition.Condition,
+        **conditions: condition.Condition,
     ) -> fitness.Changes:
         """Take a reading in which some hosts fail the check rpc."""
-        unfit = dict.fromkeys(rpc, fails('rpc')) | said
+        unfit = dict.fromkeys(rpc, fails('rpc')) | conditions
         reading = evidence.Reading(present, unfit=unfit)
         now = self.clock.advance(after)
-        return self.fitness.take(reading, self.held.__contains__, now)
+        return self.fitness.update(reading, self.held.__contains__, now)
 
     def found(self, rpc: str = '', **how: Any) -> fitness.Changes:
         """Take such readings until the conditions are believed."""
-        self.take(rpc, **how)
-        return self.take(rpc, **{**how, 'after': WAITS})
+        self.update(rpc, **how)
+        return self.update(rpc, **{**how, 'after': WAITS})
 
     def unfit(self) -> str:
         return ''.join(sorted(self.fitness.unfit))
 
     def test_a_failing_member_is_unfit_if_no_others_fail(self) -> None:
         """Others have some seconds to report the same."""
-        self.assertEqual(fitness.Changes(), self.take('a'))
-        changes = self.take('a', after=WAITS)
+        self.assertEqual(fitness.Changes(), self.update('a'))
+        changes = self.update('a', after=WAITS)
         self.assertEqual({'a': fails('rpc')}, changes.unfit)
         self.assertEqual('a', self.unfit())
-        self.assertEqual(fitness.Changes(), self.take('a'))
+        self.assertEqual(fitness.Changes(), self.update('a'))
 
     def test_no_member_is_unfit_at_first_if_all_fail(self) -> None:
-        self.assertEqual(fitness.Changes(), self.take('a'))
-        self.assertEqual(fitness.Changes(), self.take('ab', after=WAITS / 2))
-        self.assertEqual({'rpc'}, self.take('abcde', after=WAITS / 2).shared)
+        self.assertEqual(fitness.Changes(), self.update('a'))
+        self.assertEqual(fitness.Changes(), self.update('ab', after=WAITS / 2))
+        self.assertEqual({'rpc'}, self.update('abcde', after=WAITS / 2).shared)
         self.assertEqual('', self.unfit())
 
     def test_after_a_rest_a_condition_is_believed_at_once(self) -> None:
         """The condition may be as old as the last reading."""
-        self.take('a', after=WAITS)
+        self.update('a', after=WAITS)
         self.assertEqual('a', self.unfit())
 
     def test_a_stop_is_believed_at_once(self) -> None:
-        self.assertEqual({'a': STOPS}, self.take(a=STOPS).unfit)
+        self.assertEqual({'a': STOPS}, self.update(a=STOPS).unfit)
 
     def test_a_member_that_fails_another_check_stays_unfit(self) -> None:
         self.found('a')
-        changes = self.take(a=fails('storage'))
+        changes = self.update(a=fails('storage'))
         self.assertEqual({'a': fails('storage')}, changes.unfit)
 
     def test_a_member_is_fit_again_at_once(self) -> None:
         self.found('a')
-        self.assertEqual(fitness.Changes(fit={'a'}), self.take())
+        self.assertEqual(fitness.Changes(fit={'a'}), self.update())
         self.assertEqual('', self.unfit())
-        self.assertEqual(fitness.Changes(), self.take())
+        self.assertEqual(fitness.Changes(), self.update())
 
     def test_hosts_are_canonical(self) -> None:
         self.found('a')
-        self.assertTrue(self.fitness.has('A'))
-        self.assertFalse(self.fitness.has('b'))
+        self.assertTrue(self.fitness.is_unfit('A'))
+        self.assertFalse(self.fitness.is_unfit('b'))
 
     def test_another_reason_is_a_change(self) -> None:
         self.found('a')
-        self.assertEqual({'a': STOPS}, self.take(a=STOPS).unfit)
+        self.assertEqual({'a': STOPS}, self.update(a=STOPS).unfit)
         # A clock that goes wrong is no other reason.
         later = STOPS._replace(since=2.0)
-        self.assertEqual(fitness.Changes(), self.take(a=later))
+        self.assertEqual(fitness.Changes(), self.update(a=later))
 
     def test_more_than_half_is_a_shared_fault(self) -> None:
-        changes = self.take('abcde')
+        changes = self.update('abcde')
         self.assertEqual(fitness.Changes(shared={'rpc'}), changes)
         self.assertEqual('', self.unfit())
         # However long it lasts, and it is told once.
         for _ in range(100):
             self.assertEqual(
-                fitness.Changes(), self.take('abcde', after=LATER)
+                fitness.Changes(), self.update('abcde', after=LATER)
             )
 
     def test_a_member_failing_another_check_is_unfit_meanwhile(self) -> None:
@@ -137,89 +137,89 @@ class FitnessTest(base.TestCase):
         self.assertEqual('fg', self.unfit())
 
     def test_a_member_that_notices_the_end_late_is_not_unfit(self) -> None:
-        self.take('abcde', after=LATER)
-        self.assertEqual(fitness.Changes(), self.take('ab', after=30.0))
-        self.assertEqual(fitness.Changes(), self.take('a', after=10.0))
+        self.update('abcde', after=LATER)
+        self.assertEqual(fitness.Changes(), self.update('ab', after=30.0))
+        self.assertEqual(fitness.Changes(), self.update('a', after=10.0))
         self.assertEqual('', self.unfit())
 
     def test_nor_if_the_group_is_read_seldom(self) -> None:
-        self.take('abcde')
-        self.assertEqual(fitness.Changes(), self.take('ab', after=600.0))
+        self.update('abcde')
+        self.assertEqual(fitness.Changes(), self.update('ab', after=600.0))
         self.assertEqual('', self.unfit())
 
     def test_a_member_that_still_fails_after_that_is_unfit(self) -> None:
-        self.take('abcde')
-        self.take('a', after=1.0)
+        self.update('abcde')
+        self.update('a', after=1.0)
         self.assertEqual('', self.unfit())
-        self.assertEqual(fitness.Changes(), self.take('a', LATER))
-        self.assertEqual({'a': fails('rpc')}, self.take('a', LATER).unfit)
+        self.assertEqual(fitness.Changes(), self.update('a', LATER))
+        self.assertEqual({'a': fails('rpc')}, self.update('a', LATER).unfit)
 
     def test_three_of_many_that_begin_together_may_be_the_first(self) -> None:
-        self.take('a')
-        self.take('ab', after=10.0)
+        self.update('a')
+        self.update('ab', after=10.0)
         self.assertEqual('ab', self.unfit())
-        self.assertEqual({'rpc'}, self.take('abc', after=10.0).shared)
+        self.assertEqual({'rpc'}, self.update('abc', after=10.0).shared)
         self.assertEqual('', self.unfit())
 
     def test_members_that_do_not_fail_any_more_count(self) -> None:
-        self.take('abc')
-        self.take('c', after=10.0)
-        self.assertEqual(fitness.Changes(), self.take('cd', after=10.0))
-        self.take('cd', after=20.0)
+        self.update('abc')
+        self.update('c', after=10.0)
+        self.assertEqual(fitness.Changes(), self.update('cd', after=10.0))
+        self.update('cd', after=20.0)
         self.assertEqual('', self.unfit())
 
     def test_a_member_that_has_failed_before_stays_unfit(self) -> None:
         self.found('h')
-        self.take('h', after=40.0)
-        changes = self.take('abch', after=30.0)
+        self.update('h', after=40.0)
+        changes = self.update('abch', after=30.0)
         self.assertEqual(fitness.Changes(shared={'rpc'}), changes)
         self.assertEqual('h', self.unfit())
 
     def test_it_stays_unfit_while_three_others_come_and_go(self) -> None:
         self.found('h')
-        self.take('h', after=40.0)
+        self.update('h', after=40.0)
         for _ in range(20):
-            self.take('abch', after=30.0)
+            self.update('abch', after=30.0)
             self.assertEqual('h', self.unfit())
-            self.take('h', after=30.0)
+            self.update('h', after=30.0)
             self.assertEqual('h', self.unfit())
 
     def test_an_ignored_check_is_reported_once(self) -> None:
-        told = [self.take('abc', after=30.0).shared for _ in range(5)]
+        told = [self.update('abc', after=30.0).shared for _ in range(5)]
         self.assertEqual([{'rpc'}, set(), set(), set(), set()], told)
         self.assertEqual(set(), self.fitness.ignored)
 
     def test_after_a_rest_no_common_beginning_is_known(self) -> None:
         """They may have begun at any time since."""
-        self.take('abc', after=600.0)
+        self.update('abc', after=600.0)
         self.assertEqual('abc', self.unfit())
 
     def test_three_that_stay_alone_become_unfit(self) -> None:
-        self.take('abc')
+        self.update('abc')
         for _ in range(3):
-            self.take('abc', after=30.0)
+            self.update('abc', after=30.0)
             self.assertEqual('', self.unfit())
-        self.take('abc', after=LATER)
+        self.update('abc', after=LATER)
         self.assertEqual('abc', self.unfit())
 
     def test_three_that_fail_one_after_the_other_are_unfit(self) -> None:
         for hosts in ('a', 'ab', 'abc'):
-            self.take(hosts, after=LATER)
+            self.update(hosts, after=LATER)
             self.assertEqual(hosts, self.unfit())
 
     def test_three_in_the_first_reading_are_unfit(self) -> None:
         self.fitness = fitness.Fitness()
-        self.take('abc')
+        self.update('abc')
         self.assertEqual('abc', self.unfit())
 
     def test_a_held_member_keeps_its_condition(self) -> None:
         self.found('a')
         self.held = {'a'}
-        changes = self.take(present=HOSTS - {'a'})
+        changes = self.update(present=HOSTS - {'a'})
         self.assertEqual(fitness.Changes(), changes)
         self.assertEqual('a', self.unfit())
 
     def test_a_lost_member_has_no_condition(self) -> None:
-        self.take('a')
-        self.assertEqual(fitness.Changes(), self.take(present=HOSTS - {'a'}))
+        self.update('a')
+        self.assertEqual(fitness.Changes(), self.update(present=HOSTS - {'a'}))
         self.assertEqual('', self.unfit())

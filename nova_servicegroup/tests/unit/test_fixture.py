@@ -115,7 +115,7 @@ class ServiceGroupFixtureTestCase(base.TestCase):
 
     def test_a_watcher_sees_what_is_set(self):
         watch = watcher.Watcher(self.api, 'compute')
-        watch.look()
+        watch.poll()
         seen = []
         for change in (
             self.group.set_up,
@@ -123,7 +123,7 @@ class ServiceGroupFixtureTestCase(base.TestCase):
             self.group.set_down,
         ):
             change('a')
-            seen += [each.state for each in watch.look()]
+            seen += [each.state for each in watch.poll()]
         self.assertEqual([views.UP, views.HELD, views.DOWN], seen)
 
     def test_each_is_empty(self):

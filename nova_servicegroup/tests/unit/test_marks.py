@@ -46,8 +46,8 @@ FOREIGN = (
 )
 
 
-def mark(member_id: bytes, said: condition.Condition = FAILS) -> bytes:
-    return naming.marked(member_id, condition.encode(said))
+def mark(member_id: bytes, found: condition.Condition = FAILS) -> bytes:
+    return naming.marked(member_id, condition.encode(found))
 
 
 class MarksTest(base.TestCase):
@@ -56,59 +56,61 @@ class MarksTest(base.TestCase):
         self.roster = roster.Roster('compute')
         self.a, self.b = naming.member_id('a'), naming.member_id('b')
 
-    def take(self, *ids: bytes) -> dict[str, condition.Condition]:
+    def update(self, *ids: bytes) -> dict[str, condition.Condition]:
         """Replace all ids; return the unfit hosts."""
-        self.roster.take(set(ids))
+        self.roster.update(set(ids))
         return dict(self.roster.unfit())
 
     def test_a_mark_makes_its_host_unfit(self) -> None:
-        self.assertEqual({}, self.take(self.a, self.b))
-        self.assertEqual({'a': FAILS}, self.take(self.a, self.b, mark(self.a)))
-        self.assertEqual({}, self.take(self.a, self.b))
+        self.assertEqual({}, self.update(self.a, self.b))
+        self.assertEqual(
+            {'a': FAILS}, self.update(self.a, self.b, mark(self.a))
+        )
+        self.assertEqual({}, self.update(self.a, self.b))
 
     def test_a_mark_is_no_member(self) -> None:
-        self.assertEqual({'a'}, self.roster.take({self.a, mark(self.a)}))
+        self.assertEqual({'a'}, self.roster.update({self.a, mark(self.a)}))
         self.assertEqual([self.a], self.roster.ids('a'))
         self.assertEqual({self.a}, self.roster.all_ids())
-        self.assertEqual(set(), self.roster.doubles)
-        self.assertEqual(set(), self.roster.take({mark(self.a)}))
+        self.assertEqual(set(), self.roster.duplicates)
+        self.assertEqual(set(), self.roster.update({mark(self.a)}))
         self.assertEqual({}, self.roster.unfit())
         self.assertEqual([], self.log_lines('WARNING'))
 
     def test_any_order(self) -> None:
-        self.assertEqual({}, self.take(mark(self.a)))
-        self.assertEqual({'a': FAILS}, self.take(self.a, mark(self.a)))
+        self.assertEqual({}, self.update(mark(self.a)))
+        self.assertEqual({'a': FAILS}, self.update(self.a, mark(self.a)))
 
     def test_any_name_of_a_host(self) -> None:
         for host in ('a!b', 'Ö/1', 'x@y!degraded:rpc:1', 1000 * '\U0001f600'):
             member_id = naming.member_id(host)
             name = host.lower()
             self.assertEqual(
-                {name: FAILS}, self.take(member_id, mark(member_id)), host
+                {name: FAILS}, self.update(member_id, mark(member_id)), host
             )
 
     def test_the_newest_mark_counts(self) -> None:
         both = {mark(self.a), mark(self.a, STOPS)}
-        self.assertEqual({'a': STOPS}, self.take(self.a, *both))
-        self.assertEqual({'a': FAILS}, self.take(self.a, mark(self.a)))
+        self.assertEqual({'a': STOPS}, self.update(self.a, *both))
+        self.assertEqual({'a': FAILS}, self.update(self.a, mark(self.a)))
 
     def test_a_host_is_unfit_if_all_its_processes_are(self) -> None:
         other = naming.member_id('a')
-        self.assertEqual({}, self.take(self.a, mark(self.a), other))
+        self.assertEqual({}, self.update(self.a, mark(self.a), other))
         self.assertEqual(
             {'a': STOPS},
-            self.take(self.a, mark(self.a), other, mark(other, STOPS)),
+            self.update(self.a, mark(self.a), other, mark(other, STOPS)),
         )
 
     def test_the_mark_of_a_member_that_is_gone_is_ignored(self) -> None:
         other = naming.member_id('a')
-        self.assertEqual({}, self.take(mark(self.a), other))
+        self.assertEqual({}, self.update(mark(self.a), other))
 
     def test_foreign_nodes_are_ignored(self) -> None:
         self.assertEqual(
-            {'a': FAILS}, self.take(self.a, mark(self.a), self.b, *FOREIGN)
+            {'a': FAILS}, self.update(self.a, mark(self.a), self.b, *FOREIGN)
         )
-        self.assertEqual({'a', 'b'}, self.roster.take({self.a, self.b}))
+        self.assertEqual({'a', 'b'}, self.roster.update({self.a, self.b}))
         self.assertEqual(1, len(self.log_lines('WARNING')))
 
     def test_similar_marks_may_come_and_go(self) -> None:
@@ -123,24 +125,24 @@ class MarksTest(base.TestCase):
                 b'999999999999',
             )
         }
-        self.assertEqual({'a': FAILS}, self.take(self.a, self.b, *alike))
+        self.assertEqual({'a': FAILS}, self.update(self.a, self.b, *alike))
         for each in sorted(alike):
-            self.take(self.a, self.b, *(alike - {each}))
-            self.assertEqual({'a': FAILS}, self.take(self.a, self.b, *alike))
-        self.assertEqual({}, self.take(self.a))
-        self.assertEqual({'a'}, self.roster.take({self.a}))
+            self.update(self.a, self.b, *(alike - {each}))
+            self.assertEqual({'a': FAILS}, self.update(self.a, self.b, *alike))
+        self.assertEqual({}, self.update(self.a))
+        self.assertEqual({'a'}, self.roster.update({self.a}))
 
     def test_unchanged_ids_are_not_matched_again(self) -> None:
-        self.roster.take({self.a, mark(self.a)})
+        self.roster.update({self.a, mark(self.a)})
         found = self.roster.unfit()
-        self.roster.take({self.a, mark(self.a)})
+        self.roster.update({self.a, mark(self.a)})
         self.assertIs(found, self.roster.unfit())
 
     def test_marks_of_most_hosts_are_no_mass_rejoin(self) -> None:
         ids = {naming.member_id(host) for host in 'abcde'}
-        self.roster.take(ids)
+        self.roster.update(ids)
         for more in ({mark(each) for each in ids}, set()):
-            self.roster.take(ids | more)
+            self.roster.update(ids | more)
             self.assertFalse(self.roster.rejoined)
 
 
@@ -174,7 +176,7 @@ class Registration(registration.Registration):
         self.asked: list[str] = []
         self.error: Exception | None = None
 
-    def _keep(self, session: Any) -> None:
+    def _verify(self, session: Any) -> None:
         pass
 
     def _put_mark(self, session: Any, mark: str) -> None:

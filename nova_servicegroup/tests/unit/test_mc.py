@@ -186,14 +186,14 @@ class LocalTest(base.TestCase):
     def test_an_unfit_member_is_marked_at_once(self) -> None:
         service = base.FakeService()
         self.driver.join('a', self.group, service)
-        said = condition.Condition(condition.DRAINING, 'stopping', 5.0)
-        for each in (said, None):
+        draining = condition.Condition(condition.DRAINING, 'stopping', 5.0)
+        for each in (draining, None):
             self.driver.mark('a', self.group, each)
             (member,) = self.make().view(self.group).members
             self.assertTrue(member.up)
             self.assertEqual(each, member.condition)
             self.assertEqual(1, len(member.incarnations))
-        self.driver.mark('a', self.group, said)
+        self.driver.mark('a', self.group, draining)
         service.stop()
         self.assertFalse(self.make().is_up(self.ref))
 
@@ -201,9 +201,9 @@ class LocalTest(base.TestCase):
         self,
     ) -> None:
         self.driver.join('a', self.group, base.FakeService())
-        said = condition.Condition(condition.DEGRADED, 'R P C', 5.0)
-        self.driver.mark('a', self.group, said)
-        self.driver.mark('b', self.group, said)
+        odd = condition.Condition(condition.DEGRADED, 'R P C', 5.0)
+        self.driver.mark('a', self.group, odd)
+        self.driver.mark('b', self.group, odd)
         self.assertEqual(1, len(self.log_lines('ERROR')))
 
     def test_close_leaves(self) -> None:
@@ -228,14 +228,14 @@ class LocalTest(base.TestCase):
         one.renew(self.group, b'token')
         for seconds, found in ((59.9, {self.group: b'token'}), (0.1, {})):
             self.clock.advance(seconds)
-            self.assertEqual(found, another.read([self.group]).tokens)
+            self.assertEqual(found, another.read([self.group]).values)
 
     def test_a_forked_child_has_a_memory_of_its_own(self) -> None:
         self.driver.join('a', self.group, base.FakeService())
         child = os.fork()
         if not child:
             server = storage.LocalServer(60)
-            os._exit(len(server.listing(self.group)))
+            os._exit(len(server.hosts(self.group)))
         self.assertEqual(0, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
     def test_no_host_makes_it_raise(self) -> None:
@@ -292,7 +292,7 @@ class Server:
 
     def __init__(self, name: str = 'memcached') -> None:
         self.name = name
-        self.tokens: dict[str, bytes] = {}
+        self.values: dict[str, bytes] = {}
         self.marker: bytes | None = b'first'
         self.young = False
         self.lossy = False
@@ -306,26 +306,28 @@ class Server:
         self.touches = False
         self.touched: list[threading.Thread] = []
 
-    def read(self, ids: Collection[str]) -> storage.Answer:
+    def read(self, ids: Collection[str]) -> storage.ServerState:
         if self.away:
             raise exceptions.BackendError(self.name, 'away')
         self.reads.append(len(ids))
         self.during()
         found = {
-            each: self.tokens[each] for each in ids if each in self.tokens
+            each: self.values[each] for each in ids if each in self.values
         }
-        return storage.Answer(
+        return storage.ServerState(
             found, self.marker, self.young, self.lossy, self.evictions
         )
 
-    def renew(self, member_id: str, token: bytes) -> storage.Answer:
+    def renew(self, member_id: str, value: bytes) -> storage.ServerState:
         answer = self.read([member_id])
-        self.tokens[member_id] = token
+        self.values[member_id] = value
         return answer
 
-    def touch(self, member_id: str, token: bytes) -> storage.Answer | None:
+    def touch(
+        self, member_id: str, value: bytes
+    ) -> storage.ServerState | None:
         self.touched.append(threading.current_thread())
-        if not self.touches or self.tokens.get(member_id) != token:
+        if not self.touches or self.values.get(member_id) != value:
             return None
         return self.read([member_id])
 
@@ -340,7 +342,7 @@ class Server:
     def origins(self, ids: Collection[str]) -> dict[str, Any]:
         return {each: {'machine': f'at {each}'} for each in ids}
 
-    def listing(self, group: str) -> set[str]:
+    def hosts(self, group: str) -> set[str]:
         if self.list_busy or self.away:
             raise exceptions.BackendError(self.name, 'no answer yet')
         return set(self.listed)
@@ -349,7 +351,7 @@ class Server:
         pass
 
     def flush(self) -> None:
-        self.tokens, self.marker = {}, None
+        self.values, self.marker = {}, None
 
     def mark(self) -> None:
         self.marker, self.young = b'second', True
@@ -386,7 +388,7 @@ class ReaderTest(base.TestCase):
         for server in (self.servers[number] for number in on):
             for host in hosts:
                 member_id = self.keys.member('compute', host)
-                server.tokens[member_id] = b'token'
+                server.values[member_id] = b'token'
                 if host not in server.listed:
                     server.listed.append(host)
 
@@ -397,7 +399,7 @@ class ReaderTest(base.TestCase):
     def dead(self, *hosts: str) -> None:
         for server in self.servers:
             for host in hosts:
-                server.tokens.pop(self.keys.member('compute', host), None)
+                server.values.pop(self.keys.member('compute', host), None)
 
     def flush(self) -> None:
         for server in self.servers:
@@ -502,7 +504,7 @@ class WantedTest(ReaderTest):
     def test_expected_hosts_are_asked_for_with_the_first(self) -> None:
         self.alive('a')
         for host in ('b', 'c'):
-            self.reader.want(host)
+            self.reader.request(host)
         self.assertEqual(['a'], self.up('a', 'b', 'c'))
 
     def test_a_host_that_joins_later_is_found_within_a_minute(self) -> None:
@@ -559,7 +561,7 @@ class GroupReaderTest(ReaderTest):
     def say(self, value: bytes, on: Collection[int] = (0, 1)) -> None:
         for number in on:
             key = self.keys.member('compute', 'a')
-            self.servers[number].tokens[key] = value
+            self.servers[number].values[key] = value
 
     def unfit(self) -> dict[str, condition.Condition]:
         self.clock.advance(1)
@@ -567,14 +569,14 @@ class GroupReaderTest(ReaderTest):
 
     def test_a_mark_beside_the_token(self) -> None:
         self.alive('a', 'b')
-        said = condition.Condition(condition.DEGRADED, 'rpc', 5.0)
+        degraded = condition.Condition(condition.DEGRADED, 'rpc', 5.0)
         self.say(b'8 bytes!degraded:rpc:5')
-        self.assertEqual({'a': said}, self.unfit())
+        self.assertEqual({'a': degraded}, self.unfit())
         # Whatever one server has not heard yet.
         self.say(b'8 bytes!', on=[0])
         self.assertEqual({}, self.unfit())
         self.servers[0].away = True
-        self.assertEqual({'a': said}, self.unfit())
+        self.assertEqual({'a': degraded}, self.unfit())
 
     def test_a_foreign_mark_costs_itself(self) -> None:
         self.alive('a', 'b')
@@ -622,7 +624,7 @@ class GroupReaderTest(ReaderTest):
         self.servers[0].away = True
         self.up('a', after=30)
         # Meanwhile, members were written to the other server.
-        self.servers[0].tokens.clear()
+        self.servers[0].values.clear()
         self.servers[0].away, self.servers[1].away = False, True
         self.assertEqual(['a', 'b', 'c'], self.up('a', 'b', 'c', after=1))
 
@@ -666,7 +668,7 @@ class GroupReaderTest(ReaderTest):
     ) -> None:
         for pause in (7, 30, 90):
             for server in self.servers:
-                server.tokens, server.marker = {}, b'first'
+                server.values, server.marker = {}, b'first'
             self.reader = self.make()
             self.alive('a')
             self.assertEqual(['a'], self.up('dead', 'a'))
@@ -772,10 +774,10 @@ class RegistrationTest(base.TestCase):
 
     def test_where_it_cannot_be_touched_it_is_renewed(self) -> None:
         self.server.touches = True
-        self.server.tokens.clear()
+        self.server.values.clear()
         self.registration.beat()
         self.assertEqual(
-            [self.registration._token], [*self.server.tokens.values()]
+            [self.registration._token], [*self.server.values.values()]
         )
 
     def test_one_of_several_servers_holds_up_no_other(self) -> None:
@@ -792,7 +794,7 @@ class RegistrationTest(base.TestCase):
         self.server.touches = True
         mark = condition.Condition(condition.DEGRADED, 'rpc', 5.0)
         self.registration.mark(condition.encode(mark))
-        (value,) = self.server.tokens.values()
+        (value,) = self.server.values.values()
         self.assertEqual(mark, keyspace.condition_of(value))
 
     def test_the_last_to_leave_is_gone_at_once(self) -> None:
@@ -801,8 +803,8 @@ class RegistrationTest(base.TestCase):
         self.assertEqual([self.registration._token], self.server.left)
 
     def test_what_another_process_renewed_is_left_to_it(self) -> None:
-        (member_id,) = self.server.tokens
-        self.server.tokens[member_id] = b'another'
+        (member_id,) = self.server.values
+        self.server.values[member_id] = b'another'
         self.registration.beat()
         self.service.stop()
         self.assertEqual([b''], self.server.left)
@@ -820,7 +822,7 @@ class RenewalsTest(base.TestCase):
         checked = self.renewals.use_last_check(value)
         if checked is None:
             self.renewals.start_check()
-        answer = checked or storage.Answer({}, b'marker')
+        answer = checked or storage.ServerState({}, b'marker')
         self.renewals.record_success(answer, value)
         return checked is None
 
@@ -843,7 +845,9 @@ class RenewalsTest(base.TestCase):
     def test_one_that_was_slow_has_written_what_is_old(self) -> None:
         self.beat()
         self.assertIsNone(self.renewals.use_last_check(b'token and mark'))
-        self.renewals.record_success(storage.Answer({}, b'marker'), b'token')
+        self.renewals.record_success(
+            storage.ServerState({}, b'marker'), b'token'
+        )
         self.assertTrue(self.beat(b'token and mark'))
 
     def test_a_member_gone_before_its_ttl_was_lost_by_the_server(self) -> None:

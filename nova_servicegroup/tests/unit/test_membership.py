@@ -39,8 +39,8 @@ class MembershipTest(base.TestCase):
         reading = evidence.Reading(set(hosts), **how)
         return self.members.confirm(reading, self.clock())
 
-    def lose(self) -> evidence.Changes:
-        return self.members.lose(self.clock())
+    def fail_read(self) -> evidence.Changes:
+        return self.members.fail(self.clock())
 
     def up(self, *hosts: str) -> list[str]:
         """Return the hosts that are up, as a question after a reading does."""
@@ -67,7 +67,7 @@ class MembershipTest(base.TestCase):
         changes = []
         for _ in range(seconds):
             self.clock.advance(1)
-            changes.append(self.lose())
+            changes.append(self.fail_read())
         return changes
 
 
@@ -142,7 +142,7 @@ class BlindTest(MembershipTest):
 
     def test_a_member_back_at_the_end_of_its_hold_was_never_down(self) -> None:
         self.confirm('a')
-        self.lose()
+        self.fail_read()
         self.clock.advance(70)
         self.assertEqual(evidence.Changes(), self.confirm('a'))
 
@@ -215,7 +215,7 @@ class BlindTest(MembershipTest):
         self.confirm('a', 'b')
         for _ in range(30):
             self.clock.advance(8)
-            self.lose()
+            self.fail_read()
             self.up('a', 'b')
             self.clock.advance(8)
             self.confirm('a')
@@ -226,7 +226,7 @@ class BlindTest(MembershipTest):
         """It was dead before the start, and questions about it never end."""
         for _ in range(30):
             self.clock.advance(8)
-            self.lose()
+            self.fail_read()
             self.up('a', 'x')
             self.clock.advance(8)
             self.confirm('a')
@@ -237,7 +237,7 @@ class BlindTest(MembershipTest):
         self.confirm('a', 'b', 'c')
         self.poll(1, 'a', 'b')
         self.clock.advance(600)
-        self.lose()
+        self.fail_read()
         self.assertEqual(['a', 'b'], self.up('a', 'b', 'c'))
 
 
@@ -247,25 +247,25 @@ class IdleTest(MembershipTest):
     def test_two_failures_with_a_long_rest_between(self) -> None:
         self.confirm('a')
         self.clock.advance(30)
-        self.lose()
+        self.fail_read()
         self.clock.advance(180)
-        self.lose()
+        self.fail_read()
         self.assertEqual(['a'], self.up('a'))
 
     def test_rests_do_not_keep_a_member_up_for_ever(self) -> None:
         self.confirm('a')
         for _ in range(4):
             self.clock.advance(30)
-            self.lose()
+            self.fail_read()
         self.assertEqual(['a'], self.up('a'))
         self.clock.advance(40)
-        self.lose()
+        self.fail_read()
         self.assertEqual([], self.up('a'))
 
     def test_an_unknown_host_is_presumed_up_after_a_rest(self) -> None:
         self.confirm('a')
         self.clock.advance(100)
-        self.lose()
+        self.fail_read()
         self.assertEqual(['x'], self.up('x'))
         self.poll_blind(61)
         self.assertEqual([], self.up('x'))
@@ -273,21 +273,21 @@ class IdleTest(MembershipTest):
     def test_an_unknown_host_is_down_without_a_rest(self) -> None:
         self.confirm('a')
         self.clock.advance(1)
-        self.lose()
+        self.fail_read()
         self.assertEqual([], self.up('x'))
 
     def test_a_host_found_dead_is_down_after_a_rest(self) -> None:
         self.confirm('a')
         self.assertEqual([], self.up('x'))
         self.clock.advance(100)
-        self.lose()
+        self.fail_read()
         self.assertEqual([], self.up('x'))
 
     def test_the_hold_of_a_held_host_starts_anew_after_a_rest(self) -> None:
         self.confirm('a', 'b', 'c', 'd')
         self.poll(1, 'a')
         self.clock.advance(100)
-        self.lose()
+        self.fail_read()
         self.assertEqual(['b'], self.up('b'))
 
     def test_a_read_that_hangs_makes_no_live_host_down(self) -> None:
@@ -308,7 +308,7 @@ class StartTest(MembershipTest):
     def test_blind_from_the_start_presumes_up_until_the_hold_time(
         self,
     ) -> None:
-        self.lose()
+        self.fail_read()
         self.assertEqual(['a'], self.up('a'))
         self.poll_blind(61)
         self.assertEqual([], self.up('a'))

@@ -97,8 +97,8 @@ class PayloadTest(base.TestCase):
             ('degraded', 'servicegroup.member.degraded', 'WARN'),
             ('draining', 'servicegroup.member.draining', 'INFO'),
         ):
-            said = test_watcher.unfit(state)
-            shown = sender.payload(entry(state, condition=said), 'zk')
+            found = test_watcher.unfit(state)
+            shown = sender.payload(entry(state, condition=found), 'zk')
             data = shown['nova_servicegroup_object.data']
             self.assertEqual(
                 (state, 'rpc', '2027-01-15T07:58:30+00:00'),
@@ -138,7 +138,9 @@ class AnnouncerTest(base.TestCase):
         self.set_time()
         self.useFixture(
             fixtures.MockPatchObject(
-                backoff.Rest.__init__, '__kwdefaults__', {'clock': self.clock}
+                backoff.CircuitBreaker.__init__,
+                '__kwdefaults__',
+                {'clock': self.clock},
             )
         )
         self.outbox = outbox.Outbox()
@@ -235,7 +237,7 @@ class FakePeerGroup:
         self.me = me
         self.since: float | None = None
 
-    def meet(self) -> peers.Peers:
+    def read(self) -> peers.Peers:
         self._check(self.backend.away)
         self.backend.expire()
         if self.since is not None and self.me not in self.backend.members:
@@ -573,7 +575,7 @@ class PeerGroupMembersTest(base.TestCase):
         ids = [f'm@{second:08x}00000000'.encode() for second in (9, 1, 3)]
         foreign = {b'no-token', b'x@5', b'\xff@0000000100000000', 10**6 * b'x'}
         self.coordinator.members = {*ids, *foreign}
-        meeting = self.peers.meet()
+        meeting = self.peers.read()
         self.assertEqual({each: each for each in ids}, meeting.others)
         self.assertEqual([ids[1], ids[2], ids[0]], meeting.by_age())
         self.assertEqual([ids[1], ids[2]], meeting.older())
@@ -582,7 +584,7 @@ class PeerGroupMembersTest(base.TestCase):
         self.coordinator.members = {
             f'm@{second:016x}'.encode() for second in range(3000)
         }
-        error = self.assertRaises(exceptions.BackendError, self.peers.meet)
+        error = self.assertRaises(exceptions.BackendError, self.peers.read)
         self.assertIn('3000 others', str(error))
         self.assertEqual(0, self.coordinator.asked)
 

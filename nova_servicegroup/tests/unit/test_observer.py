@@ -37,7 +37,7 @@ class Backend(observer.Source):
         self.during: Callable[[], None] = lambda: None
         self.wanted: set[str] = set()
 
-    def want(self, host: str) -> bool:
+    def request(self, host: str) -> bool:
         return host in self.wanted
 
     def read(self, wait: float) -> evidence.Reading:

@@ -114,8 +114,8 @@ class ConditionsTest(base.TestCase):
 
     def marks(self) -> list[tuple[str, str]]:
         return [
-            (said.state, said.reason) if said else ('', '')
-            for _, _, said in self.drivers[0].marks
+            (found.state, found.reason) if found else ('', '')
+            for _, _, found in self.drivers[0].marks
         ]
 
     def test_a_compute_that_is_well_says_nothing(self) -> None:

@@ -21,8 +21,8 @@ from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.common import roster_reader
 from nova_servicegroup.drivers.redis import configuration
 from nova_servicegroup.drivers.redis import driver
+from nova_servicegroup.drivers.redis import history
 from nova_servicegroup.drivers.redis import internals
-from nova_servicegroup.drivers.redis import memory
 from nova_servicegroup import evidence
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
@@ -31,7 +31,7 @@ SETTLE, HOLD = 15.0, 60.0
 NOBODY: frozenset[str] = frozenset()
 
 
-class MemoryTest(base.TestCase):
+class HistoryTest(base.TestCase):
     """Events on a server, and which members are doubted after each."""
 
     def setUp(self) -> None:
@@ -39,15 +39,15 @@ class MemoryTest(base.TestCase):
         self.begin()
 
     def begin(self) -> None:
-        self.memory = memory.Memory(SETTLE, HOLD)
-        self.answer = memory.Answer(
+        self.history = history.History(SETTLE, HOLD)
+        self.answer = history.Answer(
             frozenset(), b'', 'a', 1e6, 0, 5.0, self.clock()
         )
 
     def update(self, hosts: str, **changed: Any) -> evidence.Reading:
         """Let the server answer with hosts, each a letter."""
         self.answer = self.answer._replace(at=self.clock(), **changed)
-        return self.memory.update(self.answer, frozenset(hosts))
+        return self.history.update(self.answer, frozenset(hosts))
 
     def assert_doubts(self, hosts: str, found: evidence.Reading) -> None:
         self.assertIsNotNone(found.doubt)
@@ -287,7 +287,7 @@ class Later:
 class Servers:
     """Takes the place of internals.Group."""
 
-    answer: memory.Answer
+    answer: history.Answer
 
     def __init__(self, session: Any) -> None:
         self._session = session
@@ -295,7 +295,7 @@ class Servers:
     def ask(self, name: str, call: Any, **how: Any) -> Any:
         return self._session.ask(name, lambda: Later(call()), **how)
 
-    def read(self) -> memory.Answer:
+    def read(self) -> history.Answer:
         return self.answer
 
     def confirm(self) -> bool:
@@ -322,7 +322,7 @@ class ReadingTest(base.TestCase):
 
     def read(self, *hosts: str) -> evidence.Reading | None:
         """Read without waiting for any answer."""
-        Servers.answer = memory.Answer(
+        Servers.answer = history.Answer(
             frozenset(naming.member_id(each) for each in hosts),
             b'',
             'a',

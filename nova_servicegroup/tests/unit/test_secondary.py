@@ -53,8 +53,8 @@ class FakeDriver(drivers.Driver):
     def leave(self, member: str, group: str) -> None:
         self._do('leave', member, group)
 
-    def mark(self, member: str, group: str, said: Any) -> None:
-        self._do('mark', member, group, said)
+    def mark(self, member: str, group: str, condition: Any) -> None:
+        self._do('mark', member, group, condition)
 
     def close(self) -> None:
         self._do('close')
@@ -136,11 +136,11 @@ class SecondaryDriversTest(base.TestCase):
         made = self.joined()
         self.events.clear()
         self.made['main'].error = self.made['one'].error = KeyError('broken')
-        for said in (STOPS, None):
-            made.mark('a', 'compute', said)
+        for found in (STOPS, None):
+            made.mark('a', 'compute', found)
             self.assertEqual(
                 [
-                    ('mark', name, 'a', 'compute', said)
+                    ('mark', name, 'a', 'compute', found)
                     for name in ('main', 'one', 'two')
                 ],
                 self.events,

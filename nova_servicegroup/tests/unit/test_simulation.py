@@ -63,9 +63,13 @@ class PlanTestCase(base.TestCase):
 
     def test_processes_are_not_full(self):
         self.assertEqual(3, plan.processes_for(1, processors=2))
-        for members in (plan.CROWD, 10 * plan.CROWD, 10 * plan.CROWD + 1):
+        for members in (
+            plan.MEMBERS_PER_PROCESS,
+            10 * plan.MEMBERS_PER_PROCESS,
+            10 * plan.MEMBERS_PER_PROCESS + 1,
+        ):
             made = make_plan(members, plan.processes_for(members, 2), 10)
-            self.assertLessEqual(made.largest, plan.CROWD)
+            self.assertLessEqual(made.largest, plan.MEMBERS_PER_PROCESS)
 
     def test_one_process_cannot_die_and_live(self):
         error = self.assertRaises(
@@ -166,12 +170,12 @@ class LimitsTestCase(base.TestCase):
         self.assertIn('2000 more may be started: raise a', str(error))
 
     def test_sessions_of_one_address(self):
-        taken = zk.ZooKeeperDriver.cost.taken
-        self.assertEqual([], self.check(members=taken - 1))
-        (warning,) = self.check(members=taken)
-        self.assertIn(f'must take {taken + 1} connections', warning)
+        most = zk.ZooKeeperDriver.cost.max_connections
+        self.assertEqual([], self.check(members=most - 1))
+        (warning,) = self.check(members=most)
+        self.assertIn(f'must take {most + 1} connections', warning)
         self.assertIn('maxClientCnxns', warning)
-        self.assertEqual([], self.check('zk', taken, ('one', 'two')))
+        self.assertEqual([], self.check('zk', most, ('one', 'two')))
 
     def test_this_machine_allows_something(self):
         here = limits.machine()

@@ -414,14 +414,14 @@ class ConnectionTest(starting.Factory, base.TestCase):
         self.assertRaises(exceptions.BackendError, self.use)
 
 
-class RestTest(base.TestCase):
+class CircuitBreakerTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.rest = backoff.Rest(5.0, clock=self.clock)
+        self.breaker = backoff.CircuitBreaker(5.0, clock=self.clock)
         self.calls = 0
 
     def call(self, fails: bool = False) -> None:
-        with self.rest.guard('mc'):
+        with self.breaker.guard('mc'):
             self.calls += 1
             if fails:
                 raise exceptions.BackendError('mc', 'no')

@@ -19,7 +19,7 @@ import pathlib
 import re
 
 from nova_servicegroup.drivers.db import ages
-from nova_servicegroup.drivers.mc import memory
+from nova_servicegroup.drivers.mc import history
 from nova_servicegroup import evidence
 from nova_servicegroup.tests import base
 
@@ -43,7 +43,7 @@ def messages() -> Iterator[str]:
 
 def doubts() -> Iterator[str]:
     """Return the reasons why absence may be no evidence."""
-    for module in (evidence, memory, ages):
+    for module in (evidence, history, ages):
         for name, value in vars(module).items():
             if isinstance(value, str) and name.isupper():
                 yield value

@@ -44,37 +44,37 @@ class EventsTestCase(test_watcher.WatchedTest):
         self.set_time(self.wall)
         self.watch = _events.EventStream(self.api, 'compute')
 
-    def look(self) -> list[Any]:
-        """Advance the clocks by a second and look."""
+    def poll(self) -> list[Any]:
+        """Advance the clocks by a second and poll."""
         self.clock.advance(1)
         self.wall.advance(1)
-        return self.watch.look()
+        return self.watch.poll()
 
 
 class EventsTest(EventsTestCase):
     def kinds(self) -> list[str]:
-        return [type(each).__name__ for each in self.look()]
+        return [type(each).__name__ for each in self.poll()]
 
     def test_it_begins_once(self) -> None:
         self.driver.tell(b='held')
-        (begun,) = self.look()
+        (begun,) = self.poll()
         self.assertEqual(1, begun.counts['held'])
-        self.assertEqual([], self.look())
+        self.assertEqual([], self.poll())
 
     def test_contact_is_lost_and_recovered(self) -> None:
-        self.look()
+        self.poll()
         self.driver.lose(age=0.5)
-        (lost,) = self.look()
+        (lost,) = self.poll()
         self.assertEqual(('ZooKeeper: mute', 0.5), (lost.reason, lost.age))
-        self.assertEqual([], self.look())
+        self.assertEqual([], self.poll())
         self.assertEqual(1.0, self.watch.blind_for)
         self.driver.find()
-        (recovered,) = self.look()
+        (recovered,) = self.poll()
         self.assertEqual(2.0, recovered.after)
         self.assertIsNone(self.watch.blind_for)
 
     def test_transitions_follow_the_contact(self) -> None:
-        self.look()
+        self.poll()
         self.driver.lose(age=0.5)
         self.driver.tell(a='held')
         self.assertEqual(['Lost', 'Transition'], self.kinds())
@@ -94,23 +94,23 @@ class EventsTest(EventsTestCase):
         self.driver.presumes = True
         self.driver.lose(age=None)
         self.driver.tell(a='down', b='down')
-        self.look()
+        self.poll()
         self.driver.presumes = False
         self.driver.tell(a='up')
         self.driver.find()
-        changes = self.look()[2:]
+        changes = self.poll()[2:]
         self.assertEqual(
             [('c', 'held', 'down')],
             [(each.host, each.before, each.state) for each in changes],
         )
 
     def test_a_check_is_ignored_and_not_ignored_any_more(self) -> None:
-        self.look()
+        self.poll()
         for ignored in (('rpc',), ('rpc', 'virt'), ()):
             self.driver.ignored = ignored
-            (event,) = self.look()
+            (event,) = self.poll()
             self.assertEqual(ignored, event.checks)
-            self.assertEqual([], self.look())
+            self.assertEqual([], self.poll())
 
 
 class UnfitTest(EventsTestCase):
@@ -120,13 +120,13 @@ class UnfitTest(EventsTestCase):
 
     def lines(self, stream: io.StringIO, as_json: bool = False) -> list[str]:
         screen = _events.screen(stream, self.make_conf(), as_json)
-        self.look()
+        self.poll()
         self.driver.ignored = ('virt',)
         self.driver.tell(a='degraded', b='draining')
-        screen.show(self.look(), [self.watch])
+        screen.show(self.poll(), [self.watch])
         self.driver.ignored = ()
         self.driver.tell(a='up', b='down')
-        screen.show(self.look(), [self.watch])
+        screen.show(self.poll(), [self.watch])
         return stream.getvalue().splitlines()
 
     def test_lines(self) -> None:
@@ -187,7 +187,7 @@ class ScreenTest(EventsTestCase):
         screen = _events.screen(stream, conf, as_json)
 
         def show() -> None:
-            screen.show(self.look(), [self.watch])
+            screen.show(self.poll(), [self.watch])
 
         show()
         self.driver.tell(a='down', c='up')
@@ -277,11 +277,11 @@ class EscapingTest(EventsTestCase):
         """Show some events; return the lines, without our own colours."""
         screen = _events.screen(stream, self.make_conf(), as_json)
         watch = _events.EventStream(self.api, 'compute')
-        watch.look()
+        watch.poll()
         self.driver.tell(**{self.NAME: 'up'})
-        screen.show(watch.look(), [watch])
+        screen.show(watch.poll(), [watch])
         self.driver.lose(1.0, exceptions.BackendError('zk', self.NAME))
-        screen.show(watch.look(), [watch])
+        screen.show(watch.poll(), [watch])
         self.driver.find()
         self.driver.tell(**{self.NAME: 'down'})
         text = re.sub(r'\r|\x1b\[(K|\d+m)', '', stream.getvalue())

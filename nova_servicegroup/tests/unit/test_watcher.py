@@ -74,7 +74,7 @@ class Driver(drivers.Driver):
         """Set the states of hosts; those that are down leave the list."""
         for host, state in states.items():
             self.members.pop(host, None)
-            said = unfit(state)
+            found = unfit(state)
             if state != views.DOWN:
                 self.members[host] = views.Member(
                     host,
@@ -87,8 +87,8 @@ class Driver(drivers.Driver):
                         views.Incarnation('new', JOINED + 100),
                         views.Incarnation('unknown'),
                     ),
-                    said and condition.words(said),
-                    condition=said,
+                    found and condition.words(found),
+                    condition=found,
                 )
 
     def view(self, group: str, detailed: views.Detailed = False) -> views.View:
@@ -146,14 +146,14 @@ class InventoryTest(WatchedTest):
         self.reader = inventory.Reader(self.api, 'compute')
 
     def states(self) -> dict[str, str]:
-        entries = self.reader.call().entries
+        entries = self.reader.read().entries
         return {host: each.state for host, each in entries.items()}
 
     def test_members_and_registered_services_are_listed(self) -> None:
         self.register('b', 'c')
         self.driver.tell(a='held')
         self.assertEqual({'a': 'held', 'b': 'up', 'c': 'down'}, self.states())
-        entries = self.reader.call().entries
+        entries = self.reader.read().entries
         self.assertEqual(
             [(True, False), (True, True), (False, True)],
             [
@@ -164,7 +164,7 @@ class InventoryTest(WatchedTest):
 
     def test_without_the_services_table_members_are_listed(self) -> None:
         self.assertEqual({'a': 'up', 'b': 'up'}, self.states())
-        self.assertIn('away', str(self.reader.call().unregistered))
+        self.assertIn('away', str(self.reader.read().unregistered))
 
     def test_forced_down_wins(self) -> None:
         self.register('a', forced_down=True)
@@ -178,11 +178,11 @@ class InventoryTest(WatchedTest):
     def test_records_are_read_at_an_interval(self) -> None:
         self.register('a')
         for _ in range(9):
-            self.reader.call()
+            self.reader.read()
             self.clock.advance(1)
         self.assertEqual(1, self.reads)
         self.clock.advance(1)
-        self.reader.call()
+        self.reader.read()
         self.assertEqual(2, self.reads)
 
     def read(
@@ -249,11 +249,11 @@ class InventoryTest(WatchedTest):
             Record('a', 'one'), Record('c', 'one'), away=('two',)
         )
         self.assertEqual(['a', 'b', 'c', 'd'], list(states))
-        error = self.reader.call().unregistered
+        error = self.reader.read().unregistered
         self.assertIn('no answer from cell two', str(error))
         # The cell has become empty.
         self.assertEqual(['a'], list(self.read(Record('a', 'one'))))
-        self.assertIsNone(self.reader.call().unregistered)
+        self.assertIsNone(self.reader.read().unregistered)
 
     def test_the_old_records_stay_if_all_cells_fail(self) -> None:
         self.driver.tell(a='down', b='down')
@@ -264,7 +264,7 @@ class InventoryTest(WatchedTest):
     def test_names_that_differ_in_case_are_one(self) -> None:
         self.driver.tell(a='down', b='down', ctl1='up')
         self.assertEqual({'CTL1': 'up'}, self.read(Record('CTL1', 'one')))
-        entry = self.reader.call().entries['CTL1']
+        entry = self.reader.read().entries['CTL1']
         self.assertEqual('ctl1', entry.member.host)
 
     def test_each_state_is_counted(self) -> None:
@@ -279,12 +279,12 @@ class InventoryTest(WatchedTest):
                 'down': 1,
                 'forced down': 1,
             },
-            self.reader.call().count(),
+            self.reader.read().count(),
         )
 
     def test_it_is_as_old_as_its_oldest_process(self) -> None:
         self.register('c')
-        entries = self.reader.call().entries
+        entries = self.reader.read().entries
         self.assertEqual(JOINED, entries['a'].since)
         self.assertIsNone(entries['c'].since)
 
@@ -296,32 +296,32 @@ class WatcherTest(WatchedTest):
         self.set_time(self.wall)
         self.watcher = watcher.Watcher(self.api, 'compute')
 
-    def look(self, seconds: float = 1.0) -> list[tuple[str, str | None, str]]:
-        """Advance the clocks and look."""
+    def poll(self, seconds: float = 1.0) -> list[tuple[str, str | None, str]]:
+        """Advance the clocks and poll."""
         self.clock.advance(seconds)
         self.wall.advance(seconds)
         return [
             (each.host, each.before, each.state)
-            for each in self.watcher.look()
+            for each in self.watcher.poll()
         ]
 
     def test_the_first_look_is_no_transition(self) -> None:
-        self.assertEqual([], self.look())
-        self.assertEqual([], self.look())
+        self.assertEqual([], self.poll())
+        self.assertEqual([], self.poll())
 
     def test_down_and_up_again(self) -> None:
-        self.look()
+        self.poll()
         self.driver.tell(a='down')
-        self.assertEqual([('a', 'up', 'down')], self.look())
-        self.assertEqual([], self.look())
+        self.assertEqual([('a', 'up', 'down')], self.poll())
+        self.assertEqual([], self.poll())
         self.driver.tell(a='up')
-        self.assertEqual([('a', 'down', 'up')], self.look())
+        self.assertEqual([('a', 'down', 'up')], self.poll())
 
     def test_a_transition_has_a_time_and_a_reason(self) -> None:
-        self.look()
+        self.poll()
         self.driver.tell(a='down')
         self.wall.advance(2)
-        (change,) = self.watcher.look()
+        (change,) = self.watcher.poll()
         self.assertEqual(WALL + 3, change.at)
         self.assertEqual('compute', change.group)
         self.assertIn('just confirmed', change.reason)
@@ -335,42 +335,42 @@ class WatcherTest(WatchedTest):
         )
 
     def test_the_reason_of_a_late_record(self) -> None:
-        self.look()
+        self.poll()
         self.tell_late(False, False, 'no heartbeat for 70 s')
-        (change,) = self.watcher.look()
+        (change,) = self.watcher.poll()
         self.assertEqual(('up', 'down'), (change.before, change.state))
         self.assertEqual('no heartbeat for 70 s', change.reason)
 
     def test_the_reason_of_a_held_member(self) -> None:
-        self.look()
+        self.poll()
         reason = 'no heartbeat for 70 s, but the heartbeats of most are late'
         self.tell_late(True, True, reason)
-        (change,) = self.watcher.look()
+        (change,) = self.watcher.poll()
         self.assertEqual(('up', 'held'), (change.before, change.state))
         self.assertEqual(reason, change.reason)
         self.tell_late(False, False, 'no heartbeat for 121 s')
-        (change,) = self.watcher.look()
+        (change,) = self.watcher.poll()
         self.assertEqual(('held', 'down'), (change.before, change.state))
         self.assertEqual('no heartbeat for 121 s', change.reason)
         # A member that is back is not late.
         self.driver.tell(a='up')
-        self.assertEqual('joined', self.watcher.look()[0].reason)
+        self.assertEqual('joined', self.watcher.poll()[0].reason)
 
     def test_held_and_how_it_ends(self) -> None:
-        self.look()
+        self.poll()
         self.driver.tell(a='held', b='held')
         self.assertEqual(
-            [('a', 'up', 'held'), ('b', 'up', 'held')], self.look()
+            [('a', 'up', 'held'), ('b', 'up', 'held')], self.poll()
         )
         self.driver.tell(a='up', b='down')
         self.assertEqual(
-            [('a', 'held', 'up'), ('b', 'held', 'down')], self.look()
+            [('a', 'held', 'up'), ('b', 'held', 'down')], self.poll()
         )
 
     def test_degraded_and_draining_and_how_they_end(self) -> None:
-        self.look()
+        self.poll()
         self.driver.tell(a='degraded', b='draining')
-        changes = self.watcher.look()
+        changes = self.watcher.poll()
         self.assertEqual(
             [
                 ('up', 'degraded', unfit('degraded')),
@@ -380,7 +380,7 @@ class WatcherTest(WatchedTest):
         )
         self.assertIn('rpc', changes[0].reason)
         self.driver.tell(a='up', b='down')
-        changes = self.watcher.look()
+        changes = self.watcher.poll()
         self.assertEqual(
             [('degraded', 'up', None), ('draining', 'down', None)],
             [(each.before, each.state, each.condition) for each in changes],
@@ -388,55 +388,55 @@ class WatcherTest(WatchedTest):
         self.assertEqual('of use again', changes[0].reason)
 
     def test_a_check_that_is_ignored_is_the_reason_for_up(self) -> None:
-        self.look()
+        self.poll()
         self.driver.tell(a='degraded')
-        self.watcher.look()
+        self.watcher.poll()
         self.driver.tell(a='up')
         self.driver.ignored = ('rpc',)
-        (change,) = self.watcher.look()
+        (change,) = self.watcher.poll()
         self.assertEqual(('degraded', 'up'), (change.before, change.state))
         self.assertIn('ignored: rpc', change.reason)
 
     def test_only_a_degraded_or_draining_service_has_a_condition(self) -> None:
         self.register('a')
-        self.look()
+        self.poll()
         self.driver.tell(a='degraded')
-        self.look()
+        self.poll()
         self.register('a', forced_down=True)
         self.clock.advance(10)
-        (change,) = self.watcher.look()
+        (change,) = self.watcher.poll()
         self.assertEqual(
             ('forced down', None), (change.state, change.condition)
         )
 
     def test_a_new_host_has_joined(self) -> None:
-        self.look()
+        self.poll()
         self.driver.tell(c='up')
-        self.assertEqual([('c', None, 'up')], self.look())
+        self.assertEqual([('c', None, 'up')], self.poll())
 
     def test_forced_down_by_an_operator(self) -> None:
         self.register('a')
-        self.look()
+        self.poll()
         self.register('a', forced_down=True)
-        self.assertEqual([('a', 'up', 'forced down')], self.look(10))
+        self.assertEqual([('a', 'up', 'forced down')], self.poll(10))
         self.register('a')
-        self.assertEqual([('a', 'forced down', 'up')], self.look(10))
+        self.assertEqual([('a', 'forced down', 'up')], self.poll(10))
 
     def test_a_host_that_is_down_is_known_until_nova_forgets_it(self) -> None:
         self.register('a', 'b')
-        self.look()
+        self.poll()
         self.driver.tell(a='down')
-        self.look()
+        self.poll()
         self.assertEqual('down', self.watcher.last.entries['a'].state)
         self.assertIn('a', self.watcher._proofs)
         del self.records['a']
-        self.assertEqual([], self.look(10))
+        self.assertEqual([], self.poll(10))
         self.assertEqual(['b'], list(self.watcher.last.entries))
         self.assertEqual(['b'], list(self.watcher._proofs))
 
     def test_without_the_services_table_it_is_known_for_ever(self) -> None:
-        self.look()
+        self.poll()
         self.driver.tell(a='down')
         for _ in range(3):
-            self.look(100)
+            self.poll(100)
         self.assertEqual(1, self.watcher.last.count()['down'])

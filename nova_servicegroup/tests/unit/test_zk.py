@@ -42,95 +42,97 @@ class RosterTest(base.TestCase):
 
     def test_hosts_of_ids(self) -> None:
         ids = {naming.member_id(host) for host in ('a', 'b', 'ö/1')}
-        self.assertEqual({'a', 'b', 'ö/1'}, self.roster.take(ids))
+        self.assertEqual({'a', 'b', 'ö/1'}, self.roster.update(ids))
 
     def test_a_host_lives_as_long_as_one_of_its_processes(self) -> None:
         one, two = naming.member_id('a'), naming.member_id('a')
-        self.assertEqual({'a'}, self.roster.take({one, two}))
+        self.assertEqual({'a'}, self.roster.update({one, two}))
         self.assertEqual(sorted((one, two)), self.roster.ids('a'))
-        self.assertEqual({'a'}, self.roster.doubles)
-        self.assertEqual({'a'}, self.roster.take({two}))
-        self.assertEqual(set(), self.roster.take(set()))
+        self.assertEqual({'a'}, self.roster.duplicates)
+        self.assertEqual({'a'}, self.roster.update({two}))
+        self.assertEqual(set(), self.roster.update(set()))
         self.assertEqual([], self.roster.ids('a'))
-        self.assertEqual(set(), self.roster.doubles)
+        self.assertEqual(set(), self.roster.duplicates)
 
     def test_a_restart_in_between_is_invisible(self) -> None:
-        self.roster.take({naming.member_id('a')})
-        self.assertEqual({'a'}, self.roster.take({naming.member_id('a')}))
+        self.roster.update({naming.member_id('a')})
+        self.assertEqual({'a'}, self.roster.update({naming.member_id('a')}))
 
     def test_what_was_handed_out_does_not_change(self) -> None:
-        first = self.roster.take({naming.member_id('a')})
-        self.roster.take({naming.member_id('b')})
+        first = self.roster.update({naming.member_id('a')})
+        self.roster.update({naming.member_id('b')})
         self.assertEqual({'a'}, first)
 
     def test_foreign_children_are_ignored_with_one_warning(self) -> None:
         member = naming.member_id('a')
         for _ in range(3):
-            self.assertEqual({'a'}, self.roster.take({member, b'lock-1'}))
-        self.roster.take({member})
+            self.assertEqual({'a'}, self.roster.update({member, b'lock-1'}))
+        self.roster.update({member})
         lines = self.log_lines('WARNING')
         self.assertEqual(1, len(lines))
         self.assertIn('lock-1', lines[0])
 
     def test_thousands_of_foreign_children_are_one_line(self) -> None:
         ids = {b'lock-%d' % number for number in range(3000)}
-        self.assertEqual(set(), self.roster.take(ids))
+        self.assertEqual(set(), self.roster.update(ids))
         (line,) = self.log_lines('WARNING')
         self.assertIn('3000 nodes', line)
         self.assertLess(len(line), 300)
 
     def test_so_are_those_that_come_one_by_one_in_an_hour(self) -> None:
         for number in range(100):
-            self.roster.take({b'lock-%d' % number})
+            self.roster.update({b'lock-%d' % number})
             self.clock.advance(1)
         self.assertEqual(1, len(self.log_lines('WARNING')))
         self.clock.advance(3600)
-        self.roster.take({b'lock-x'})
+        self.roster.update({b'lock-x'})
         self.assertIn('100 nodes', self.log_lines('WARNING')[1])
 
     def test_what_a_foreign_child_is_called_is_shown_in_one_line(self) -> None:
-        self.roster.take({b'\x1b[2J\n', 'hörst\u202e'.encode(), b'\xff'})
+        self.roster.update({b'\x1b[2J\n', 'hörst\u202e'.encode(), b'\xff'})
         (line,) = self.log_lines('WARNING')
         self.assertTrue(line.isprintable())
         self.assertIn('\\x1b[2J\\n', line)
 
     def test_a_name_that_is_far_too_long_is_no_host(self) -> None:
         for name in ('x' * 1001, '\U0001f600' * 1001, 'x' * 100_000):
-            self.assertEqual(set(), self.roster.take({naming.member_id(name)}))
+            self.assertEqual(
+                set(), self.roster.update({naming.member_id(name)})
+            )
         names = {'x' * 1000, '\U0001f600' * 1000}
         ids = {naming.member_id(each) for each in names}
-        self.assertEqual(names, self.roster.take(ids))
+        self.assertEqual(names, self.roster.update(ids))
 
     def test_a_host_is_the_same_with_and_without_capitals(self) -> None:
         ids = {naming.member_id('CTL1'), naming.member_id('ctl1')}
-        self.assertEqual({'ctl1'}, self.roster.take(ids))
+        self.assertEqual({'ctl1'}, self.roster.update(ids))
         self.assertEqual(2, len(self.roster.ids('ctl1')))
 
     def test_a_host_is_called_as_it_has_joined(self) -> None:
-        self.roster.take({naming.member_id('CTL1'), naming.member_id('b')})
+        self.roster.update({naming.member_id('CTL1'), naming.member_id('b')})
         self.assertEqual('CTL1', self.roster.name('ctl1'))
         self.assertEqual('b', self.roster.name('b'))
-        self.roster.take(set())
+        self.roster.update(set())
         self.assertEqual('ctl1', self.roster.name('ctl1'))
 
     def test_most_have_joined_anew(self) -> None:
         kept = {naming.member_id(host) for host in 'ab'}
-        self.roster.take(kept | {naming.member_id(host) for host in 'cdef'})
+        self.roster.update(kept | {naming.member_id(host) for host in 'cdef'})
         self.assertFalse(self.roster.rejoined)
-        self.roster.take(kept | {naming.member_id(host) for host in 'cde'})
+        self.roster.update(kept | {naming.member_id(host) for host in 'cde'})
         self.assertTrue(self.roster.rejoined)
 
     def test_half_of_them_are_not_most(self) -> None:
         kept = {naming.member_id(host) for host in 'ab'}
-        self.roster.take(kept | {naming.member_id(host) for host in 'cde'})
-        self.roster.take(kept | {naming.member_id(host) for host in 'cd'})
+        self.roster.update(kept | {naming.member_id(host) for host in 'cde'})
+        self.roster.update(kept | {naming.member_id(host) for host in 'cd'})
         self.assertFalse(self.roster.rejoined)
 
     def test_one_process_more_is_not_to_join_anew(self) -> None:
         ids = {naming.member_id(host) for host in 'ab'}
-        self.roster.take(ids)
-        self.roster.take(ids | {naming.member_id(host) for host in 'ab'})
-        self.roster.take(ids)
+        self.roster.update(ids)
+        self.roster.update(ids | {naming.member_id(host) for host in 'ab'})
+        self.roster.update(ids)
         self.assertFalse(self.roster.rejoined)
 
 

@@ -30,8 +30,8 @@ class DuplicatesTest(base.TestCase):
         )
         self.one, self.two = sorted(naming.member_id('a') for _ in range(2))
 
-    def take(self, *ids: bytes) -> None:
-        self.roster.take(frozenset(ids))
+    def update(self, *ids: bytes) -> None:
+        self.roster.update(frozenset(ids))
 
     def add_origins(self, **machines: str) -> None:
         for number, machine in machines.items():
@@ -40,16 +40,16 @@ class DuplicatesTest(base.TestCase):
             )
 
     def test_a_restart_is_not_doubted(self) -> None:
-        self.take(self.one, self.two)
+        self.update(self.one, self.two)
         self.assertEqual([], self.duplicates.doubtful())
         self.clock.advance(PATIENCE - 1)
         self.assertEqual([], self.duplicates.doubtful())
-        self.take(self.two)
+        self.update(self.two)
         self.clock.advance(PATIENCE)
         self.assertEqual([], self.duplicates.doubtful())
 
     def test_each_member_of_a_duplicate_that_stays_is_asked_once(self) -> None:
-        self.take(self.one, self.two)
+        self.update(self.one, self.two)
         self.duplicates.doubtful()
         self.clock.advance(PATIENCE)
         self.assertEqual([self.one, self.two], self.duplicates.doubtful())
@@ -60,7 +60,7 @@ class DuplicatesTest(base.TestCase):
         self.assertEqual([], self.log_lines('WARNING'))
 
     def test_two_machines_make_one_warning(self) -> None:
-        self.take(self.one, self.two)
+        self.update(self.one, self.two)
         self.duplicates.doubtful()
         self.clock.advance(PATIENCE)
         self.add_origins(one='x', two='y')
@@ -70,7 +70,7 @@ class DuplicatesTest(base.TestCase):
         self.assertIn('several machines: x, y', lines[0])
 
     def test_duplicates_found_too_soon_are_logged_if_they_stay(self) -> None:
-        self.take(self.one, self.two)
+        self.update(self.one, self.two)
         self.assertEqual([self.one, self.two], self.duplicates.unknown())
         self.add_origins(one='x', two='y')
         self.assertEqual([], self.log_lines('WARNING'))
@@ -83,7 +83,7 @@ class DuplicatesTest(base.TestCase):
             [naming.member_id(f'h{number}') for _ in range(2)]
             for number in range(1000)
         ]
-        self.take(*(each for pair in pairs for each in pair))
+        self.update(*(each for pair in pairs for each in pair))
         self.duplicates.doubtful()
         self.clock.advance(PATIENCE)
         for pair in pairs:
@@ -95,7 +95,7 @@ class DuplicatesTest(base.TestCase):
 
     def test_names_are_logged_in_one_line(self) -> None:
         pair = [naming.member_id('\x1b[2Jh\n') for _ in range(2)]
-        self.take(*pair)
+        self.update(*pair)
         self.duplicates.doubtful()
         self.clock.advance(PATIENCE)
         for machine, each in zip(['x\n', '\x1by'], pair, strict=True):
@@ -105,7 +105,7 @@ class DuplicatesTest(base.TestCase):
         self.assertTrue(lines[0].isprintable())
 
     def test_an_invalid_origin_is_no_machine(self) -> None:
-        self.take(self.one, self.two)
+        self.update(self.one, self.two)
         self.duplicates.doubtful()
         self.clock.advance(PATIENCE)
         for number, found in ((self.one, b'\xff'), (self.two, None)):
@@ -114,7 +114,7 @@ class DuplicatesTest(base.TestCase):
         self.assertEqual([], self.log_lines('WARNING'))
 
     def test_origins_are_shown(self) -> None:
-        self.take(self.one, self.two)
+        self.update(self.one, self.two)
         self.duplicates.unknown()
         self.add_origins(one='x')
         first, second = self.duplicates.incarnations('a')
@@ -130,7 +130,7 @@ class DuplicatesTest(base.TestCase):
 
     def test_all_members_can_be_asked_for(self) -> None:
         other = naming.member_id('b')
-        self.take(self.one, other)
+        self.update(self.one, other)
         self.assertEqual([], self.duplicates.unknown())
         self.assertEqual([self.one, other], self.duplicates.unknown(True))
         self.assertEqual([self.one], self.duplicates.unknown({'a'}))
@@ -139,9 +139,9 @@ class DuplicatesTest(base.TestCase):
         self.assertEqual([other], self.duplicates.unknown(True))
 
     def test_capabilities_are_forgotten_with_the_member(self) -> None:
-        self.take(self.one)
+        self.update(self.one)
         self.add_origins(one='x')
-        self.take()
+        self.update()
         self.duplicates.unknown()
-        self.take(self.one)
+        self.update(self.one)
         self.assertEqual([self.one], self.duplicates.unknown(True))

@@ -208,8 +208,8 @@ class WatchTest(base.TestCase):
             while not self.tick():
                 self.clock.advance(0.5)
             taken, since = self.clock() - since, self.clock()
-            self.assertGreaterEqual(taken, watches.LONGEST / 2)
-            self.assertLessEqual(taken, watches.LONGEST + 0.5)
+            self.assertGreaterEqual(taken, watches.MAX_AGE / 2)
+            self.assertLessEqual(taken, watches.MAX_AGE + 0.5)
 
     def test_one_that_is_deleted_is_back_before_the_next_beat(self) -> None:
         for _ in range(3):
@@ -292,7 +292,7 @@ class WatchTest(base.TestCase):
 
     def test_one_that_refuses_to_be_read_is_lost(self) -> None:
         self.client.error = kazoo_exceptions.NoAuthError()
-        self.clock.advance(watches.LONGEST)
+        self.clock.advance(watches.MAX_AGE)
         self.tick()
         self.assertEqual(1, self.counts.failures)
         self.assertIn('NoAuth', self.log.output)

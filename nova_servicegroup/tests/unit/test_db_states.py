@@ -11,90 +11,100 @@
 # under the License.
 
 
-"""Transitions of the state machine of a heartbeat's ways."""
+"""Transitions of the state machine of heartbeats."""
 
 import dataclasses
 
 from nova_servicegroup.drivers.db import rules
-from nova_servicegroup.drivers.db import ways
+from nova_servicegroup.drivers.db import states
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
 
-RULES = rules.Rules(10.0, 60.0)
+TIMING = rules.Timing(10.0, 60.0)
 
 
-class WaysTest(base.TestCase):
+class StatesTest(base.TestCase):
     """A sequence of outcomes, ten seconds apart."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.state = ways.first(RULES, self.clock())
+        self.state = states.first(TIMING, self.clock())
 
     def after(
-        self, *kinds: ways.Kind, chance: float = 0.0, took: float = 0.0
-    ) -> ways.State:
+        self, *kinds: states.Kind, chance: float = 0.0, took: float = 0.0
+    ) -> states.State:
         for kind in kinds:
             begun, ended = self.clock(), self.clock.advance(took)
-            outcome = ways.Outcome(kind, begun, ended, chance)
-            self.state = ways.next(self.state, outcome)
-            self.clock.now = begun + RULES.interval
+            outcome = states.Outcome(kind, begun, ended, chance)
+            self.state = states.next(self.state, outcome)
+            self.clock.now = begun + TIMING.interval
         return self.state
 
     def test_each_outcome_has_a_transition_from_each_way(self) -> None:
-        for way in ways.Way:
-            for kind in ways.Kind:
-                state = dataclasses.replace(self.state, way=way)
-                outcome = ways.Outcome(kind, 1000.0, 1001.0)
-                self.assertIn(ways.next(state, outcome).way, ways.Way)
+        for writer in states.Writer:
+            for kind in states.Kind:
+                state = dataclasses.replace(self.state, writer=writer)
+                outcome = states.Outcome(kind, 1000.0, 1001.0)
+                self.assertIn(
+                    states.next(state, outcome).writer, states.Writer
+                )
 
     def test_a_transition_does_not_change_its_state(self) -> None:
         first = dataclasses.replace(self.state)
-        for kind in ways.Kind:
-            ways.next(self.state, ways.Outcome(kind, 1000.0, 1001.0))
+        for kind in states.Kind:
+            states.next(self.state, states.Outcome(kind, 1000.0, 1001.0))
         self.assertEqual(first, self.state)
 
     def test_an_answer_leads_to_the_collector_from_everywhere(self) -> None:
-        for kind in ways.Kind:
+        for kind in states.Kind:
             self.after(kind)
             self.assertEqual(
-                ways.Way.COLLECTOR, self.after(ways.Kind.WRITTEN).way
+                states.Writer.COLLECTOR, self.after(states.Kind.WRITTEN).writer
             )
 
     def test_a_refusal_leads_to_nova_from_everywhere(self) -> None:
-        for kind in ways.Kind:
+        for kind in states.Kind:
             self.after(kind)
-            self.assertEqual(ways.Way.NOVA, self.after(ways.Kind.REFUSED).way)
+            self.assertEqual(
+                states.Writer.NOVA, self.after(states.Kind.REFUSED).writer
+            )
 
     def test_each_error_has_a_kind(self) -> None:
         for error, kind in (
-            (exceptions.BackendTimeout('a', 'b'), ways.Kind.LATE),
-            (exceptions.BackendUnreachable('a', 'b'), ways.Kind.UNREACHABLE),
-            (exceptions.BackendError('a', 'b'), ways.Kind.REFUSED),
-            (KeyError('now'), ways.Kind.REFUSED),
-            (TypeError(), ways.Kind.REFUSED),
+            (exceptions.BackendTimeout('a', 'b'), states.Kind.LATE),
+            (exceptions.BackendUnreachable('a', 'b'), states.Kind.UNREACHABLE),
+            (exceptions.BackendError('a', 'b'), states.Kind.REFUSED),
+            (KeyError('now'), states.Kind.REFUSED),
+            (TypeError(), states.Kind.REFUSED),
         ):
-            self.assertEqual(kind, ways.kind_of(error))
+            self.assertEqual(kind, states.kind_of(error))
 
     def test_late_ones_are_left_out_until_another_is_too_late(self) -> None:
-        self.after(ways.Kind.WRITTEN)
-        found = [self.after(ways.Kind.LATE).way for _ in range(4)]
-        self.assertEqual([ways.Way.LATE] * 3 + [ways.Way.NOVA], found)
+        self.after(states.Kind.WRITTEN)
+        found = [self.after(states.Kind.LATE).writer for _ in range(4)]
+        self.assertEqual(
+            [states.Writer.LATE_COLLECTOR] * 3 + [states.Writer.NOVA], found
+        )
 
     def test_collectors_that_are_behind_have_more_time(self) -> None:
-        self.after(ways.Kind.BEHIND)
-        found = [self.after(ways.Kind.LATE).way for _ in range(10)]
-        self.assertEqual([ways.Way.LATE] * 9 + [ways.Way.NOVA], found)
+        self.after(states.Kind.BEHIND)
+        found = [self.after(states.Kind.LATE).writer for _ in range(10)]
+        self.assertEqual(
+            [states.Writer.LATE_COLLECTOR] * 9 + [states.Writer.NOVA], found
+        )
 
     def test_nova_writes_after_the_queue_was_unreachable_for_long(
         self,
     ) -> None:
-        self.after(ways.Kind.WRITTEN)
-        found = [self.after(ways.Kind.UNREACHABLE).way for _ in range(30)]
-        self.assertEqual([ways.Way.UNREACHABLE] * 29 + [ways.Way.NOVA], found)
+        self.after(states.Kind.WRITTEN)
+        found = [self.after(states.Kind.UNREACHABLE).writer for _ in range(30)]
+        self.assertEqual(
+            [states.Writer.NONE] * 29 + [states.Writer.NOVA], found
+        )
 
     def test_the_wait_after_refusals_grows_to_a_limit(self) -> None:
         pauses = [
-            self.after(ways.Kind.REFUSED).ask_at - (self.clock() - 10.0)
+            self.after(states.Kind.REFUSED).ask_at - (self.clock() - 10.0)
             for _ in range(2000)
         ]
         self.assertEqual([0.5, 1.0, 2.0], pauses[:3])
@@ -104,7 +114,7 @@ class WaysTest(base.TestCase):
         self,
     ) -> None:
         pauses = [
-            self.after(ways.Kind.UNSAVED, chance=1.0).save_at
+            self.after(states.Kind.UNSAVED, chance=1.0).save_at
             - (self.clock() - 10.0)
             for _ in range(2000)
         ]
@@ -114,94 +124,103 @@ class WaysTest(base.TestCase):
     def test_nova_is_slow_if_it_takes_a_tenth_of_an_interval(self) -> None:
         for took, slow in ((0.9, False), (1.0, False), (1.1, True)):
             begun = self.clock()
-            state = self.after(ways.Kind.SAVED, took=took)
+            state = self.after(states.Kind.SAVED, took=took)
             self.assertEqual(slow, state.save_at > begun, took)
 
     def test_a_slow_nova_writes_in_time(self) -> None:
         for interval, down_time in ((10, 60), (2, 10), (2, 12), (30, 120)):
-            given = rules.Rules(interval, down_time)
-            state = ways.first(given, 0.0)
+            given = rules.Timing(interval, down_time)
+            state = states.first(given, 0.0)
             for number in range(20):
                 took = 0.2 * interval
-                outcome = ways.Outcome(ways.Kind.SAVED, 0.0, took, number / 20)
-                state = ways.next(state, outcome)
+                outcome = states.Outcome(
+                    states.Kind.SAVED, 0.0, took, number / 20
+                )
+                state = states.next(state, outcome)
                 next_beat = state.save_at + interval
-                written = next_beat + given.wait + took
+                written = next_beat + given.save_timeout + took
                 self.assertLess(written, down_time, given)
                 self.assertGreaterEqual(state.save_at, given.latest / 2)
 
     def test_collectors_that_write_nothing_rest_for_long(self) -> None:
-        state = self.after(ways.Kind.WRITTEN, ways.Kind.UNWRITTEN)
-        self.assertEqual(ways.Way.NOVA, state.way)
+        state = self.after(states.Kind.WRITTEN, states.Kind.UNWRITTEN)
+        self.assertEqual(states.Writer.NOVA, state.writer)
         self.assertEqual(290.0, state.ask_at - self.clock())
 
     def test_after_any_outcomes_a_heartbeat_is_written_in_time(self) -> None:
         """Unless the queue is away, Nova's turn comes, however it began."""
-        for kind in ways.Kind:
+        for kind in states.Kind:
             self.after(kind, kind)
-            for last in (ways.Kind.LATE, ways.Kind.REFUSED):
-                found = {self.after(last).way for _ in range(60)}
-                self.assertIn(ways.Way.NOVA, found, (kind, last))
+            for last in (states.Kind.LATE, states.Kind.REFUSED):
+                found = {self.after(last).writer for _ in range(60)}
+                self.assertIn(states.Writer.NOVA, found, (kind, last))
 
     def test_a_heartbeat_is_put_off_if_half_of_the_down_time_is_left(
         self,
     ) -> None:
-        self.assertEqual(10.0, rules.Rules(10.0, 40.0).put_off)
-        self.assertEqual(0.0, rules.Rules(10.0, 39.0).put_off)
+        self.assertEqual(10.0, rules.Timing(10.0, 40.0).put_off)
+        self.assertEqual(0.0, rules.Timing(10.0, 39.0).put_off)
 
     def test_some_heartbeats_after_an_answer_ask_for_none(self) -> None:
-        self.after(ways.Kind.WRITTEN, chance=1.0)
+        self.after(states.Kind.WRITTEN, chance=1.0)
         found = []
         for _ in range(10):
             found.append(self.state.is_silent(self.clock()))
-            self.after(ways.Kind.SENT if found[-1] else ways.Kind.WRITTEN)
+            self.after(states.Kind.SENT if found[-1] else states.Kind.WRITTEN)
         one = [True, True, False]
         self.assertEqual([*one, *one, *one, True], found)
 
     def test_heartbeats_ask_after_anything_but_a_good_answer(self) -> None:
-        for kind in set(ways.Kind) - {ways.Kind.WRITTEN, ways.Kind.SENT}:
-            self.after(ways.Kind.WRITTEN, ways.Kind.WRITTEN)
+        for kind in set(states.Kind) - {states.Kind.WRITTEN, states.Kind.SENT}:
+            self.after(states.Kind.WRITTEN, states.Kind.WRITTEN)
             self.assertTrue(self.state.is_silent(self.clock()))
             state = self.after(kind, chance=1.0)
             self.assertFalse(state.is_silent(self.clock()), kind)
 
     def test_a_heartbeat_without_an_answer_changes_little(self) -> None:
-        before = self.after(ways.Kind.WRITTEN, ways.Kind.WRITTEN)
-        after = self.after(ways.Kind.SENT)
+        before = self.after(states.Kind.WRITTEN, states.Kind.WRITTEN)
+        after = self.after(states.Kind.SENT)
         reached = dataclasses.replace(before, reached_at=after.reached_at)
         self.assertEqual(reached, after)
 
     def test_a_heartbeat_that_cannot_be_sent_is_retried(self) -> None:
-        self.after(ways.Kind.WRITTEN, ways.Kind.WRITTEN)
-        state = self.after(ways.Kind.UNREACHABLE)
+        self.after(states.Kind.WRITTEN, states.Kind.WRITTEN)
+        state = self.after(states.Kind.UNREACHABLE)
         self.assertFalse(state.is_resting(self.clock()))
-        self.assertEqual(ways.Way.UNREACHABLE, state.way)
+        self.assertEqual(states.Writer.NONE, state.writer)
 
     def test_services_that_start_together_ask_at_different_times(self) -> None:
         counts = [0] * 3
         for number in range(90):
-            self.state = ways.first(RULES, self.clock())
-            self.after(ways.Kind.WRITTEN, chance=(number + 0.5) / 90)
+            self.state = states.first(TIMING, self.clock())
+            self.after(states.Kind.WRITTEN, chance=(number + 0.5) / 90)
             silent = 0
             while self.state.is_silent(self.clock()):
                 silent += 1
-                self.after(ways.Kind.SENT)
+                self.after(states.Kind.SENT)
             counts[silent] += 1
         self.assertEqual([30, 30, 30], counts)
 
     def test_services_ask_at_different_times_after_an_outage(self) -> None:
-        self.after(ways.Kind.WRITTEN, ways.Kind.WRITTEN, ways.Kind.LATE)
-        self.after(ways.Kind.WRITTEN, chance=0.0)
+        self.after(states.Kind.WRITTEN, states.Kind.WRITTEN, states.Kind.LATE)
+        self.after(states.Kind.WRITTEN, chance=0.0)
         self.assertFalse(self.state.is_silent(self.clock()))
 
     def test_the_time_for_late_answers_is_the_same_after_a_silence(
         self,
     ) -> None:
-        self.after(ways.Kind.WRITTEN, ways.Kind.WRITTEN, took=6.0)
+        self.after(states.Kind.WRITTEN, states.Kind.WRITTEN, took=6.0)
         while self.state.is_silent(self.clock()):
-            self.after(ways.Kind.SENT)
-        found = [self.after(ways.Kind.LATE).way for _ in range(3)]
-        self.assertEqual([ways.Way.LATE, ways.Way.LATE, ways.Way.NOVA], found)
+            self.after(states.Kind.SENT)
+        found = [self.after(states.Kind.LATE).writer for _ in range(3)]
+        self.assertEqual(
+            [
+                states.Writer.LATE_COLLECTOR,
+                states.Writer.LATE_COLLECTOR,
+                states.Writer.NOVA,
+            ],
+            found,
+        )
 
     def test_the_silence_follows_from_the_options(self) -> None:
         for interval, down_time, silence in (
@@ -215,5 +234,5 @@ class WaysTest(base.TestCase):
             (10.0, 600.0, 60.0),
             (1.0, 4.0, 1.0),
         ):
-            found = rules.Rules(interval, down_time).silence
+            found = rules.Timing(interval, down_time).silence
             self.assertEqual(silence, found, (interval, down_time))

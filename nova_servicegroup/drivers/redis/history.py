@@ -49,7 +49,7 @@ class Answer(NamedTuple):
     at: float
 
 
-class Memory:
+class History:
     """What the server has answered about a group before.
 
     Each sign of a restart or a failover lasts only for a while, or is visible

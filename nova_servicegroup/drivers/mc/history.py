@@ -57,12 +57,12 @@ class Timing(NamedTuple):
     settle: float
 
 
-class Memory:
+class History:
     """The members that one server had of a group, and its losses."""
 
     def __init__(self, timing: Timing) -> None:
         self._timing = timing
-        self._last = storage.Answer({}, None)
+        self._last = storage.ServerState({}, None)
         self._evictions = 0
         self._answered: float | None = None
         self._mute_since: float | None = None
@@ -71,13 +71,13 @@ class Memory:
         self._lossy_until = self._incomplete_until = -math.inf
         self._markers: collections.deque[bytes] = collections.deque(maxlen=16)
 
-    def update(self, answer: storage.Answer, now: float) -> ServerReading:
+    def update(self, answer: storage.ServerState, now: float) -> ServerReading:
         """Evaluate an answer about all members.
 
-        :param answer: its tokens are kept
+        :param answer: its values are kept
         """
         doubt = self._doubt(answer, now)
-        missed = self._last.tokens.keys() - answer.tokens.keys()
+        missed = self._last.values.keys() - answer.values.keys()
         first = self._answered is None
         complete = doubt is None and now > self._incomplete_until
         # Evictions are counted after the members are read, so the evictions
@@ -94,11 +94,11 @@ class Memory:
             self._mute_since = now
         if self._answered is None or now - self._answered > self._timing.ttl:
             # All that it had has expired there, unless it was renewed.
-            self._last = self._last._replace(tokens={})
-        lost = self._last.tokens.keys()
+            self._last = self._last._replace(values={})
+        lost = self._last.values.keys()
         return ServerReading(lost=lost, complete=False, doubt=_MUTE)
 
-    def _doubt(self, answer: storage.Answer, now: float) -> str | None:
+    def _doubt(self, answer: storage.ServerState, now: float) -> str | None:
         """Return why the server may lack live members; None: it does not."""
         settled = now + self._timing.settle
         emptied, is_back = self._check_marker(answer)
@@ -116,7 +116,7 @@ class Memory:
             return _LOSSY
         return _YOUNG if answer.young else None
 
-    def _check_marker(self, answer: storage.Answer) -> tuple[bool, bool]:
+    def _check_marker(self, answer: storage.ServerState) -> tuple[bool, bool]:
         """Return whether the server was emptied, and whether it is back.
 
         It is back after another server answered at its address, where the

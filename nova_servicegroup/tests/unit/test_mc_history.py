@@ -12,165 +12,167 @@
 
 from typing import Any
 
-from nova_servicegroup.drivers.mc import memory
+from nova_servicegroup.drivers.mc import history
 from nova_servicegroup.drivers.mc import storage
 from nova_servicegroup.tests import base
 
 TTL = 60.0
 SETTLE = 20.0
 MARKER = b'marker'
-SURE = memory.ServerReading()
+SURE = history.ServerReading()
 
 
-class MemoryTest(base.TestCase):
+class HistoryTest(base.TestCase):
     """One server, and what is read of members a, b and so on."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.memory = memory.Memory(memory.Timing(TTL, SETTLE))
+        self.history = history.History(history.Timing(TTL, SETTLE))
 
-    def take(
+    def update(
         self, *members: str, after: float = 1.0, **how: Any
-    ) -> memory.ServerReading:
-        answer = storage.Answer(dict.fromkeys(members, b''), MARKER)
+    ) -> history.ServerReading:
+        answer = storage.ServerState(dict.fromkeys(members, b''), MARKER)
         self.clock.advance(after)
-        return self.memory.update(answer._replace(**how), self.clock())
+        return self.history.update(answer._replace(**how), self.clock())
 
-    def miss(self, after: float = 1.0) -> memory.ServerReading:
-        return self.memory.update_unanswered(self.clock.advance(after))
+    def miss(self, after: float = 1.0) -> history.ServerReading:
+        return self.history.update_unanswered(self.clock.advance(after))
 
-    def assert_sure(self, gone: str, reading: memory.ServerReading) -> None:
+    def assert_sure(self, gone: str, reading: history.ServerReading) -> None:
         """Members that are gone are, and so are those never seen."""
         self.assertEqual(SURE._replace(gone=set(gone)), reading)
 
     def assert_doubt(
-        self, doubt: str, lost: str, reading: memory.ServerReading
+        self, doubt: str, lost: str, reading: history.ServerReading
     ) -> None:
         """Neither lost members nor unknown ones are gone."""
         self.assertEqual(
-            memory.ServerReading(set(), set(lost), False, doubt),
+            history.ServerReading(set(), set(lost), False, doubt),
             reading._replace(gone=set(reading.gone), lost=set(reading.lost)),
         )
 
 
-class HealthyTest(MemoryTest):
+class HealthyTest(HistoryTest):
     def test_what_it_had_and_has_no_more_is_gone(self) -> None:
-        self.assert_sure('', self.take('a', 'b'))
-        self.assert_sure('b', self.take('a', 'c'))
-        self.assert_sure('', self.take('a', 'c'))
-        self.assert_sure('ac', self.take())
+        self.assert_sure('', self.update('a', 'b'))
+        self.assert_sure('b', self.update('a', 'c'))
+        self.assert_sure('', self.update('a', 'c'))
+        self.assert_sure('ac', self.update())
 
 
-class EmptiedTest(MemoryTest):
+class EmptiedTest(HistoryTest):
     def test_what_it_had_may_be_alive(self) -> None:
-        self.take('a', 'b')
-        emptied = self.take(marker=None)
+        self.update('a', 'b')
+        emptied = self.update(marker=None)
         self.assert_doubt('a server was emptied', 'ab', emptied)
 
     def test_until_all_had_time_it_knows_only_members_that_are_back(
         self,
     ) -> None:
-        self.take('a', 'b')
-        self.take(marker=None)
+        self.update('a', 'b')
+        self.update(marker=None)
         again = {'marker': b'new', 'young': True}
-        self.assert_doubt('a server was emptied', '', self.take('a', **again))
-        reading = self.take(**again)
+        self.assert_doubt(
+            'a server was emptied', '', self.update('a', **again)
+        )
+        reading = self.update(**again)
         self.assertEqual({'a'}, reading.gone)
         self.assertFalse(reading.complete)
-        self.assert_sure('', self.take('a', marker=b'new', after=SETTLE + 1))
+        self.assert_sure('', self.update('a', marker=b'new', after=SETTLE + 1))
 
     def test_between_two_readings(self) -> None:
-        self.take('a', 'b')
-        reading = self.take('a', marker=b'new', young=True)
+        self.update('a', 'b')
+        reading = self.update('a', marker=b'new', young=True)
         self.assert_doubt('a server was emptied', 'b', reading)
 
     def test_before_the_first_reading(self) -> None:
-        self.assertFalse(self.take('a', young=True).complete)
-        self.assertFalse(self.take('a', marker=None).complete)
+        self.assertFalse(self.update('a', young=True).complete)
+        self.assertFalse(self.update('a', marker=None).complete)
 
     def test_unknown_members_have_time_also_where_no_key_says_that_it_is_young(
         self,
     ) -> None:
         """The key that says so may have been lost or evicted, too."""
-        self.take('a')
-        self.take(marker=b'new')
-        self.assertFalse(self.take('a', marker=b'new').complete)
-        late = self.take('a', marker=b'new', after=SETTLE + 1)
+        self.update('a')
+        self.update(marker=b'new')
+        self.assertFalse(self.update('a', marker=b'new').complete)
+        late = self.update('a', marker=b'new', after=SETTLE + 1)
         self.assertTrue(late.complete)
 
     def test_another_server_was_in_its_place(self) -> None:
         """Members have renewed themselves there; here they expire."""
-        self.take('a', 'b')
-        self.take('a', 'b', marker=b'other')
-        back = self.take('a')
+        self.update('a', 'b')
+        self.update('a', 'b', marker=b'other')
+        back = self.update('a')
         self.assert_doubt('a server was emptied', 'b', back)
         for _ in range(int(SETTLE)):
-            reading = self.take()
+            reading = self.update()
             self.assertEqual(set(), reading.gone)
             self.assertFalse(reading.complete)
-        self.assert_sure('', self.take(after=1.0))
-        self.take('a')
-        self.assert_sure('a', self.take())
+        self.assert_sure('', self.update(after=1.0))
+        self.update('a')
+        self.assert_sure('a', self.update())
 
     def test_not_all_markers_are_remembered(self) -> None:
         for number in range(1000):
-            self.take(marker=b'%d' % number)
-        self.assertLess(len(self.memory._markers), 100)
+            self.update(marker=b'%d' % number)
+        self.assertLess(len(self.history._markers), 100)
 
 
-class MuteTest(MemoryTest):
+class MuteTest(HistoryTest):
     def test_what_it_had_it_may_have(self) -> None:
-        self.take('a')
+        self.update('a')
         self.assert_doubt('a server does not answer', 'a', self.miss())
 
     def test_until_its_keys_have_expired(self) -> None:
-        self.take('a')
+        self.update('a')
         self.assertEqual({'a'}, set(self.miss(after=TTL).lost))
         self.assertEqual(set(), set(self.miss(after=1.0).lost))
 
     def test_back_from_an_outage_it_lacks_members_that_had_no_time(
         self,
     ) -> None:
-        self.take('a', 'b')
+        self.update('a', 'b')
         self.miss()
         self.miss(after=SETTLE / 4)
         lossy = 'a server was away or has lost members a moment ago'
-        self.assert_doubt(lossy, 'b', self.take('a'))
-        self.assert_doubt(lossy, 'a', self.take(after=SETTLE))
-        self.assert_sure('', self.take())
+        self.assert_doubt(lossy, 'b', self.update('a'))
+        self.assert_doubt(lossy, 'a', self.update(after=SETTLE))
+        self.assert_sure('', self.update())
 
     def test_a_hiccup_is_no_outage(self) -> None:
-        self.take('a', 'b')
+        self.update('a', 'b')
         self.miss()
-        self.assert_sure('b', self.take('a'))
+        self.assert_sure('b', self.update('a'))
 
 
-class LossyTest(MemoryTest):
+class LossyTest(HistoryTest):
     def test_while_a_member_reports_it(self) -> None:
-        self.take('a', 'b')
+        self.update('a', 'b')
         lossy = 'a server was away or has lost members a moment ago'
-        self.assert_doubt(lossy, 'b', self.take('a', lossy=True))
-        self.assert_sure('a', self.take())
+        self.assert_doubt(lossy, 'b', self.update('a', lossy=True))
+        self.assert_sure('a', self.update())
 
 
-class EvictionTest(MemoryTest):
-    def evicts(self, *members: str, evictions: int) -> memory.ServerReading:
-        return self.take(*members, evictions=evictions)
+class EvictionTest(HistoryTest):
+    def evicts(self, *members: str, evictions: int) -> history.ServerReading:
+        return self.update(*members, evictions=evictions)
 
     def test_what_is_lost_while_it_evicts_may_be_alive(self) -> None:
-        self.take('a', 'b')
+        self.update('a', 'b')
         reading = self.evicts('a', evictions=3)
         self.assertEqual({'b'}, reading.lost)
         self.assertIn('give it more (-m)', reading.doubt)
 
     def test_so_may_what_the_next_reading_misses(self) -> None:
         """Evictions are counted after the members are read."""
-        self.take('a', 'b')
+        self.update('a', 'b')
         self.evicts('a', 'b', evictions=3)
         self.assertEqual({'b'}, self.evicts('a', evictions=3).lost)
 
     def test_what_is_lost_later_is_gone(self) -> None:
-        self.take('a')
+        self.update('a')
         self.evicts('a', evictions=3)
         self.evicts('a', evictions=3)
         reading = self.evicts(evictions=3)
@@ -178,7 +180,7 @@ class EvictionTest(MemoryTest):
         self.assertEqual(set(), reading.lost)
 
     def test_unknown_members_have_time_to_renew_themselves(self) -> None:
-        self.take('a')
+        self.update('a')
         self.evicts('a', evictions=3)
         self.evicts('a', evictions=3)
         self.clock.advance(SETTLE - 1)

@@ -35,7 +35,7 @@ import dataclasses
 import enum
 import math
 
-from nova_servicegroup.drivers.db import rules as rules_
+from nova_servicegroup.drivers.db import rules
 from nova_servicegroup import exceptions
 
 #: The longest wait before collectors are asked or Nova writes again (seconds).
@@ -46,13 +46,13 @@ _QUICK = 0.1
 _MOST_DOUBLED = 64
 
 
-class Way(enum.Enum):
-    """Where the last heartbeat went."""
+class Writer(enum.Enum):
+    """Who writes the last heartbeat."""
 
-    COLLECTOR = 'to a collector, which answered or was not asked to'
-    LATE = 'to a collector, which may have written it but did not answer'
-    NOVA = 'to Nova'
-    UNREACHABLE = 'nowhere: the message queue cannot be reached'
+    COLLECTOR = 'a collector, which answered or was not asked to'
+    LATE_COLLECTOR = 'a collector, perhaps: it did not answer'
+    NOVA = 'Nova'
+    NONE = 'none: the message queue cannot be reached'
 
 
 class Kind(enum.Enum):
@@ -88,7 +88,7 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """Where the last heartbeat of a service went, and when to do what next.
+    """The writer of a service's last heartbeat, and when to do what next.
 
     :ivar reached_at: when the message queue was last not known to be away
     :ivar save_at: when Nova may write what a collector is late with
@@ -100,8 +100,8 @@ class State:
     :ivar unsaved: the number of failed writes of Nova's in a row
     """
 
-    rules: rules_.Rules
-    way: Way
+    timing: rules.Timing
+    writer: Writer
     reached_at: float
     save_at: float
     ask_at: float = -math.inf
@@ -111,24 +111,24 @@ class State:
 
     def is_silent(self, now: float) -> bool:
         """Return whether a heartbeat is sent without asking for an answer."""
-        return self.way is Way.COLLECTOR and now < self.ask_at
+        return self.writer is Writer.COLLECTOR and now < self.ask_at
 
     def is_resting(self, now: float) -> bool:
         """Return whether no heartbeat is sent to collectors."""
-        return self.way is not Way.COLLECTOR and now < self.ask_at
+        return self.writer is not Writer.COLLECTOR and now < self.ask_at
 
     def may_save(self, now: float) -> bool:
         """Return whether Nova writes the heartbeat if a collector is late."""
         return now >= self.save_at
 
 
-def first(rules: rules_.Rules, now: float) -> State:
+def first(timing: rules.Timing, now: float) -> State:
     """Return the state of a service that has never had an answer.
 
     It may be one of many that have just started.
     """
-    save_at = now + rules.save_after + rules.down_time
-    return State(rules, Way.COLLECTOR, now, save_at)
+    save_at = now + timing.save_after + timing.down_time
+    return State(timing, Writer.COLLECTOR, now, save_at)
 
 
 def kind_of(error: Exception) -> Kind:
@@ -143,18 +143,19 @@ def kind_of(error: Exception) -> Kind:
 def next(state: State, outcome: Outcome) -> State:
     """Return the state after an attempt.
 
-    If its way is NOVA, Nova is to write the heartbeat, unless it just tried.
+    If its writer is NOVA, Nova is to write the heartbeat, unless it has just
+    tried.
     """
     return _TRANSITIONS[outcome.kind](state, outcome)
 
 
 def _answered(state: State, outcome: Outcome) -> State:
-    rules = state.rules
+    timing = state.timing
     # An overloaded collector most likely also writes the heartbeats that it
     # has no time to answer; and readers hold members while most are late.
-    more = rules.down_time if outcome.kind is Kind.BEHIND else 0.0
-    save_at = outcome.ended + rules.save_after + more
-    found = State(rules, Way.COLLECTOR, outcome.ended, save_at)
+    more = timing.down_time if outcome.kind is Kind.BEHIND else 0.0
+    save_at = outcome.ended + timing.save_after + more
+    found = State(timing, Writer.COLLECTOR, outcome.ended, save_at)
     if outcome.kind is not Kind.WRITTEN:
         return found
     ask_at = outcome.begun + _silence(state, outcome.chance)
@@ -167,11 +168,11 @@ def _silence(state: State, chance: float) -> float:
     The first time is random: services that start together ask at different
     times.
     """
-    whole = state.rules.silence
-    if state.way is Way.COLLECTOR and state.ask_at > -math.inf:
+    whole = state.timing.silence
+    if state.writer is Writer.COLLECTOR and state.ask_at > -math.inf:
         return whole
-    beats = math.ceil(whole / state.rules.interval)
-    return min(whole, chance * beats * state.rules.interval)
+    beats = math.ceil(whole / state.timing.interval)
+    return min(whole, chance * beats * state.timing.interval)
 
 
 def _sent(state: State, outcome: Outcome) -> State:
@@ -183,26 +184,28 @@ def _late(state: State, outcome: Outcome) -> State:
         state, reached_at=outcome.ended, ask_at=-math.inf, refused=0
     )
     if state.may_save(outcome.begun):
-        return dataclasses.replace(reached, way=Way.NOVA)
-    return dataclasses.replace(reached, way=Way.LATE, late=state.late + 1)
+        return dataclasses.replace(reached, writer=Writer.NOVA)
+    return dataclasses.replace(
+        reached, writer=Writer.LATE_COLLECTOR, late=state.late + 1
+    )
 
 
 def _unreachable(state: State, outcome: Outcome) -> State:
     # Answers take a while to come through after the queue is back.
-    save_at = max(state.save_at, outcome.ended + state.rules.save_after)
+    save_at = max(state.save_at, outcome.ended + state.timing.save_after)
     away = dataclasses.replace(
         state, save_at=save_at, ask_at=-math.inf, refused=0
     )
     if outcome.ended - state.reached_at >= _LONGEST:
-        return dataclasses.replace(away, way=Way.NOVA)
-    return dataclasses.replace(away, way=Way.UNREACHABLE, late=state.late + 1)
+        return dataclasses.replace(away, writer=Writer.NOVA)
+    return dataclasses.replace(away, writer=Writer.NONE, late=state.late + 1)
 
 
 def _refused(state: State, outcome: Outcome) -> State:
     wait = _doubled(0.5, state.refused) * (1 - outcome.chance / 2)
     return dataclasses.replace(
         state,
-        way=Way.NOVA,
+        writer=Writer.NOVA,
         reached_at=outcome.ended,
         ask_at=outcome.ended + wait,
         refused=state.refused + 1,
@@ -212,27 +215,31 @@ def _refused(state: State, outcome: Outcome) -> State:
 def _unwritten(state: State, outcome: Outcome) -> State:
     wait = _LONGEST * (1 - outcome.chance / 2)
     return dataclasses.replace(
-        state, way=Way.NOVA, ask_at=outcome.ended + wait
+        state, writer=Writer.NOVA, ask_at=outcome.ended + wait
     )
 
 
 def _resting(state: State, outcome: Outcome) -> State:
-    return dataclasses.replace(state, way=Way.NOVA, reached_at=outcome.ended)
+    return dataclasses.replace(
+        state, writer=Writer.NOVA, reached_at=outcome.ended
+    )
 
 
 def _saved(state: State, outcome: Outcome) -> State:
     save_at = outcome.begun
-    if outcome.ended - outcome.begun > _QUICK * state.rules.interval:
+    if outcome.ended - outcome.begun > _QUICK * state.timing.interval:
         # It was written, and so must the next one be before it is too late.
-        save_at += max(0.0, state.rules.latest) * (1 - outcome.chance / 2)
-    return dataclasses.replace(state, way=Way.NOVA, save_at=save_at, unsaved=0)
+        save_at += max(0.0, state.timing.latest) * (1 - outcome.chance / 2)
+    return dataclasses.replace(
+        state, writer=Writer.NOVA, save_at=save_at, unsaved=0
+    )
 
 
 def _unsaved(state: State, outcome: Outcome) -> State:
-    wait = _doubled(state.rules.save_after, state.unsaved)
+    wait = _doubled(state.timing.save_after, state.unsaved)
     return dataclasses.replace(
         state,
-        way=Way.NOVA,
+        writer=Writer.NOVA,
         save_at=outcome.begun + wait * (1 + outcome.chance / 2),
         unsaved=state.unsaved + 1,
     )
