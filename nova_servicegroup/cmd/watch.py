@@ -124,8 +124,8 @@ class Watch(_command.Command):
         if any(reasons) and not self._has_warned:
             self._has_warned = True
             self.warn(
-                'Hosts that are down already are not counted, and who is '
-                f'forced down is not known ({next(filter(None, reasons))}).'
+                'Hosts that are down already are not counted, and forced-down '
+                f'hosts are unknown ({next(filter(None, reasons))}).'
             )
 
 

@@ -92,8 +92,8 @@ def judge_registration(
         report = finding.error if in_database else finding.warning
         yield report(
             f'{error}.',
-            'Who is registered with Nova cannot be compared with who is '
-            'alive.',
+            'The services registered with Nova cannot be compared with the '
+            'members.',
             'See what the check of the clock says of the databases.',
         )
 
@@ -111,7 +111,7 @@ def judge_reading(
         reason = next(iter(errors.values()))
         yield finding.error(
             f'{", ".join(errors)} cannot be read: {reason}.',
-            'It cannot be told who is alive.',
+            'The state of the members is unknown.',
             'See what the check of the backend says.',
         )
 

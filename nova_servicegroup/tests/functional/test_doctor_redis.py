@@ -178,7 +178,9 @@ class OneTest(redis_faults.Faults, Doctor, contract.FunctionalTestCase):
         wrong = f'127.0.0.1:{harness.free_port()}'
         self.configure(self.server.address, wrong)
         found = self.examine()
-        self.assert_found(found, ERROR, wrong, 'refused', 'Nobody can report')
+        self.assert_found(
+            found, ERROR, wrong, 'refused', 'No service can report'
+        )
 
     def test_a_replica(self) -> None:
         replica = redis.Redis(

@@ -229,7 +229,7 @@ class ServersTest(base.TestCase):
         )
         (found,) = redis.judge_servers({'b': refused()})
         self.assertEqual(ERROR, found.level)
-        self.assertIn('Nobody can report', found.why)
+        self.assertIn('No service can report', found.why)
 
     def test_joining(self):
         well = asking.Answer(redis_stats.read(INFO, 0.001))
