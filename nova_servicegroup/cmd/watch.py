@@ -51,7 +51,7 @@ class Watch(_command.Command):
         '--interval': {
             'type': _command.seconds,
             'metavar': 'SECONDS',
-            'help': 'Seconds between two looks. Default: [servicegroup] '
+            'help': 'Seconds between two readings. Default: [servicegroup] '
             'refresh_interval.',
         },
         '--for': {

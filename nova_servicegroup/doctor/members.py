@@ -159,9 +159,9 @@ def _absent(group: str, hosts: set[str]) -> finding.Finding:
         f'{group}: {len(hosts)} registered with Nova and enabled, but not '
         f'alive: {finding.names(hosts)}.',
         'They get no work, and their servers may be evacuated.',
-        'See why the service does not run, or does not report: its log tells '
-        'lost contact. Disable or delete the record of a host that is gone '
-        'for good.',
+        'See why the service does not run, or does not report: look for lost '
+        'contact in its log. Disable or delete the record of a host that is '
+        'gone for good.',
     )
 
 

@@ -199,7 +199,7 @@ def _asking(side: Reports, both: Iterable[Reports]) -> finding.Finding:
 def _which(still: set[Service], unknown: set[Service]) -> str:
     names = f': {_names(still)}' if still else ''
     if unknown:
-        names += f'; {len(unknown)} do not say: {_names(unknown)}'
+        names += f'; {len(unknown)} do not report it: {_names(unknown)}'
     return names
 
 

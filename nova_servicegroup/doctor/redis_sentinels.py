@@ -91,8 +91,8 @@ def _no_answer(
     if well <= named / 2:
         report, why = finding.error, _MOST
     return report(
-        f'The Sentinel {address} does not tell the master: {reason}.',
-        f'{well} of {named} Sentinels tell it{why}',
+        f'The Sentinel {address} does not name the master: {reason}.',
+        f'{well} of {named} Sentinels name it{why}',
         f'See that it watches a server that it calls {name}.'
         if 'No such' in reason
         else _REACH,

@@ -223,7 +223,7 @@ class Origins:
                 beside = session.beside(self._sessions.request)
                 self._ask(beside, doubtful[:1])
         except exceptions.BackendTimeout as error:
-            LOG.debug('A member has not said where it runs: %s', error)
+            LOG.debug('A member has not reported where it runs: %s', error)
         finally:
             self._asking.release()
 

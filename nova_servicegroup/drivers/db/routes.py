@@ -197,7 +197,7 @@ class Relay(Nova):
             )
         self._advance(ways.Kind.UNWRITTEN, begun)
         return exceptions.BackendError(
-            messages.TOPIC, 'it says that a record is gone which is there'
+            messages.TOPIC, 'it reports that an existing record is gone'
         )
 
     def _check_written(self, begun: float) -> exceptions.BackendError | None:

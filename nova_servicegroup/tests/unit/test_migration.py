@@ -210,7 +210,7 @@ class MigrationTest(base.TestCase):
             early, 'ERROR', '1 reporting to db', 'not to zk: late'
         )
         self.assert_step(zk, 'OK', '1 of 1 services read from zk: a')
-        self.assert_step(db, 'WARNING', '1 do not say: late')
+        self.assert_step(db, 'WARNING', '1 do not report it: late')
 
     def test_some_still_ask_by_the_old_one(self) -> None:
         self.both('a', 'zk')
@@ -229,7 +229,7 @@ class MigrationTest(base.TestCase):
     def test_a_service_that_does_not_say_may_ask_by_either(self) -> None:
         self.both('a', '')
         for found in self.check('zk', 'db')[1:]:
-            self.assertIn('1 do not say: a', found.what)
+            self.assertIn('1 do not report it: a', found.what)
             self.assertIn('not safe', found.what)
 
     def test_no_service_asks_by_the_old_one_any_more(self) -> None:
