@@ -32,7 +32,7 @@ ABSENT = 'not in the group'
 EMPTIED = 'the backend has forgotten the group, or was emptied'
 BLIND = 'the backend does not answer'
 MANY_LOST = 'more than half of the group was lost at once'
-REJOINED = 'most members have joined anew since the last look'
+REJOINED = 'most members have rejoined since the last reading'
 UNSETTLED = 'the backend was away, or had lost members, a moment ago'
 UNREAD = 'the group has not been read since it was first asked about'
 

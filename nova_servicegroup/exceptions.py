@@ -167,7 +167,7 @@ class RecordDeleted(ServiceGroupError):
         super().__init__(
             f'The services table record for the {binary} service on host '
             f'{host} is gone. Either stop this service, if it should be '
-            f'deleted, or restart it to create the record anew.'
+            f'deleted, or restart it to create a new record.'
         )
         self.binary = binary
         self.host = host

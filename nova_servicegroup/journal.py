@@ -93,11 +93,12 @@ class Journal:
             self._hosts(level, f'{state}: {reason}', hosts)
         if len(by_reason) > _MAX_REASONS:
             LOG.warning(
-                '%s: members are of no use for %d reasons more.',
+                '%s: %d more reasons for which members are unfit are not '
+                'named.',
                 self.name,
                 len(by_reason) - _MAX_REASONS,
             )
-        self._hosts(levels.INFO, 'of use again', changes.fit)
+        self._hosts(levels.INFO, 'fit again', changes.fit)
 
     def lost(
         self,
@@ -123,8 +124,8 @@ class Journal:
     ) -> None:
         if members is None:
             LOG.warning(
-                '%s cannot be read (%s). It cannot be told who is '
-                'alive; every member is presumed up at first.',
+                '%s cannot be read (%s). The state of its members is '
+                'unknown; all are presumed up at first.',
                 self.name,
                 error,
             )

@@ -163,7 +163,7 @@ def reason(entry: inventory.Entry) -> str:
         return _ago('its last proof of life is {} old', age)
     if entry.state == views.HELD:
         return (
-            'not seen, but nothing is known yet of who is missing'
+            'not seen, but it is not known yet which hosts are missing'
             if age is None
             else _ago('not seen for {}, but that is no evidence', age)
         )

@@ -57,8 +57,8 @@ class Doctor(_command.Command):
                 'default': [],
                 'choices': api.installed_drivers(),
                 'metavar': 'DRIVER',
-                'help': 'Tell also how far a migration to this driver has '
-                'come, besides those of also_report_to; may be repeated.',
+                'help': 'Report the progress of a migration to this driver, '
+                'too, besides those of also_report_to; may be repeated.',
             },
             '--json': {
                 'action': 'store_true',

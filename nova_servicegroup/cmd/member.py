@@ -33,9 +33,9 @@ _RETRY = 0.2
 _ROUNDS = 10
 
 _UNLISTED = (
-    'Hosts that are down are not listed, and who is forced down is not known'
+    'Hosts that are down are not listed, and forced-down hosts are unknown'
 )
-_UNFORCED = 'Whether it is forced down is not known'
+_UNFORCED = 'Whether it is forced down is unknown'
 
 _SHORT = ('Host', 'State', 'Since', 'Proof age', 'Processes')
 _UNFIT = ('Condition', 'Condition since')
@@ -128,8 +128,10 @@ def _blind(found: inventory.Inventory) -> str:
         return (
             f'Blind: seen {view.age:.1f} s ago for the last time; {view.error}'
         )
-    presumed = '; who is registered is presumed up' if found.entries else ''
-    return f'It is not known who is alive{presumed}: {view.error}'
+    presumed = ''
+    if found.entries:
+        presumed = '; registered services are presumed up'
+    return f'The state of the members is unknown{presumed}: {view.error}'
 
 
 def _is_sufficient(found: inventory.Inventory, host: str | None) -> bool:
@@ -153,7 +155,7 @@ class List(_GroupCommand, lister.Lister):
     """
 
     exit_statuses = (
-        'Exit status: 0; 2 when it is not known who is alive, or '
+        'Exit status: 0; 2 when the state of the members is unknown, or '
         'something is wrong with the configuration.'
     )
     arguments = {
@@ -189,7 +191,7 @@ class List(_GroupCommand, lister.Lister):
         elif presumed:
             self.warn(
                 f'{presumed} hosts are presumed up: the backend does not know '
-                'yet who is missing.'
+                'yet which are missing.'
             )
         names = _SHORT + (_LONG if parsed_args.long else ()) + _UNFIT
         return names, [
@@ -206,7 +208,7 @@ class Show(_GroupCommand, show.ShowOne):
 
     exit_statuses = (
         'Exit status: 0 when it is up or held, 1 when it is down or forced '
-        'down, 2 when it is not known.'
+        'down, 2 when its state is unknown.'
     )
     arguments = {
         **_WAIT_ARGUMENT,

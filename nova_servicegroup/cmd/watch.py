@@ -51,7 +51,7 @@ class Watch(_command.Command):
         '--interval': {
             'type': _command.seconds,
             'metavar': 'SECONDS',
-            'help': 'Seconds between two looks. Default: [servicegroup] '
+            'help': 'Seconds between two readings. Default: [servicegroup] '
             'refresh_interval.',
         },
         '--for': {
@@ -124,8 +124,8 @@ class Watch(_command.Command):
         if any(reasons) and not self._has_warned:
             self._has_warned = True
             self.warn(
-                'Hosts that are down already are not counted, and who is '
-                f'forced down is not known ({next(filter(None, reasons))}).'
+                'Hosts that are down already are not counted, and forced-down '
+                f'hosts are unknown ({next(filter(None, reasons))}).'
             )
 
 

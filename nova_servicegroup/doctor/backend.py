@@ -49,7 +49,7 @@ def _ask(subject: finding.Subject) -> finding.Finding:
     except exceptions.BackendError as error:
         return finding.error(
             str(error),
-            'Nobody can report or see who is alive.',
+            'No service can report or see which members are alive.',
             'See that the backend runs, and that this host may reach it.',
         )
     took = 1000 * (time.monotonic() - begun)

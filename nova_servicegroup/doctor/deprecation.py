@@ -44,7 +44,7 @@ def _all() -> Iterator[_Deprecated]:
         section = group or 'DEFAULT'
         for option in options:
             for old in option.deprecated_opts:
-                yield section, str(old.name), f'Call it {option.name}.'
+                yield section, str(old.name), f'Use {option.name} instead.'
             if option.deprecated_for_removal:
                 advice = option.deprecated_reason or 'Remove it.'
                 yield section, option.name, advice

@@ -76,7 +76,7 @@ def _advice(error: exceptions.ServiceGroupError) -> str:
         return 'Install it with the pip of the environment of Nova.'
     if isinstance(error, exceptions.LibraryUnusable):
         return (
-            'Install versions that fit together, those of the upper '
-            "constraints of Nova's release, say."
+            'Install versions that fit together, such as those of the upper '
+            "constraints of Nova's release."
         )
     return 'Correct the option in nova.conf.'

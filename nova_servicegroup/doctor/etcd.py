@@ -115,7 +115,7 @@ def judge_servers(servers: Sequence[Server]) -> list[finding.Finding]:
     serving = sum(each.group_read is not None for each in servers)
     why = (
         f'{serving} of {len(servers)} servers serve. Clients go on to them; '
-        'when the majority of the cluster is gone, nobody can report.'
+        'when the majority of the cluster is gone, no service can report.'
     )
     return [_judge_server(each, serving > 0, why) for each in servers]
 
@@ -147,7 +147,7 @@ def _not_serving(server: Server) -> tuple[str, str]:
         return what, etcd_limits.advice(server.error)
     if report.mode == 'learner':
         return (
-            f'{address} is a learner of the cluster, and serves nobody yet.',
+            f'{address} is a learner of the cluster, and does not serve yet.',
             'Promote it, or leave it out of [etcd] address.',
         )
     if not report.leader:

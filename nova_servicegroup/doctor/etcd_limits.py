@@ -30,14 +30,14 @@ _NO_SPACE = (
     'Members stay, as renewing writes nothing; but no service can join that '
     'is started, and it is down.',
     'Compact and defragment the database, or raise --quota-backend-bytes; '
-    'then etcdctl alarm disarm. See who fills it.',
+    'then etcdctl alarm disarm. See which client fills it.',
 )
 _ELECTION = (
     'A lease lasts for one and a half --election-timeout of etcd, at least: '
     'lower that.'
 )
 _OTHER_ALARM = (
-    'etcd says by it that something is wrong with its data.',
+    'With this alarm, etcd reports that something is wrong with its data.',
     "Read etcd's log, and its guide for disaster recovery.",
 )
 _NO_ANSWER = (

@@ -70,6 +70,6 @@ def _failed(name: str, error: Exception, bound: float) -> finding.Finding:
         )
     return finding.error(
         f'The check is broken: {type(error).__name__}: {error}',
-        'What it looks at is not known now.',
+        'The state of what it checks is unknown.',
         'Run it again with --debug, and report what that shows.',
     )

@@ -94,7 +94,7 @@ def judge_group(
             f'{group}: {len(failing)} degraded: {finding.names(failing)}.',
             'nova-scheduler gives them no new servers. For everything else '
             'they are up, so that none of their servers can be evacuated.',
-            'The log of each service has the error of its check. It is of use '
+            'The log of each service has the error of its check. It is fit '
             'again when the check succeeds once.',
         )
     for name in seen.view.ignored:

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Judges whether host names are unique, and all hosts ask by one driver."""
+"""Judges whether host names are unique and all hosts read from one driver."""
 
 import collections
 from collections.abc import Iterator
@@ -79,8 +79,8 @@ class Judge:
         return finding.error(
             f'{group}: {len(hosts)} reporting to the database, but not to the '
             f'backend of {self._driver}: {finding.names(hosts)}.',
-            f'They are alive, and down for whoever asks by {self._driver}: '
-            'their servers may be evacuated.',
+            f'They are alive, and down for any service that reads from '
+            f'{self._driver}: their servers may be evacuated.',
             f'Install the package there and set servicegroup_driver = '
             f'{self._driver}, or go back to db here until they report.',
         )
@@ -126,9 +126,10 @@ class Judge:
                     readers[each.reads].add(host)
         for driver, hosts in sorted(readers.items()):
             yield finding.warning(
-                f'{group}: {len(hosts)} asking by {driver}, while this host '
-                f'asks by {self._driver}: {finding.names(hosts)}.',
-                'In a mixed fleet two services may differ on who is up.',
+                f'{group}: {len(hosts)} reading from {driver}, while this '
+                f'host reads from {self._driver}: {finding.names(hosts)}.',
+                'In a mixed fleet two services may differ on which hosts are '
+                'up.',
                 f'Set servicegroup_driver = {self._driver} there when the '
                 'fleet has moved.',
             )

@@ -200,7 +200,7 @@ def judge_servers(
         common.not_serving(
             f'{address} does not answer: {asking.reason(answer.error)}.',
             bool(stats),
-            'The other servers have all members; who dies is seen by them.',
+            'The other servers have all members, and show which have died.',
             common.reach_advice('memcached_servers'),
         )
         for address, answer in answers.items()

@@ -129,5 +129,5 @@ def _restart(uptime: int, others: list[int]) -> Iterator[finding.Finding]:
             f'was restarted {servers.period(uptime)} ago, the others were '
             'not.',
             'It came back empty. Members are there again after a heartbeat.',
-            'If nobody has restarted it, see why it ended.',
+            'If no operator has restarted it, see why it ended.',
         )

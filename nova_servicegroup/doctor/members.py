@@ -95,8 +95,8 @@ def judge_registration(
         report = finding.error if in_database else finding.warning
         yield report(
             f'{error}.',
-            'Who is registered with Nova cannot be compared with who is '
-            'alive.',
+            'The services registered with Nova cannot be compared with the '
+            'members.',
             'See what the check of the clock says of the databases.',
         )
 
@@ -114,7 +114,7 @@ def judge_reading(
         reason = next(iter(errors.values()))
         yield finding.error(
             f'{", ".join(errors)} cannot be read: {reason}.',
-            'It cannot be told who is alive.',
+            'The state of the members is unknown.',
             'See what the check of the backend says.',
         )
 
@@ -162,9 +162,9 @@ def _absent(group: str, hosts: set[str]) -> finding.Finding:
         f'{group}: {len(hosts)} registered with Nova and enabled, but not '
         f'alive: {finding.names(hosts)}.',
         'They get no work, and their servers may be evacuated.',
-        'See why the service does not run, or does not report: its log tells '
-        'lost contact. Disable or delete the record of a host that is gone '
-        'for good.',
+        'See why the service does not run, or does not report: look for lost '
+        'contact in its log. Disable or delete the record of a host that is '
+        'gone for good.',
     )
 
 

@@ -28,7 +28,7 @@ from nova_servicegroup.watch import inventory
 _NAMED = 20
 _API = (
     'each nova-api and nova-metadata has been restarted: they do not join, so '
-    'what they ask by cannot be seen'
+    'what they read from cannot be seen'
 )
 
 #: A group and a host.
@@ -131,8 +131,8 @@ def _reporting(here: Reports, there: Reports) -> finding.Finding:
         )
     return finding.warning(
         f'{what}. It is not safe to switch readers to {there.name}; missing '
-        f'there: {_names(missing) or "everybody"}.',
-        f'Whoever asks by {there.name} calls these services down.',
+        f'there: {_names(missing) or "all members"}.',
+        f'Any service that reads from {there.name} sees these as down.',
         f'Start them with {opts.ALSO_REPORT_TO} = {there.name}, and look '
         'again.',
     )
@@ -144,7 +144,7 @@ def _doubt(here: Reports) -> str:
         return ''
     return (
         f' The services table cannot be read here ({here.unregistered}), so '
-        'it was not compared whom Nova asks about.'
+        'members that are not registered with Nova are counted, too.'
     )
 
 
@@ -157,7 +157,7 @@ def _called_down(
         yield finding.error(
             f'{len(hidden)} reporting to {there.name}, but not to '
             f'{here.name}: {_names(hidden)}.',
-            f'This host asks by {here.name}, which calls them down.',
+            f'This host reads from {here.name}, and sees them as down.',
             f'Start them with {here.name} as servicegroup_driver or in '
             f'{opts.ALSO_REPORT_TO}. Look again after '
             f'{opts.service_down_time(subject.conf)} s: one that has just '
@@ -166,9 +166,9 @@ def _called_down(
 
 
 def _asking(side: Reports, both: Iterable[Reports]) -> finding.Finding:
-    """Judge the last step: whether no service asks by a driver any more.
+    """Judge the last step: whether no service reads from a driver any more.
 
-    A service that does not report to it does not ask by it either.
+    A service that does not report to it does not read from it either.
     """
     own, *_ = both
     reads = {
@@ -176,22 +176,22 @@ def _asking(side: Reports, both: Iterable[Reports]) -> finding.Finding:
         for each in side.up
     }
     if not reads:
-        return finding.ok(f'Nobody reports to {side.name}.')
+        return finding.ok(f'No service reports to {side.name}.')
     still = {each for each, names in reads.items() if side.name in names}
     unknown = {each for each, names in reads.items() if not names}
     if not still and not unknown:
         return finding.ok(
-            f'None of {len(reads)} services that report to {side.name} asks '
-            f'by it. It is safe to stop reporting to it if {_API}.'
+            f'None of {len(reads)} services that report to {side.name} reads '
+            f'from it. It is safe to stop reporting to it if {_API}.'
         )
-    what = f'{len(still)} of {len(reads)} services ask by {side.name}'
+    what = f'{len(still)} of {len(reads)} services read from {side.name}'
     return _not_safe(f'{what}{_which(still, unknown)}', side, own)
 
 
 def _which(still: set[Service], unknown: set[Service]) -> str:
     names = f': {_names(still)}' if still else ''
     if unknown:
-        names += f'; {len(unknown)} do not say: {_names(unknown)}'
+        names += f'; {len(unknown)} do not report it: {_names(unknown)}'
     return names
 
 
@@ -201,7 +201,7 @@ def _not_safe(what: str, side: Reports, own: Reports) -> finding.Finding:
         return finding.ok(what)
     return finding.warning(
         what,
-        'They call down who does not report to it any more.',
+        'They see services that stop reporting to it as down.',
         f'Start them with servicegroup_driver = {own.name}; see that {_API}.',
     )
 

@@ -202,8 +202,8 @@ def _check_hostname(
     if conf[group].use_tls and not conf[group].check_hostname:
         yield finding.warning(
             f'[{group}] check_hostname is false.',
-            'Whoever has a certificate of an authority in ca_file can pass '
-            'for a server.',
+            'Any host with a certificate of an authority in ca_file can '
+            'impersonate a server.',
             'Have the servers certified for the names under which they are '
             'configured, and leave check_hostname unset.',
         )
@@ -215,8 +215,8 @@ def _plain_password(
     if conf[group].password and not conf[group].use_tls:
         yield finding.warning(
             f'[{group}] password is sent without TLS.',
-            'Whoever can listen on the network can read it.',
-            'Set use_tls, or let nobody else on that network.',
+            'Any host that can listen on the network can read it.',
+            'Set use_tls, or allow no other hosts on that network.',
         )
 
 

@@ -99,7 +99,7 @@ def _no_answer(
     return common.not_serving(
         f'{address} does not answer: {reason}.',
         others,
-        'If it is the master, nobody can report until Sentinels have '
+        'If it is the master, no service can report until Sentinels have '
         'promoted another one; if not, there is one less to promote.',
         redis_refusals.advice(reason),
     )

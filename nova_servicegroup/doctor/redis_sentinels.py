@@ -28,10 +28,8 @@ _ILL = frozenset({'s_down', 'o_down', 'disconnected', 'master_down'})
 #: answers as a Sentinel can name any number.
 _MOST_REPLICAS = 20
 
-_FEW = '; when most do not, the dead are found later.'
-_MOST = (
-    ', and most have to: without that, nobody is called down before hold_time.'
-)
+_FEW = '; when most do not, dead services are found later.'
+_MOST = ', and most have to: without that, no member is down before hold_time.'
 _REACH = (
     'See that it runs, that this host may reach it, and that [redis] '
     'sentinel_addresses and sentinel_password are right.'
@@ -93,8 +91,8 @@ def _no_answer(
     if well <= named / 2:
         report, why = finding.error, _MOST
     return report(
-        f'The Sentinel {address} does not tell the master: {reason}.',
-        f'{well} of {named} Sentinels tell it{why}',
+        f'The Sentinel {address} does not name the master: {reason}.',
+        f'{well} of {named} Sentinels name it{why}',
         f'See that it watches a server that it calls {name}.'
         if 'No such' in reason
         else _REACH,
@@ -127,7 +125,7 @@ def _quorum(known: _Statuses) -> Iterator[finding.Finding]:
     if reasons:
         yield finding.warning(
             f'A Sentinel says: {reasons[0]}.',
-            'When the master fails no replica is promoted, and nobody can '
+            'When the master fails no replica is promoted, and no service can '
             'report until it is back.',
             'See that most of the Sentinels run and reach each other.',
         )

@@ -33,7 +33,7 @@ _STATES: dict[tuple[str, object], finding.Finding] = {
     ),
     ('loading', 1): finding.warning(
         'is still loading its data.',
-        'Until it has, nobody can report to it.',
+        'Until it has, no service can report to it.',
         'Wait for it.',
     ),
     ('master_link_status', 'down'): finding.warning(
@@ -46,7 +46,7 @@ _STATES: dict[tuple[str, object], finding.Finding] = {
         (name, 'err'): finding.warning(
             f'cannot save its data: {name} is err.',
             'With stop-writes-on-bgsave-error, its default, it takes no '
-            'writes meanwhile, and nobody can report.',
+            'writes meanwhile, and no service can report.',
             'See its log and its disc. For members, nothing needs to be '
             'saved.',
         )
@@ -174,6 +174,6 @@ def _limited(memory: Memory) -> Iterator[finding.Finding]:
     elif is_nearly_full:
         yield finding.warning(
             f'{used}.',
-            'While it is full it takes no writes, and nobody can report.',
+            'While it is full it takes no writes, and no service can report.',
             _ROOM,
         )

@@ -24,8 +24,8 @@ NEARLY_FULL = 0.9
 
 #: Why it matters that no server answers.
 NOBODY = (
-    'Nobody can report or see who is alive: everybody is held up until '
-    'hold_time is over, and down then.'
+    'No service can report or see which members are alive: all members are '
+    'held up until hold_time is over, and down then.'
 )
 #: Why it matters that servers do not belong together.
 APART = (

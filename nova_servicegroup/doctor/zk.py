@@ -156,8 +156,8 @@ def _not_serving(server: Server) -> tuple[str, str]:
     address, reason = server.address, asking.reason(server.error)
     if server.mode == '':
         return (
-            f'{address} runs, but is not part of the ensemble: it serves '
-            'nobody.',
+            f'{address} runs, but is not part of the ensemble: it serves no '
+            'client.',
             'Read its log. See that its myid and the server lines of its '
             'zoo.cfg are right, and that it reaches the other servers.',
         )

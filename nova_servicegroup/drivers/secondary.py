@@ -59,8 +59,8 @@ class SecondaryDrivers:
     def _log(self, member: str, group: str) -> None:
         if self.drivers:
             LOG.info(
-                'Member %s of group %s also joins with %s; who is up is '
-                'asked by %s.',
+                'Member %s of group %s also joins with %s; verdicts come '
+                'from %s.',
                 member,
                 group,
                 ', '.join(self.drivers),

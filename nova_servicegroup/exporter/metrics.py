@@ -78,14 +78,14 @@ _LABELS = tuple(dict.fromkeys(STATES.values()))
 _OF_GROUP: dict[str, tuple[Any, str, tuple[str, ...]]] = {
     'members': (
         prometheus_client.Gauge,
-        'Services of a group that are in a state: up, of use or not; held: '
+        'Services of a group that are in a state: up, fit or unfit; held: '
         'missing, but up because the absence is no evidence; down; '
         'forced_down by an operator.',
         ('driver', 'state'),
     ),
     'unfit_members': (
         prometheus_client.Gauge,
-        'Services of a group that are up and of no use: degraded, a check of '
+        'Services of a group that are up and unfit: degraded, a check of '
         'their own fails; draining, they have begun to stop. Nova gives them '
         'no new servers.',
         ('state',),
@@ -124,18 +124,18 @@ _OF_GROUP: dict[str, tuple[Any, str, tuple[str, ...]]] = {
             prometheus_client.Histogram,
             buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
         ),
-        'Seconds that a look at a group took, reading it included.',
+        'Seconds that a reading of a group and its records took.',
         (),
     ),
     'backend_errors': (
         prometheus_client.Counter,
-        'Looks at a group for which the backend could not be read.',
+        'Readings of a group for which the backend could not be read.',
         (),
     ),
     'blind': (
         prometheus_client.Gauge,
-        '1 if the group could not be read at the last look, if a look hangs, '
-        'or if there was none yet; else 0.',
+        '1 if the last reading of the group failed, if one hangs, or if there '
+        'was none yet; else 0.',
         (),
     ),
     'view_age_seconds': (
@@ -147,7 +147,7 @@ _OF_GROUP: dict[str, tuple[Any, str, tuple[str, ...]]] = {
     'services_table_readable': (
         prometheus_client.Gauge,
         "1 if Nova's services table can be read, else 0: then no service is "
-        'seen as forced down, and who never joined is not counted.',
+        'seen as forced down, and one that never joined is not counted.',
         (),
     ),
 }

@@ -113,14 +113,14 @@ class HostMetrics(registry.Collector):
         """See Collector."""
         member = core.GaugeMetricFamily(
             f'{metrics.PREFIX}_member_up',
-            '1 if the service of a host is up, of use or not, or held, 0 if '
+            '1 if the service of a host is up, fit or unfit, or held, 0 if '
             'it is down or forced down.',
             labels=('group', 'host'),
         )
         unfit = core.GaugeMetricFamily(
             f'{metrics.PREFIX}_member_unfit_since_timestamp_seconds',
-            'Since when the service of a host is of no use, in seconds since '
-            'the epoch by its own clock. Without a series, it is of use.',
+            'Since when the service of a host is unfit, in seconds since the '
+            'epoch by its own clock. Without a series, it is fit.',
             labels=('group', 'host', 'state', 'reason'),
         )
         for group, host, entry in self._hosts():

@@ -85,8 +85,8 @@ class WatchLoop(loop.Loop):
                 LOG.info('Group %s: its records can be read.', self._group)
         elif self._outage.failed():
             LOG.warning(
-                'Group %s: it is not known who is registered or forced '
-                'down: %s',
+                'Group %s: the services table cannot be read (%s). '
+                'Registered and forced-down services are unknown.',
                 self._group,
                 error,
             )

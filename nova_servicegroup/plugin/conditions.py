@@ -37,7 +37,7 @@ def joined(
         elif service.binary == _CHECKED:
             _check(made, member, group, service)
     except Exception:
-        LOG.exception('%s will not say when it is of no use', service.binary)
+        LOG.exception('%s does not report its condition', service.binary)
 
 
 def _check(

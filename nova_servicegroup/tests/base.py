@@ -38,7 +38,7 @@ from nova_servicegroup import opts
 from nova_servicegroup import pace
 from nova_servicegroup import services
 from nova_servicegroup.tests.harness import process
-from nova_servicegroup.tests.harness import witness
+from nova_servicegroup.tests.harness import stalls
 
 #: The full counts and durations; else a shorter cousin of each test is run.
 LONG = bool(os.environ.get('NOVA_SERVICEGROUP_LONG'))
@@ -197,7 +197,7 @@ class TestCase(base.BaseTestCase):
     def assert_within(self, taken: float, bound: float) -> None:
         """Check how many seconds something took, while the machine ran."""
         if taken > bound:
-            taken -= witness.stood_still(self._begun)
+            taken -= stalls.stood_still(self._begun)
         self.assertLess(taken, bound)
 
     def log_lines(self, level: str) -> list[str]:

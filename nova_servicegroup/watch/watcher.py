@@ -31,7 +31,7 @@ _REASONS = {
     (views.HELD, views.DOWN): 'not seen for the hold time',
     (views.UP, views.HELD): _UNSEEN,
     (views.DOWN, views.HELD): _UNSEEN,
-    (views.UP, views.UP): 'of use again',
+    (views.UP, views.UP): 'fit again',
     (views.HELD, views.UP): 'seen again',
     (views.DOWN, views.UP): 'joined',
     (None, views.UP): 'joined',

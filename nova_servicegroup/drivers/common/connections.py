@@ -144,9 +144,7 @@ class Connection:
                 return attempt
             self._failures += 1
             if attempt.start.failure is None:
-                LOG.info(
-                    '%s: no success any more; connecting anew.', self.backend
-                )
+                LOG.info('%s: all requests fail; reconnecting.', self.backend)
         elif now - attempt.used_at <= self._limits.max_idle:
             return attempt
         return self._make()

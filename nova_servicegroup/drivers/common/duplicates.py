@@ -223,7 +223,7 @@ class Origins:
                 separate = session.with_request(self._sessions.request)
                 self._ask(separate, doubtful[:1])
         except exceptions.BackendTimeout as error:
-            LOG.debug('A member has not said where it runs: %s', error)
+            LOG.debug('A member has not reported where it runs: %s', error)
         finally:
             self._asking.release()
 

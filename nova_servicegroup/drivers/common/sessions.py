@@ -95,7 +95,7 @@ class Session:
         ids = tuple(sorted(member_ids))
         ask = self.coordinator.get_member_capabilities
         answers: dict[bytes, Any] = self.ask(
-            f'what {len(ids)} members say of themselves, {hash(ids)}',
+            f'the capabilities of {len(ids)} members, {hash(ids)}',
             lambda: requests.Answers(
                 {each: ask(self.group, each) for each in ids}
             ),

@@ -146,7 +146,7 @@ def read_answer(answer: object) -> Answer:
         timed = now is None or _is_time(now)
         if timed and isinstance(taken, bool) and isinstance(gone, bool):
             return Answer(now, taken, gone, answer.get('behind') is True)
-    raise exceptions.BackendError(TOPIC, 'its answer is not understood')
+    raise exceptions.BackendError(TOPIC, 'its answer is invalid')
 
 
 class Dropped:
@@ -168,7 +168,7 @@ class Dropped:
             return
         LOG.warning(
             '%d messages in the queue %s were dropped, which are no '
-            'heartbeats (%s). Somebody else writes to it.',
+            'heartbeats (%s). Another client writes to it.',
             self.count - self._logged,
             TOPIC,
             reason,

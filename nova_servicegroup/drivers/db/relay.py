@@ -147,7 +147,7 @@ class Client:
             self.behind = answer.behind
             if answer.taken:
                 return not answer.gone
-        raise exceptions.BackendError(messages.TOPIC, 'takes it for too old')
+        raise exceptions.BackendError(messages.TOPIC, 'rejected it as too old')
 
     def send(self, record_id: int, timeout: float) -> None:
         """Send a heartbeat without asking for an answer: see knows_time.

@@ -153,7 +153,7 @@ class Relay(Nova):
         if self._state.is_resting(begun):
             self._advance(states.Kind.RESTING, begun)
             return exceptions.BackendError(
-                messages.TOPIC, 'was of no use a moment ago'
+                messages.TOPIC, 'failed a moment ago'
             )
         try:
             kind = self._send(begun)
@@ -197,7 +197,7 @@ class Relay(Nova):
             )
         self._advance(states.Kind.UNWRITTEN, begun)
         return exceptions.BackendError(
-            messages.TOPIC, 'it says that a record is gone which is there'
+            messages.TOPIC, 'it reports that an existing record is gone'
         )
 
     def _check_written(self, begun: float) -> exceptions.BackendError | None:
@@ -211,7 +211,7 @@ class Relay(Nova):
             return None
         LOG.warning(
             '%s: collectors answer that its heartbeats are written, but its '
-            'record shows none. Somebody else reads the queue %s, or a '
+            'record shows none. Another client reads the queue %s, or a '
             'nova-conductor writes to another database.',
             self._name,
             messages.TOPIC,

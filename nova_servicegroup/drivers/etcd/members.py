@@ -115,7 +115,7 @@ class Group:
             }
         )
         if not answer.get('succeeded'):
-            raise exceptions.BackendError('etcd', 'the group was made anew')
+            raise exceptions.BackendError('etcd', 'the group was recreated')
         return answer['responses'][0]['response_range']
 
     def _all(self) -> dict[str, str]:

@@ -42,7 +42,7 @@ _CHUNK = 1000
 _MEMBERS = f"""
 if redis.call('exists', KEYS[1]) == 0 then return false end
 if redis.call('hlen', KEYS[1]) > {_MOST} then
-    return redis.error_reply('somebody else writes to the group')
+    return redis.error_reply('another client writes to the group')
 end
 local ids, found = redis.call('hkeys', KEYS[1]), {{}}
 for first = 1, #ids, {_CHUNK} do

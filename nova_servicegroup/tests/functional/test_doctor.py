@@ -269,7 +269,9 @@ class ZooKeeperTest(ClusterDoctor, contract.FunctionalTestCase):
         wrong = f'127.0.0.1:{harness.free_port()}'
         self.configure(self.servers.address, wrong)
         found = self.examine()
-        self.assert_found(found, ERROR, wrong, 'refused', 'Nobody can report')
+        self.assert_found(
+            found, ERROR, wrong, 'refused', 'No service can report'
+        )
 
     def test_two_machines_with_one_name(self) -> None:
         self.join('host1')
@@ -352,7 +354,7 @@ class MemcachedTest(
         for server in self.servers:
             server.freeze()
         found = self.examine()
-        self.assert_found(found, ERROR, 'Nobody can report')
+        self.assert_found(found, ERROR, 'No service can report')
         self.assert_found(
             found, ERROR, 'compute, conductor, scheduler cannot be read'
         )

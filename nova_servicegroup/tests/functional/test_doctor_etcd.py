@@ -101,7 +101,9 @@ class ClusterTest(test_doctor.ClusterDoctor, contract.FunctionalTestCase):
         wrong = f'127.0.0.1:{harness.free_port()}'
         self.configure(f'"{self.servers.address}"', wrong)
         found = self.examine()
-        self.assert_found(found, ERROR, wrong, 'refused', 'Nobody can report')
+        self.assert_found(
+            found, ERROR, wrong, 'refused', 'No service can report'
+        )
 
     def test_another_server_than_etcd(self) -> None:
         server = http.server.HTTPServer(('127.0.0.1', 0), _Foreign)

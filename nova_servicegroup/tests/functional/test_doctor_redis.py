@@ -83,9 +83,9 @@ class WatchedTest(
         status, shown = self.run_command()
         self.assertEqual(1, status, shown)
         for part in (
-            f'WARNING  The Sentinel {killed.address} does not tell',
+            f'WARNING  The Sentinel {killed.address} does not name',
             'refused',
-            '2 of 3 Sentinels tell it',
+            '2 of 3 Sentinels name it',
             '1 warning\n',
         ):
             self.assertIn(part, ' '.join(shown.split('\n           ')))
@@ -94,7 +94,7 @@ class WatchedTest(
         for each in self.servers.sentinels[:2]:
             each.freeze()
         found = self.examine('redis')
-        self.assert_found(found, ERROR, '1 of 3 Sentinels tell it')
+        self.assert_found(found, ERROR, '1 of 3 Sentinels name it')
 
     def test_a_killed_replica(self) -> None:
         killed = self.servers.replica()
@@ -114,7 +114,7 @@ class WatchedTest(
         for each in (*self.servers.servers, *self.servers.sentinels):
             each.freeze()
         found = self.examine()
-        self.assert_found(found, ERROR, 'does not tell the master: Timeout')
+        self.assert_found(found, ERROR, 'does not name the master: Timeout')
         self.assert_found(
             found, ERROR, 'compute, conductor, scheduler cannot be read'
         )
@@ -178,7 +178,9 @@ class OneTest(redis_faults.Faults, Doctor, contract.FunctionalTestCase):
         wrong = f'127.0.0.1:{harness.free_port()}'
         self.configure(self.server.address, wrong)
         found = self.examine()
-        self.assert_found(found, ERROR, wrong, 'refused', 'Nobody can report')
+        self.assert_found(
+            found, ERROR, wrong, 'refused', 'No service can report'
+        )
 
     def test_a_replica(self) -> None:
         replica = redis.Redis(

@@ -141,7 +141,7 @@ class BeatTest(mc_faults.Faults, contract.FunctionalTestCase):
             self.assertTrue(self.is_there(), beats)
 
     def test_one_that_leaves_takes_its_mark_along(self) -> None:
-        """The other, which is of use, would go on prolonging it."""
+        """The other, which is fit, would go on prolonging it."""
         draining = condition.Condition(
             condition.DRAINING, condition.STOPPING, 1.0
         )

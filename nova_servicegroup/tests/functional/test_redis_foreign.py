@@ -155,7 +155,7 @@ class ForeignTest(redis_faults.Faults, contract.FunctionalTestCase):
         time.sleep(2 * self.ttl)
         self.assert_never_down(fault)
         error = self.make_api().view(contract.GROUP).error
-        self.assertIn('somebody else writes to the group', str(error))
+        self.assertIn('another client writes to the group', str(error))
 
     def test_names_are_told_apart_by_their_ids(self) -> None:
         self.plant(naming.member_id('HOST9'))

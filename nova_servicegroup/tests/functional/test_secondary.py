@@ -113,7 +113,7 @@ class FurtherTest(SecondaryDrivers, contract.FunctionalTestCase):
         step, zk, mc = self.examine()
         self.assertIn('1 of 1 services that report to zk report to mc', step)
         self.assertIn('It is safe to switch', step)
-        self.assertIn('1 of 1 services ask by zk: host1', zk)
+        self.assertIn('1 of 1 services read from zk: host1', zk)
         self.assertIn('It is safe to stop reporting to it', mc)
 
         text = self.config.read_text()

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What every driver must do with members that are alive and of no use.
+"""What every driver must do with members that are alive but unfit.
 
 Mixed with a TestCase and a driver's backend, as the contract is.
 """
@@ -31,7 +31,7 @@ FOREIGN = (b'dead:rpc:1', b'degraded:r\x1bc:1', b'\xff', b'', 900 * b'x')
 
 
 class UnfitContract(contract.Contract):
-    """A member says that it is of no use, and what becomes of that.
+    """A member reports that it is unfit, and what becomes of that.
 
     Set ``heard_within``: the seconds until who has read it knows.
     """
@@ -151,7 +151,7 @@ class UnfitContract(contract.Contract):
         self.say(None)
 
     def test_a_mark_that_another_has_written(self) -> None:
-        """Whoever can write there keeps new servers from a live host."""
+        """A client that can write there keeps new servers from a live host."""
         self.start()
         self.plant('host2', condition.encode(FAILS).encode())
         process.wait_until(lambda: not self.is_chosen('host2'), 8.0, 0.01)

@@ -84,7 +84,7 @@ class Member(process.Program):
         (self.directory / _WEDGE).unlink()
 
     def mark(self, mark: str | None) -> None:
-        """Have it say that it is of no use; None: it is of use again."""
+        """Have it report that it is unfit; None: it is fit again."""
         path = self.directory / _MARK
         if mark is None:
             path.unlink()

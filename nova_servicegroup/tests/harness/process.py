@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 
-from nova_servicegroup.tests.harness import witness
+from nova_servicegroup.tests.harness import stalls
 
 _BOOT_ID = pathlib.Path('/proc/sys/kernel/random/boot_id')
 #: Where processes were started that may be of interest when a test fails.
@@ -44,8 +44,8 @@ def wait_until(
     begun = time.monotonic()
     while not check():
         taken = time.monotonic() - begun
-        # The witness is asked only when there is need.
-        if taken > timeout and taken - witness.stood_still(begun) > timeout:
+        # Stalls are read only when there is need.
+        if taken > timeout and taken - stalls.stood_still(begun) > timeout:
             what = what or getattr(check, '__name__', 'a condition')
             raise TimeoutError(f'after {timeout:g} s: {what}')
         time.sleep(interval)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A real nova-compute that is alive and of no use gets no new server."""
+"""A real nova-compute that is alive but unfit gets no new server."""
 
 from collections.abc import Iterator
 import contextlib
@@ -111,7 +111,7 @@ class Conditions:
         taken = process.wait_until(
             lambda: f'{check} succeeds again' in self.said(begun),
             WITHIN,
-            what='it is of use again',
+            what='it is fit again',
         )
         self.measured(f'{check}: end of the fault to none', taken)
         time.sleep(SEEN)

@@ -259,7 +259,7 @@ class Ours:
             self.assertEqual(400, self.stack.evacuate(server.id)[0])
             yield
         taken = process.wait_until(
-            self.all_are_chosen, BACK_WITHIN, what='it is of use again'
+            self.all_are_chosen, BACK_WITHIN, what='it is fit again'
         )
         self.measured(f'{name}: back', taken)
         self.stack.settle()

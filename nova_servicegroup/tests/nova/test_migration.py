@@ -215,7 +215,7 @@ class MigrationTest(base.TestCase):
         if before[0] != own:
             self.wait_for_doctor(*before, f'safe to switch readers to {own}.')
         elif before[1]:
-            self.wait_for_doctor(*before, 'asks by it. It is safe to stop')
+            self.wait_for_doctor(*before, 'reads from it. It is safe to stop')
         for name in before:
             if name and name not in stage:
                 self.end(name)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Rules on members of no use that are broken on purpose.
+"""Rules on unfit members that are broken on purpose.
 
 The oracle must notice each: a checker that cannot fail checks nothing.
 """

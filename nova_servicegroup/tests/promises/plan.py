@@ -98,7 +98,7 @@ class Asker:
     :ivar threads: so many ask
     :ivar clock: what its wall clock shows too much
     :ivar knows: whether it has access to the database
-    :ivar chooses: whether it passes over who is of no use
+    :ivar chooses: whether it passes over unfit hosts
     """
 
     begins: float
@@ -119,7 +119,7 @@ class Plan:
     :ivar settings: of the backend
     :ivar dead: the hosts that have been dead for days
     :ivar begins: when each host first starts, of those that come later
-    :ivar ailments: what makes hosts of no use, see AILMENTS
+    :ivar ailments: what makes hosts unfit, see AILMENTS
     """
 
     driver: str
@@ -194,7 +194,7 @@ def make(driver: str, seed: int) -> Plan:
 
 
 def _ailing(made: Plan, chance: random.Random) -> Plan:
-    """Return a history in which hosts are of no use now and then, too."""
+    """Return a history in which hosts are also unfit now and then."""
     found = [
         _event(AILMENTS, made.hosts, made.length, chance)
         for _ in range(chance.choice((0, 0, 1, 2, 4)))

@@ -58,7 +58,7 @@ class PromisesTest(base.TestCase):
 
 
 class MutationTest(base.TestCase):
-    """The oracle notices when a rule on members of no use is broken."""
+    """The oracle notices when a rule on unfit members is broken."""
 
     def run_history(self, seed: int, *more: str) -> int:
         """Run one history; return whether it refutes a promise."""

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Hosts that are alive and of no use, and who may pass over them.
+"""Hosts that are alive but unfit, and which readers may skip them.
 
 Written from the promise alone: a healthy, connected member is never passed
 over because of a shared fault; at worst for hold_time. One whose fault is its
@@ -143,7 +143,7 @@ class Ailments:
         host: oracle.Host,
         now: float,
     ) -> None:
-        """One that is of no use by its own fault is passed over."""
+        """One that is unfit by its own fault is passed over."""
         each = self.hosts[host.name]
         since = each.since
         if since is None or not host.alive or host.since is None:
@@ -156,7 +156,7 @@ class Ailments:
             and process.read > since + _ALONE + oracle.EPSILON
         ):
             raise oracle.Violation(
-                f'{now:.1f} s: {host.name} is of no use since {since:.1f} s '
+                f'{now:.1f} s: {host.name} is unfit since {since:.1f} s '
                 f'and is not passed over; {each}, {process}'
             )
 

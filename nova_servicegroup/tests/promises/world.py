@@ -202,7 +202,7 @@ class World:
         self.oracle.disturb(self._kernel.now)
 
     def _ail(self, event: plan.Event) -> None:
-        """Have a host be of no use for a while, or all."""
+        """Make a host, or all, unfit for a while."""
         names = self.backend.names
         if event.what != 'shared':
             names = [names[event.where % len(names)]]

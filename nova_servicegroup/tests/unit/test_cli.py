@@ -294,7 +294,7 @@ class ListTest(CliTest):
         self.assertEqual(['held', 'held'], [each['State'] for each in found])
         self.assertEqual(2, self.status)
         (line,) = self.warnings
-        self.assertIn('not known who is alive', line)
+        self.assertIn('state of the members is unknown', line)
         self.assertIn('ZooKeeper: mute', line)
 
     def test_a_backend_that_answers_in_time(self) -> None:
@@ -428,7 +428,7 @@ class ShowTest(CliTest):
         self.driver.presumes = True
         status, state, reason = self.show('c', '--wait', '0')
         self.assertEqual((2, 'held'), (status, state))
-        self.assertIn('nothing is known yet', reason)
+        self.assertIn('not known yet which hosts', reason)
 
     def test_a_verdict_is_waited_for(self) -> None:
         self.driver.presumes = True
@@ -700,7 +700,9 @@ class WatchTest(CliTest):
     def test_without_the_services_table(self) -> None:
         self.assertEqual(0, self.run_cli('watch', '--for', '0', 'a', 'b'))
         (line,) = self.warnings
-        self.assertIn('forced down is not known (services table: away)', line)
+        self.assertIn(
+            'forced-down hosts are unknown (services table: away)', line
+        )
 
     def test_each_group_once(self) -> None:
         self.run_cli('watch', '--for', '0', 'b', 'a', 'b')

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The mark of a member that is of no use, and what others write there."""
+"""The mark of an unfit member, and what other clients write there."""
 
 import math
 

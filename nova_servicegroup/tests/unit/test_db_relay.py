@@ -110,7 +110,7 @@ class ClientTest(base.TestCase):
                 exceptions.BackendError, self.client.beat, 42, 1.0
             )
             self.assertIs(exceptions.BackendError, type(error), answer)
-            self.assertIn('not understood', str(error))
+            self.assertIn('its answer is invalid', str(error))
 
     def test_an_answer_after_a_malformed_one_is_understood(self) -> None:
         self.queue.answer = ODD[-2]

@@ -69,7 +69,7 @@ class ServersTest(base.TestCase):
     def test_all_are_unreachable(self):
         (found,) = etcd.judge_servers([unreachable('a')])
         self.assertEqual(ERROR, found.level)
-        self.assertIn('Nobody can report', found.why)
+        self.assertIn('No service can report', found.why)
 
     def assert_trouble(self, what, advice, error=None, report=None):
         (found,) = etcd.judge_servers([unreachable('a', error, report)])

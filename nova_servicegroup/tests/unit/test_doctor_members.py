@@ -158,7 +158,7 @@ class FleetTest(JudgeTestCase):
             entry('b', incarnations=[process(reads='zk')]),
             entry('c', incarnations=[process()]),
         ]
-        self.assert_finds(WARNING, '1 asking by db', *fleet_of)
+        self.assert_finds(WARNING, '1 reading from db', *fleet_of)
 
     def test_a_host_that_reports_to_the_database_only(self):
         for beat in (

@@ -158,7 +158,7 @@ class OptionsTest(base.TestCase):
 
     def test_deprecated_names(self):
         for name, advice in (
-            ('sg_prefix = x', 'Call it namespace'),
+            ('sg_prefix = x', 'Use namespace instead'),
             ('recv_timeout = 10000', 'session_timeout'),
             ('sg_retry_interval = 1', 'back off by themselves'),
         ):

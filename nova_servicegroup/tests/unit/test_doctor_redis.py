@@ -154,7 +154,7 @@ class SentinelsTest(base.TestCase):
     def test_one_is_unreachable(self):
         self.assert_found(
             WARNING,
-            'Sentinel s2 does not tell the master: refused.',
+            'Sentinel s2 does not name the master: refused.',
             sentinel(),
             sentinel(),
             refused(),
@@ -163,7 +163,7 @@ class SentinelsTest(base.TestCase):
     def test_most_are_unreachable(self):
         found = self.judge(sentinel(), refused(), refused())
         self.assertEqual([OK, ERROR, ERROR], [each.level for each in found])
-        self.assertIn('1 of 3 Sentinels tell it', found[1].why)
+        self.assertIn('1 of 3 Sentinels name it', found[1].why)
         self.assertEqual(3, len(self.judge(refused(), refused(), refused())))
 
     def test_sentinels_that_do_not_know_the_server(self):
@@ -229,7 +229,7 @@ class ServersTest(base.TestCase):
         )
         (found,) = redis.judge_servers({'b': refused()})
         self.assertEqual(ERROR, found.level)
-        self.assertIn('Nobody can report', found.why)
+        self.assertIn('No service can report', found.why)
 
     def test_joining(self):
         well = asking.Answer(redis_stats.read(INFO, 0.001))

@@ -114,7 +114,9 @@ class EnsembleTest(base.TestCase):
 
     def test_all_are_unreachable(self):
         self.assert_unreachable(
-            [unreachable('a'), unreachable('b')], ERROR, 'Nobody can report'
+            [unreachable('a'), unreachable('b')],
+            ERROR,
+            'No service can report',
         )
 
     def test_not_part_of_the_ensemble(self):

@@ -94,7 +94,7 @@ class JournalTest(base.TestCase):
             [
                 'WARNING a, c: degraded: rpc',
                 'INFO b: draining: stopping',
-                'INFO d: of use again',
+                'INFO d: fit again',
             ],
             lines,
         )
@@ -107,7 +107,7 @@ class JournalTest(base.TestCase):
         changes = fitness.Changes(unfit)
         lines = self.lines(lambda: self.journal.unfit(changes))
         self.assertEqual(journal._MAX_REASONS + 1, len(lines))
-        self.assertIn('for 2980 reasons more', lines[-1])
+        self.assertIn('2980 more reasons', lines[-1])
 
     def test_the_end_of_an_outage(self) -> None:
         self.confirmed('a')
@@ -135,7 +135,7 @@ class JournalTest(base.TestCase):
         (line,) = self.lines(
             lambda: self.journal.lost(LOST, None, changes, 0.0)
         )
-        self.assertIn('It cannot be told who is alive', line)
+        self.assertIn('The state of its members is unknown', line)
 
     def test_members_down_in_an_outage(self) -> None:
         changes = evidence.Changes(expired={'a'})

@@ -150,7 +150,7 @@ class MigrationTest(base.TestCase):
         self.assert_step(
             db,
             'OK',
-            '2 of 2 services ask by db: a, b (conductor)',
+            '2 of 2 services read from db: a, b (conductor)',
             'not safe to stop reporting to it',
         )
         self.assert_step(zk, 'OK', 'safe to stop reporting to it')
@@ -187,7 +187,7 @@ class MigrationTest(base.TestCase):
         self.assert_step(self.check()[0], 'OK', '1 of 1')
 
     def test_no_service_reports_at_all(self) -> None:
-        self.assert_step(self.check()[0], 'WARNING', '0 of 0', 'everybody')
+        self.assert_step(self.check()[0], 'WARNING', '0 of 0', 'all members')
 
     def test_a_service_unknown_to_nova_does_not_count(self) -> None:
         self.both('a', 'db')
@@ -209,8 +209,8 @@ class MigrationTest(base.TestCase):
         self.assert_step(
             early, 'ERROR', '1 reporting to db', 'not to zk: late'
         )
-        self.assert_step(zk, 'OK', '1 of 1 services ask by zk: a')
-        self.assert_step(db, 'WARNING', '1 do not say: late')
+        self.assert_step(zk, 'OK', '1 of 1 services read from zk: a')
+        self.assert_step(db, 'WARNING', '1 do not report it: late')
 
     def test_some_still_ask_by_the_old_one(self) -> None:
         self.both('a', 'zk')
@@ -221,7 +221,7 @@ class MigrationTest(base.TestCase):
         self.assert_step(
             db,
             'WARNING',
-            '2 of 3 services ask by db: b, c',
+            '2 of 3 services read from db: b, c',
             'not safe to stop',
         )
         self.assertIn('servicegroup_driver = zk', db.advice)
@@ -229,7 +229,7 @@ class MigrationTest(base.TestCase):
     def test_a_service_that_does_not_say_may_ask_by_either(self) -> None:
         self.both('a', '')
         for found in self.check('zk', 'db')[1:]:
-            self.assertIn('1 do not say: a', found.what)
+            self.assertIn('1 do not report it: a', found.what)
             self.assertIn('not safe', found.what)
 
     def test_no_service_asks_by_the_old_one_any_more(self) -> None:
@@ -256,7 +256,7 @@ class MigrationTest(base.TestCase):
         self.db.tell('a')
         step, _, zk = self.check()
         self.assert_step(step, 'WARNING', '0 of 1')
-        self.assert_step(zk, 'OK', 'Nobody reports to zk.')
+        self.assert_step(zk, 'OK', 'No service reports to zk.')
 
     def test_a_driver_that_is_not_there(self) -> None:
         (found,) = self.check(secondary='zoo')

@@ -418,7 +418,7 @@ class ObserverTest(base.TestCase):
     def test_starting_blind_is_logged(self) -> None:
         self.backend.answer = LOST
         self.assertTrue(self.observer.is_up('a'))
-        self.assertIn('It cannot be told who is alive', self.log.output)
+        self.assertIn('The state of its members is unknown', self.log.output)
 
     def test_an_unexpected_error_is_an_outage_too(self) -> None:
         self.observer.is_up('a')

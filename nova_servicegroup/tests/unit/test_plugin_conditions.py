@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Which of Nova's services say that they are of no use, and how."""
+"""Which of Nova's services report their condition, and how."""
 
 import sys
 import types
@@ -215,5 +215,5 @@ class ConditionsTest(base.TestCase):
         with mock.patch.object(loading, 'load', side_effect=KeyError):
             self.join()
         self.assertIn(
-            'nova-compute will not say when it is of no use', self.log.output
+            'nova-compute does not report its condition', self.log.output
         )

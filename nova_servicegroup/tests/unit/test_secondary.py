@@ -107,8 +107,8 @@ class SecondaryDriversTest(base.TestCase):
             self.events,
         )
         self.assertIn(
-            'Member a of group compute also joins with one, two; who is up '
-            'is asked by main.',
+            'Member a of group compute also joins with one, two; '
+            'verdicts come from main.',
             self.log_lines('INFO'),
         )
 

@@ -141,7 +141,7 @@ class UnfitTest(EventsTestCase):
                 'b: up -> draining (its service takes no more work: rpc, '
                 f'{self.SINCE})',
                 'no check is ignored any more',
-                'a: degraded -> up (of use again)',
+                'a: degraded -> up (fit again)',
                 'b: draining -> down (missing from a group that was just '
                 'confirmed)',
             ],

@@ -385,7 +385,7 @@ class WatcherTest(WatchedTest):
             [('degraded', 'up', None), ('draining', 'down', None)],
             [(each.before, each.state, each.condition) for each in changes],
         )
-        self.assertEqual('of use again', changes[0].reason)
+        self.assertEqual('fit again', changes[0].reason)
 
     def test_a_check_that_is_ignored_is_the_reason_for_up(self) -> None:
         self.poll()

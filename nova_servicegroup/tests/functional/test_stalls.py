@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What notes that the machine has stood still."""
+"""The log of times in which the machine has stood still."""
 
 import os
 import pathlib
@@ -20,34 +20,34 @@ from unittest import mock
 
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.harness import process
-from nova_servicegroup.tests.harness import witness
+from nova_servicegroup.tests.harness import stalls
 
 
-class WitnessTest(base.TestCase):
+class StallsTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.file = pathlib.Path(self.create_tempfiles([('noted', '')])[0])
-        named = mock.patch.dict(os.environ, {witness.FILE: str(self.file)})
+        named = mock.patch.dict(os.environ, {stalls.FILE: str(self.file)})
         named.start()
         self.addCleanup(named.stop)
 
     def test_one_that_is_late_takes_note(self) -> None:
         started = process.Process(
-            [sys.executable, witness.__file__, str(self.file)],
-            self.file.parent / 'witness',
+            [sys.executable, stalls.__file__, str(self.file)],
+            self.file.parent / 'stalls',
         )
         begun = time.monotonic()
         self.addCleanup(started.kill)
         started.start()
         # It is not to take its own start for a standstill.
         time.sleep(1.0)
-        before = witness.stood_still(begun)
+        before = stalls.stood_still(begun)
         started.freeze()
         time.sleep(1.0)
         started.thaw()
-        process.wait_until(lambda: witness.stood_still(begun) > before, 10)
-        self.assertGreater(witness.stood_still(begun) - before, 0.7)
-        self.assertEqual(0.0, witness.stood_still(time.monotonic()))
+        process.wait_until(lambda: stalls.stood_still(begun) > before, 10)
+        self.assertGreater(stalls.stood_still(begun) - before, 0.7)
+        self.assertEqual(0.0, stalls.stood_still(time.monotonic()))
 
     def test_no_bound_counts_a_standstill(self) -> None:
         self.assertRaises(AssertionError, self.assert_within, 3.0, 2.0)

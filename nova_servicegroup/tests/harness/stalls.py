@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Notes when the machine itself has stood still.
+"""Logs when the machine itself has stood still.
 
 Run as a program, with the file to write as its argument, it sleeps for a
 moment again and again. When it wakes too late, nothing else on the machine has
@@ -23,7 +23,7 @@ import sys
 import time
 
 #: Names the file, for the tests.
-FILE = 'NOVA_SERVICEGROUP_WITNESS'
+FILE = 'NOVA_SERVICEGROUP_STALLS'
 #: Seconds between two looks at the clock, and by which one may be late.
 _INTERVAL = 0.1
 _LATE = 0.3
@@ -33,7 +33,7 @@ def stood_still(since: float) -> float:
     """Return for how many seconds the machine has stood still.
 
     :param since: a time of time.monotonic()
-    :returns: 0.0 where nobody takes note
+    :returns: 0.0 where no log is kept
     """
     name = os.environ.get(FILE)
     if not name:
@@ -44,7 +44,7 @@ def stood_still(since: float) -> float:
 
 
 def main() -> None:
-    """Take note until killed."""
+    """Log stalls until killed."""
     with open(sys.argv[1], 'a', buffering=1) as file:
         due = time.monotonic()
         while True:
