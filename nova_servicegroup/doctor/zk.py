@@ -169,7 +169,8 @@ def _not_serving(server: Server) -> tuple[str, str]:
         return (
             f'{address} runs, but grants no session: {reason}.',
             'Read its log. Where it stands in [zookeeper] address, its '
-            'clientPort must be named.',
+            'clientPort must be named. If no server of the ensemble grants a '
+            'session, restart the leader.',
         )
     return (
         f'{address} does not answer: {reason}.',

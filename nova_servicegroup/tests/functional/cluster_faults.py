@@ -163,9 +163,7 @@ class AllServers(Cluster):
         self.servers.freeze()
         time.sleep(seconds)
         self.servers.thaw()
-        self.servers.leader()
-        for each in self.servers.servers:
-            each.wait()
+        self.servers.recover()
         self.back(fault, self.expiry)
 
     def back(self, fault: float, within: float) -> None:

@@ -77,6 +77,15 @@ class Cluster(Generic[S]):
         for one in self.servers:
             one.thaw()
 
+    def recover(self) -> None:
+        """Wait until all that were mute serve again.
+
+        :raises TimeoutError: when one does not.
+        """
+        self.leader()
+        for one in self.servers:
+            one.wait()
+
     def wipe(self) -> None:
         """Lose all data; only while stopped."""
         for one in self.servers:

@@ -253,7 +253,7 @@ class RelayTest(Relayed):
 
     def test_a_service_whose_last_ones_were_late_waits_longer(self) -> None:
         self.join()
-        for _ in range(20):
+        for _ in range(60):
             self.client.error = exceptions.BackendTimeout('collector', 'late')
             self.beat(3)
             self.client.error = None

@@ -132,6 +132,7 @@ class EnsembleTest(base.TestCase):
         report = status.ServerStatus('follower')
         (found,) = zk.judge_servers([unreachable('a', report=report)])
         self.assertIn('grants no session: refused', found.what)
+        self.assertIn('restart the leader', found.advice)
 
     def test_turned_away(self):
         error = status.ConnectionRejected('a', 'closed')
