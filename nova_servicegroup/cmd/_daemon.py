@@ -22,6 +22,7 @@ from oslo_utils import importutils
 
 from nova_servicegroup import api
 from nova_servicegroup.cmd import _startup
+from nova_servicegroup import diagnostics
 
 #: The exit status of a daemon that could not do its work.
 ERROR = 2
@@ -69,6 +70,7 @@ def start(program: str, conf: cfg.ConfigOpts, problem: str | None) -> api.API:
     logging.setup(conf, program)
     made = _startup.make_api(conf, problem)
     _startup.require_servers(conf.servicegroup_driver, made.driver)
+    diagnostics.set_up(program, made)
     return made
 
 

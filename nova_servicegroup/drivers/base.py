@@ -132,6 +132,10 @@ class Driver(abc.ABC):
         """Return the reporters of this process, by member and group."""
         return {}
 
+    def observers(self) -> dict[str, observer.Observer]:
+        """Return the observers that this process uses, by group (and cell)."""
+        return {}
+
     @abc.abstractmethod
     def is_up(self, service_ref: services.ServiceRef) -> bool:
         """Return whether the service is alive. Never raises."""

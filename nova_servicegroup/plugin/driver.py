@@ -20,6 +20,7 @@ from typing import Any
 from oslo_config import cfg
 
 from nova_servicegroup import api
+from nova_servicegroup import diagnostics
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
 from nova_servicegroup.plugin import conditions
@@ -70,6 +71,7 @@ def _shared() -> api.API:
     conf = nova.conf.CONF
     key = id(conf), conf.servicegroup_driver
     if key not in _apis:
+        diagnostics.register(_apis.values)
         # If two threads race, the loser's API has done nothing yet.
         _apis.setdefault(key, make_api(conf))
     return _apis[key]

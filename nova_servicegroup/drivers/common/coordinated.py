@@ -169,6 +169,11 @@ class CoordinatedDriver(registering.RegisteringDriver):
         seen.fitness.passes_over = self.passes_over_unfit
         return seen
 
+    def observers(self) -> dict[str, observer.Observer]:
+        """See base.Driver."""
+        readers = list((self._reading.peek() or {}).items())
+        return {group: each.observer for group, each in readers}
+
     def updated_time(
         self, service_ref: services.ServiceRef
     ) -> datetime.datetime | None:

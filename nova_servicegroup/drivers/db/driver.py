@@ -32,6 +32,7 @@ from nova_servicegroup.drivers.db import registration
 from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup import membership
+from nova_servicegroup import observer
 from nova_servicegroup import opts
 from nova_servicegroup import process
 from nova_servicegroup import services
@@ -196,6 +197,14 @@ class DatabaseDriver(registering.RegisteringDriver):
         # A host that is not in the table is judged as by Nova's own driver.
         known = any(each.has(host) for each in found)
         return not known and _is_young(beat, self._down_time)
+
+    def observers(self) -> dict[str, observer.Observer]:
+        """See base.Driver."""
+        readers = list((self._readers.peek() or {}).items())
+        return {
+            f'{group} of cell {cell}': each.observer
+            for (cell, group), each in readers
+        }
 
     def updated_time(
         self, service_ref: services.ServiceRef

@@ -24,6 +24,7 @@ import urllib.request
 
 from prometheus_client import parser
 
+from nova_servicegroup import diagnostics
 from nova_servicegroup.exporter import service
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import test_mc
@@ -174,6 +175,23 @@ class ExporterContract(Exported):
             self.leaves_within + NOISE,
             what='the canary has left',
         )
+
+    def test_a_report_of_what_it_remembers(self) -> None:
+        self.running('host1')
+        self.exporting()
+        self.wait(lambda: self.beats() > 0, contract.START)
+        # Nothing is asked for it.
+        self.freeze()
+        self.addCleanup(self.thaw)
+        self.wait(lambda: self.value('blind') == 1, 10)
+        self.exporter.signal(signal.SIGUSR2)
+        log = self.exporter.log
+        process.wait_until(
+            lambda: diagnostics.TITLE in log.read_text(), contract.START
+        )
+        self.assertIn(f' of {service.GROUP} = ', log.read_text())
+        self.assertIn('present = 1', log.read_text())
+        self.assertTrue(self.exporter.running)
 
     def test_a_frozen_backend(self) -> None:
         self.running('host1')

@@ -21,6 +21,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -316,6 +317,15 @@ class CommandContract:
         what = {each['what'] for each in json.loads(done.stdout)}
         for part in ('compute: 3 up.', 'the database of cell1 agree to'):
             self.assertTrue(any(part in each for each in what), what)
+
+    def test_novas_report_has_the_groups(self) -> None:
+        log = self.stack.log('compute2')
+        self.stack.kill('compute2', signal.SIGUSR2)
+        process.wait_until(
+            lambda: 'Service groups' in log.read_text(), SOON, 0.1
+        )
+        shown = log.read_text().partition('Service groups')[2]
+        self.assertIn('compute2 of compute', shown)
 
     def test_members_are_listed_and_shown(self) -> None:
         listed = self.stack.command(

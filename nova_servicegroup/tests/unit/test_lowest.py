@@ -28,6 +28,7 @@ OLDEST = {
     'oslo.db': '15.0.0',
     'oslo.log': '5.5.1',
     'oslo.messaging': '14.7.2',
+    'oslo.reports': '3.3.0',
     'oslo.service': '3.4.1',
     'oslo.upgradecheck': '2.3.0',
     'oslo.utils': '7.1.0',
