@@ -118,7 +118,9 @@ def describe(driver: base.Driver) -> dict[str, Any]:
         'servers': ', '.join(driver.servers or ()) or 'not known',
         'hold_time': opts.hold_time(driver.conf),
         'memberships': {
-            escaping.printable(f'{member} of {group}'): _heartbeats(each.counts)
+            escaping.printable(f'{member} of {group}'): _heartbeats(
+                each.counts
+            )
             for (member, group), each in driver.reporters().items()
         },
         'groups': {
