@@ -35,3 +35,12 @@ config_generator_config_file = [
         '_static/nova_servicegroup',
     ),
 ]
+man_pages = [
+    (f'cli/{name}', name, summary, [], section)
+    for name, summary, section in (
+        ('nova-servicegroup', 'which services of Nova are alive', 1),
+        ('nova-servicegroup-status', 'check nova-servicegroup', 1),
+        ('nova-servicegroup-exporter', 'liveness of Nova as metrics', 8),
+        ('nova-servicegroup-monitor', 'notifications of dead services', 8),
+    )
+]

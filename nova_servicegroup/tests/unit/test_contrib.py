@@ -13,6 +13,7 @@
 
 """What is shipped for Prometheus and Grafana fits what is exported."""
 
+import io
 import json
 import pathlib
 import re
@@ -23,12 +24,14 @@ from typing import Any
 import yaml
 
 import nova_servicegroup
+from nova_servicegroup.cmd import cli
 from nova_servicegroup.exporter import metrics
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.unit import test_exporter
 
 ROOT = pathlib.Path(nova_servicegroup.__file__).parent.parent
 DASHBOARD = ROOT / 'contrib' / 'grafana' / 'nova-servicegroup.json'
+COMPLETION = ROOT / 'contrib' / 'completion' / 'nova-servicegroup'
 RULES = ROOT / 'contrib' / 'prometheus' / 'nova-servicegroup.rules.yaml'
 PAGE = ROOT / 'doc' / 'source' / 'admin' / 'monitoring.rst'
 
@@ -214,3 +217,19 @@ class UnitTest(base.TestCase):
                 timeout=60,
             )
             self.assertNotIn(path.stem, done.stderr)
+
+
+class CompletionTest(base.TestCase):
+    def test_it_has_what_the_program_writes(self) -> None:
+        written = io.StringIO()
+        self.assertEqual(0, cli.Cli(stdout=written).run(['complete']))
+        expected = self.completed(written.getvalue())
+        shipped = self.completed(COMPLETION.read_text())
+        self.assertEqual(expected.keys(), shipped.keys())
+        # The others have the options of a version of cliff.
+        for command in ('', '_member', '_doctor', '_watch'):
+            self.assertEqual(expected[command], shipped[command])
+
+    def completed(self, script: str) -> dict[str, str]:
+        """Return what each command, after an underscore, is completed by."""
+        return dict(re.findall(r"cmds(\w*)='(.*)'", script))
