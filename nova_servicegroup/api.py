@@ -117,7 +117,7 @@ class API:
     def get_updated_time(
         self, service_ref: services.ServiceRef
     ) -> datetime.datetime | None:
-        """Return the last proof of life, or None; see base.Driver."""
+        """Return when it was last up, or None; see base.Driver."""
         return self.driver.updated_time(service_ref)
 
     def view(self, group: str, detailed: views.Detailed = False) -> views.View:

@@ -184,6 +184,23 @@ class Observer(pace.Watched):
         """Return the time of host's proof of life, or None."""
         return self.members.proof(membership.canonical(host))
 
+    def is_held(self, host: str) -> bool:
+        """Return whether host is up although it is missing, from memory."""
+        name = membership.canonical(host)
+        held = self.members.is_held(name)
+        return held and self.members.is_up(name, self._clock())
+
+    def last_up(self, host: str) -> float | None:
+        """Return the time when host was last up, from memory, or None.
+
+        That is its proof of life. But a host that is up without a recent one
+        is up now: some programs evacuate those that seem old.
+        """
+        name, now = membership.canonical(host), self._clock()
+        if self.members.is_in_doubt(now) and self.members.is_up(name, now):
+            return now
+        return self.members.proof(name)
+
     def age(self) -> float | None:
         """Return the seconds since the group was confirmed; None: never."""
         confirmed = self.members.contact.confirmed

@@ -144,7 +144,9 @@ class Driver(abc.ABC):
     def updated_time(
         self, service_ref: services.ServiceRef
     ) -> datetime.datetime | None:
-        """Return the last proof of life, or the record's update if newer.
+        """Return when the service was last up, or its record's later update.
+
+        That is its last proof of life; now, if it is up without a recent one.
 
         :returns: an aware time, in UTC, or the record's ``updated_at`` as it
             is, or None if neither is known
@@ -275,17 +277,17 @@ def newer(
 
 
 def later(
-    proof: datetime.datetime | None, service_ref: services.ServiceRef
+    last_up: datetime.datetime | None, service_ref: services.ServiceRef
 ) -> datetime.datetime | None:
-    """Return the later of a proof of life and the record's own update.
+    """Return the later of when a host was up and the record's own update.
 
     Nova expects a time of the record as its own driver returns it: unchanged.
 
-    :param proof: its time, aware, or None if there is none
-    :returns: proof, or the record's ``updated_at`` as it is
+    :param last_up: an aware time, or None if it is not known
+    :returns: last_up, or the record's ``updated_at`` as it is
     """
     updated: datetime.datetime | None = service_ref['updated_at']
-    if proof is None:
+    if last_up is None:
         return updated
     recorded = aware(updated or None)
-    return updated if recorded is not None and recorded > proof else proof
+    return updated if recorded is not None and recorded > last_up else last_up

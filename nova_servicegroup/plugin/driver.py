@@ -126,5 +126,5 @@ class Driver:
     def updated_time(
         self, service_ref: services.ServiceRef
     ) -> datetime.datetime | None:
-        """Return the last proof of life, or None; see drivers.base.Driver."""
+        """Return when it was last up, or None; see drivers.base.Driver."""
         return self._api.get_updated_time(service_ref)

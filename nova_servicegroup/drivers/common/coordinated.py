@@ -183,8 +183,8 @@ class CoordinatedDriver(registering.RegisteringDriver):
         if seen is None or seen.is_due():
             seen = self._observer(group)
             seen.refresh()
-        proof = self._dates.date(seen.proof(service_ref['host']))
-        return base.later(proof, service_ref)
+        last_up = self._dates.date(seen.last_up(service_ref['host']))
+        return base.later(last_up, service_ref)
 
     def expect(self, group: str, hosts: Iterable[str]) -> None:
         """See base.Driver."""

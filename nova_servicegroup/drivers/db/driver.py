@@ -167,9 +167,7 @@ class DatabaseDriver(registering.RegisteringDriver):
             beat = _last_beat(service_ref)
             if beat is None:
                 return False
-            cell = services.cell_of(service_ref)
-            cell_or_uuid = cell or services.uuid_of(service_ref)
-            key = cell_or_uuid, service_ref['topic']
+            key = _key(service_ref)
             latest = self._latest.get(key)
             if latest is not None and latest.is_fresh(beat, service_ref):
                 return True
@@ -210,7 +208,11 @@ class DatabaseDriver(registering.RegisteringDriver):
         self, service_ref: services.ServiceRef
     ) -> datetime.datetime | None:
         """See base.Driver. A heartbeat is an update of the record."""
-        return base.later(None, service_ref)
+        host = service_ref['host']
+        latest = self._latest.get(_key(service_ref))
+        held = latest is not None and latest.observer.is_held(host)
+        now = observer.time_ago(0.0) if held else None
+        return base.later(now, service_ref)
 
     def view(self, group: str, detailed: views.Detailed = False) -> views.View:
         """See base.Driver. It has no details of processes."""
@@ -240,6 +242,12 @@ class DatabaseDriver(registering.RegisteringDriver):
         super().close()
         for each in list((self._readers.peek() or {}).values()):
             each.observer.close()
+
+
+def _key(service_ref: services.ServiceRef) -> _Key:
+    """Return the cell of a record, or its UUID without one, and its topic."""
+    cell = services.cell_of(service_ref)
+    return cell or services.uuid_of(service_ref), service_ref['topic']
 
 
 def _is_young(beat: float, longest: float) -> bool:

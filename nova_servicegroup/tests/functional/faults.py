@@ -107,6 +107,12 @@ class Faults(contract.Contract):
                     f'{", ".join(downs)}; it ran for '
                     f'{time.monotonic() - fault:.2f} s'
                 )
+            stale = each.stale(fault)
+            if stale:
+                raise AssertionError(
+                    f'{each.directory.name} saw up, but updated long ago: '
+                    f'{stale[0]} and {len(stale) - 1} times more'
+                )
 
     def remove_until_down(
         self, watcher: observer.Observer, host: str, remove: Callable[[], Any]

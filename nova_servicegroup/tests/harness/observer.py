@@ -19,6 +19,7 @@ it has seen.
 
 from collections.abc import Mapping, Sequence
 import argparse
+import datetime
 import json
 import pathlib
 import time
@@ -28,6 +29,9 @@ from nova_servicegroup.tests.harness import process
 
 #: A verdict of up is fresh while its proof is not older than this (seconds).
 FRESH = 1.0
+#: A host that is up must not have been updated longer ago than this (seconds).
+#: InstanceHA evacuates one of 30 s and more, whatever its state.
+STALE = 10.0
 _SLOW = 0.05
 _SEEN = 'seen'
 
@@ -100,6 +104,14 @@ class Observer(process.Program):
             if state == 'down' and at >= since
         ]
 
+    def stale(self, since: float) -> list[dict[str, Any]]:
+        """Return who was up, but updated long ago."""
+        return [
+            event
+            for event in self.events()
+            if 'stale' in event and event['at'] >= since
+        ]
+
     def longest_call(self, since: float = 0.0) -> float:
         """Return how long the slowest verdict took."""
         return max(
@@ -142,9 +154,14 @@ class _Eye:
         self._group = group
         self._notes = notes
         self._states: dict[str, str] = {}
+        # Since when each host was up, but updated long ago.
+        self._stale: dict[str, float] = {}
 
     def look(self, hosts: Sequence[str]) -> None:
         up = {host: self._is_up(host) for host in hosts}
+        for host in hosts:
+            if up[host]:
+                self._check_update(host)
         now, members = time.monotonic(), self._members()
         for host in hosts:
             age = members[host].proof_age if host in members else None
@@ -156,17 +173,29 @@ class _Eye:
                 proof = None if age is None else now - age
                 self._note(host=host, state=state, proof=proof)
 
+    def _record(self, host: str) -> dict[str, Any]:
+        return {
+            'host': host,
+            'topic': self._group,
+            'binary': f'nova-{self._group}',
+            'forced_down': False,
+            'updated_at': None,
+        }
+
+    def _check_update(self, host: str) -> None:
+        """Note a host that is up if a consumer would take it for dead."""
+        updated = self._api.get_updated_time(self._record(host))
+        if updated is None or _age(updated) <= STALE:
+            self._stale.pop(host, None)
+            return
+        # After a step of the clock, the last date is wrong until a reading.
+        now = time.monotonic()
+        if now - self._stale.setdefault(host, now) > 2.0 and self._is_up(host):
+            self._note(stale=host, age=_age(updated))
+
     def _is_up(self, host: str) -> bool:
         begun = time.monotonic()
-        verdict: bool = self._api.service_is_up(
-            {
-                'host': host,
-                'topic': self._group,
-                'binary': f'nova-{self._group}',
-                'forced_down': False,
-                'updated_at': None,
-            }
-        )
+        verdict: bool = self._api.service_is_up(self._record(host))
         call = time.monotonic() - begun
         if call > _SLOW:
             self._note(call=call)
@@ -185,6 +214,11 @@ class _Eye:
         line = json.dumps({'at': time.monotonic(), **event})
         self._notes.write(f'{line}\n')
         self._notes.flush()
+
+
+def _age(date: datetime.datetime) -> float:
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return (now - date).total_seconds()
 
 
 def _is_fresh(member: Any) -> bool:

@@ -63,6 +63,8 @@ class Stack(nova.Nova):
         self.directory = pathlib.Path(directory or default).absolute()
         self.progress = progress or progress_.Progress(quiet=True)
         self.settings = self._claim(settings)
+        # How often each process had joined before it was launched last.
+        self._joins: dict[str, int] = {}
         self.venv = venv or venv_.Venv(self.settings.nova)
         self._make()
 
@@ -184,7 +186,7 @@ class Stack(nova.Nova):
         :returns: the seconds until then.
         """
         begun = nova.now()
-        self.process(name).start()
+        self._launch(name)
         if not wait:
             return 0.0
         if name == 'api':
@@ -302,6 +304,7 @@ class Stack(nova.Nova):
 
     def _launch(self, *names: str) -> None:
         for name in names:
+            self._joins[name] = self._count_joins(name)
             self.process(name).start()
 
     def _wait_for_join(self, name: str, before: int) -> None:
@@ -317,6 +320,14 @@ class Stack(nova.Nova):
         with servers.failing_with(self.process(name).log):
             what = f'{name} does not join'
             process.wait_until(joined, _TIMEOUT, 0.1, what)
+
+    def _has_joined(self, name: str) -> bool:
+        """Tell whether a process has joined since it was launched.
+
+        Until it has, it may be held, and so be up and updated for Nova.
+        """
+        joins = self._joins.get(name, -1)
+        return name in self.settings.stock or self._count_joins(name) > joins
 
     def _count_joins(self, name: str) -> int:
         log = self.process(name).log
@@ -350,6 +361,8 @@ class Stack(nova.Nova):
 
     def _reports(self, name: str, names: Sequence[str], since: float) -> bool:
         self._must_run(names)
+        if not self._has_joined(name):
+            return False
         binary = 'nova-compute' if name in self.hosts else f'nova-{name}'
         host = name if name in self.hosts else config.CONTROLLER
         try:

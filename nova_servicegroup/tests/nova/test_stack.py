@@ -47,6 +47,8 @@ TTL = 4
 # oslo.messaging to connect after it, or the outage would rightly be told.
 HOLD_TIME = 40
 OUTAGE = 15.0
+#: Seconds within which each host that is up must have been updated.
+NOT_STALE = SERVICE_DOWN_TIME + 2.0
 # After an outage, who is missing is held for this long.
 SETTLED = 10.0
 # One wait of read_timeout, brief ones for the other groups, and what a busy
@@ -233,6 +235,9 @@ class Contract:
                     if each['state'] != 'up'
                 ],
             )
+            # Some programs evacuate hosts that were not updated for long.
+            oldest = min(map(stack_.nova.reported, body['services']))
+            self.assertLess(time.time() - oldest, NOT_STALE)
             time.sleep(0.2)
         return slowest
 

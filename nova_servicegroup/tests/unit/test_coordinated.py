@@ -22,6 +22,7 @@ from nova_servicegroup import condition
 from nova_servicegroup.drivers.common import coordinated
 from nova_servicegroup.drivers import views
 from nova_servicegroup import evidence
+from nova_servicegroup import exceptions
 from nova_servicegroup import membership
 from nova_servicegroup import observer
 from nova_servicegroup import pace
@@ -36,6 +37,8 @@ class FakeReader(observer.Source):
     def __init__(self, clock: Callable[[], float]) -> None:
         self.read_in: list[int] = []
         self.unfit: dict[str, condition.Condition] = {}
+        self.members = {'host1'}
+        self.error: exceptions.BackendError | None = None
         self.observer = observer.Observer(
             'Group compute',
             self,
@@ -48,7 +51,9 @@ class FakeReader(observer.Source):
 
     def read(self, wait: float) -> evidence.Reading:
         self.read_in.append(os.getpid())
-        return evidence.Reading({'host1'}, unfit=self.unfit)
+        if self.error is not None:
+            raise self.error
+        return evidence.Reading(self.members, unfit=self.unfit)
 
 
 class FakeBackend:
@@ -209,6 +214,45 @@ class IsUpTest(base.TestCase):
     def test_errors_of_a_record_reach_the_caller(self) -> None:
         for record in ({}, {'host': 'host1'}, ref('host1'), ref('host2')):
             self.assertRaises(KeyError, self.driver.updated_time, record)
+
+    def updated(self, host: str) -> datetime.datetime | None:
+        return self.driver.updated_time({**ref(host), 'updated_at': None})
+
+    def ago(self, host: str) -> float:
+        """Return how many seconds ago a host was updated."""
+        self.driver._dates = observer.Dates(self.clock)
+        return (observer.time_ago(0.0) - self.updated(host)).total_seconds()
+
+    def test_who_is_held_in_an_outage_is_updated_now(self) -> None:
+        """Programs take a host whose update is old for one that failed."""
+        self.driver = Driver(self.clock)
+        self.is_up()
+        (reader,) = self.driver.backends[0].readers
+        reader.error = exceptions.BackendError('the backend', 'is away')
+        for _ in range(59):
+            self.clock.advance(1.0)
+            self.assertTrue(self.is_up())
+            self.assertLess(self.ago('host1'), 1.0)
+        self.clock.advance(3.0)
+        self.assertFalse(self.is_up())
+        self.assertAlmostEqual(62.0, self.ago('host1'), 1)
+
+    def test_who_is_held_without_a_proof_is_updated_now(self) -> None:
+        self.driver = Driver(self.clock)
+        self.driver._reading.get()['compute'].error = exceptions.BackendError(
+            'the backend', 'is away'
+        )
+        self.assertTrue(self.is_up('host2'))
+        self.assertLess(self.ago('host2'), 1.0)
+
+    def test_who_is_dead_is_updated_at_the_last_proof(self) -> None:
+        self.driver = Driver(self.clock)
+        self.is_up()
+        (reader,) = self.driver.backends[0].readers
+        reader.members = {'host3'}
+        self.clock.advance(30.0)
+        self.assertFalse(self.is_up())
+        self.assertAlmostEqual(30.0, self.ago('host1'), 1)
 
     def test_one_read_serves_verdicts_and_proofs(self) -> None:
         self.is_up()

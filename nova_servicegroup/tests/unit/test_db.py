@@ -26,6 +26,7 @@ from nova_servicegroup.drivers.db import ages
 from nova_servicegroup.drivers.db import driver
 from nova_servicegroup.drivers.db import reading
 from nova_servicegroup import exceptions
+from nova_servicegroup import observer
 from nova_servicegroup.plugin import records
 from nova_servicegroup import services
 from nova_servicegroup.tests import base
@@ -230,6 +231,22 @@ class RecordTest(DriverTest):
             record = {**self.record('a'), 'updated_at': value}
             self.assertIs(value, self.driver.updated_time(record))
         self.assertRaises(KeyError, self.driver.updated_time, {'host': 'a'})
+
+
+class HeldTest(DriverTest):
+    def updated(self, host: str) -> datetime.datetime | None:
+        return self.driver.updated_time(self.record(host))
+
+    def test_who_is_held_is_updated_now(self) -> None:
+        """Programs take a host whose update is old for one that failed."""
+        self.beat('a', 'b', 'c', age=70)
+        self.assertEqual(['a'], self.up('a'))
+        updated = self.updated('a')
+        age = observer.time_ago(0.0) - updated
+        self.assertLess(age.total_seconds(), 5)
+        self.pass_time(60)
+        self.assertEqual([], self.up('a'))
+        self.assertIsNone(self.updated('a'))
 
 
 class OptionsTest(DriverTest):
