@@ -148,8 +148,8 @@ class Judge:
         self.limits = limits
         self.ages = Ages(limits.longest)
         self._late_until = -math.inf
-        # Whether most were late in the last reading, or there was none.
-        self._were_late = True
+        # The lateness in the last reading; infinity: there was none.
+        self._late = math.inf
 
     def update(
         self, heartbeats: services.Heartbeats, now: float
@@ -160,12 +160,8 @@ class Judge:
         """
         ages = self.ages.update(heartbeats, now).items()
         limits, left = self.limits, self.ages.left
-        late, were_late = self._lateness(), self._were_late
-        self._were_late = late > limits.late
-        if self._were_late:
-            # The longer it lasts, the longer services wait to connect again.
-            settled = now + min(late, limits.settle_time)
-            self._late_until = max(self._late_until, settled)
+        were_late = self._late > limits.late
+        self._settle(now)
         present = {host for host, age in ages if age <= limits.down_time}
         missing = {
             host: limits.longest - age
@@ -179,6 +175,19 @@ class Judge:
                 present, LATE, missing, left=left, renewed=renewed
             )
         return evidence.Reading(present, left=left)
+
+    def _settle(self, now: float) -> None:
+        """Give all time to come again while most are late, and after that."""
+        limits, since = self.limits, self.ages.since
+        before, self._late = self._late, self._lateness()
+        lasted = self._late
+        if lasted <= limits.late < before and since <= limits.longest:
+            # Most may have been late until just now.
+            lasted = before + since
+        if lasted > limits.late:
+            # The longer it lasts, the longer services wait to connect again.
+            settled = now + min(lasted, limits.settle_time)
+            self._late_until = max(self._late_until, settled)
 
     def _renewed(self, hosts: Iterable[str]) -> set[str]:
         """Return which hosts had a heartbeat since the reading before."""

@@ -219,10 +219,20 @@ class JudgeTest(HeartbeatsTest):
         self.pass_time(20)
         self.beat('a', 'b')
         self.assertEqual({'c': 55.0}, self.look().doubted)
-        # The time to settle is that for which most were late.
-        self.pass_time(25.1)
+        # The time to settle is that for which most may have been late.
+        self.pass_time(49)
         self.beat('a', 'b')
+        self.assertEqual({'c': 6.0}, self.look().doubted)
+        self.pass_time(1.1)
         self.assertEqual(evidence.Reading({'a', 'b'}), self.look())
+
+    def test_most_may_have_been_late_until_just_now(self) -> None:
+        """Where readings are far apart, as when nobody asks."""
+        self.beat('a', 'b', 'c', 'd', age=30)
+        self.look()
+        self.pass_time(60)
+        self.beat('a', 'b', 'c')
+        self.assertEqual({'d': 30.0}, self.look().doubted)
 
     def test_services_connect_no_sooner_with_a_short_hold_time(self) -> None:
         self.judge = ages.Judge(ages.Limits(10.0, 60.0, 25.0))
