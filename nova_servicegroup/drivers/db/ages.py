@@ -61,7 +61,7 @@ class Limits:
     @property
     def settle_time(self) -> float:
         """The time in which all heartbeats come again after an outage."""
-        return min(_RECONNECT + 2 * self.interval, self.hold_time)
+        return _RECONNECT + 2 * self.interval
 
 
 class Ages:
@@ -69,8 +69,11 @@ class Ages:
 
     A heartbeat is as old as its time says, by the database's clock. But one
     that came since the last reading is no older than that, whatever clock has
-    written it; and none gets younger when a clock goes back.
+    written it; and none gets younger when a clock goes back. A heartbeat of a
+    host that is dead for long counts only if it is newer than the last one: an
+    older one comes with a backup from which the database was restored.
 
+    :param longest: the age after which a host is dead for long
     :ivar by_host: the ages in seconds, when they were read
     :ivar left: the hosts that have left
     :ivar since: the seconds from the reading before to the last one; infinity
@@ -78,7 +81,8 @@ class Ages:
     :ivar ahead: the heartbeats that were in the future when they came, by host
     """
 
-    def __init__(self) -> None:
+    def __init__(self, longest: float = math.inf) -> None:
+        self._longest = longest
         self.by_host: dict[str, float] = {}
         self.left: set[str] = set()
         self.since = math.inf
@@ -123,8 +127,11 @@ class Ages:
         :param wall: the database's time
         """
         known = self._came.get(record)
-        if known is not None and known[0] == beat:
-            return known[1]
+        if known is not None:
+            last, at = known
+            was_dead = self._read_at - at > self._longest
+            if beat == last or (was_dead and beat < last <= wall):
+                return at
         return max(now - max(0.0, wall - beat), self._read_at)
 
 
@@ -139,10 +146,10 @@ class Judge:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.ages = Ages()
+        self.ages = Ages(limits.longest)
         self._late_until = -math.inf
-        # Whether most were late in the last reading, or there was none.
-        self._were_late = True
+        # The lateness in the last reading; infinity: there was none.
+        self._late = math.inf
 
     def update(
         self, heartbeats: services.Heartbeats, now: float
@@ -153,12 +160,8 @@ class Judge:
         """
         ages = self.ages.update(heartbeats, now).items()
         limits, left = self.limits, self.ages.left
-        late, were_late = self._lateness(), self._were_late
-        self._were_late = late > limits.late
-        if self._were_late:
-            # The longer it lasts, the longer services wait to connect again.
-            settled = now + min(late, limits.settle_time)
-            self._late_until = max(self._late_until, settled)
+        were_late = self._late > limits.late
+        self._settle(now)
         present = {host for host, age in ages if age <= limits.down_time}
         missing = {
             host: limits.longest - age
@@ -172,6 +175,19 @@ class Judge:
                 present, LATE, missing, left=left, renewed=renewed
             )
         return evidence.Reading(present, left=left)
+
+    def _settle(self, now: float) -> None:
+        """Give all time to come again while most are late, and after that."""
+        limits, since = self.limits, self.ages.since
+        before, self._late = self._late, self._lateness()
+        lasted = self._late
+        if lasted <= limits.late < before and since <= limits.longest:
+            # Most may have been late until just now.
+            lasted = before + since
+        if lasted > limits.late:
+            # The longer it lasts, the longer services wait to connect again.
+            settled = now + min(lasted, limits.settle_time)
+            self._late_until = max(self._late_until, settled)
 
     def _renewed(self, hosts: Iterable[str]) -> set[str]:
         """Return which hosts had a heartbeat since the reading before."""

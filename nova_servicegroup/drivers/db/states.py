@@ -27,7 +27,8 @@ to be quick; and less and less often while its writes fail.
 
 When the message queue cannot be reached, Nova cannot reach it either. It would
 wait longer and longer, and a write of every service would be due at the moment
-the queue is back. So nothing is written until then.
+the queue is back. So nothing is written until then, and collectors are given
+time to answer; unless Nova wrote the last heartbeat in their place.
 """
 
 from collections.abc import Callable, Mapping
@@ -97,7 +98,8 @@ class State:
         collectors after a refusal (is_resting)
     :ivar late: the number of unanswered heartbeats in a row
     :ivar refused: the number of refusals in a row
-    :ivar unsaved: the number of failed writes of Nova's in a row
+    :ivar unsaved: 0 after a heartbeat that Nova wrote, 1 after one that a
+        collector wrote; one more for each failed write of Nova's since
     """
 
     timing: rules.Timing
@@ -107,7 +109,7 @@ class State:
     ask_at: float = -math.inf
     late: int = 0
     refused: int = 0
-    unsaved: int = 0
+    unsaved: int = 1
 
     def is_silent(self, now: float) -> bool:
         """Return whether a heartbeat is sent without asking for an answer."""
@@ -191,8 +193,10 @@ def _late(state: State, outcome: Outcome) -> State:
 
 
 def _unreachable(state: State, outcome: Outcome) -> State:
-    # Answers take a while to come through after the queue is back.
-    save_at = max(state.save_at, outcome.ended + state.timing.save_after)
+    save_at = state.save_at
+    if state.unsaved:
+        # Answers take a while to come through after the queue is back.
+        save_at = max(save_at, outcome.ended + state.timing.save_after)
     away = dataclasses.replace(
         state, save_at=save_at, ask_at=-math.inf, refused=0
     )
@@ -236,7 +240,9 @@ def _saved(state: State, outcome: Outcome) -> State:
 
 
 def _unsaved(state: State, outcome: Outcome) -> State:
-    wait = _doubled(state.timing.save_after, state.unsaved)
+    wait = 0.0
+    if state.unsaved:
+        wait = _doubled(state.timing.save_after, state.unsaved - 1)
     return dataclasses.replace(
         state,
         writer=Writer.NOVA,

@@ -252,8 +252,11 @@ def _later(at: float) -> Any:
     """Return a time, or the record's own if that is a little later.
 
     The record's is that of a later heartbeat that was written first. If it is
-    much later, it is that of a clock that was set back since.
+    much later, or yet to come, it is that of a clock that was set back since.
     """
     came = _naive(at)
     seen = _SERVICES.c.last_seen_up
-    return sa.case((seen.between(came, came + _OVERTAKEN), seen), else_=came)
+    overtaken = sa.and_(
+        seen.between(came, came + _OVERTAKEN), seen <= timestamps.utcnow()
+    )
+    return sa.case((overtaken, seen), else_=came)

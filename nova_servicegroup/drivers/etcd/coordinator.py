@@ -71,14 +71,21 @@ class Coordinator:
 
     def stop(self) -> None:
         """Revoke the lease, which removes all keys that have it."""
+        with contextlib.suppress(Exception):
+            revoked = self._revoke()
+            # A renewal after it would join again.
+            self._thread.shutdown(wait=False)
+            revoked.get()
+        self._gateway.close()
+        self._tooz.stop()
+
+    @_in_thread
+    def _revoke(self) -> None:
+        """Revoke the lease, also one that a renewal under way makes."""
         # tooz does not promise to revoke it.
         lease = self._tooz._membership_lease
         if lease is not None:
-            with contextlib.suppress(Exception):
-                self._submit(lease.revoke).get()
-        self._thread.shutdown(wait=False)
-        self._gateway.close()
-        self._tooz.stop()
+            lease.revoke()
 
     @_in_thread
     def renew(self, group: bytes, capabilities: dict[str, Any]) -> None:

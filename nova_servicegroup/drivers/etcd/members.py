@@ -131,21 +131,20 @@ def key(namespace: str, group: bytes) -> bytes:
 def check(group_key: bytes, member: bytes, lease: int) -> Any:
     """Return the transaction that succeeds if a member and its group exist.
 
-    It writes nothing, so etcd does not add it to its log.
+    It writes nothing, so etcd does not add it to its log. But it reads: a
+    server answers a transaction of comparisons alone from what it holds, which
+    may be old, without asking the others.
 
     :param group_key: the key of the group
     :param lease: whose end removes the member
     """
+    own = encode(group_key + member)
     return {
         'compare': [
-            {
-                'key': encode(group_key + member),
-                'target': 'LEASE',
-                'lease': lease,
-            },
+            {'key': own, 'target': 'LEASE', 'lease': lease},
             {**_no_group(group_key), 'result': 'GREATER'},
         ],
-        'success': [],
+        'success': [{'request_range': {'key': own, 'count_only': True}}],
         'failure': [],
     }
 

@@ -14,6 +14,8 @@
 
 import time
 
+from nova_servicegroup.drivers.common import naming
+from nova_servicegroup.drivers.etcd import members
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.functional import cluster_faults
 from nova_servicegroup.tests.functional import contract
@@ -91,6 +93,23 @@ class AllServersTest(
     @property
     def wiped_within(self) -> float:
         return 3 * self.ttl
+
+
+class MinorityTest(etcd_faults.Faults, contract.FunctionalTestCase):
+    size = 3
+
+    def test_a_server_without_the_majority_confirms_no_member(self) -> None:
+        """What it holds may be old, so the member may be gone."""
+        server, *others = self.servers.servers
+        lease = int(server.ask('lease/grant', {'TTL': 60})['ID'])
+        member = naming.member_id(HOSTS[0])
+        server.ask('kv/txn', members.join(self.key, member, lease, b'\xc0'))
+        question = members.check(self.key, member, lease)
+        self.assertTrue(server.ask('kv/txn', question)['succeeded'])
+        self.addCleanup(self.servers.thaw)
+        for each in others:
+            each.freeze()
+        self.assertRaises(OSError, server.ask, 'kv/txn', question)
 
 
 @base.only_long

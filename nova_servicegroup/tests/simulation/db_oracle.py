@@ -14,6 +14,7 @@
 
 from typing import Any
 
+from nova_servicegroup import services
 from nova_servicegroup.tests.simulation import eye as eyes
 from nova_servicegroup.tests.simulation import oracle
 from nova_servicegroup.tests.simulation import truth
@@ -102,9 +103,10 @@ class DbOracle(oracle.Oracle):
         return longest
 
     def _beat(self, host: truth.Host, when: float) -> float:
-        for written, _ in reversed(self.world.rows[host.number].beats):
+        for written, stamp in reversed(self.world.rows[host.number].beats):
             if written <= when:
-                return float(written)
+                left = services.has_left(stamp)
+                return -truth.INFINITE if left else float(written)
         return -truth.INFINITE
 
     def _may_not_know_the_time(self, eye: eyes.Eye) -> bool:

@@ -49,6 +49,7 @@ OPTIONS = (
     (10, 300),
 )
 LATE = exceptions.BackendTimeout('collector', 'late')
+AWAY = exceptions.BackendUnreachable('collector', 'away')
 
 
 class Service(base.FakeService):
@@ -57,6 +58,7 @@ class Service(base.FakeService):
     :ivar wrote: when it was last written, in whole seconds as in the record
     :ivar gaps: the seconds between two writes
     :ivar save_time: the seconds that Nova takes to write
+    :ivar lost: the number of Nova's next writes that fail
     """
 
     def __init__(self, interval: float, clock: base.Clock) -> None:
@@ -65,6 +67,7 @@ class Service(base.FakeService):
         self.wrote = clock()
         self.gaps: list[float] = []
         self.save_time = 0.05
+        self.lost = 0
 
     def transport(self) -> Any:
         return 'a transport'
@@ -76,6 +79,10 @@ class Service(base.FakeService):
         self.wrote = math.floor(now)
 
     def save_heartbeat(self) -> None:
+        if self.lost:
+            self.lost -= 1
+            self.clock.advance(0.4 * self.report_interval)
+            raise exceptions.BackendTimeout('nova-conductor', 'late')
         self.clock.advance(self.save_time)
         self.write()
         super().save_heartbeat()
@@ -197,6 +204,38 @@ class SilenceTest(base.TestCase):
                 if rules.Timing(interval, down_time).silence:
                     self.assertLess(gap, down_time, (interval, down_time))
 
+    def nova_writes(
+        self, interval: float, down_time: float, after: float
+    ) -> None:
+        """Have Nova write all heartbeats, in place of collectors."""
+        self.make(interval, down_time)
+        self.queue.lost_at = self.clock()
+        self.beat_until(self.clock() + 6 * down_time + after)
+        self.service.gaps.clear()
+
+    def test_the_record_is_written_in_time_if_nova_fails_once(self) -> None:
+        """As a nova-conductor does that is killed."""
+        for interval, down_time in OPTIONS:
+            if down_time < 3 * interval:
+                continue
+            for number in range(20):
+                self.nova_writes(interval, down_time, number / 20 * interval)
+                self.service.lost = 1
+                self.beat_until(self.clock() + 4 * down_time)
+                gap = max(self.service.gaps)
+                self.assertLess(gap, down_time, (interval, down_time))
+
+    def test_nova_goes_on_when_the_queue_is_back(self) -> None:
+        for outage in (1.0, 5.0, 12.0, 25.0):
+            for number in range(20):
+                self.nova_writes(10, 60, number / 2)
+                self.queue.error = AWAY
+                self.beat_until(self.clock() + outage)
+                self.queue.error = None
+                self.beat_until(self.clock() + 240)
+                gap = max(self.service.gaps)
+                self.assertLess(gap, outage + 30, (outage, number))
+
     def test_the_share_that_asks_is_small(self) -> None:
         for interval, down_time, most in (
             (10, 60, 0.34),
@@ -226,7 +265,7 @@ class SilenceTest(base.TestCase):
         self.make(10, 60)
         self.beat_until(self.clock() + 120)
         self.queue.lost_at = self.clock()
-        self.queue.error = exceptions.BackendUnreachable('collector', 'away')
+        self.queue.error = AWAY
         self.beat_until(self.clock() + 250)
         self.assertEqual(0, self.service.saved)
         self.queue.lost_at = math.inf

@@ -13,6 +13,9 @@
 import base64
 import contextlib
 import json
+import json as jsonlib
+import threading
+import time
 import types
 from typing import Any
 from unittest import mock
@@ -585,6 +588,87 @@ class GroupReaderTest(base.TestCase):
         self.reader.observer.is_up('a')
         (member,) = self.reader.view(True).members
         self.assertEqual('somewhere', member.incarnations[0].machine)
+
+
+class Server:
+    """The session of a coordinator, with one server in memory.
+
+    :ivar hung: set: it has got a request, which it does not answer
+    :ivar thawed: set: it answers
+    """
+
+    def __init__(self, cluster: fake.Cluster) -> None:
+        self._cluster = cluster
+        self.hung, self.thawed = threading.Event(), threading.Event()
+        self.thawed.set()
+        self.close = self.hung.clear
+
+    def post(self, url: str, json: Any = None, **how: Any) -> gateway.Answer:
+        asked = jsonlib.loads(how['data']) if 'data' in how else json
+        if not self.thawed.is_set():
+            self.hung.set()
+            self.thawed.wait(10)
+        return gateway.Answer(200, jsonlib.dumps(self._answer(url, asked)))
+
+    def _answer(self, url: str, asked: Any) -> Any:
+        if url.endswith('/kv/txn'):
+            return self._cluster.transact(asked)
+        if url.endswith('/lease/grant'):
+            return {'ID': str(self._cluster.grant())}
+        if url.endswith('/lease/revoke'):
+            return self._cluster.revoke(asked['ID'])
+        kept = self._cluster.keep_alive(asked['ID'])
+        return {'result': {'TTL': '10'} if kept else {}}
+
+
+class StopTest(base.TestCase):
+    """A coordinator that is stopped while a heartbeat is under way."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        conf = self.make_conf('[etcd]\naddress = h1\n')
+        self.cluster = fake.Cluster(1e9)
+        self.server = Server(self.cluster)
+        self.useFixture(
+            fixtures.MockPatchObject(
+                gateway, 'Gateway', lambda *args: self.server
+            )
+        )
+        settings = configuration.Settings(conf)
+        self.made = coordinator.Coordinator(settings, b'a@1')
+        self.made.start()
+        self.made.renew(b'compute', {}).get()
+
+    def test_a_member_that_stops_is_gone(self) -> None:
+        self.assertEqual({'a'}, self.cluster.hosts())
+        self.made.stop()
+        self.assertEqual(set(), self.cluster.hosts())
+
+    def test_a_heartbeat_under_way_leaves_no_member(self) -> None:
+        """Its lease has expired, so it joins with a new one."""
+        self.cluster.revoke(1)
+        self.server.thawed.clear()
+        self.made.renew(b'compute', {})
+        self.assertTrue(self.server.hung.wait(10))
+        stopping = threading.Thread(target=self.made.stop)
+        stopping.start()
+        while not self.made._thread._work_queue.qsize():
+            time.sleep(0.001)
+        self.server.thawed.set()
+        stopping.join(10)
+        self.assertEqual(set(), self.cluster.hosts())
+
+    def test_no_heartbeat_begins_once_it_leaves(self) -> None:
+        self.server.thawed.clear()
+        stopping = threading.Thread(target=self.made.stop)
+        stopping.start()
+        self.assertTrue(self.server.hung.wait(10))
+        with contextlib.suppress(RuntimeError):
+            self.made.renew(b'compute', {})
+        self.server.thawed.set()
+        stopping.join(10)
+        self.made._thread.shutdown()
+        self.assertEqual(set(), self.cluster.hosts())
 
 
 class CoordinatorTest(base.TestCase):
