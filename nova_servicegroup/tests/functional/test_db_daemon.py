@@ -12,7 +12,7 @@
 
 """nova-servicegroup-collector beside the collectors of nova-conductors."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 import contextlib
 import os
 import pathlib
@@ -78,21 +78,37 @@ class Daemons(test_db_collector.Collected):
 
     def daemon(self) -> collector.Daemon:
         """Return a daemon that reads, as RabbitMQ knows by now."""
-        before = self.readers()
-        made = self.start_daemon()
-        self.wait_reads(made, 1, before)
+        with self._one_more():
+            made = self.start_daemon()
+            made.wait()
         return made
 
-    def wait_reads(
-        self, daemon: collector.Daemon, times: int, readers: int
-    ) -> None:
-        """Wait until a daemon reads; it logs that a little earlier.
+    def restart(self, daemon: collector.Daemon) -> None:
+        """Start a daemon once more, and wait until it reads."""
+        with self._one_more():
+            daemon.start()
+            daemon.wait(2)
 
-        :param readers: how many others read
+    def make_collector(self, host: str = 'conductor', **how: Any) -> Any:
+        """See Collected. RabbitMQ knows it by now."""
+        with self._one_more():
+            return super().make_collector(host, **how)
+
+    def start_collector(self) -> collector.Collector:
+        """See Collected. RabbitMQ knows it by now."""
+        with self._one_more():
+            return super().start_collector()
+
+    @contextlib.contextmanager
+    def _one_more(self) -> Iterator[None]:
+        """Wait until one more reads the queue than before.
+
+        It consumes a little later than it says.
         """
-        daemon.wait(times)
+        before = self.readers()
+        yield
         process.wait_until(
-            lambda: self.readers() > readers, TIMEOUT, 0.1, 'it does not read'
+            lambda: self.readers() > before, TIMEOUT, 0.1, 'it does not read'
         )
 
     def readers(self) -> int:
@@ -272,8 +288,7 @@ class TakeoverTest(Daemons):
         self.measured('not answered', members.failed, unit='')
         # The ages are in whole seconds; one heartbeat may be lost.
         self.assert_within(oldest, 3 * INTERVAL + AT_ONCE)
-        self.daemon_.start()
-        self.wait_reads(self.daemon_, 2, 1)
+        self.restart(self.daemon_)
         members.end()
         self.assert_preferred()
 
@@ -289,8 +304,7 @@ class TakeoverTest(Daemons):
         self.measured('the oldest heartbeat', oldest)
         self.assert_within(oldest, 3 * INTERVAL + AT_ONCE)
         self.assertEqual(0, members.failed)
-        self.daemon_.start()
-        self.wait_reads(self.daemon_, 2, 1)
+        self.restart(self.daemon_)
         members.end()
         self.assert_preferred()
 
