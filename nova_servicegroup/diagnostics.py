@@ -22,6 +22,7 @@ from importlib import metadata
 import sys
 from typing import Any
 
+from oslo_config import cfg
 from oslo_utils import importutils
 
 from nova_servicegroup import api
@@ -58,8 +59,8 @@ class Version:
         return metadata.version(_PACKAGE)
 
 
-def set_up(program: str, servicegroup: api.API) -> None:
-    """Make a program of ours write a report at SIGUSR2, as Nova's do.
+def set_up(program: str, conf: cfg.ConfigOpts) -> None:
+    """Make a program of ours write reports at SIGUSR2, as Nova's do.
 
     Does nothing without oslo.reports.
     """
@@ -68,11 +69,9 @@ def set_up(program: str, servicegroup: api.API) -> None:
         return
     from oslo_reports import opts as report_opts
 
-    conf = servicegroup.driver.conf
     report_opts.set_defaults(conf)
     version = Version(program)
     reports.TextGuruMeditation.setup_autorun(version, program, conf=conf)
-    register(lambda: [servicegroup])
 
 
 def register(apis: Callable[[], Iterable[api.API]]) -> None:

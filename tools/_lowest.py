@@ -27,12 +27,12 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
-#: The extras of each environment. The monitor and TLS to memcached have one of
-#: their own: they need a later oslo.service, and a later tooz, than the oldest
-#: Nova has.
+#: The extras of each environment. The monitor, the collector and TLS to
+#: memcached have one of their own: they need a later oslo.service, and a later
+#: tooz, than the oldest Nova has.
 EXTRAS = {
     'venv-lowest': ('zk', 'mc', 'etcd', 'redis', 'exporter'),
-    'venv-lowest-monitor': ('zk', 'mc', 'mc-tls', 'monitor'),
+    'venv-lowest-monitor': ('zk', 'mc', 'mc-tls', 'monitor', 'collector'),
 }
 
 #: The functional test of each driver, program and command.
@@ -58,6 +58,8 @@ TESTS = {
         '.test_every_program_asks_the_servers_of_the_cache',
     },
     'venv-lowest-monitor': {
+        'nova-servicegroup-collector': 'test_db_daemon.PreferenceTest'
+        '.test_a_conductor_beside_it_has_nothing_to_do',
         'nova-servicegroup-monitor': 'test_monitor.MemcachedTest'
         '.test_one_of_two_announces',
         'mc-tls': 'test_mc_security.TlsTest.test_members_see_each_other',

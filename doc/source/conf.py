@@ -42,5 +42,6 @@ man_pages = [
         ('nova-servicegroup-status', 'check nova-servicegroup', 1),
         ('nova-servicegroup-exporter', 'liveness of Nova as metrics', 8),
         ('nova-servicegroup-monitor', 'notifications of dead services', 8),
+        ('nova-servicegroup-collector', 'write heartbeats of services', 8),
     )
 ]

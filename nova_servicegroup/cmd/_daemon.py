@@ -10,10 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The start and the errors of the daemons."""
+"""The start, the run and the errors of the daemons."""
 
 from importlib import metadata
+import logging as std_logging
+import signal
 import sys
+from typing import Any
 import warnings
 
 from oslo_config import cfg
@@ -23,9 +26,12 @@ from oslo_utils import importutils
 from nova_servicegroup import api
 from nova_servicegroup.cmd import _startup
 from nova_servicegroup import diagnostics
+from nova_servicegroup import exceptions
 
 #: The exit status of a daemon that could not do its work.
 ERROR = 2
+
+_LAUNCHER = 'oslo_service.backend._threading.service'
 
 
 def quieten() -> None:
@@ -51,12 +57,22 @@ def choose_threads() -> bool:
     return True
 
 
-def start(program: str, conf: cfg.ConfigOpts, problem: str | None) -> api.API:
-    """Read the configuration, set up logging, and return an API.
+def needs_threads(extra: str) -> str:
+    """Return what to report where choose_threads has no choice.
+
+    :param extra: the extra of the package that the daemon needs
+    """
+    return (
+        'it needs oslo.service 4.5 or later with threads: pip install '
+        f'nova-servicegroup[{extra}], next to an older Nova in an '
+        'environment of its own'
+    )
+
+
+def configure(program: str, conf: cfg.ConfigOpts) -> None:
+    """Read the configuration and set up logging.
 
     :param program: the name of the daemon
-    :param problem: why Nova could not be imported, or None
-    :raises ServiceGroupError: see api.API; or the driver has no servers
     :raises cfg.Error: the configuration cannot be read
     """
     if 'log_file' not in conf:
@@ -68,10 +84,48 @@ def start(program: str, conf: cfg.ConfigOpts, problem: str | None) -> api.API:
         version=metadata.version('nova-servicegroup'),
     )
     logging.setup(conf, program)
+    diagnostics.set_up(program, conf)
+
+
+def start(program: str, conf: cfg.ConfigOpts, problem: str | None) -> api.API:
+    """Read the configuration, set up logging, and return an API.
+
+    :param program: the name of the daemon
+    :param problem: why Nova could not be imported, or None
+    :raises ServiceGroupError: see api.API; or the driver has no servers
+    :raises cfg.Error: the configuration cannot be read
+    """
+    configure(program, conf)
     made = _startup.make_api(conf, problem)
     _startup.require_servers(conf.servicegroup_driver, made.driver)
-    diagnostics.set_up(program, made)
+    diagnostics.register(lambda: [made])
     return made
+
+
+def serve(conf: cfg.ConfigOpts, service: Any) -> None:
+    """Run a service on native threads in this process, until a signal.
+
+    SIGTERM stops it and ends the process; SIGHUP does nothing.
+
+    :param service: with the methods of oslo.service's ServiceBase
+    """
+    # This import needs the choice of threads, which has been made by now.
+    from oslo_service import service as oslo_service
+
+    # It warns that nothing is forked, which is intended here.
+    std_logging.getLogger(_LAUNCHER).setLevel(std_logging.ERROR)
+    oslo_service.ServiceBase.register(type(service))
+    launcher = oslo_service.ProcessLauncher(conf, no_fork=True)
+    # oslo.service would end the process on SIGHUP.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    launcher.launch_service(service)
+
+
+def refuse(program: str, conf: cfg.ConfigOpts, error: Exception) -> int:
+    """Report an error of the configuration; return the exit status."""
+    ours = isinstance(error, exceptions.ServiceGroupError)
+    line = str(error) if ours else exceptions.first_line(error)
+    return fail(program, _startup.hide(conf, line))
 
 
 def fail(program: str, line: str) -> int:

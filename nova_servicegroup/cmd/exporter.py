@@ -60,21 +60,24 @@ def _missing_library() -> str | None:
     return None
 
 
-def _run(servicegroup: api.API, no_fork: bool) -> None:
+def _run(servicegroup: api.API, threads: bool) -> None:
     """Serve until a signal ends it.
 
-    :param no_fork: ask oslo.service to stay in this process, which holds the
-        metrics; older ones always do
+    :param threads: whether oslo.service uses native threads. One that has not
+        the choice stays in this process, which holds the metrics, by itself
     """
-    # This import needs the choice of threads, which has been made by now.
-    from oslo_service import service
-
+    # These imports need the choice of threads, which has been made by now.
     from nova_servicegroup.exporter import service as exporter
 
+    conf = servicegroup.driver.conf
     made = exporter.Exporter(servicegroup)
     made.serve()
-    options = {'no_fork': True} if no_fork else {}
-    service.launch(servicegroup.driver.conf, made, **options).wait()
+    if threads:
+        _daemon.serve(conf, made)
+        return
+    from oslo_service import service
+
+    service.launch(conf, made).wait()
 
 
 def _line(conf: cfg.ConfigOpts, error: Exception) -> str:

@@ -14,8 +14,6 @@
 
 from __future__ import annotations
 
-import logging as std_logging
-import signal
 from typing import TYPE_CHECKING
 
 from oslo_config import cfg
@@ -30,28 +28,18 @@ if TYPE_CHECKING:
 
 PROGRAM = 'nova-servicegroup-monitor'
 
-_LAUNCHER = 'oslo_service.backend._threading.service'
-
 
 def main() -> int:
     """Run the monitor until a signal ends it; return the exit status."""
     _daemon.quieten()
     if not _daemon.choose_threads():
-        return _daemon.fail(
-            PROGRAM,
-            'it needs oslo.service 4.5 or later with threads: pip install '
-            'nova-servicegroup[monitor], next to an older Nova in an '
-            'environment of its own',
-        )
+        return _daemon.fail(PROGRAM, _daemon.needs_threads('monitor'))
     conf, problem = _startup.load()
     try:
         monitor = _make(conf, _daemon.start(PROGRAM, conf, problem))
-    except exceptions.ServiceGroupError as error:
-        return _daemon.fail(PROGRAM, _startup.hide(conf, str(error)))
-    except (cfg.Error, ValueError) as error:
-        line = _startup.hide(conf, exceptions.first_line(error))
-        return _daemon.fail(PROGRAM, line)
-    _serve(conf, monitor)
+    except (exceptions.ServiceGroupError, cfg.Error, ValueError) as error:
+        return _daemon.refuse(PROGRAM, conf, error)
+    _daemon.serve(conf, monitor)
     return 0
 
 
@@ -60,15 +48,3 @@ def _make(conf: cfg.ConfigOpts, servicegroup: api.API) -> daemon.Monitor:
     from nova_servicegroup.monitor import daemon
 
     return daemon.Monitor(conf, servicegroup)
-
-
-def _serve(conf: cfg.ConfigOpts, monitor: daemon.Monitor) -> None:
-    from oslo_service import service
-
-    # It warns that nothing is forked, which is intended here.
-    std_logging.getLogger(_LAUNCHER).setLevel(std_logging.ERROR)
-    service.ServiceBase.register(type(monitor))
-    launcher = service.ProcessLauncher(conf, no_fork=True)
-    # oslo.service would end the process on SIGHUP.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    launcher.launch_service(monitor)

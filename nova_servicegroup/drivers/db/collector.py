@@ -13,7 +13,8 @@
 
 """RPC server that writes heartbeats of services without a database.
 
-It runs in nova-conductor; see relay for its client.
+It runs in nova-conductor, or in a process of its own, which is preferred: see
+daemon. Its client is relay.
 """
 
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from oslo_log import log as logging
 
 from nova_servicegroup.drivers.common import backoff
 from nova_servicegroup.drivers.db import calls
+from nova_servicegroup.drivers.db import intake as intake_
 from nova_servicegroup.drivers.db import listening
 from nova_servicegroup.drivers.db import store as store_
 from nova_servicegroup.drivers.db import writing
@@ -35,9 +37,6 @@ from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
 
-TRANSPORT_OPTIONS = listening.TRANSPORT_OPTIONS
-#: The longest time for which heartbeats are collected into a batch (seconds).
-GATHER = 1.0
 _STOP_TIMEOUT = 2.0
 #: Seconds between two checks of whether heartbeats are written, and the most
 #: between two probes of a database that does not answer.
@@ -54,8 +53,9 @@ class _Probes:
     dead. So a limited number of probes may hang.
     """
 
-    def __init__(self, store: store_.Store) -> None:
+    def __init__(self, store: store_.Store, writer: writing.Writer) -> None:
         self._store = store
+        self._writer = writer
         self._calls = calls.Calls('servicegroup-collector-probe', _PROBES)
         self._answered = threading.Event()
         self._failures = 0
@@ -87,6 +87,8 @@ class _Probes:
             self._store.now()
         except exceptions.BackendError as error:
             LOG.debug('The database does not answer: %s', error)
+            if not self._answered.is_set():
+                self._writer.log_contact(error)
         else:
             self._answered.set()
         finally:
@@ -94,7 +96,7 @@ class _Probes:
 
 
 class Collector:
-    """RPC server of heartbeats in one nova-conductor.
+    """RPC server of heartbeats in one process.
 
     While heartbeats cannot be written it receives none, so that they go to
     another collector.
@@ -102,7 +104,7 @@ class Collector:
     :param transport: an RPC transport of oslo.messaging, for this alone
     :param host: the host that it runs on
     :param executor: ``threading`` or ``eventlet``, as the service runs
-    :param gather: the most seconds to collect a batch
+    :param intake: how it takes messages
     """
 
     def __init__(
@@ -111,17 +113,17 @@ class Collector:
         store: store_.Store,
         host: str,
         executor: str,
-        gather: float = GATHER,
+        intake: intake_.Intake = intake_.CONDUCTOR,
     ) -> None:
         self._transport = transport
         self._make_server = functools.partial(
-            listening.make_server, transport, host, executor, self, gather
+            listening.make_server, transport, host, executor, self, intake
         )
         # A heartbeat that is received later than this was not received at
         # once.
-        self._writer = writing.Writer(store, 2 * gather + 0.5)
-        self._probes = _Probes(store)
-        self._server: listening.Server | None = self._make_server()
+        self._writer = writing.Writer(store, 2 * intake.gather + 0.5)
+        self._probes = _Probes(store, self._writer)
+        self._server: listening.Server | None = None
         self._changing = threading.Lock()
         self._ended = threading.Event()
         self._stopping = threading.Thread(
@@ -130,8 +132,11 @@ class Collector:
 
     def start(self) -> None:
         """Begin to receive heartbeats."""
-        if self._server is not None:
-            self._server.start()
+        self._serve()
+        self.start_paused()
+
+    def start_paused(self) -> None:
+        """Begin to receive heartbeats as soon as the database answers."""
         process.start_thread(self._watch, 'servicegroup-collector')
 
     def stop(self) -> None:
@@ -197,22 +202,26 @@ class Collector:
         """Receive again; if that fails, probe again."""
         self._probes.begin()
         self._writer.running.reset()
-        made = self._make_server()
-        # It may hand over batches while it starts.
-        self._server = made
         try:
-            made.start()
+            self._serve()
         except Exception:
             self._server = None
             raise
-        LOG.info('The collector reads heartbeats again.')
+        LOG.info('The collector reads heartbeats.')
+
+    def _serve(self) -> None:
+        made = self._make_server()
+        # It may hand over batches while it starts.
+        self._server = made
+        made.start()
 
 
 def make(service: services.Service, host: str) -> Collector | None:
     """Return a collector, or None unless the service is a conductor."""
     if not service.collects or service.engine() is None:
         return None
-    transport = service.new_transport(TRANSPORT_OPTIONS)
+    intake = intake_.CONDUCTOR.paced(service.report_interval)
+    transport = service.new_transport(intake.transport_options)
     if transport is None:
         return None
     return Collector(
@@ -220,5 +229,5 @@ def make(service: services.Service, host: str) -> Collector | None:
         store_.Store(service.engine),
         host,
         'eventlet' if process.handler() == 'eventlet' else 'threading',
-        min(GATHER, service.report_interval / 10),
+        intake,
     )

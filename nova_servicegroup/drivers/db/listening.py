@@ -19,25 +19,17 @@ import threading
 import time
 from typing import Any, Protocol
 
+from oslo_log import log as logging
 import oslo_messaging as messaging
 from oslo_messaging.rpc import server as rpc_server
 
+from nova_servicegroup.drivers.db import intake as intake_
 from nova_servicegroup.drivers.db import messages
+
+LOG = logging.getLogger(__name__)
 
 #: The most heartbeats of one UPDATE.
 BATCH = 1000
-#: Options of the transport. Messages that a process has prefetched no longer
-#: expire: if it prefetched all, it might read only messages that are too old.
-AHEAD = 200
-#: All services are late while it waits to connect again (seconds).
-_RECONNECT = 5
-#: A sender that does not exist must not delay the answers to others (seconds).
-_REPLY = 1
-TRANSPORT_OPTIONS = {
-    'rabbit_qos_prefetch_count': str(AHEAD),
-    'rabbit_interval_max': str(_RECONNECT),
-    'kombu_missing_consumer_retry_timeout': str(_REPLY),
-}
 #: The queue is empty when no message comes for this time (seconds).
 _EMPTY = 0.002
 #: Seconds between two checks of whether it is stopped.
@@ -62,16 +54,15 @@ class Drain:
     oslo.messaging's own batches wake up a few times for each message.
 
     :param listener: oslo.messaging's poll-style listener
-    :param gather: the most seconds to collect a batch
     :ivar waited: the seconds for which the last batch may have been in the
         queue: since the queue was last empty
     """
 
-    def __init__(self, listener: Any, gather: float) -> None:
+    def __init__(self, listener: Any, intake: intake_.Intake) -> None:
         self.waited = 0.0
         self._listener = listener
-        self._gather = gather
-        self._pause = gather
+        self._intake = intake
+        self._pause = intake.gather
         self._emptied_at = time.monotonic()
         self._stopping = threading.Event()
         self._drained = threading.Event()
@@ -82,7 +73,8 @@ class Drain:
         stopping = self._stopping.wait(self._pause)
         batch = [] if self._drained.is_set() else self._take()
         # After a batch of this size there are more messages.
-        self._pause = self._gather if len(batch) < AHEAD else 0.0
+        more = len(batch) >= self._intake.ahead
+        self._pause = 0.0 if more else self._intake.gather
         if stopping:
             self._drained.set()
             # The listener only stops while it is polled.
@@ -96,7 +88,7 @@ class Drain:
         batch, emptied = self._read()
         now = time.monotonic()
         self.waited = now - self._emptied_at
-        if emptied and len(batch) < AHEAD:
+        if emptied and len(batch) < self._intake.ahead:
             self._emptied_at = now
         return batch
 
@@ -104,7 +96,7 @@ class Drain:
         """Return the messages in the queue, and whether it is empty now."""
         batch: list[Any] = []
         # The first message must not wait long for the last if reading is slow.
-        end = time.monotonic() + self._gather / 2
+        end = time.monotonic() + self._intake.gather / 2
         while len(batch) < BATCH and (not batch or time.monotonic() < end):
             some = self._listener.poll(batch_size=1, batch_timeout=_EMPTY)
             if not some:
@@ -132,19 +124,34 @@ class Drain:
 class Server(rpc_server.RPCServer):  # type: ignore[misc]
     """RPC server that passes on what it receives in batches."""
 
-    def __init__(self, *args: Any, receiver: Receiver, gather: float) -> None:
+    def __init__(
+        self, *args: Any, receiver: Receiver, intake: intake_.Intake
+    ) -> None:
         super().__init__(*args)
         self._receiver = receiver
-        self._gather = gather
+        self._intake = intake
         # None for messaging drivers that collect batches by themselves.
         self._drain: Drain | None = None
 
     def _create_listener(self) -> Any:
-        made = self.transport._listen(self._target, BATCH, self._gather)
-        if hasattr(made, '_poll_style_listener'):
-            self._drain = Drain(made._poll_style_listener, self._gather)
+        made = self.transport._listen(self._target, BATCH, self._intake.gather)
+        listener = getattr(made, '_poll_style_listener', None)
+        if self._intake.priority:
+            self._prefer(listener)
+        if listener is not None:
+            self._drain = Drain(listener, self._intake)
             made._poll_style_listener = self._drain
         return made
+
+    def _prefer(self, listener: Any) -> None:
+        try:
+            intake_.prefer(listener, self._intake.priority)
+        except Exception as error:
+            LOG.warning(
+                'RabbitMQ cannot be told to prefer this collector (%r): '
+                'nova-conductors collect heartbeats, too.',
+                error,
+            )
 
     def _on_incoming(self, incoming: Sequence[Any]) -> None:
         waited = self._drain.waited if self._drain else 0.0
@@ -159,14 +166,17 @@ class Server(rpc_server.RPCServer):  # type: ignore[misc]
 
 
 def make_server(
-    transport: Any, host: str, executor: str, receiver: Receiver, gather: float
+    transport: Any,
+    host: str,
+    executor: str,
+    receiver: Receiver,
+    intake: intake_.Intake,
 ) -> Server:
     """Return a server, not started.
 
     :param transport: an RPC transport of oslo.messaging
     :param host: the host that it runs on
     :param executor: ``threading`` or ``eventlet``
-    :param gather: the most seconds to collect a batch
     """
     made: Server = messaging.get_rpc_server(
         transport,
@@ -175,6 +185,6 @@ def make_server(
         ),
         [],
         executor=executor,
-        server_cls=functools.partial(Server, receiver=receiver, gather=gather),
+        server_cls=functools.partial(Server, receiver=receiver, intake=intake),
     )
     return made

@@ -192,11 +192,11 @@ class Writer:
             replies = self._write_batch(incoming, since)
             failed = False
         except exceptions.BackendError as error:
-            self._log_contact(error)
+            self.log_contact(error)
         except Exception:
             LOG.exception('Unexpected error while writing heartbeats')
         else:
-            self._log_contact(None)
+            self.log_contact(None)
             self._replies.put(replies)
         finally:
             self.running.end(call, failed)
@@ -235,7 +235,7 @@ class Writer:
                 requests.append(_request(each, heartbeat, now, before_step))
         return requests
 
-    def _log_contact(self, error: exceptions.BackendError | None) -> None:
+    def log_contact(self, error: exceptions.BackendError | None) -> None:
         """Log, once, that the database does not write, or writes again."""
         lost = error is not None
         if lost == self._lost:

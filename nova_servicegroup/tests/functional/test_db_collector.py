@@ -32,6 +32,7 @@ from oslo_serialization import jsonutils
 import sqlalchemy as sa
 
 from nova_servicegroup.drivers.db import collector
+from nova_servicegroup.drivers.db import intake
 from nova_servicegroup.drivers.db import messages
 from nova_servicegroup.drivers.db import relay
 from nova_servicegroup.drivers.db import store
@@ -155,12 +156,13 @@ class Collected(contract.FunctionalTestCase):
         self, host: str = 'conductor', **how: Any
     ) -> collector.Collector:
         """Return a collector that has been started."""
+        taking = intake.Intake(**how)
         made = collector.Collector(
-            self.make_transport(collector.TRANSPORT_OPTIONS),
+            self.make_transport(taking.transport_options),
             self.make_store(),
             host,
             'threading',
-            **how,
+            taking,
         )
         self._ends.append(made.stop)
         made.start()
@@ -364,7 +366,7 @@ class CollectorTest(Collected):
             self.make_transport(),
             messaging.Target(topic=messages.TOPIC, version=messages.VERSION),
         )
-        most = int(collector.TRANSPORT_OPTIONS['rabbit_qos_prefetch_count'])
+        most = intake.CONDUCTOR.ahead
         for _ in range(most + 100):
             caster.cast({}, 'beat', record=record)
         # They wait where they expire.
@@ -384,7 +386,7 @@ class CollectorTest(Collected):
         self.assertFalse(client.behind)
         frozen.freeze()
         beat = self.in_background(client.beat, record, TIMEOUT)
-        time.sleep(2 * collector.GATHER + 1.0)
+        time.sleep(2 * intake.CONDUCTOR.gather + 1.0)
         frozen.thaw()
         self.assertTrue(beat.result())
         self.assertTrue(client.behind)
@@ -394,7 +396,7 @@ class CollectorTest(Collected):
     def test_a_frozen_collector_writes_nothing_that_is_stale(self) -> None:
         frozen = self.start_collector()
         dead, live = self.table.add(2)
-        client = self.make_client(1.0 + collector.GATHER)
+        client = self.make_client(1.0 + intake.CONDUCTOR.gather)
         self.assertTrue(client.beat(dead))
         frozen.freeze()
         age = self.table.get(dead)['last_seen_up']

@@ -11,14 +11,16 @@
 # under the License.
 
 
-"""A collector of heartbeats in a process of its own.
+"""Collectors of heartbeats in processes of their own.
 
-Run as a program, it is that process. ``Collector`` starts and harms one.
+Run as a program, this is a collector as a nova-conductor has one;
+``Collector`` starts and harms it. ``Daemon`` is a nova-servicegroup-collector.
 """
 
 import argparse
 import pathlib
 import signal
+import sys
 import threading
 
 from nova_servicegroup.tests.harness import process
@@ -55,6 +57,43 @@ class Collector(process.Program):
         )
 
 
+_PROGRAM = (
+    'import sys; from nova_servicegroup.cmd import collector; '
+    'sys.exit(collector.main())'
+)
+#: What a daemon logs when it begins to read, also after an outage.
+READS = 'The collector reads heartbeats.'
+
+
+class Daemon(process.Process):
+    """One nova-servicegroup-collector.
+
+    :param config: the configuration file
+    """
+
+    def __init__(self, directory: pathlib.Path, config: pathlib.Path) -> None:
+        root = pathlib.Path(__file__).parents[3]
+        super().__init__(
+            [sys.executable, '-c', _PROGRAM, f'--config-file={config}'],
+            directory,
+            {'PYTHONPATH': str(root), 'PYTHONWARNINGS': 'ignore'},
+        )
+
+    def count(self, words: str) -> int:
+        """Return in how many lines it has logged these words."""
+        if not self.log.exists():
+            return 0
+        return self.log.read_text().count(words)
+
+    def wait(self, times: int = 1, timeout: float = 60.0) -> None:
+        """Wait until it has begun to read so many times."""
+        process.wait_until(
+            lambda: self.count(READS) >= times,
+            timeout,
+            what=f'it does not read; see {self.log}',
+        )
+
+
 def main() -> None:
     """Collect until a signal ends it."""
     args = _parse()
@@ -77,12 +116,13 @@ def _collect(args: argparse.Namespace, ended: threading.Event) -> None:
     import oslo_messaging as messaging
 
     from nova_servicegroup.drivers.db import collector
+    from nova_servicegroup.drivers.db import intake
     from nova_servicegroup.drivers.db import store
 
     cfg.CONF([], default_config_files=[])
     engine = engines.create_engine(args.database)
     url = messaging.TransportURL.parse(cfg.CONF, args.transport)
-    url.query = collector.TRANSPORT_OPTIONS
+    url.query = intake.CONDUCTOR.transport_options
     collects = collector.Collector(
         messaging.get_rpc_transport(cfg.CONF, url),
         store.Store(lambda: engine),

@@ -22,6 +22,7 @@ import fixtures
 
 from nova_servicegroup.drivers.db import calls
 from nova_servicegroup.drivers.db import collector
+from nova_servicegroup.drivers.db import intake
 from nova_servicegroup.drivers.db import listening
 from nova_servicegroup.drivers.db import messages
 from nova_servicegroup.drivers.db import writing
@@ -337,8 +338,18 @@ class CollectorTest(base.TestCase):
         self.collector.start()
         self.addCleanup(self.collector.stop)
 
+    def start_anew(self) -> None:
+        """Use a collector that reads only after the database has answered."""
+        self.collector.stop()
+        self.servers.clear()
+        self.collector = collector.Collector(
+            self.transport, self.store, 'host', 'threading', intake.DAEMON
+        )
+        self.collector.start_paused()
+        self.addCleanup(self.collector.stop)
+
     def _make_server(
-        self, transport: Any, host: str, how: str, to: Any, gather: float
+        self, transport: Any, host: str, how: str, to: Any, taken: Any
     ) -> FakeServer:
         self.servers.append(FakeServer(to))
         return self.servers[-1]
@@ -478,6 +489,32 @@ class CollectorTest(base.TestCase):
         self._await_server(len(self.servers) + 1)
         self.assertTrue(self.written(9))
 
+    def test_one_that_starts_paused_waits_for_the_database(self) -> None:
+        self.store.error = exceptions.BackendError('database', 'is away')
+        self.start_anew()
+        self.pass_time(20)
+        self.assertEqual([], self.servers)
+        (line,) = self.log_lines('WARNING')
+        self.assertIn('is away', line)
+        self.store.error = None
+        self._await_server(1)
+        self.assertTrue(self.written(7))
+        self.collector._writer.wait(LONG)
+        self.assertEqual(1, len(self.log_lines('WARNING')))
+
+    def test_one_that_starts_paused_reads_at_once_if_all_is_well(self) -> None:
+        self.start_anew()
+        self._await_server(1)
+        self.assertTrue(self.written(7))
+        self.assertEqual([], self.log_lines('WARNING'))
+
+    def test_one_that_has_not_read_yet_can_be_stopped(self) -> None:
+        self.hang()
+        self.start_anew()
+        self.pass_time(5)
+        self.collector.stop()
+        self.assertEqual([], self.servers)
+
     def test_stop_ends_the_server_and_the_transport(self) -> None:
         self.collector.stop()
         self.assertEqual(1, self.servers[0].stopped)
@@ -519,8 +556,8 @@ class DrainTest(base.TestCase):
         super().setUp()
         self.listener = Listener(self.clock)
         self.set_time()
-        self.drain = listening.Drain(self.listener, 0.0)
-        self.drain._gather = GATHER
+        self.drain = listening.Drain(self.listener, intake.Intake(0.0))
+        self.drain._intake = intake.CONDUCTOR
 
     def poll(self, *, after: float = GATHER) -> int:
         self.clock.advance(after)
@@ -546,7 +583,7 @@ class DrainTest(base.TestCase):
         self,
     ) -> None:
         for _ in range(5):
-            self.listener.queue += range(listening.AHEAD)
+            self.listener.queue += range(intake.CONDUCTOR.ahead)
             self.poll()
         self.assertGreater(self.drain.waited, 5.0)
 

@@ -20,6 +20,7 @@ import fixtures
 
 from nova_servicegroup.drivers.common import backoff
 from nova_servicegroup.drivers.db import collector
+from nova_servicegroup.drivers.db import intake
 from nova_servicegroup.drivers.db import registration
 from nova_servicegroup.drivers.db import relay
 from nova_servicegroup.drivers.db import routes
@@ -750,9 +751,9 @@ class CollectingTest(ReportingTest):
         (made,) = self.collectors
         self.assertEqual((1, 0), (made.started, made.stopped))
         self.assertEqual(
-            ('its own', collector.TRANSPORT_OPTIONS), made.args[0]
+            ('its own', intake.CONDUCTOR.transport_options), made.args[0]
         )
-        self.assertEqual(('a', 'threading', 1.0), made.args[2:])
+        self.assertEqual(('a', 'threading', intake.CONDUCTOR), made.args[2:])
         self.service.stop()
         self.assertEqual((1, 1), (made.started, made.stopped))
 
@@ -789,7 +790,7 @@ class CollectingTest(ReportingTest):
         self.service.collects = True
         self.service.report_interval = 2
         self.join()
-        self.assertEqual(0.2, self.collectors[0].args[-1])
+        self.assertEqual(0.2, self.collectors[0].args[-1].gather)
 
     def test_no_other_service_collects(self) -> None:
         for lacking in ('collects', 'database', 'transport'):
