@@ -39,10 +39,10 @@ _NAMED = 8
 _SHAPES = {
     views.UP: 'm1 1h6v6h-6z',
     views.HELD: 'm1 1h6v6h-6zm2 2v2h2v-2z',
-    views.DEGRADED: 'm4 1l3 6h-6z',
-    views.DRAINING: 'm1 4h6v3h-6z',
+    views.DEGRADED: 'm4 0l4 7h-8z',
+    views.DRAINING: 'm0 1h8l-4 7z',
     views.DOWN: 'm4 0l4 4-4 4-4-4z',
-    inventory.FORCED_DOWN: 'm1 2l1-1 2 2 2-2 1 1-2 2 2 2-1 1-2-2-2 2-1-1 2-2z',
+    inventory.FORCED_DOWN: 'm0 2l2-2 2 2 2-2 2 2-2 2 2 2-2 2-2-2-2 2-2-2 2-2z',
 }
 
 #: The name and the state of a host.

@@ -167,14 +167,14 @@ class Status:
 
     def headline(self) -> str:
         """Return the state of all groups in one sentence."""
-        blind = [each.name for each in self.groups if each.blindness]
-        if blind:
-            return f'Blind: {", ".join(blind)}'
         sums = {
             state: sum(each.counts[state] for each in self.groups)
             for state in _ORDER
         }
         found = [f'{sums[each]:,} {each}' for each in _ORDER if sums[each]]
+        blind = [each.name for each in self.groups if each.blindness]
+        if blind:
+            return ', '.join([f'Blind: {" and ".join(blind)}', *found])
         return ', '.join(found) or 'All services are up'
 
 

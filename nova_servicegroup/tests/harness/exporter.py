@@ -16,6 +16,7 @@
 from collections.abc import Mapping, Sequence
 import pathlib
 import sys
+import urllib.error
 import urllib.request
 
 from nova_servicegroup.tests.harness import ports
@@ -63,7 +64,22 @@ class Exporter(process.Process):
 
         :raises OSError: it does not answer, in time
         """
-        url = f'http://127.0.0.1:{self.port}/metrics'
-        with urllib.request.urlopen(url, timeout=timeout) as answer:
-            text: str = answer.read().decode()
-        return text
+        return self.fetch('/metrics', timeout)[1]
+
+    def fetch(
+        self, path: str, timeout: float = 5.0, method: str = 'GET'
+    ) -> tuple[int, str]:
+        """Return the status and the body of a page.
+
+        :raises OSError: it does not answer, in time
+        """
+        request = urllib.request.Request(self.url(path), method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def url(self, path: str) -> str:
+        """Return the URL of a page."""
+        return f'http://127.0.0.1:{self.port}{path}'
