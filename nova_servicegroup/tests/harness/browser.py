@@ -100,6 +100,12 @@ class Browser:
             'Emulation.setEmulatedMedia', {'features': [feature]}
         )
 
+    def allow_scripts(self, allowed: bool) -> None:
+        """Run the scripts of pages, or not."""
+        self._driver.execute_cdp_cmd(
+            'Emulation.setScriptExecutionDisabled', {'value': not allowed}
+        )
+
     def run(self, script: str, *arguments: Any) -> Any:
         """Run a script in the page; return its result."""
         return self._driver.execute_script(script, *arguments)
