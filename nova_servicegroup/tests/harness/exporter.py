@@ -16,9 +16,8 @@
 from collections.abc import Mapping, Sequence
 import pathlib
 import sys
-import urllib.error
-import urllib.request
 
+from nova_servicegroup.tests.harness import pages
 from nova_servicegroup.tests.harness import ports
 from nova_servicegroup.tests.harness import process
 
@@ -73,12 +72,7 @@ class Exporter(process.Process):
 
         :raises OSError: it does not answer, in time
         """
-        request = urllib.request.Request(self.url(path), method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=timeout) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
+        return pages.fetch(self.url(path), timeout, method)
 
     def url(self, path: str) -> str:
         """Return the URL of a page."""
