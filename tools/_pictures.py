@@ -27,12 +27,12 @@ from unittest import mock
 from oslo_config import cfg
 from PIL import Image
 
-from nova_servicegroup import fixture
-from nova_servicegroup import opts
-from nova_servicegroup import services
 from nova_servicegroup.exporter import metrics
 from nova_servicegroup.exporter import page
 from nova_servicegroup.exporter import watch
+from nova_servicegroup import fixture
+from nova_servicegroup import opts
+from nova_servicegroup import services
 from nova_servicegroup.tests.harness import browser
 from nova_servicegroup.web import server
 
