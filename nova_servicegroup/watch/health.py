@@ -29,6 +29,9 @@ _SLOW = 10.0
 #: while the backend or the database does not answer.
 _STUCK = 60.0
 
+#: The most characters of an error.
+_LONGEST = 300
+
 
 class Health:
     """The health of one group's readings, for the thread that reads, and all.
@@ -42,9 +45,10 @@ class Health:
         self._conf = conf
         self._confirmed: float | None = None
         self._error: str | None = 'it has not been read yet'
-        # When a reading began or ended last, and when the failures began.
+        # When a reading began, when one began or ended last, and when one
+        # succeeded last.
         self._begun: float | None = None
-        self._moved = self._failed = self._started = time.monotonic()
+        self._moved = self._succeeded = self._started = time.monotonic()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
@@ -53,7 +57,7 @@ class Health:
         try:
             yield
         except Exception:
-            self._set_error('it cannot be read; see the log')
+            self._error = 'it cannot be read; see the log'
             raise
         finally:
             self._begun, self._moved = None, time.monotonic()
@@ -63,15 +67,10 @@ class Health:
         if view.age is not None:
             self._confirmed = time.monotonic() - view.age
         if view.error is None:
-            self._error = None
+            self._succeeded, self._error = time.monotonic(), None
         else:
-            text = secrets.hide(self._conf, str(view.error))
-            self._set_error(escaping.line(text))
-
-    def _set_error(self, error: str) -> None:
-        if self._error is None:
-            self._failed = time.monotonic()
-        self._error = error
+            text = escaping.line(secrets.hide(self._conf, str(view.error)))
+            self._error = escaping.printable(text, _LONGEST)
 
     def age(self) -> float:
         """Return seconds since the group was confirmed, or since the start."""
@@ -79,16 +78,14 @@ class Health:
         return time.monotonic() - since
 
     def blindness(self) -> tuple[float, str] | None:
-        """Return for how many seconds the group cannot be read, and why.
+        """Return the seconds since the last reading that succeeded, and why.
 
-        None if the last reading succeeded and the present one does not hang.
+        None if that was the last one, and the present one does not hang.
         """
         now, begun, error = time.monotonic(), self._begun, self._error
-        if error is not None:
-            return now - self._failed, error
-        if begun is not None and now - begun > _SLOW:
-            return now - begun, 'a reading has not ended'
-        return None
+        if error is None and begun is not None and now - begun > _SLOW:
+            error = 'a reading has not ended'
+        return None if error is None else (now - self._succeeded, error)
 
     def is_confirmed(self) -> bool:
         """Return whether the backend has confirmed the group at least once."""

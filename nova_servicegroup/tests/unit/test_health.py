@@ -61,8 +61,8 @@ class HealthTest(base.TestCase):
         self.read()
         for _ in range(200):
             self.read('mute', age=self.health.age() + 1)
-        self.assertEqual('blind for 199 s: zk: mute', self.health.unready())
-        self.assertEqual((199, 'zk: mute'), self.health.blindness())
+        self.assertEqual('blind for 200 s: zk: mute', self.health.unready())
+        self.assertEqual((200, 'zk: mute'), self.health.blindness())
         self.assertEqual(200, self.health.age())
         self.assertIsNone(self.health.stuck())
         self.read()
@@ -72,7 +72,7 @@ class HealthTest(base.TestCase):
         for error in ('mute', None, 'mute', 'away'):
             self.read(error)
         self.clock.advance(1)
-        self.assertEqual((2, 'zk: away'), self.health.blindness())
+        self.assertEqual((3, 'zk: away'), self.health.blindness())
 
     def test_a_reading_that_hangs(self) -> None:
         self.read()
@@ -125,5 +125,7 @@ class HealthTest(base.TestCase):
             'blind for 1 s: zk: a b\\x1b[2J *** http://***@h',
             self.health.unready(),
         )
+        self.read('x' * 1000)
+        self.assertLess(len(self.health.unready()), 330)
         odd = health.Health(self.conf, 'a\nb')
         self.assertEqual('a\\nb', odd.name)

@@ -147,7 +147,7 @@ class ContentTest(PageCase):
         self.wall.advance(180)
         self.assert_shown(
             'Blind: compute',
-            'Blind for 3 min, since 2027-01-15 08:00:02 UTC: '
+            'Blind for 3 min, since 2027-01-15 08:00:01 UTC: '
             'zk: http://***@h mute.',
             'It last confirmed the group 3 min ago',
         )
