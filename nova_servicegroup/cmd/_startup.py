@@ -12,25 +12,26 @@
 
 """Set-up that the programs share: configuration, API, and masked output."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 import contextlib
 import functools
 import os
 import re
 
 from oslo_config import cfg
-from oslo_utils import strutils
 
 from nova_servicegroup import api
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
-from nova_servicegroup import masking
 from nova_servicegroup import opts
+from nova_servicegroup.opts import secrets
 from nova_servicegroup.plugin import database
 from nova_servicegroup.plugin import driver as nova_driver
 from nova_servicegroup.plugin import hook
 from nova_servicegroup import services
+
+hide = secrets.hide
 
 
 def load() -> tuple[cfg.ConfigOpts, str | None]:
@@ -149,42 +150,3 @@ def _databases(conf: cfg.ConfigOpts) -> finding.Databases | None:
             return None
     # If they cannot be opened, this call raises the reason.
     return functools.partial(database.databases, conf)
-
-
-#: Options of Nova, its libraries and this package whose values are URLs.
-_URLS = (
-    (None, 'transport_url'),
-    ('oslo_messaging_notifications', 'transport_url'),
-    ('servicegroup_monitor', 'backend_url'),
-    ('coordination', 'backend_url'),
-    ('database', 'connection'),
-    ('database', 'slave_connection'),
-    ('api_database', 'connection'),
-    ('api_database', 'slave_connection'),
-)
-
-
-def hide(conf: cfg.ConfigOpts, text: str) -> str:
-    """Return a text with the secrets of the configuration masked."""
-    secrets = sorted({*_secrets(conf)} - {''}, key=len, reverse=True)
-    if secrets:
-        pattern = '|'.join(map(re.escape, secrets))
-        text = re.sub(pattern, masking.MASK, text)
-    return str(strutils.mask_password(masking.urls(text)))
-
-
-def _secrets(conf: cfg.ConfigOpts) -> Iterator[str]:
-    for group, options in opts.list_opts():
-        for option in options:
-            if option.secret:
-                yield _value(conf, group, option.dest)
-    for group, name in _URLS:
-        yield from masking.secrets(_value(conf, group, name))
-
-
-def _value(conf: cfg.ConfigOpts, group: str | None, name: str) -> str:
-    """Return the value of an option, or '' if it is not set or registered."""
-    try:
-        return (conf[group] if group else conf)[name] or ''
-    except (KeyError, cfg.NoSuchOptError):
-        return ''

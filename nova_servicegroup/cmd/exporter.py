@@ -45,7 +45,7 @@ def main() -> int:
 
 def _missing_library() -> str | None:
     """Return why a library of the extra cannot be imported, or None."""
-    libraries = {'prometheus_client': 'prometheus-client'}
+    libraries = {'prometheus_client': 'prometheus-client', 'jinja2': 'Jinja2'}
     # An oslo.service that has the choice needs this for native threads.
     if importutils.try_import('oslo_service.backend') is not None:
         libraries['cotyledon'] = 'cotyledon'

@@ -37,6 +37,9 @@ def main() -> int:
     conf, problem = _startup.load()
     try:
         monitor = _make(conf, _daemon.start(PROGRAM, conf, problem))
+        monitor.serve()
+    except OSError as error:
+        return _daemon.fail(PROGRAM, _unserved(conf, error))
     except (exceptions.ServiceGroupError, cfg.Error, ValueError) as error:
         return _daemon.refuse(PROGRAM, conf, error)
     _daemon.serve(conf, monitor)
@@ -48,3 +51,12 @@ def _make(conf: cfg.ConfigOpts, servicegroup: api.API) -> daemon.Monitor:
     from nova_servicegroup.monitor import daemon
 
     return daemon.Monitor(conf, servicegroup)
+
+
+def _unserved(conf: cfg.ConfigOpts, error: OSError) -> str:
+    options = conf.servicegroup_monitor
+    return (
+        f'nothing can be served on [servicegroup_monitor] health_listen = '
+        f'{options.health_listen}, health_port = {options.health_port}: '
+        f'{error.strerror or error}'
+    )

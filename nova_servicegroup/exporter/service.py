@@ -25,9 +25,12 @@ from prometheus_client import registry
 from nova_servicegroup import api
 from nova_servicegroup import exceptions
 from nova_servicegroup.exporter import metrics
+from nova_servicegroup.exporter import page
 from nova_servicegroup.exporter import server
 from nova_servicegroup.exporter import watch
 from nova_servicegroup import services
+from nova_servicegroup.web import pages
+from nova_servicegroup.web import probes
 
 LOG = logging.getLogger(__name__)
 
@@ -109,12 +112,22 @@ class Exporter(service.Service):  # type: ignore[misc]
         self._canary = self._make_canary()
 
     def serve(self) -> None:
-        """Start to serve the metrics.
+        """Start to serve the pages.
 
         :raises ConfigurationError: TLS is configured in part
         :raises OSError: the port is taken, or a file cannot be read
         """
-        server.start(self._conf, self._metrics.registry)
+        server.start(self._conf, self.pages())
+
+    def pages(self) -> dict[str, pages.Page]:
+        """Return what is served, by path."""
+        served = {
+            server.METRICS: server.MetricsPage(self._metrics.registry),
+            **probes.both([each.health for each in self._watches]),
+        }
+        if self._conf.servicegroup_exporter.status_page:
+            served.update(page.all_of(self._conf, self._watches))
+        return served
 
     def start(self) -> None:
         """Start to read the groups, and make the canary join."""

@@ -22,12 +22,11 @@ from prometheus_client import registry
 from nova_servicegroup import api
 from nova_servicegroup.drivers import views
 from nova_servicegroup import escaping
+from nova_servicegroup.exporter import history
 from nova_servicegroup.exporter import metrics
+from nova_servicegroup.watch import health
 from nova_servicegroup.watch import inventory
 from nova_servicegroup.watch import watcher
-
-#: Seconds after which a poll that has not ended counts as blind.
-_POLL_TIMEOUT = 10.0
 
 _ALIVE = (views.UP, views.HELD, *metrics.UNFIT)
 
@@ -36,6 +35,9 @@ class GroupWatch:
     """Watch of one group, which updates its metrics.
 
     Only ``poll`` asks the backend.
+
+    :ivar health: how its readings go
+    :ivar history: its last transitions
     """
 
     def __init__(
@@ -45,35 +47,33 @@ class GroupWatch:
         self._watcher = watcher.Watcher(servicegroup, group)
         self._metrics = target
         self._flapping = metrics.Flapping()
-        self._confirmed = time.monotonic()
-        self._failed = True
-        self._begun: float | None = None
+        self.health = health.Health(servicegroup.driver.conf, group)
+        self.history = history.History()
         target.prepare(group)
-        self._series('view_age_seconds').set_function(self.age)
-        self._series('blind').set_function(self.is_blind)
+        self._series('view_age_seconds').set_function(self.health.age)
+        self._series('blind').set_function(self._is_blind)
 
     @property
     def seen(self) -> inventory.Inventory | None:
         """The inventory of the last poll, or None before the first."""
         return self._watcher.last
 
-    def age(self) -> float:
-        """Return seconds since the group was confirmed, or since the start."""
-        return time.monotonic() - self._confirmed
+    def proof(self, host: str) -> float | None:
+        """See watcher.Watcher."""
+        return self._watcher.proof(host)
 
-    def is_blind(self) -> bool:
-        """Return whether the last poll failed or the present one hangs."""
-        begun = self._begun
-        hangs = begun is not None and time.monotonic() - begun > _POLL_TIMEOUT
-        return self._failed or hangs
+    def _is_blind(self) -> bool:
+        return self.health.blindness() is not None
 
     def poll(self) -> None:
         """Read the group once and update its metrics. Never raises."""
-        begun = self._begun = time.monotonic()
-        changes = self._watcher.poll()
-        self._begun = None
+        begun = time.monotonic()
+        with self.health.reading():
+            changes = self._watcher.poll()
         self._series('refresh_seconds').observe(time.monotonic() - begun)
         if self.seen is not None:
+            self.health.update(self.seen.view)
+            self.history.add(changes, self.seen.entries)
             self._update(self.seen)
         for each in changes:
             self._count(each)
@@ -83,10 +83,7 @@ class GroupWatch:
         return self._metrics.of(self.group, name, *labels)
 
     def _update(self, seen: inventory.Inventory) -> None:
-        if seen.view.age is not None:
-            self._confirmed = time.monotonic() - seen.view.age
-        self._failed = seen.view.error is not None
-        self._series('backend_errors').inc(self._failed)
+        self._series('backend_errors').inc(seen.view.error is not None)
         self._series('services_table_readable').set(seen.unregistered is None)
         self._series('ignored_checks').set(len(seen.view.ignored))
         self._metrics.count(self.group, seen.count())

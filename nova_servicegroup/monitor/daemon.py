@@ -27,15 +27,22 @@ from nova_servicegroup import exceptions
 from nova_servicegroup.monitor import election
 from nova_servicegroup.monitor import loop
 from nova_servicegroup.monitor import outbox
+from nova_servicegroup.monitor import role
 from nova_servicegroup.monitor import sender
+from nova_servicegroup.watch import health
 from nova_servicegroup.watch import inventory
 from nova_servicegroup.watch import watcher
+from nova_servicegroup.web import probes
+from nova_servicegroup.web import server
 
 LOG = logging.getLogger(__name__)
 
 
 class WatchLoop(loop.Loop):
-    """The thread that watches one group and fills the outbox."""
+    """The thread that watches one group and fills the outbox.
+
+    :ivar health: how its readings go
+    """
 
     def __init__(
         self,
@@ -49,13 +56,16 @@ class WatchLoop(loop.Loop):
         self._outbox = outbox
         self._begun = False
         self._outage = loop.Outage()
+        self.health = health.Health(conf, watched.group)
 
     def work(self) -> None:
         """Read the group once and put its transitions into the outbox."""
-        changes = self._watcher.poll()
+        with self.health.reading():
+            changes = self._watcher.poll()
         seen = self._watcher.last
         if seen is None:
             return
+        self.health.update(seen.view)
         if self._begun:
             self._outbox.add(changes)
             self._outbox.forget(self._group, seen.entries)
@@ -128,6 +138,22 @@ class Monitor:
             for group in conf.servicegroup_monitor.groups
         ]
         self._ended = threading.Event()
+        options = conf.servicegroup_monitor
+        self._listen = options.health_port, options.health_listen
+
+    def serve(self) -> None:
+        """Start to serve the pages for orchestrators, if a port is set.
+
+        :raises OSError: the port is taken, or the address is not of this
+            machine
+        """
+        port, host = self._listen
+        if port is None:
+            return
+        parts: list[probes.Probed] = [each.health for each in self._watches]
+        served = probes.both([*parts, role.Role(self._election)])
+        port = server.start(host, port, served)
+        LOG.info('Serving %s', server.url(host, port, probes.READY))
 
     def start(self) -> None:
         """Start all threads."""

@@ -87,6 +87,10 @@ class Candidates:
             self._since = now
         self._since = max(self._since, found.since)
 
+    def is_current(self) -> bool:
+        """Return whether this monitor has met the others lately."""
+        return time.monotonic() - self._last_round < self._expiry
+
     def end_round(self, found: peers.Peers) -> None:
         """Record that this monitor has acted on what it found."""
         self._last_round = found.read_at
@@ -179,6 +183,10 @@ class SoleMonitor(loop.Loop):
     def leave(self, wait: float) -> None:
         """Let another monitor lead, waiting at most so many seconds."""
 
+    def unready(self) -> str | None:
+        """Return in one line why it neither leads nor follows, or None."""
+        return None
+
 
 class Election(SoleMonitor):
     """The election among several monitors, as one of them runs it.
@@ -202,6 +210,14 @@ class Election(SoleMonitor):
     def leads(self) -> bool:
         """See SoleMonitor."""
         return time.monotonic() < self._until
+
+    def unready(self) -> str | None:
+        """See SoleMonitor."""
+        if self.leads():
+            return None
+        if not self._candidates.is_current():
+            return 'the monitors cannot meet'
+        return None if self._role == _STANDS_BY else 'not decided yet'
 
     def leave(self, wait: float) -> None:
         """See SoleMonitor."""

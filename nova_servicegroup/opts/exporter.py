@@ -29,8 +29,9 @@ refresh_interval``.
         'listen',
         default='127.0.0.1',
         help="""
-The address on which the exporter serves its metrics. Any client that can reach
-it can read them: by default, only clients on this machine.
+The address on which the exporter serves its metrics and its status page. Any
+client that can reach it can read them: by default, only clients on this
+machine.
 
 Related options:
 
@@ -41,7 +42,8 @@ Related options:
         'port',
         default=18774,
         help="""
-The port on which the exporter serves its metrics.
+The port on which the exporter serves ``/metrics``, ``/healthz``, ``/readyz``
+and, at ``/``, its status page.
 """,
     ),
     cfg.BoolOpt(
@@ -64,8 +66,8 @@ thousands of time series.
     cfg.StrOpt(
         'cert_file',
         help="""
-File with the certificate of the exporter. With it, and ``key_file``, metrics
-are served with TLS only.
+File with the certificate of the exporter. With it, and ``key_file``, all is
+served with TLS only.
 """,
     ),
     cfg.StrOpt(
@@ -79,6 +81,18 @@ File with the private key of ``cert_file``, without a password.
         help="""
 File with the certificates of the authorities that sign those of clients. If
 set, clients must present a certificate. Needs ``cert_file``.
+""",
+    ),
+    cfg.BoolOpt(
+        'status_page',
+        default=True,
+        help="""
+Whether the exporter serves a page for people at ``/``. It names all hosts that
+are not up, and shows any client that can reach it which hosts there are.
+
+Related options:
+
+* ``listen`` restricts who can reach it, and ``client_ca_file`` who is served
 """,
     ),
 ]

@@ -55,4 +55,28 @@ Possible values:
   monitor only.
 """,
     ),
+    cfg.PortOpt(
+        'health_port',
+        help="""
+The port on which nova-servicegroup-monitor serves ``/healthz`` and
+``/readyz``, for orchestrators. Unset: it listens on no port.
+
+Related options:
+
+* ``health_listen`` is the address
+""",
+    ),
+    cfg.HostAddressOpt(
+        'health_listen',
+        default='127.0.0.1',
+        help="""
+The address on which nova-servicegroup-monitor serves ``/healthz`` and
+``/readyz``, without TLS. Any client that can reach it can read them; they name
+groups and servers of the backend, and no hosts.
+
+Related options:
+
+* ``health_port`` is the port
+""",
+    ),
 ]

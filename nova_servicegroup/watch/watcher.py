@@ -95,6 +95,13 @@ class Watcher:
         self._update_proofs(seen, now)
         return [each for each in changes if confirmed or _is_news(each)]
 
+    def proof(self, host: str) -> float | None:
+        """Return when a host was last proved alive, or None if never.
+
+        In seconds since the epoch.
+        """
+        return self._proofs.get(host)
+
     def _now(self) -> float:
         """Return the time of transitions."""
         return time.time()

@@ -91,6 +91,10 @@ class Exported(contract.Contract):
             if each.name == f'nova_servicegroup_{name}'
         )
 
+    def is_ready(self) -> bool:
+        """Return whether all groups are known."""
+        return self.exporter.fetch('/readyz') == (200, 'ok\n')
+
     def beats(self) -> float:
         return self.value('canary_beats_total') or 0.0
 
@@ -133,6 +137,21 @@ class ExporterContract(Exported):
         self.measured('from the last proof to the verdict', took)
         self.assertGreater(took, 0.0)
         self.assertLess(took, self.down_within)
+
+    def test_the_page_for_people(self) -> None:
+        killed = self.running('host1')
+        self.exporting()
+        self.wait(self.is_ready, contract.START)
+        self.assertIn('All services are up', self.exporter.fetch('/')[1])
+        killed.kill()
+        self.wait(
+            lambda: '<title>1 down' in self.exporter.fetch('/')[1],
+            self.down_within + contract.START,
+        )
+        text = self.exporter.fetch('/?host=HOST1')[1]
+        self.assertIn('missing from a group that was just confirmed', text)
+        self.assertIn('1 of 1 match', text)
+        self.assertNotIn('missing', self.exporter.fetch('/?host=x')[1])
 
     def test_who_is_of_no_use(self) -> None:
         member = self.running('host1')
@@ -200,17 +219,28 @@ class ExporterContract(Exported):
         self.freeze()
         self.addCleanup(self.thaw)
         self.wait(lambda: self.value('blind') == 1, 10)
+        self.assertEqual((200, 'ok\n'), self.exporter.fetch('/healthz'))
+        status, text = self.exporter.fetch('/readyz')
+        self.assertEqual(503, status)
+        self.assertIn('compute: blind for ', text)
         age = self.value('view_age_seconds')
         self.wait(lambda: self.value('view_age_seconds') > age + 1, 5)
         self.wait(lambda: self.value('canary_lost_total') == 1, 10)
         begun = time.monotonic()
         self.exporter.scrape()
         self.measured('scrape while frozen', time.monotonic() - begun)
+        begun = time.monotonic()
+        status, text = self.exporter.fetch('/')
+        self.measured('page while frozen', time.monotonic() - begun)
+        self.assertEqual(200, status)
+        self.assertIn('Blind for ', text)
+        self.assertIn('host1', text)
         self.assertEqual(1, self.value('members', state='up'))
         self.assertGreater(self.value('backend_errors_total'), 0)
         self.assertGreater(self.value('canary_beat_failures_total'), 0)
         self.thaw()
         self.wait(lambda: self.value('blind') == 0, contract.START)
+        self.wait(self.is_ready, contract.START)
         self.wait(
             lambda: self.value('canary_recovered_total') == 1, contract.START
         )
@@ -270,6 +300,34 @@ class ServerTest(Exported, contract.FunctionalTestCase):
         (line,) = done.stderr.splitlines()
         self.assertIn('Address already in use', line)
         self.assertIn(f'port = {port}', line)
+
+    def test_its_paths(self) -> None:
+        self.exporter = self.make_exporter()
+        self.exporter.start()
+        self.wait(lambda: self.value('blind') == 1, contract.START)
+        for path, status, begin in (
+            ('/metrics', 200, '# HELP'),
+            ('/healthz', 200, 'ok\n'),
+            ('/readyz', 503, 'compute: blind for '),
+            ('/', 200, '<!doctype html>'),
+            ('/static/status.js', 200, '/*'),
+            ('/static/../status.js', 404, 'there is no such page'),
+            ('/favicon.ico', 404, 'there is no such page'),
+        ):
+            found = self.exporter.fetch(path)
+            self.assertEqual(status, found[0], path)
+            self.assertTrue(found[1].lstrip().startswith(begin), found[1])
+            self.assertEqual(
+                (status, ''), self.exporter.fetch(path, method='HEAD')
+            )
+        groups = self.exporter.fetch('/readyz')[1].splitlines()
+        self.assertEqual(3, len(groups))
+
+    def test_without_a_page_for_people(self) -> None:
+        self.exporter = self.make_exporter(status_page=False)
+        self.exporter.start()
+        self.wait(lambda: self.value('blind') == 1, contract.START)
+        self.assertEqual(404, self.exporter.fetch('/')[0])
 
     def test_clients_that_take_their_time(self) -> None:
         keys = pki.Pki(self.directory / 'pki')

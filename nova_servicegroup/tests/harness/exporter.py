@@ -16,8 +16,8 @@
 from collections.abc import Mapping, Sequence
 import pathlib
 import sys
-import urllib.request
 
+from nova_servicegroup.tests.harness import pages
 from nova_servicegroup.tests.harness import ports
 from nova_servicegroup.tests.harness import process
 
@@ -63,7 +63,17 @@ class Exporter(process.Process):
 
         :raises OSError: it does not answer, in time
         """
-        url = f'http://127.0.0.1:{self.port}/metrics'
-        with urllib.request.urlopen(url, timeout=timeout) as answer:
-            text: str = answer.read().decode()
-        return text
+        return self.fetch('/metrics', timeout)[1]
+
+    def fetch(
+        self, path: str, timeout: float = 5.0, method: str = 'GET'
+    ) -> tuple[int, str]:
+        """Return the status and the body of a page.
+
+        :raises OSError: it does not answer, in time
+        """
+        return pages.fetch(self.url(path), timeout, method)
+
+    def url(self, path: str) -> str:
+        """Return the URL of a page."""
+        return f'http://127.0.0.1:{self.port}{path}'

@@ -11,15 +11,13 @@
 # under the License.
 
 
+import gzip
 import io
-import socket
 import subprocess
 import sys
-import threading
 import types
 from typing import Any
 from unittest import mock
-import urllib.request
 
 import prometheus_client
 from prometheus_client import parser
@@ -36,6 +34,7 @@ from nova_servicegroup import heartbeat
 from nova_servicegroup import reporter
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.unit import test_watcher
+from nova_servicegroup.tests.unit import test_web
 
 Labels = dict[str, str]
 
@@ -393,6 +392,48 @@ class ServiceTest(ExporterCase):
         self.driver.conf = self.make_conf(text)
         return service.Exporter(self.api)
 
+    def test_what_is_served(self) -> None:
+        always = {'/metrics', '/healthz', '/readyz'}
+        page = {'/', '/static/status.css', '/static/status.js'}
+        self.assertEqual(
+            always | page | {'/static/icon.svg'}, set(self.make().pages())
+        )
+        text = '[servicegroup_exporter]\nstatus_page = false\n'
+        self.assertEqual(always, set(self.make(text).pages()))
+
+    def test_it_is_ready_when_all_groups_are_known(self) -> None:
+        made = self.make('[servicegroup_exporter]\ngroups = a, b\n')
+        ready = made.pages()['/readyz']
+        made._watches[0].poll()
+        found = ready.answer(test_web.request('/readyz'))
+        self.assertEqual(
+            (503, b'a: ready\nb: blind for 0 s: it has not been read yet\n'),
+            (found.status, found.body),
+        )
+        made._watches[1].poll()
+        self.assertEqual(200, ready.answer(test_web.request('/')).status)
+
+    def metrics_of(
+        self, query: str = '', **headers: str
+    ) -> server.pages.Response:
+        served = self.make().pages()['/metrics']
+        return served.answer(test_web.request('/metrics', query, **headers))
+
+    def test_metrics_in_the_format_that_the_client_accepts(self) -> None:
+        found = self.metrics_of()
+        self.assertIn(b'nova_servicegroup_build_info', found.body)
+        self.assertTrue(found.content_type.startswith('text/plain; version='))
+        found = self.metrics_of(Accept='application/openmetrics-text')
+        self.assertIn('openmetrics', found.content_type)
+        found = self.metrics_of(**{'Accept-Encoding': 'gzip'})
+        self.assertEqual('gzip', found.headers['Content-Encoding'])
+        self.assertIn(b'build_info', gzip.decompress(found.body))
+
+    def test_only_the_metrics_that_are_asked_for(self) -> None:
+        found = self.metrics_of('name[]=nova_servicegroup_blind')
+        self.assertIn(b'nova_servicegroup_blind{', found.body)
+        self.assertNotIn(b'build_info', found.body)
+
     def names(self, made: service.Exporter) -> set[str]:
         return {each.name for each in scrape(made._metrics.registry)}
 
@@ -462,130 +503,6 @@ class ServiceTest(ExporterCase):
             self.assertEqual(url, server.url(conf, 33102))
 
 
-class ConnectionsTest(base.TestCase):
-    def setUp(self) -> None:
-        super().setUp()
-        self.set_time()
-        self.open = server.Connections(2, 10.0, wait=0.0)
-        self.ends = [self.pair() for _ in range(3)]
-
-    def pair(self) -> tuple[socket.socket, socket.socket]:
-        both = socket.socketpair()
-        for each in both:
-            each.settimeout(0.0)
-            self.addCleanup(each.close)
-        return both
-
-    def is_cut(self, number: int) -> bool:
-        """Return whether a client has seen the end of its connection."""
-        try:
-            return self.ends[number][1].recv(1) == b''
-        except BlockingIOError:
-            return False
-
-    def admit(self, number: int) -> bool:
-        return self.open.admit(self.ends[number][0])
-
-    def test_one_that_takes_too_long_is_cut_whatever_it_does(self) -> None:
-        self.admit(0)
-        self.clock.advance(5)
-        self.admit(1)
-        for _ in range(4):
-            self.clock.advance(1)
-            self.ends[0][1].send(b'x')
-            self.open.cut_overdue()
-        self.assertEqual([False, False], [self.is_cut(0), self.is_cut(1)])
-        self.clock.advance(1)
-        self.open.cut_overdue()
-        self.assertEqual([True, False], [self.is_cut(0), self.is_cut(1)])
-
-    def test_of_too_many_the_oldest_is_cut(self) -> None:
-        self.assertEqual([True, True], [self.admit(0), self.admit(1)])
-        # Its thread has not ended yet.
-        self.assertFalse(self.admit(2))
-        self.assertEqual([True, False], [self.is_cut(0), self.is_cut(1)])
-        self.open.leave(self.ends[0][0])
-        self.assertTrue(self.admit(2))
-        self.assertEqual([False, False], [self.is_cut(1), self.is_cut(2)])
-
-    def test_one_that_has_ended_makes_room(self) -> None:
-        for _ in range(100):
-            for number in range(3):
-                self.assertTrue(self.admit(number))
-                self.open.leave(self.ends[number][0])
-        self.assertEqual([False] * 3, [self.is_cut(each) for each in range(3)])
-
-
-class Connections(server.Connections):
-    """Connections with an event for the first one."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.admitted = threading.Event()
-
-    def admit(self, connection: socket.socket) -> bool:
-        found = super().admit(connection)
-        self.admitted.set()
-        return found
-
-
-class ServerTest(ExporterCase):
-    """A real server, and clients of all kinds."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.open = Connections(3, 10.0)
-        self.served = server.Server(
-            '127.0.0.1', 0, self.metrics.registry, None, self.open
-        )
-        self.addCleanup(self.served.server_close)
-        serving = threading.Thread(
-            target=self.served.serve_forever, args=(0.01,), daemon=True
-        )
-        serving.start()
-        self.addCleanup(serving.join)
-        self.addCleanup(self.served.shutdown)
-
-    def connect(self) -> socket.socket:
-        made = socket.create_connection(self.served.server_address, 10)
-        self.addCleanup(made.close)
-        return made
-
-    def fetch(self) -> str:
-        port = self.served.server_address[1]
-        url = f'http://127.0.0.1:{port}/metrics'
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return str(answer.read().decode())
-
-    def test_metrics_are_served(self) -> None:
-        self.assertIn('nova_servicegroup_build_info', self.fetch())
-
-    def test_a_client_that_drips_is_cut(self) -> None:
-        client = self.connect()
-        client.sendall(b'GET /metrics HTTP/1.0\r\nX: ')
-        self.assertTrue(self.open.admitted.wait(10))
-        client.sendall(b'x')
-        self.clock.advance(10)
-        self.assertEqual(b'', client.recv(1))
-
-    def test_many_silent_clients_keep_no_other_out(self) -> None:
-        before = threading.active_count()
-        silent = [self.connect() for _ in range(50)]
-        for _ in range(5):
-            self.assertIn('nova_servicegroup_build_info', self.fetch())
-        self.assertLessEqual(threading.active_count(), before + 3)
-        self.assertEqual(50, len(silent))
-
-    def test_nonsense_is_answered_and_not_logged(self) -> None:
-        for said in (b'\x00\xff\x1b[2J\r\n\r\n', b'GET\n', b'\r\n', b''):
-            client = self.connect()
-            client.sendall(said)
-            client.shutdown(socket.SHUT_WR)
-            while client.recv(4096):
-                pass
-        self.assertEqual('', self.log.output)
-
-
 class ProgramTest(base.TestCase):
     def test_it_chooses_threads_before_oslo_messaging_asks(self) -> None:
         script = (
@@ -615,6 +532,9 @@ class ProgramTest(base.TestCase):
 
     def test_a_missing_library_is_named_with_its_extra(self) -> None:
         self.check_missing('prometheus-client', prometheus_client=None)
+
+    def test_the_library_of_the_status_page(self) -> None:
+        self.check_missing('Jinja2', jinja2=None)
 
     def test_one_that_only_a_later_oslo_service_needs(self) -> None:
         later = {'oslo_service.backend': types.ModuleType('backend')}

@@ -23,6 +23,7 @@ from tools import _lowest
 
 #: What the oldest Nova that is supported has: OpenStack 2024.1.
 OLDEST = {
+    'Jinja2': '3.1.3',
     'cliff': '4.6.0',
     'oslo.config': '9.4.0',
     'oslo.db': '15.0.0',

@@ -35,12 +35,15 @@ from nova_servicegroup.monitor import daemon
 from nova_servicegroup.monitor import election
 from nova_servicegroup.monitor import outbox
 from nova_servicegroup.monitor import publication
+from nova_servicegroup.monitor import role
 from nova_servicegroup.monitor import sender
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.unit import test_tooz
 from nova_servicegroup.tests.unit import test_watcher
+from nova_servicegroup.tests.unit import test_web
 from nova_servicegroup.watch import inventory
 from nova_servicegroup.watch import watcher
+from nova_servicegroup.web import server
 
 SLACK = 5.0
 
@@ -333,6 +336,27 @@ class ElectionTest(base.TestCase):
         self.attend(self.monitors[0], self.monitors[2], times=1)
         self.assertEqual([True, False, False], self.leaders())
 
+    def unready(self) -> list[str | None]:
+        return [role.Role(each).unready() for each in self.monitors]
+
+    def test_ready_is_who_leads_or_follows(self) -> None:
+        self.assertEqual(['the monitors cannot meet'] * 3, self.unready())
+        self.monitors[0].work()
+        self.assertEqual('not decided yet', self.unready()[0])
+        self.attend(times=8)
+        self.assertEqual([None] * 3, self.unready())
+        # One that hangs, or is cut off, cannot say that it follows.
+        self.attend(self.monitors[0], times=20)
+        self.assertEqual(
+            [None, *['the monitors cannot meet'] * 2], self.unready()
+        )
+        self.backend.away = True
+        self.attend(times=20)
+        self.assertEqual(['the monitors cannot meet'] * 3, self.unready())
+        self.backend.away = False
+        self.attend(times=8)
+        self.assertEqual([None] * 3, self.unready())
+
     def test_a_lease_ends_by_itself(self) -> None:
         self.attend()
         self.clock.advance(0.9)
@@ -609,6 +633,41 @@ class DaemonTest(test_watcher.WatchedTest):
             box.sent(entry)
         self.assertTrue(box.is_empty())
         return sent
+
+    def served(self, text: str) -> tuple[Any, ...]:
+        """Return how a monitor with these options serves, or nothing."""
+        options = f'[servicegroup_monitor]\n{text}\n'
+        conf = self.make_conf('[DEFAULT]\ntransport_url = fake:/\n' + options)
+        self.monitor = daemon.Monitor(conf, self.api)
+        with mock.patch.object(server, 'start', return_value=7) as start:
+            self.monitor.serve()
+        return start.call_args.args if start.called else ()
+
+    def test_it_listens_on_no_port_by_default(self) -> None:
+        self.assertEqual((), self.served(''))
+
+    def test_it_serves_whether_it_is_alive_and_ready(self) -> None:
+        host, port, served = self.served('health_port = 7')
+        self.assertEqual(('127.0.0.1', 7), (host, port))
+        self.assertIn('http://127.0.0.1:7/readyz', self.log.output)
+        self.assertEqual({'/healthz', '/readyz'}, set(served))
+        ask = test_web.request('/')
+        self.assertEqual(200, served['/healthz'].answer(ask).status)
+        self.assertEqual(
+            b'compute: blind for 0 s: it has not been read yet\n'
+            b'election: ready\n',
+            served['/readyz'].answer(ask).body,
+        )
+        self.watch()
+        self.assertEqual(200, served['/readyz'].answer(ask).status)
+        self.driver.lose(60.0)
+        self.watch()
+        self.assertIn(b'ZooKeeper: mute', served['/readyz'].answer(ask).body)
+        self.assertEqual(200, served['/healthz'].answer(ask).status)
+
+    def test_where_it_listens_is_chosen(self) -> None:
+        text = 'health_port = 7\nhealth_listen = ::1'
+        self.assertEqual(('::1', 7), self.served(text)[:2])
 
     def test_who_was_dead_before_it_began_is_no_news(self) -> None:
         self.assertEqual([], self.watch())

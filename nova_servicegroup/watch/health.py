@@ -1,0 +1,108 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""How the readings of a group go: whether it is known, and who is stuck."""
+
+from collections.abc import Iterator
+import contextlib
+import time
+
+from oslo_config import cfg
+
+from nova_servicegroup.drivers import views
+from nova_servicegroup import escaping
+from nova_servicegroup.opts import secrets
+
+#: Seconds after which a reading that has not ended counts as blind.
+_SLOW = 10.0
+#: Seconds after which it never will: each call in it ends much earlier, also
+#: while the backend or the database does not answer.
+_STUCK = 60.0
+
+#: The most characters of an error.
+_LONGEST = 300
+
+
+class Health:
+    """The health of one group's readings, for the thread that reads, and all.
+
+    :param group: the name of the group
+    :ivar name: the same, printable
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, group: str) -> None:
+        self.name = escaping.printable(group)
+        self._conf = conf
+        self._confirmed: float | None = None
+        self._error: str | None = 'it has not been read yet'
+        # When a reading began, when one began or ended last, and when one
+        # succeeded last.
+        self._begun: float | None = None
+        self._moved = self._succeeded = self._started = time.monotonic()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Note that a reading is under way."""
+        self._begun = self._moved = time.monotonic()
+        try:
+            yield
+        except Exception:
+            self._error = 'it cannot be read; see the log'
+            raise
+        finally:
+            self._begun, self._moved = None, time.monotonic()
+
+    def update(self, view: views.View) -> None:
+        """Note the result of a reading."""
+        if view.age is not None:
+            self._confirmed = time.monotonic() - view.age
+        if view.error is None:
+            self._succeeded, self._error = time.monotonic(), None
+        else:
+            text = escaping.line(secrets.hide(self._conf, str(view.error)))
+            self._error = escaping.printable(text, _LONGEST)
+
+    def age(self) -> float:
+        """Return seconds since the group was confirmed, or since the start."""
+        since = self._started if self._confirmed is None else self._confirmed
+        return time.monotonic() - since
+
+    def blindness(self) -> tuple[float, str] | None:
+        """Return the seconds since the last reading that succeeded, and why.
+
+        None if that was the last one, and the present one does not hang.
+        """
+        now, begun, error = time.monotonic(), self._begun, self._error
+        if error is None and begun is not None and now - begun > _SLOW:
+            error = 'a reading has not ended'
+        return None if error is None else (now - self._succeeded, error)
+
+    def is_confirmed(self) -> bool:
+        """Return whether the backend has confirmed the group at least once."""
+        return self._confirmed is not None
+
+    def unready(self) -> str | None:
+        """See web.probes.Probed."""
+        found = self.blindness()
+        if found is not None:
+            return f'blind for {found[0]:.0f} s: {found[1]}'
+        return None if self.is_confirmed() else 'not confirmed yet'
+
+    def stuck(self) -> str | None:
+        """See web.probes.Probed. An outage of the backend is no reason."""
+        lasts = time.monotonic() - self._moved
+        interval = float(self._conf.servicegroup.refresh_interval)
+        if lasts <= _STUCK + interval:
+            return None
+        what = 'not read' if self._begun is None else 'hung in a reading'
+        return f'the thread has {what} for {lasts:.0f} s'
