@@ -12,6 +12,7 @@
 
 """The start, the run and the errors of the daemons."""
 
+import importlib
 from importlib import metadata
 import logging as std_logging
 import signal
@@ -37,6 +38,24 @@ _LAUNCHER = 'oslo_service.backend._threading.service'
 def quieten() -> None:
     """Suppress the warnings of libraries about each other."""
     warnings.simplefilter('ignore')
+
+
+def missing_library(extra: str, **libraries: str) -> str | None:
+    """Return what to report if a library cannot be imported, or None.
+
+    :param extra: the extra of the package that the daemon needs
+    :param libraries: by module, besides those that all daemons need
+    """
+    for module, library in {'sdnotify': 'sdnotify', **libraries}.items():
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            return (
+                f'it needs the library {library}, which cannot be imported '
+                f'({exceptions.first_line(error)}): pip install '
+                f'nova-servicegroup[{extra}]'
+            )
+    return None
 
 
 def choose_threads() -> bool:
@@ -107,11 +126,16 @@ def serve(conf: cfg.ConfigOpts, service: Any) -> None:
 
     SIGTERM stops it and ends the process; SIGHUP does nothing.
 
-    :param service: with the methods of oslo.service's ServiceBase
+    :param service: with the methods of oslo.service's ServiceBase, and parts,
+        which returns what systemd is told about
     """
-    # This import needs the choice of threads, which has been made by now.
+    # These imports need the choice of threads, which has been made by now, and
+    # a library that missing_library looks for.
     from oslo_service import service as oslo_service
 
+    from nova_servicegroup import supervision
+
+    supervision.start(service.parts())
     # It warns that nothing is forked, which is intended here.
     std_logging.getLogger(_LAUNCHER).setLevel(std_logging.ERROR)
     oslo_service.ServiceBase.register(type(service))

@@ -12,8 +12,6 @@
 
 """nova-servicegroup-exporter: a daemon that serves metrics to Prometheus."""
 
-import importlib
-
 from oslo_config import cfg
 from oslo_utils import importutils
 
@@ -30,9 +28,7 @@ def main() -> int:
     _daemon.quieten()
     missing = _missing_library()
     if missing is not None:
-        return _daemon.fail(
-            PROGRAM, f'{missing}: pip install nova-servicegroup[exporter]'
-        )
+        return _daemon.fail(PROGRAM, missing)
     chosen = _daemon.choose_threads()
     conf, problem = _startup.load()
     try:
@@ -44,20 +40,12 @@ def main() -> int:
 
 
 def _missing_library() -> str | None:
-    """Return why a library of the extra cannot be imported, or None."""
+    """See _daemon.missing_library."""
     libraries = {'prometheus_client': 'prometheus-client', 'jinja2': 'Jinja2'}
     # An oslo.service that has the choice needs this for native threads.
     if importutils.try_import('oslo_service.backend') is not None:
         libraries['cotyledon'] = 'cotyledon'
-    for module, library in libraries.items():
-        try:
-            importlib.import_module(module)
-        except Exception as error:
-            return (
-                f'it needs the library {library}, which cannot be imported '
-                f'({exceptions.first_line(error)})'
-            )
-    return None
+    return _daemon.missing_library('exporter', **libraries)
 
 
 def _run(servicegroup: api.API, threads: bool) -> None:
@@ -77,6 +65,9 @@ def _run(servicegroup: api.API, threads: bool) -> None:
         return
     from oslo_service import service
 
+    from nova_servicegroup import supervision
+
+    supervision.start(made.parts())
     service.launch(conf, made).wait()
 
 

@@ -123,11 +123,15 @@ class Exporter(service.Service):  # type: ignore[misc]
         """Return what is served, by path."""
         served = {
             server.METRICS: server.MetricsPage(self._metrics.registry),
-            **probes.both([each.health for each in self._watches]),
+            **probes.both(self.parts()),
         }
         if self._conf.servicegroup_exporter.status_page:
             served.update(page.all_of(self._conf, self._watches))
         return served
+
+    def parts(self) -> list[probes.Probed]:
+        """Return what is probed: the readings of each group."""
+        return [each.health for each in self._watches]
 
     def start(self) -> None:
         """Start to read the groups, and make the canary join."""

@@ -150,10 +150,13 @@ class Monitor:
         port, host = self._listen
         if port is None:
             return
-        parts: list[probes.Probed] = [each.health for each in self._watches]
-        served = probes.both([*parts, role.Role(self._election)])
-        port = server.start(host, port, served)
+        port = server.start(host, port, probes.both(self.parts()))
         LOG.info('Serving %s', server.url(host, port, probes.READY))
+
+    def parts(self) -> list[probes.Probed]:
+        """Return what is probed: the readings of each group, the election."""
+        readings = [each.health for each in self._watches]
+        return [*readings, role.Role(self._election)]
 
     def start(self) -> None:
         """Start all threads."""

@@ -154,6 +154,11 @@ class Collector:
         self._writer.wait(_STOP_TIMEOUT)
         self._transport.cleanup()
 
+    @property
+    def receives(self) -> bool:
+        """Whether heartbeats are received: the database answers."""
+        return self._server is not None
+
     def receive(self, incoming: Sequence[Any], waited: float) -> None:
         """See listening.Receiver. Return when writing the batch has begun."""
         begun = time.monotonic()

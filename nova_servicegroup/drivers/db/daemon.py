@@ -58,6 +58,10 @@ class Daemon:
         """Begin to collect, as soon as the database answers."""
         self._collector.start_paused()
 
+    def parts(self) -> list['Probed']:
+        """Return what systemd is told about: whether it collects."""
+        return [Probed(self._collector)]
+
     def stop(self, graceful: bool = False) -> None:
         """Write what was received, and end; bounded in time."""
         self._collector.stop()
@@ -69,6 +73,25 @@ class Daemon:
 
     def reset(self) -> None:
         """Do nothing: a collector must be restarted to read its options."""
+
+
+class Probed:
+    """Whether a collector collects; see web.probes.Probed."""
+
+    name = 'collector'
+
+    def __init__(self, probed: collector.Collector) -> None:
+        self._collector = probed
+
+    def stuck(self) -> str | None:
+        """Return None: a restart does not help."""
+        return None
+
+    def unready(self) -> str | None:
+        """Return why nothing is collected, or None."""
+        if self._collector.receives:
+            return None
+        return 'the database does not answer; others collect meanwhile'
 
 
 def _check(conf: cfg.ConfigOpts) -> None:

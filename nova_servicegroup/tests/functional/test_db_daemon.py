@@ -33,6 +33,7 @@ from nova_servicegroup.tests.functional import faults
 from nova_servicegroup.tests.functional import test_db_collector
 from nova_servicegroup.tests.harness import collector
 from nova_servicegroup.tests.harness import process
+from nova_servicegroup.tests.harness import systemd
 
 TIMEOUT = 10.0
 #: What a clean stop may take.
@@ -409,6 +410,17 @@ class OutageTest(Daemons):
         self.assertEqual(0, self.waiting() or 0)
         self.assert_fresh(*ids)
         self.assertEqual(0, daemon.count('ERROR'), daemon.tail(40))
+
+    def test_systemd_is_told_how_it_is(self) -> None:
+        told = systemd.Systemd(watchdog=1.5)
+        self.addCleanup(told.close)
+        made = collector.Daemon(self.root / uuid.uuid4().hex, self.configure())
+        self.addCleanup(made.kill)
+        made.env.update(told.env)
+        made.start()
+        told.wait('READY=1', 60)
+        told.wait('STATUS=collector: ready', 60)
+        told.wait('WATCHDOG=1', 2.0)
 
     def test_sighup_does_nothing(self) -> None:
         daemon = self.daemon()

@@ -33,6 +33,7 @@ from nova_servicegroup.tests.harness import exporter
 from nova_servicegroup.tests.harness import pki
 from nova_servicegroup.tests.harness import ports
 from nova_servicegroup.tests.harness import process
+from nova_servicegroup.tests.harness import systemd
 
 #: Seconds in which it ends, whatever happens; and what a busy machine adds.
 ENDS_WITHIN = 2.0
@@ -194,6 +195,22 @@ class ExporterContract(Exported):
             self.leaves_within + NOISE,
             what='the canary has left',
         )
+
+    def test_systemd_is_told_how_it_is(self) -> None:
+        told = systemd.Systemd(watchdog=1.5)
+        self.addCleanup(told.close)
+        self.exporter = self.make_exporter()
+        self.exporter.env.update(told.env)
+        self.exporter.start()
+        told.wait('READY=1', contract.START)
+        told.wait('STATUS=compute: ready; conductor: ready', contract.START)
+        told.wait('WATCHDOG=1', 2.0)
+        self.freeze()
+        self.addCleanup(self.thaw)
+        told.wait('compute: blind for ', contract.START)
+        # An outage of the backend is no reason to restart it.
+        told.wait('WATCHDOG=1', 2.0)
+        told.wait('WATCHDOG=1', 2.0)
 
     def test_a_report_of_what_it_remembers(self) -> None:
         self.running('host1')

@@ -23,6 +23,7 @@ from nova_servicegroup.tests.harness import monitor
 from nova_servicegroup.tests.harness import pages
 from nova_servicegroup.tests.harness import ports
 from nova_servicegroup.tests.harness import process
+from nova_servicegroup.tests.harness import systemd
 
 _TEXT = """
 [DEFAULT]
@@ -87,6 +88,16 @@ class HealthTest(
         self.server.thaw()
         for port in where:
             self.measured('ready after an outage', self.wait_ready(port))
+
+    def test_systemd_is_told_how_it_is(self) -> None:
+        told = systemd.Systemd(watchdog=1.5)
+        self.addCleanup(told.close)
+        made = self.make_monitor('monitor', ports.free_port())
+        made.env.update(told.env)
+        made.start()
+        told.wait('READY=1', contract.START)
+        told.wait('STATUS=compute: ready; election: ready', contract.START)
+        told.wait('WATCHDOG=1', 2.0)
 
     def test_a_port_that_is_taken(self) -> None:
         with socket.create_server(('127.0.0.1', 0)) as taken:

@@ -34,6 +34,7 @@ OLDEST = {
     'oslo.upgradecheck': '2.3.0',
     'oslo.utils': '7.1.0',
     'prometheus-client': '0.20.0',
+    'sdnotify': '0.3.2',
     'SQLAlchemy': '1.4.51',
     'stevedore': '5.2.0',
     'tooz': '6.2.0',
