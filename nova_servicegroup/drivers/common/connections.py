@@ -54,11 +54,11 @@ class Connection:
     """Connects a coordinator at first use, and replaces one that fails.
 
     Connecting runs in a thread of its own, so that no caller waits beyond its
-    deadline. There are two coordinators at most: the current one, and its
-    predecessor, which keeps its membership until the current one was used. A
-    coordinator that never worked is stopped before the next one is made, and
-    each of them makes the wait for the next one longer, whether it could not
-    connect or could not be used.
+    deadline. Until the current coordinator was used, its predecessors keep
+    their memberships: the last one that was used, and the last one that has
+    started, which may have joined although its answer was late. One that could
+    not start is stopped before the next one is made. Each one that was never
+    used makes the wait for the next one longer.
 
     :param host: the host of the coordinators' member ids
     """
@@ -150,7 +150,7 @@ class Connection:
         return self._make()
 
     def _make(self) -> _Attempt:
-        """Begin an attempt beside the last one that has worked."""
+        """Begin an attempt beside those that may have a membership."""
         longest = self._limits.max_backoff
         usable = backoff.backoff(self._failures, 2 * longest)
         made = _Attempt(
@@ -163,6 +163,7 @@ class Connection:
             each for each in self._attempts if not each.start.stopped.is_set()
         ]
         kept = [each for each in former if each.used_at < math.inf][-1:]
+        kept += [each for each in former if each.has_started()][-1:]
         self._attempts = [*former, made]
         made.start.begin([each.start for each in former if each not in kept])
         return made
@@ -200,6 +201,10 @@ class _Attempt:
     def is_starting(self) -> bool:
         """Return whether its start has not finished."""
         return not self.start.finished.is_set()
+
+    def has_started(self) -> bool:
+        """Return whether its start has succeeded."""
+        return not self.is_starting() and self.start.failure is None
 
     def is_over(self, now: float) -> bool:
         """Return whether its failures call for another one."""

@@ -327,22 +327,43 @@ class ConnectionTest(starting.Factory, base.TestCase):
 
     def test_unusable_coordinators_are_made_with_backoff(self) -> None:
         self.connection = self.connect(connections.Limits(0.5, 5))
-        self.assertEqual(1, self.fail_for(10))
+        self.assertEqual(2, self.fail_for(10))
         self.assertIn(len(self.made), range(3, 7))
-        del self.made[:-1]
-        self.assertEqual(1, self.fail_for(100))
+        del self.made[:-2]
+        self.assertEqual(2, self.fail_for(100))
         # Every 10 s, without the jitter.
         self.assertIn(len(self.made), range(10, 22))
 
     def test_the_last_one_that_worked_is_kept(self) -> None:
         self.connection = self.connect(connections.Limits(0.5, 5))
         self.use()
-        self.assertEqual(2, self.fail_for(100))
+        self.assertEqual(3, self.fail_for(100))
         self.assertFalse(self.made[0].stopped.is_set())
         self.use()
         self.assertTrue(self.made[0].stopped.wait(SOON))
         self.assertFalse(self.made[-1].stopped.is_set())
         self.assertEqual(1, self.running())
+
+    def test_one_that_has_connected_stays_until_the_next_is_in_use(
+        self,
+    ) -> None:
+        """It may have joined, although the answer came too late."""
+        self.connection = self.connect(connections.Limits(0.5, 5))
+        while len(self.made) < 2:
+            self.fail_for(1)
+        self.assertFalse(self.made[0].stopped.is_set())
+        self.use()
+        self.assertTrue(self.made[0].stopped.wait(SOON))
+        self.assertEqual(1, self.running())
+
+    def test_one_that_has_not_connected_is_stopped_first(self) -> None:
+        self.error = OSError('no')
+        self.connection = self.connect(connections.Limits(0.5, 5))
+        for _ in range(20):
+            self.assertRaises(exceptions.BackendError, self.use)
+            self.assertLessEqual(self.running(), 1)
+            self.clock.advance(1)
+        self.assertGreater(len(self.made), 2)
 
     def test_a_slow_one_gets_the_time_it_takes(self) -> None:
         """Writes that take 6 s."""
