@@ -106,6 +106,10 @@ class Fleet(remote.Program):
         """Stop the hosts of a process cleanly; return the time."""
         return float(self.ask(f'stop {number}'))
 
+    def revive(self, number: int) -> None:
+        """Start a process with its hosts again, without waiting for them."""
+        self.ask(f'revive {number}')
+
 
 class _Parent:
     """The parent of the processes of hosts, which end when it does.
@@ -121,19 +125,21 @@ class _Parent:
         self._alive, self._mine = os.pipe()
         self._joined, self._theirs = os.pipe()
         self._begun, self._begin = os.pipe()
-        self._pids: list[int] = []
+        self._only_ours = {self._mine, self._begin}
+        self._children: list[Callable[[], _Child]] = []
         for share in shares:
             hosts = records_.hosts(share, first)
-            self._pids.append(self._fork(functools.partial(child, hosts)))
+            self._children.append(functools.partial(child, hosts))
             first += share
+        self._pids = [self._fork(each) for each in self._children]
 
     def _fork(self, child: Callable[[], '_Child']) -> int:
         pid = os.fork()
         if pid:
             return pid
         try:
-            os.close(self._mine)
-            os.close(self._begin)
+            for each in self._only_ours:
+                os.close(each)
             threading.Thread(target=self._follow, daemon=True).start()
             child().run(self._begun, self._theirs)
         finally:
@@ -146,6 +152,7 @@ class _Parent:
 
     def wait(self) -> int:
         os.close(self._begin)
+        self._only_ours.remove(self._begin)
         for _ in self._pids:
             if os.read(self._joined, 1) != b'j':
                 raise RuntimeError('a process of hosts has ended')
@@ -154,6 +161,12 @@ class _Parent:
     def end(self, how: signal.Signals, number: str) -> float:
         os.kill(self._pids[int(number)], how)
         return time.monotonic()
+
+    def revive(self, number: str) -> None:
+        place = int(number)
+        os.kill(self._pids[place], signal.SIGKILL)
+        os.waitpid(self._pids[place], 0)
+        self._pids[place] = self._fork(self._children[place])
 
 
 class _Child:
@@ -270,6 +283,7 @@ def main() -> None:
             'wait': parent.wait,
             'kill': functools.partial(parent.end, signal.SIGKILL),
             'stop': functools.partial(parent.end, signal.SIGTERM),
+            'revive': parent.revive,
         }
     )
 
