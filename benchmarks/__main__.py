@@ -175,8 +175,9 @@ def _parse() -> argparse.Namespace:
     unknown = set(args.parts) - set(PARTS)
     if unknown:
         parser.error(f'no such part: {min(unknown)}')
-    if not soak.Plan(names=args.contestant).drivers():
-        parser.error(f'no such contestant: {args.contestant[0]}')
+    for each in args.contestant:
+        if not soak.Plan(names=[each]).turns():
+            parser.error(f'no such contestant: {each}')
     return args
 
 

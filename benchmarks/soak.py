@@ -113,17 +113,17 @@ class Plan:
         """For how long each stress lasts, so that each has its turn."""
         return min(self.longest, self.minutes * 60 / 12)
 
-    def drivers(self) -> list[contestants.Contestant]:
-        """Return the contestants that it names."""
-        found = detection.all_drivers(
+    def turns(self) -> list[list[contestants.Contestant]]:
+        """Return the contestants that run side by side, in each turn."""
+        every = detection.all_drivers(
             self.interval, self.down_time, self.sessions
         )
-        return [
-            each
-            for each in found
-            if not each.stock
-            and (not self.names or {each.name, each.driver} & {*self.names})
+        ours = [each for each in every if not each.stock]
+        wanted = self.names or [each.name for each in ours]
+        drivers = [
+            each for each in ours if {each.name, each.driver} & {*wanted}
         ]
+        return [drivers] if self.together else [[each] for each in drivers]
 
     def notes(self, versions: Sequence[str]) -> str:
         """Return the notes of the table."""
@@ -147,10 +147,8 @@ def run(
     plan = plan or Plan()
     plan = _quick(plan) if quick else plan
     tally = tally_.Tally(plan.state, metadata.version('nova-servicegroup'))
-    drivers = plan.drivers()
-    turns = [drivers] if plan.together else [[each] for each in drivers]
     with _interruption() as ended:
-        for each in turns:
+        for each in plan.turns():
             if not ended.is_set():
                 _take_turn(stage, each, plan, tally, ended)
     title, notes = 'False downs in many hours', plan.notes(tally.versions)

@@ -18,7 +18,7 @@ import time
 from benchmarks import fleet as fleet_
 
 #: Seconds within which a host that was started again must be up.
-_START = 60.0
+START = 60.0
 
 
 class Victims:
@@ -59,7 +59,7 @@ class Victims:
 
     def retry(self) -> None:
         """Start those again that did not come up, as without a server."""
-        late = time.monotonic() - _START
+        late = time.monotonic() - START
         for host in [each for each, at in self._started.items() if at < late]:
             self._start(host)
 
