@@ -18,11 +18,9 @@ It runs as long as it is told. Several runs with the same file add up.
 from collections.abc import Iterator, Sequence
 import contextlib
 import dataclasses
-import datetime
 from importlib import metadata
 import itertools
 import math
-import os
 import pathlib
 import random
 import signal
@@ -277,24 +275,12 @@ class _Watch:
         if killed <= at:
             self._tally.of(name, stress).took.append(round(at - killed, 3))
         else:
-            self._report(name, at, host)
+            self._count_false_down(name, at, host)
         victims.fall(host)
 
-    def _report(self, name: str, at: float, host: str) -> None:
-        """Keep a false down, with what may explain it."""
+    def _count_false_down(self, name: str, at: float, host: str) -> None:
         logs = self._arena.readers[name].log, self._arena.fleets[name].log
-        how = {
-            'host': host,
-            'seconds': round(at - self._begun, 3),
-            'date': datetime.datetime.now(datetime.timezone.utc).isoformat(),
-            'load': os.getloadavg()[0],
-            'logs': [line for each in logs for line in _last(each, host)],
-        }
-        self._tally.add_false_down(name, self._stress, **how)
-        print(f'{name}, {self._stress}: {how}', file=sys.stderr, flush=True)
-
-
-def _last(log: pathlib.Path, host: str) -> list[str]:
-    """Return the last lines of a log about a host."""
-    lines = log.read_text(errors='replace').splitlines()
-    return [line for line in lines if host in line][-3:]
+        what, seconds = (name, self._stress, host), at - self._begun
+        self._tally.add_false_down(*what, seconds, logs)
+        text = f'false down: {", ".join(what)}, after {seconds:.1f} s'
+        print(text, file=sys.stderr, flush=True)

@@ -12,9 +12,11 @@
 
 """What several runs of a soak have seen, in one file, and what it proves."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 import dataclasses
+import datetime
 import json
+import os
 import pathlib
 from typing import Any
 
@@ -34,6 +36,8 @@ HEADERS = [
 ]
 #: Beyond which a normally distributed value is in 5 % of cases.
 _DEVIATIONS = 1.645
+#: Of a log, the last bytes that are read, and the lines that are kept.
+_TAIL, _LINES = 1 << 18, 3
 
 
 @dataclasses.dataclass
@@ -105,10 +109,30 @@ class Tally:
         """Return the count of a driver under a kind of stress, to add to."""
         return self._counts.setdefault(name, {}).setdefault(stress, Count())
 
-    def add_false_down(self, name: str, stress: str, **how: Any) -> None:
-        """Count a false down; keep what is known of it."""
+    def add_false_down(
+        self,
+        name: str,
+        stress: str,
+        host: str,
+        seconds: float,
+        logs: Sequence[pathlib.Path],
+    ) -> None:
+        """Count a false down; keep what may explain it.
+
+        :param seconds: since the stress began
+        :param logs: files whose last lines about the host are kept
+        """
         self.of(name, stress).downs += 1
-        self.events.append({'driver': name, 'stress': stress, **how})
+        event = {
+            'driver': name,
+            'stress': stress,
+            'host': host,
+            'seconds': round(seconds, 3),
+            'date': datetime.datetime.now(datetime.timezone.utc).isoformat(),
+            'load': os.getloadavg()[0],
+            'logs': [line for each in logs for line in _about(host, each)],
+        }
+        self.events.append(event)
 
     def rows(self) -> list[list[Any]]:
         """Return the rows of the table, with a sum of each driver."""
@@ -137,3 +161,15 @@ class Tally:
         new = self._file.with_suffix('.new')
         new.write_text(json.dumps(state, indent=1) + '\n')
         new.replace(self._file)
+
+
+def _about(host: str, log: pathlib.Path) -> list[str]:
+    """Return the last lines of a log about a host, without their middle."""
+    with log.open('rb') as file:
+        file.seek(max(0, log.stat().st_size - _TAIL))
+        lines = file.read().decode(errors='replace').splitlines()
+    found = [line for line in lines if host in line][-_LINES:]
+    return [
+        line if len(line) < 300 else f'{line[:100]} ... {line[-190:]}'
+        for line in found
+    ]

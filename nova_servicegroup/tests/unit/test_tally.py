@@ -72,12 +72,17 @@ class TallyTest(base.TestCase):
 
     def test_false_downs_are_counted_and_kept(self) -> None:
         found = self.run_once(1.0)
-        found.add_false_down('our zk', 'loss', host='compute-1')
+        log = self.file.with_name('its.log')
+        log.write_text(f'compute-1 is up\ncompute-2{300 * " "}compute-1\n\n')
+        found.add_false_down('our zk', 'loss', 'compute-1', 1.5, [log])
         found.save()
         again = self.run_once(1.0)
         self.assertEqual(1, again.of('our zk', 'loss').downs)
         (event,) = again.events
         self.assertEqual('compute-1', event['host'])
+        first, last = event['logs']
+        self.assertEqual('compute-1 is up', first)
+        self.assertEqual(['compute-2', '...', 'compute-1'], last.split())
 
     def test_rows_have_a_sum_of_each_driver(self) -> None:
         found = self.run_once(1.0)
