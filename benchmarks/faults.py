@@ -15,9 +15,8 @@
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import math
-import operator
 import random
-import time
+import threading
 
 from benchmarks import busy
 from benchmarks import contestants
@@ -108,13 +107,17 @@ def _environment(one: clock.Clock) -> list[str]:
 @contextlib.contextmanager
 def _freeze(servers: dict[server.Server, float]) -> Iterator[None]:
     """Freeze servers, each for so many seconds."""
-    begun = time.monotonic()
+    timers = [
+        threading.Timer(seconds, each.thaw)
+        for each, seconds in servers.items()
+    ]
     for each in servers:
         each.freeze()
-    for each, seconds in sorted(servers.items(), key=operator.itemgetter(1)):
-        time.sleep(max(0.0, begun + seconds - time.monotonic()))
-        each.thaw()
+    for timer in timers:
+        timer.start()
     yield
+    for timer in timers:
+        timer.join()
 
 
 @contextlib.contextmanager

@@ -223,7 +223,8 @@ class _Watch:
                 break
             with fault():
                 self._look_until(self._begun + window)
-            self._look_until(self._begun + 2 * window)
+            self._look_until(time.monotonic() + window)
+            self._look()
             self._tally.save()
         self._stress = faults_.QUIET
         self._wait()

@@ -37,7 +37,7 @@ HEADERS = [
 #: Beyond which a normally distributed value is in 5 % of cases.
 _DEVIATIONS = 1.645
 #: Of a log, the last bytes that are read, and the lines that are kept.
-_TAIL, _LINES = 1 << 18, 3
+_TAIL, _LINES = 1 << 18, 5
 
 
 @dataclasses.dataclass
