@@ -100,6 +100,9 @@ class Tally:
         found = json.loads(file.read_text()) if file and file.exists() else {}
         self.versions = sorted({version, *found.get('versions', ())})
         self.events: list[dict[str, Any]] = found.get('events', [])
+        self._unexplained: list[
+            tuple[dict[str, Any], Sequence[pathlib.Path]]
+        ] = []
         self._counts = {
             name: {kind: Count(**each) for kind, each in kinds.items()}
             for name, kinds in found.get('counts', {}).items()
@@ -120,7 +123,7 @@ class Tally:
         """Count a false down; keep what may explain it.
 
         :param seconds: since the stress began
-        :param logs: files whose last lines about the host are kept
+        :param logs: files whose last lines about the host are kept by save
         """
         self.of(name, stress).downs += 1
         event = {
@@ -130,9 +133,9 @@ class Tally:
             'seconds': round(seconds, 3),
             'date': datetime.datetime.now(datetime.timezone.utc).isoformat(),
             'load': os.getloadavg()[0],
-            'logs': [line for each in logs for line in _about(host, each)],
         }
         self.events.append(event)
+        self._unexplained.append((event, logs))
 
     def rows(self) -> list[list[Any]]:
         """Return the rows of the table, with a sum of each driver."""
@@ -146,6 +149,12 @@ class Tally:
 
     def save(self) -> None:
         """Write the file, so that it is whole at any time."""
+        # A process that stands still logs it later.
+        for event, logs in self._unexplained:
+            event['logs'] = [
+                line for each in logs for line in _about(event['host'], each)
+            ]
+        self._unexplained.clear()
         if self._file is None:
             return
         counts = {
