@@ -155,12 +155,16 @@ def run(
 
 @contextlib.contextmanager
 def _interruption() -> Iterator[threading.Event]:
-    """Yield an event that SIGINT and SIGTERM set."""
+    """Yield an event that SIGINT and SIGTERM set; another one aborts."""
     ended = threading.Event()
-    before = {
-        each: signal.signal(each, lambda *_: ended.set())
-        for each in (signal.SIGINT, signal.SIGTERM)
-    }
+
+    def end(*_: object) -> None:
+        if ended.is_set():
+            raise KeyboardInterrupt
+        ended.set()
+
+    signals = signal.SIGINT, signal.SIGTERM
+    before = {each: signal.signal(each, end) for each in signals}
     try:
         yield ended
     finally:
