@@ -58,13 +58,14 @@ down once more counts twice. The bound has a confidence of 95 %: without a
 false down it is 3 divided by the member-hours. It holds for false downs that
 come one by one, and for this mixture of stress. A death counts under the
 stress in which it happened; *never seen* are those without a verdict of down
-when a run ended, {patience:g} s or more after the least time that it takes.
+when a run ended, service_down_time and {patience:g} s or more after the least
+time that it takes: after an outage all that are missing are held for a while.
 All runs with the same file are added up; the last one is described here. They
 had the versions {versions}.
 """
 MINUTES, HOSTS = 60.0, 400
 _TICK = 1.0
-#: Seconds beyond the floor within which a dead host must be down.
+#: Seconds beyond the floor, and a hold, within which a dead host must be down.
 _PATIENCE = 17.0
 
 
@@ -261,7 +262,9 @@ class _Watch:
         ]
 
     def _patience(self, name: str) -> float:
-        return self._arena.drivers[name].floor(0) + _PATIENCE
+        # After an outage the dead are held, for service_down_time.
+        driver = self._arena.drivers[name]
+        return driver.floor(0) + driver.down_time + _PATIENCE
 
     def _look(self) -> None:
         seen = self._plan.every * self._plan.hosts / 3600
