@@ -23,9 +23,11 @@ import subprocess
 import sys
 import tempfile
 import traceback
+from typing import Any
 
 from benchmarks import nova
 from benchmarks import report
+from benchmarks import soak
 from benchmarks import summary
 from nova_servicegroup.tests.ministack import progress
 
@@ -41,10 +43,13 @@ PARTS = (
     'stress',
     'storm',
     'construct',
+    'soak',
 )
 #: Those with hosts in the cell, and one that injects faults into the servers.
 _IN_CELL = ('heartbeats', 'detection', 'dilemma')
-_ALONE = ('stress',)
+_ALONE = ('stress', 'soak')
+#: Those that last for hours, and run only when they are named.
+_LONG = ('soak',)
 
 
 def main() -> None:
@@ -82,7 +87,8 @@ class _Run:
         self._stage = stage
         self._args = args
         self._progress = progress.Progress()
-        self._parts = [each for each in PARTS if each in (args.parts or PARTS)]
+        wanted = args.parts or set(PARTS).difference(_LONG)
+        self._parts = [each for each in PARTS if each in wanted]
         self._found: dict[str, report.Part] = {}
         self.failed: list[str] = []
 
@@ -123,8 +129,17 @@ class _Run:
 
     def _run_one(self, part: str) -> list[report.Table]:
         module = importlib.import_module(f'benchmarks.{part}')
-        sizes = {'sizes': self._args.hosts} if part == 'heartbeats' else {}
-        return module.run(self._stage, self._args.quick, **sizes)
+        return module.run(self._stage, self._args.quick, **self._more(part))
+
+    def _more(self, part: str) -> dict[str, Any]:
+        """Return what only this part takes from the command line."""
+        args = self._args
+        if part == 'soak':
+            hosts = args.hosts[-1] if args.hosts else soak.HOSTS
+            state = args.state or (args.output and args.output / 'soak.json')
+            more = hosts, args.together, state
+            return {'plan': soak.Plan(args.minutes, args.contestant, *more)}
+        return {'sizes': args.hosts} if part == 'heartbeats' else {}
 
 
 def _draw(directory: pathlib.Path) -> None:
@@ -150,8 +165,9 @@ def _parse() -> argparse.Namespace:
         type=int,
         default=[],
         metavar='N',
-        help='for heartbeats; may be given more than once',
+        help='for heartbeats, where it may be repeated, and for soak',
     )
+    _add_options_of_soak(parser.add_argument_group('options of soak'))
     parser.add_argument(
         '--output', type=pathlib.Path, help='also write the report there'
     )
@@ -159,7 +175,39 @@ def _parse() -> argparse.Namespace:
     unknown = set(args.parts) - set(PARTS)
     if unknown:
         parser.error(f'no such part: {min(unknown)}')
+    for each in args.contestant:
+        if not soak.Plan(names=[each]).turns():
+            parser.error(f'no such contestant: {each}')
     return args
+
+
+def _add_options_of_soak(group: Any) -> None:
+    group.add_argument(
+        '--minutes',
+        type=float,
+        default=soak.MINUTES,
+        metavar='N',
+        help='for each contestant, or for all together',
+    )
+    group.add_argument(
+        '--contestant',
+        action='append',
+        default=[],
+        metavar='NAME',
+        help='a driver, or one of its contestants, as "our zk, S = 5 s"; may '
+        'be given more than once',
+    )
+    group.add_argument(
+        '--together',
+        action='store_true',
+        help='run the contestants side by side',
+    )
+    group.add_argument(
+        '--state',
+        type=pathlib.Path,
+        metavar='FILE',
+        help='adds runs up; default: soak.json beside the report',
+    )
 
 
 if __name__ == '__main__':

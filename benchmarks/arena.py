@@ -31,6 +31,7 @@ class Arena(contextlib.ExitStack):
     :param interval: seconds between two passes of a reader
     :param places: the servers' addresses for the fleets; default: the stage's
     :param prefix: put before the command line of a fleet
+    :param asking: put before the command line of a reader
     :ivar fleets: by the names of the contestants
     :ivar readers: by the names of the contestants
     """
@@ -43,12 +44,14 @@ class Arena(contextlib.ExitStack):
         interval: float,
         places: contestants.Places | None = None,
         prefix: Sequence[str] = (),
+        asking: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.drivers = {each.name: each for each in drivers}
         self._stage = stage
         self._shares = list(shares)
         self._interval = interval
+        self._asking = asking
         self.fleets: dict[str, fleet_.Fleet] = {}
         self.readers: dict[str, reader_.Reader] = {}
         try:
@@ -89,7 +92,12 @@ class Arena(contextlib.ExitStack):
         )
         self.readers[contestant.name] = self.enter_context(
             reader_.Reader(
-                contestant, asks, sum(self._shares), first, self._interval
+                contestant,
+                asks,
+                sum(self._shares),
+                first,
+                self._interval,
+                self._asking,
             )
         )
 

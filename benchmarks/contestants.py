@@ -103,6 +103,8 @@ class Contestant:
                 'service_down_time': self.down_time,
                 'memcached_servers': places.our_memcached,
             },
+            # There is no message queue for them to check.
+            'servicegroup': {'checks': ''},
             'zookeeper': {
                 'address': f'"{places.zookeeper}"',
                 'session_timeout': self.session_timeout,

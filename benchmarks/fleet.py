@@ -18,7 +18,7 @@ joins through Nova's API. ``Fleet`` starts the program and ends its processes.
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent import futures
 import functools
 import itertools
@@ -32,6 +32,7 @@ from typing import Any
 
 from benchmarks import bare as bare_
 from benchmarks import contestants
+from benchmarks import forks
 from benchmarks import records as records_
 from benchmarks import remote
 from nova_servicegroup.simulation import timers as timers_
@@ -106,54 +107,9 @@ class Fleet(remote.Program):
         """Stop the hosts of a process cleanly; return the time."""
         return float(self.ask(f'stop {number}'))
 
-
-class _Parent:
-    """The parent of the processes of hosts, which end when it does.
-
-    :param first: the number of the first host
-    :param child: makes a process of hosts
-    """
-
-    def __init__(
-        self, first: int, shares: Sequence[int], child: Callable[..., '_Child']
-    ) -> None:
-        # Children end when the other end is closed everywhere.
-        self._alive, self._mine = os.pipe()
-        self._joined, self._theirs = os.pipe()
-        self._begun, self._begin = os.pipe()
-        self._pids: list[int] = []
-        for share in shares:
-            hosts = records_.hosts(share, first)
-            self._pids.append(self._fork(functools.partial(child, hosts)))
-            first += share
-
-    def _fork(self, child: Callable[[], '_Child']) -> int:
-        pid = os.fork()
-        if pid:
-            return pid
-        try:
-            os.close(self._mine)
-            os.close(self._begin)
-            threading.Thread(target=self._follow, daemon=True).start()
-            child().run(self._begun, self._theirs)
-        finally:
-            os._exit(1)
-
-    def _follow(self) -> None:
-        """End this process when the parent ends."""
-        os.read(self._alive, 1)
-        os._exit(0)
-
-    def wait(self) -> int:
-        os.close(self._begin)
-        for _ in self._pids:
-            if os.read(self._joined, 1) != b'j':
-                raise RuntimeError('a process of hosts has ended')
-        return len(self._pids)
-
-    def end(self, how: signal.Signals, number: str) -> float:
-        os.kill(self._pids[int(number)], how)
-        return time.monotonic()
+    def revive(self, number: int) -> None:
+        """Start a process with its hosts again, without waiting for them."""
+        self.ask(f'revive {number}')
 
 
 class _Child:
@@ -168,12 +124,9 @@ class _Child:
         self._ended = threading.Event()
 
     def run(self, begun: int, joined: int) -> None:
-        """Join, and stop on SIGTERM.
-
-        :param begun: a pipe whose closing lets hosts join that do so at once
-        :param joined: a pipe to which a byte is written when all have joined
-        """
+        """See forks.Child."""
         signal.signal(signal.SIGTERM, lambda *_: self._ended.set())
+        remote.log_stalls(' '.join(self._hosts))
         try:
             services = [] if self._args.bare else self._join(begun)
             os.write(joined, b'j')
@@ -263,13 +216,16 @@ def main() -> None:
     remote.become_nova(args.file)
     import nova.service  # noqa: F401
 
-    parent = _Parent(args.first, args.shares, functools.partial(_Child, args))
+    parent = forks.Parent(
+        args.first, args.shares, functools.partial(_Child, args)
+    )
     remote.obey(
         {
             'ready': lambda: True,
             'wait': parent.wait,
             'kill': functools.partial(parent.end, signal.SIGKILL),
             'stop': functools.partial(parent.end, signal.SIGTERM),
+            'revive': parent.revive,
         }
     )
 

@@ -18,7 +18,7 @@ database.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import pathlib
 import sys
 import threading
@@ -41,6 +41,7 @@ class Reader(remote.Program):
     :param hosts: the number of hosts that it asks about
     :param first: the number of the first host
     :param interval: seconds between two passes
+    :param prefix: put before the command line
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Reader(remote.Program):
         hosts: int,
         first: int = 0,
         interval: float = 1.0,
+        prefix: Sequence[str] = (),
     ) -> None:
         super().__init__(
             __name__,
@@ -62,6 +64,7 @@ class Reader(remote.Program):
             ],
             file.with_suffix('.log'),
             contestant.stock,
+            prefix,
         )
         self._contestant = contestant
         self._hosts = hosts

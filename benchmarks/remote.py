@@ -19,12 +19,14 @@ line of JSON. They end with their input, so none outlives its parent.
 from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import json
+import logging
 import os
 import pathlib
 import queue
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -33,6 +35,10 @@ STOCK = ROOT / 'nova_servicegroup' / 'tests' / 'ministack' / 'stock'
 
 #: Seconds that an answer may take: some join ten thousand hosts first.
 _PATIENCE = 600.0
+#: Seconds by which a process may be late.
+_LATE = 1.0
+
+LOG = logging.getLogger(__name__)
 
 
 class Program(contextlib.AbstractContextManager['Program']):
@@ -153,6 +159,23 @@ def become_nova(file: str) -> Any:
     logging.setup(config.CONF, 'nova')
     objects.register_all()
     return config.CONF
+
+
+def log_stalls(what: str) -> None:
+    """Log from now on when this process was late for want of a processor.
+
+    :param what: to add to the log
+    """
+
+    def watch() -> None:
+        while True:
+            due = time.monotonic() + _LATE
+            time.sleep(_LATE)
+            late = time.monotonic() - due
+            if late > _LATE:
+                LOG.warning('Stood still for %.1f s: %s', late, what)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _environment(stock: bool) -> dict[str, str]:

@@ -12,7 +12,7 @@
 
 """How often live hosts are called down under stress."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 import contextlib
 import dataclasses
 import os
@@ -27,6 +27,7 @@ from benchmarks import nova
 from benchmarks import report
 from nova_servicegroup.tests.harness import network
 from nova_servicegroup.tests.harness import proxy
+from nova_servicegroup.tests.harness import server
 
 _LOSS = 10.0
 _TITLE = 'False downs under stress'
@@ -90,14 +91,14 @@ def run(stage: nova.Stage, quick: bool) -> list[report.Table]:
     rows: list[list[Any]] = []
     with arena_.Arena(stage, drivers, plan.shares, 1.0) as arena:
         rows += _rows('CPU', arena, plan, busy.loops(plan.window))
-        rows += _rows('restart', arena, plan, _restart(stage))
+        rows += _rows('restart', arena, plan, restart(_servers(stage)))
     with (
-        _lossy(stage) as (link, places),
+        lossy(stage, stage.cell.rabbitmq.address) as (link, places),
         arena_.Arena(
             stage, drivers, plan.shares, 1.0, places, link.prefix
         ) as arena,
     ):
-        rows += _rows('loss', arena, plan, _lose(link))
+        rows += _rows('loss', arena, plan, lose(link))
     notes = _NOTES.format(
         **dataclasses.asdict(plan),
         hosts=sum(plan.shares),
@@ -155,14 +156,18 @@ def _row(
     ]
 
 
-@contextlib.contextmanager
-def _restart(stage: nova.Stage) -> Iterator[None]:
-    servers = [
+def _servers(stage: nova.Stage) -> list[server.Server]:
+    return [
         stage.cell.mariadb,
         stage.zookeeper,
         stage.our_memcached,
         stage.their_memcached,
     ]
+
+
+@contextlib.contextmanager
+def restart(servers: Iterable[server.Server]) -> Iterator[None]:
+    """Kill servers, and start them again at once."""
     for each in servers:
         each.kill()
     for each in servers:
@@ -173,28 +178,30 @@ def _restart(stage: nova.Stage) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _lossy(
-    stage: nova.Stage,
+def lossy(
+    stage: nova.Stage, transport: str
 ) -> Iterator[tuple[network.Namespace, contestants.Places]]:
-    """Make a namespace; yield it with the servers' addresses as seen there."""
+    """Make a namespace; yield it with the servers' addresses as seen there.
+
+    :param transport: RabbitMQ's host and port; empty: it is not used
+    """
     with contextlib.ExitStack() as stack:
         address = network.Address()
         stack.callback(address.remove)
         link = network.Namespace()
         stack.callback(link.remove)
-        places = dataclasses.replace(
-            stage.places, transport=stage.cell.rabbitmq.address
-        )
-        there = {}
-        for name, target in vars(places).items():
-            link_proxy = proxy.Proxy(target, address.ip)
+        places = dataclasses.replace(stage.places, transport=transport)
+        there = vars(places).copy()
+        for name in [name for name, target in there.items() if target]:
+            link_proxy = proxy.Proxy(there[name], address.ip)
             stack.callback(link_proxy.close)
             there[name] = link_proxy.address
         yield link, contestants.Places(**there)
 
 
 @contextlib.contextmanager
-def _lose(link: network.Namespace) -> Iterator[None]:
+def lose(link: network.Namespace) -> Iterator[None]:
+    """Lose packets of a namespace."""
     link.lose(_LOSS)
     try:
         yield
