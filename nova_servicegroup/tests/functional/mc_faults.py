@@ -180,8 +180,13 @@ class Faults(faults.Faults):
 
     @property
     def not_before(self) -> float:
-        # memcached counts whole seconds, and a busy member skips a heartbeat.
-        return self.expiry - 2 * self.report_interval - 1
+        # memcached counts whole seconds.
+        return self.expiry - self.report_interval - 1
+
+    @property
+    def skipped(self) -> float:
+        """See fault_contract.DeathFaults."""
+        return self.report_interval
 
     @property
     def dead_within(self) -> float:
