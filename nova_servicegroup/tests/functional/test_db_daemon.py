@@ -386,6 +386,8 @@ class OutageTest(Daemons):
             server.freeze()
             self.assert_ends(daemon)
             server.thaw()
+            # RabbitMQ has to notice first that its connection was closed.
+            process.wait_until(lambda: not self.readers(), 30.0)
         self.queue.kill()
         daemon = self.start_daemon()
         process.wait_until(lambda: daemon.count('Connection failed'), 30.0)
