@@ -55,10 +55,9 @@ class Connection:
 
     Connecting runs in a thread of its own, so that no caller waits beyond its
     deadline. Until the current coordinator was used, its predecessors keep
-    their memberships: the last one that was used, and the last one that has
-    started, which may have joined although its answer was late. One that could
-    not start is stopped before the next one is made. Each one that was never
-    used makes the wait for the next one longer.
+    their memberships: the last one that was used, and the last one that was
+    not answered in time, which may have joined. Any other is stopped before
+    the next one is made, and makes the wait for the next one longer.
 
     :param host: the host of the coordinators' member ids
     """
@@ -97,9 +96,8 @@ class Connection:
             attempt = self._get(deadline)
             try:
                 yield attempt.start.connected
-            except Exception:
-                failed_at = min(attempt.failing_since, self._clock())
-                attempt.failing_since = failed_at
+            except Exception as error:
+                attempt.failed(error, self._clock())
                 raise
             self._succeed(attempt)
 
@@ -163,7 +161,7 @@ class Connection:
             each for each in self._attempts if not each.start.stopped.is_set()
         ]
         kept = [each for each in former if each.used_at < math.inf][-1:]
-        kept += [each for each in former if each.has_started()][-1:]
+        kept += [each for each in former if each.unanswered][-1:]
         self._attempts = [*former, made]
         made.start.begin([each.start for each in former if each not in kept])
         return made
@@ -189,6 +187,7 @@ class _Attempt:
     :ivar replace_after: the wait for the next one if all its uses fail
     :ivar used_at: when it was last used with success, or infinity if never
     :ivar failing_since: when it first failed after that, or infinity
+    :ivar unanswered: whether a use of it was not answered in time
     """
 
     start: starting.Start
@@ -197,14 +196,16 @@ class _Attempt:
     replace_after: float
     used_at: float = math.inf
     failing_since: float = math.inf
+    unanswered: bool = False
 
     def is_starting(self) -> bool:
         """Return whether its start has not finished."""
         return not self.start.finished.is_set()
 
-    def has_started(self) -> bool:
-        """Return whether its start has succeeded."""
-        return not self.is_starting() and self.start.failure is None
+    def failed(self, error: Exception, now: float) -> None:
+        """Note a use that failed."""
+        self.failing_since = min(self.failing_since, now)
+        self.unanswered |= isinstance(error, exceptions.BackendTimeout)
 
     def is_over(self, now: float) -> bool:
         """Return whether its failures call for another one."""

@@ -31,6 +31,10 @@ from nova_servicegroup.tests import base
 
 SOON = 10.0
 
+#: An answer, and none.
+REFUSED = OSError('no')
+LATE = exceptions.BackendTimeout('zk', 'no answer yet')
+
 
 class NamesTest(base.TestCase):
     def test_escaped_names_can_be_unescaped(self) -> None:
@@ -314,46 +318,54 @@ class ConnectionTest(starting.Factory, base.TestCase):
         self.assertTrue(self.made[0].stopped.wait(SOON))
         self.assertTrue(self.made[1].stopped.is_set())
 
-    def fail_for(self, seconds: int) -> int:
+    def fail_for(self, seconds: int, error: Exception = REFUSED) -> int:
         """Fail once a second; return the most that ran at the same time."""
         most = 0
         for _ in range(seconds):
-            self.assertRaises(
-                exceptions.BackendError, self.use, error=OSError('no')
-            )
+            self.assertRaises(exceptions.BackendError, self.use, error=error)
             most = max(most, self.running())
             self.clock.advance(1)
         return most
 
     def test_unusable_coordinators_are_made_with_backoff(self) -> None:
         self.connection = self.connect(connections.Limits(0.5, 5))
-        self.assertEqual(2, self.fail_for(10))
+        self.assertEqual(1, self.fail_for(10))
         self.assertIn(len(self.made), range(3, 7))
-        del self.made[:-2]
-        self.assertEqual(2, self.fail_for(100))
+        del self.made[:-1]
+        self.assertEqual(1, self.fail_for(100))
         # Every 10 s, without the jitter.
         self.assertIn(len(self.made), range(10, 22))
 
     def test_the_last_one_that_worked_is_kept(self) -> None:
         self.connection = self.connect(connections.Limits(0.5, 5))
         self.use()
-        self.assertEqual(3, self.fail_for(100))
+        self.assertEqual(2, self.fail_for(100))
         self.assertFalse(self.made[0].stopped.is_set())
         self.use()
         self.assertTrue(self.made[0].stopped.wait(SOON))
         self.assertFalse(self.made[-1].stopped.is_set())
         self.assertEqual(1, self.running())
 
-    def test_one_that_has_connected_stays_until_the_next_is_in_use(
+    def test_one_that_may_have_joined_stays_until_the_next_is_in_use(
         self,
     ) -> None:
-        """It may have joined, although the answer came too late."""
+        """The answer came too late."""
         self.connection = self.connect(connections.Limits(0.5, 5))
         while len(self.made) < 2:
-            self.fail_for(1)
+            self.fail_for(1, LATE)
         self.assertFalse(self.made[0].stopped.is_set())
+        self.assertEqual(2, self.fail_for(50, LATE))
         self.use()
         self.assertTrue(self.made[0].stopped.wait(SOON))
+        self.assertEqual(1, self.running())
+
+    def test_there_are_three_at_most(self) -> None:
+        self.connection = self.connect(connections.Limits(0.5, 5))
+        self.use()
+        self.assertEqual(3, self.fail_for(100, LATE))
+        self.assertFalse(self.made[0].stopped.is_set())
+        self.use()
+        self.assertTrue(self.made[-2].stopped.wait(SOON))
         self.assertEqual(1, self.running())
 
     def test_one_that_has_not_connected_is_stopped_first(self) -> None:
