@@ -51,12 +51,10 @@ class DiagnosticsTest(base.TestCase):
             observers=lambda: {'compute': self.observer},
         )
         # The sections stay with the class.
-        self.report = type(
-            'Report', (guru_meditation_report.TextGuruMeditation,), {}
-        )
+        self.report = guru_meditation_report.TextGuruMeditation
         self.useFixture(
             fixtures.MockPatchObject(
-                guru_meditation_report, 'TextGuruMeditation', self.report
+                self.report, 'persistent_sections', [], create=True
             )
         )
 
@@ -137,4 +135,4 @@ class DiagnosticsTest(base.TestCase):
         loaded = {'oslo_reports.guru_meditation_report': None}
         with mock.patch.dict(sys.modules, loaded):
             diagnostics.register(list)
-        self.assertFalse(hasattr(self.report, 'persistent_sections'))
+        self.assertEqual([], self.report.persistent_sections)
