@@ -19,6 +19,7 @@ import threading
 import time
 from typing import Any
 
+from nova_servicegroup.drivers.db import ages
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.harness import process
 from nova_servicegroup.tests.nova import eye
@@ -30,6 +31,10 @@ SERVICE_DOWN_TIME = SESSION_TIMEOUT + 3
 #: So long a membership lasts, at least, after the process has ended.
 LASTS = SESSION_TIMEOUT * 2 / 3
 REPORT_INTERVAL = test_stack.REPORT_INTERVAL
+#: The time in which all heartbeats of db come again.
+SETTLED = ages.Limits(
+    REPORT_INTERVAL, SERVICE_DOWN_TIME, test_stack.HOLD_TIME
+).settle_time
 #: From SIGKILL to down, at the latest.
 DOWN_WITHIN = {
     # It does not count what made most of them late before.
@@ -225,8 +230,10 @@ class MigrationTest(base.TestCase):
             self.begin(name)
         self.measured(f'{before} to {stage}', time.monotonic() - begun)
         if base.LONG or stage in KILLED:
-            # Not before its heartbeats have begun again.
-            time.sleep(REPORT_INTERVAL)
+            # Not before its heartbeats have begun again. With db, those of all
+            # were late meanwhile, and who is late until all have settled is
+            # held.
+            time.sleep(SETTLED if 'db' in stage else REPORT_INTERVAL)
             self.kill(*filter(None, stage))
 
     def wait_for_doctor(self, own: str, other: str, answer: str) -> None:
