@@ -9,6 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+
 """What systemd is told of a daemon: that it is ready, alive, and how it is."""
 
 from collections.abc import Sequence

@@ -76,11 +76,14 @@ def choose_threads() -> bool:
     return True
 
 
-def needs_threads(extra: str) -> str:
-    """Return what to report where choose_threads has no choice.
+def prepare(extra: str) -> str | None:
+    """Prepare to run on native threads; return why that fails, or None.
 
-    :param extra: the extra of the package that the daemon needs
+    :param extra: see missing_library
     """
+    missing = missing_library(extra)
+    if missing is not None or choose_threads():
+        return missing
     return (
         'it needs oslo.service 4.5 or later with threads: pip install '
         f'nova-servicegroup[{extra}], next to an older Nova in an '
@@ -121,13 +124,15 @@ def start(program: str, conf: cfg.ConfigOpts, problem: str | None) -> api.API:
     return made
 
 
-def serve(conf: cfg.ConfigOpts, service: Any) -> None:
-    """Run a service on native threads in this process, until a signal.
+def serve(conf: cfg.ConfigOpts, service: Any, threads: bool = True) -> None:
+    """Run a service in this process, until a signal.
 
-    SIGTERM stops it and ends the process; SIGHUP does nothing.
+    SIGTERM stops it and ends the process; SIGHUP does nothing on threads.
 
     :param service: with the methods of oslo.service's ServiceBase, and parts,
         which returns what systemd is told about
+    :param threads: whether oslo.service uses native threads. One that has not
+        the choice stays in this process by itself
     """
     # These imports need the choice of threads, which has been made by now, and
     # a library that missing_library looks for.
@@ -136,6 +141,9 @@ def serve(conf: cfg.ConfigOpts, service: Any) -> None:
     from nova_servicegroup import supervision
 
     supervision.start(service.parts())
+    if not threads:
+        oslo_service.launch(conf, service).wait()
+        return
     # It warns that nothing is forked, which is intended here.
     std_logging.getLogger(_LAUNCHER).setLevel(std_logging.ERROR)
     oslo_service.ServiceBase.register(type(service))

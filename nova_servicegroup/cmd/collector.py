@@ -31,11 +31,9 @@ PROGRAM = 'nova-servicegroup-collector'
 def main() -> int:
     """Run the collector until a signal ends it; return the exit status."""
     _daemon.quieten()
-    missing = _daemon.missing_library('collector')
-    if missing is not None:
-        return _daemon.fail(PROGRAM, missing)
-    if not _daemon.choose_threads():
-        return _daemon.fail(PROGRAM, _daemon.needs_threads('collector'))
+    unprepared = _daemon.prepare('collector')
+    if unprepared is not None:
+        return _daemon.fail(PROGRAM, unprepared)
     conf, _ = _startup.load()
     try:
         _daemon.configure(PROGRAM, conf)

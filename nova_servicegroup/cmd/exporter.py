@@ -51,24 +51,14 @@ def _missing_library() -> str | None:
 def _run(servicegroup: api.API, threads: bool) -> None:
     """Serve until a signal ends it.
 
-    :param threads: whether oslo.service uses native threads. One that has not
-        the choice stays in this process, which holds the metrics, by itself
+    :param threads: see _daemon.serve
     """
-    # These imports need the choice of threads, which has been made by now.
+    # This import needs the choice of threads, which has been made by now.
     from nova_servicegroup.exporter import service as exporter
 
-    conf = servicegroup.driver.conf
     made = exporter.Exporter(servicegroup)
     made.serve()
-    if threads:
-        _daemon.serve(conf, made)
-        return
-    from oslo_service import service
-
-    from nova_servicegroup import supervision
-
-    supervision.start(made.parts())
-    service.launch(conf, made).wait()
+    _daemon.serve(servicegroup.driver.conf, made, threads)
 
 
 def _line(conf: cfg.ConfigOpts, error: Exception) -> str:

@@ -32,11 +32,9 @@ PROGRAM = 'nova-servicegroup-monitor'
 def main() -> int:
     """Run the monitor until a signal ends it; return the exit status."""
     _daemon.quieten()
-    missing = _daemon.missing_library('monitor')
-    if missing is not None:
-        return _daemon.fail(PROGRAM, missing)
-    if not _daemon.choose_threads():
-        return _daemon.fail(PROGRAM, _daemon.needs_threads('monitor'))
+    unprepared = _daemon.prepare('monitor')
+    if unprepared is not None:
+        return _daemon.fail(PROGRAM, unprepared)
     conf, problem = _startup.load()
     try:
         monitor = _make(conf, _daemon.start(PROGRAM, conf, problem))

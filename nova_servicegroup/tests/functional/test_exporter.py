@@ -116,6 +116,15 @@ class ExporterContract(Exported):
     def thaw(self) -> None:
         raise NotImplementedError
 
+    def go_blind(self) -> None:
+        """Export one member, until the backend freezes."""
+        self.running('host1')
+        self.exporting()
+        self.wait(lambda: self.beats() > 0, contract.START)
+        self.freeze()
+        self.addCleanup(self.thaw)
+        self.wait(lambda: self.value('blind') == 1, 10)
+
     def test_a_killed_member(self) -> None:
         killed = self.running('host1')
         self.running('host2')
@@ -213,13 +222,8 @@ class ExporterContract(Exported):
         told.wait('WATCHDOG=1', 2.0)
 
     def test_a_report_of_what_it_remembers(self) -> None:
-        self.running('host1')
-        self.exporting()
-        self.wait(lambda: self.beats() > 0, contract.START)
         # Nothing is asked for it.
-        self.freeze()
-        self.addCleanup(self.thaw)
-        self.wait(lambda: self.value('blind') == 1, 10)
+        self.go_blind()
         self.exporter.signal(signal.SIGUSR2)
         log = self.exporter.log
         process.wait_until(
@@ -230,12 +234,7 @@ class ExporterContract(Exported):
         self.assertTrue(self.exporter.running)
 
     def test_a_frozen_backend(self) -> None:
-        self.running('host1')
-        self.exporting()
-        self.wait(lambda: self.beats() > 0, contract.START)
-        self.freeze()
-        self.addCleanup(self.thaw)
-        self.wait(lambda: self.value('blind') == 1, 10)
+        self.go_blind()
         self.assertEqual((200, 'ok\n'), self.exporter.fetch('/healthz'))
         status, text = self.exporter.fetch('/readyz')
         self.assertEqual(503, status)

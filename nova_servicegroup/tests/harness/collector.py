@@ -20,9 +20,9 @@ Run as a program, this is a collector as a nova-conductor has one;
 import argparse
 import pathlib
 import signal
-import sys
 import threading
 
+from nova_servicegroup.tests.harness import daemon
 from nova_servicegroup.tests.harness import process
 
 
@@ -57,33 +57,14 @@ class Collector(process.Program):
         )
 
 
-_PROGRAM = (
-    'import sys; from nova_servicegroup.cmd import collector; '
-    'sys.exit(collector.main())'
-)
 #: What a daemon logs when it begins to read, also after an outage.
 READS = 'The collector reads heartbeats.'
 
 
-class Daemon(process.Process):
-    """One nova-servicegroup-collector.
+class Daemon(daemon.Daemon):
+    """One nova-servicegroup-collector."""
 
-    :param config: the configuration file
-    """
-
-    def __init__(self, directory: pathlib.Path, config: pathlib.Path) -> None:
-        root = pathlib.Path(__file__).parents[3]
-        super().__init__(
-            [sys.executable, '-c', _PROGRAM, f'--config-file={config}'],
-            directory,
-            {'PYTHONPATH': str(root), 'PYTHONWARNINGS': 'ignore'},
-        )
-
-    def count(self, words: str) -> int:
-        """Return in how many lines it has logged these words."""
-        if not self.log.exists():
-            return 0
-        return self.log.read_text().count(words)
+    name = 'collector'
 
     def wait(self, times: int = 1, timeout: float = 60.0) -> None:
         """Wait until it has begun to read so many times."""

@@ -14,42 +14,21 @@
 """Monitors, and a consumer of what they announce."""
 
 import dataclasses
-import pathlib
-import sys
 import threading
 import time
 from typing import Any
 
-from nova_servicegroup.tests.harness import process
+from nova_servicegroup.tests.harness import daemon
 
-_PROGRAM = (
-    'import sys; from nova_servicegroup.cmd import monitor; '
-    'sys.exit(monitor.main())'
-)
 #: What a monitor logs when it begins to announce, and when it stands by.
 LEADS = 'This monitor announces now'
 STANDS_BY = 'This monitor stands by'
 
 
-class Monitor(process.Process):
-    """One nova-servicegroup-monitor.
+class Monitor(daemon.Daemon):
+    """One nova-servicegroup-monitor."""
 
-    :param config: the configuration file
-    """
-
-    def __init__(self, directory: pathlib.Path, config: pathlib.Path) -> None:
-        root = pathlib.Path(__file__).parents[3]
-        super().__init__(
-            [sys.executable, '-c', _PROGRAM, f'--config-file={config}'],
-            directory,
-            {'PYTHONPATH': str(root), 'PYTHONWARNINGS': 'ignore'},
-        )
-
-    def count(self, words: str) -> int:
-        """Return in how many lines it has logged these words."""
-        if not self.log.exists():
-            return 0
-        return self.log.read_text().count(words)
+    name = 'monitor'
 
 
 @dataclasses.dataclass(frozen=True)
