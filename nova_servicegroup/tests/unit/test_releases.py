@@ -16,6 +16,7 @@ import pathlib
 
 import fixtures
 from oslotest import base
+from packaging import requirements
 
 from nova_servicegroup.tests.ministack import progress
 from nova_servicegroup.tests.ministack import releases
@@ -23,6 +24,10 @@ from nova_servicegroup.tests.ministack import settings
 from nova_servicegroup.tests.ministack import venv
 from tools._ministack import __main__ as cli
 from tools import _releases
+
+
+def _requirement(line: str) -> requirements.Requirement:
+    return requirements.Requirement(line.partition('#')[0])
 
 
 class ReleasesTest(base.BaseTestCase):
@@ -54,6 +59,19 @@ class ReleasesTest(base.BaseTestCase):
         lines = releases.constraints(releases.find('29')).splitlines()
         self.assertIn('tooz==6.2.0', lines)
         self.assertEqual('', releases.constraints(releases.find('34')))
+
+    def test_what_the_tests_require_suits_every_release(self) -> None:
+        text = pathlib.Path(_releases.venv_.ROOT, 'test-requirements.txt')
+        required = {
+            requirement.name: requirement.specifier
+            for requirement in map(_requirement, text.read_text().splitlines())
+        }
+        for release in releases.known().values():
+            lines = releases.constraints(release).splitlines()
+            for pin in map(_requirement, lines):
+                (exact,) = pin.specifier
+                allowed = required.get(pin.name, pin.specifier)
+                self.assertIn(exact.version, allowed, f'{release.name}: {pin}')
 
     def constraints_in(self, directory: pathlib.Path) -> None:
         self.useFixture(
