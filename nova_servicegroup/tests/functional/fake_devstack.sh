@@ -1,5 +1,3 @@
-#!/usr/bin/env bash
-#
 # Licensed under the Apache License, Version 2.0 (the "License"); you may
 # not use this file except in compliance with the License. You may obtain
 # a copy of the License at
@@ -11,6 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+# shellcheck shell=bash
 
 #
 # A DevStack of stand-ins, small enough for a test:
