@@ -24,6 +24,11 @@ from oslo_config import types
 
 OPTION = 'servicegroup_driver'
 
+#: Where a Nova that loads drivers from entry points looks for them, and the
+#: name by which nova.conf.servicegroup says that it does.
+NAMESPACE = 'nova.servicegroup.drivers'
+_SAYS_SO = 'SERVICEGROUP_DRIVER_NAMESPACE'
+
 #: The class that Nova constructs for each of our names.
 DRIVER = 'nova_servicegroup.plugin.driver.Driver'
 
@@ -51,9 +56,11 @@ NAMES = {
         'ServiceList.get_all',
     ),
     'nova.rpc': ('TRANSPORT', 'create_transport', 'get_transport_url', 'init'),
-    'nova.servicegroup.api': ('_driver_name_class_mapping',),
     'nova.servicegroup.drivers.base': ('Driver',),
 }
+
+#: More names that are used in a Nova that has a table of its drivers.
+TABLE = {'nova.servicegroup.api': ('_driver_name_class_mapping',)}
 
 #: More names that a check uses, by check: if one is missing, only that
 #: check is disabled.
@@ -114,6 +121,14 @@ class Choices(types.String):
         if not self._installation.connect(self._names):
             self.choices = collections.OrderedDict(self._stock)
         self._connected = True
+
+
+def loads_entry_points(module: object) -> bool:
+    """Return whether Nova loads drivers from entry points.
+
+    :param module: nova.conf.servicegroup
+    """
+    return getattr(module, _SAYS_SO, None) == NAMESPACE
 
 
 def find_option(options: Iterable[cfg.Opt]) -> cfg.Opt:

@@ -24,6 +24,7 @@ import sys
 from typing import Any
 
 from nova_servicegroup.plugin import compat
+from nova_servicegroup.plugin import entry_point
 
 LOG = logging.getLogger(__name__)
 
@@ -52,16 +53,22 @@ class Installation:
 
     def __init__(self) -> None:
         self._installed: list[compat.Choices] = []
+        self._entry_points = False
         self._problems: list[str] = []
 
     def install(self, module: Any) -> None:
         """Make Nova accept the names of the installed drivers.
+
+        A Nova that loads drivers from entry points accepts them by itself.
 
         Idempotent. Never raises: a problem is logged, and Nova keeps its own
         drivers.
 
         :param module: nova.conf.servicegroup
         """
+        self._entry_points = compat.loads_entry_points(module)
+        if self._entry_points:
+            return
         try:
             self._widen(module)
         except Exception as error:
@@ -84,6 +91,8 @@ class Installation:
 
         Valid once Nova's configuration is imported. Never raises.
         """
+        if self._entry_points:
+            return entry_point.problems()
         for choices in self._installed:
             choices.connect()
         if not self._installed and not self._problems:
@@ -136,13 +145,9 @@ def _installed_drivers() -> list[str]:
 
 
 def _connect(names: list[str]) -> None:
-    compat.check_names()
-    from nova_servicegroup.plugin import driver
-
+    entry_point.check({**compat.NAMES, **compat.TABLE})
     from nova.servicegroup import api
-    from nova.servicegroup.drivers import base
 
-    compat.check_interface(base.Driver, driver.Driver)
     compat.point(api._driver_name_class_mapping, names)
 
 

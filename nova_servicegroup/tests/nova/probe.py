@@ -57,6 +57,7 @@ def look_around(objects):
         'nova': nova.__file__,
         'choices': list(
             nova.conf.CONF._opts['servicegroup_driver']['opt'].type.choices
+            or ()
         ),
         'eventlet_patched': is_patched(),
         'eventlet_poisoned': is_poisoned(),

@@ -17,13 +17,17 @@ Each wheel runs on the libraries of the installed Nova.
 """
 
 import pathlib
+import subprocess
 
 import testscenarios
 
+from nova_servicegroup.tests.ministack import venv
 from nova_servicegroup.tests.nova import process
 from nova_servicegroup.tests.nova import wheels
 
 load_tests = testscenarios.load_tests_apply_scenarios
+
+(PATCH,) = (venv.ROOT / 'contrib' / 'nova').glob('*.patch')
 
 _SERIES = [(series, {'series': series}) for series in wheels.SERIES]
 
@@ -77,6 +81,38 @@ class SpareTestCase(WheelTestCase):
             'conf/key_manager.py', 'castellan_opts.set_defaults(conf)', 'pass'
         )
         self.assert_live(*self.probe('zk', path=self.path))
+
+
+class EntryPointTestCase(WheelTestCase):
+    """A Nova with the change of contrib/nova."""
+
+    scenarios = _SERIES[:1]
+
+    def setUp(self):
+        super().setUp()
+        # What is unpacked has no tests, documentation and release notes.
+        subprocess.run(
+            [
+                *('git', 'apply', '--exclude=nova/tests/*'),
+                *('--include=nova/*', PATCH),
+            ],
+            cwd=self.path,
+            check=True,
+        )
+
+    def test_our_drivers_load(self):
+        for driver in process.DRIVERS:
+            found, errors = self.probe(driver, path=self.path)
+            self.assertIsNotNone(found)
+            self.assertEqual([], found['choices'])
+            self.assertEqual([process.ADAPTER], found['classes'])
+            self.assertEqual(1, found['shared'])
+            self.assertNotIn('stands aside', errors)
+
+    def test_another_name_is_refused(self):
+        found, errors = self.probe('ldap', path=self.path)
+        self.assertIsNone(found)
+        self.assertIn('There is no servicegroup driver ldap.', errors)
 
 
 class ChangedTestCase(WheelTestCase):

@@ -105,7 +105,11 @@ class FakeNova(NoNova):
         self.base = self.module(
             'nova.servicegroup.drivers.base', Driver=NovaDriver
         )
-        for names in (compat.NAMES, *compat.CHECK_NAMES.values()):
+        for names in (
+            compat.NAMES,
+            compat.TABLE,
+            *compat.CHECK_NAMES.values(),
+        ):
             for name, used in names.items():
                 self._complete(name, used)
 

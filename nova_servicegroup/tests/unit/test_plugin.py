@@ -12,6 +12,7 @@
 
 
 import importlib
+from importlib import metadata
 import subprocess
 import sys
 import types as python_types
@@ -19,6 +20,7 @@ from unittest import mock
 
 import fixtures
 from oslo_config import cfg
+from oslo_config import types
 import oslo_messaging
 from oslotest import base
 
@@ -27,6 +29,7 @@ from nova_servicegroup import exceptions
 from nova_servicegroup import opts
 from nova_servicegroup.plugin import compat
 from nova_servicegroup.plugin import driver
+from nova_servicegroup.plugin import entry_point
 from nova_servicegroup.plugin import hook
 from nova_servicegroup.plugin import records
 from nova_servicegroup.plugin import service
@@ -171,6 +174,54 @@ class NoNovaTestCase(base.BaseTestCase):
             stderr=subprocess.PIPE,
         ).stderr
         self.assertEqual(1, shown.count('stands aside'), shown)
+
+
+class EntryPointTestCase(base.BaseTestCase):
+    """A Nova that loads drivers from entry points is left as it is."""
+
+    def setUp(self):
+        super().setUp()
+        self.nova = self.useFixture(fake_nova.FakeNova())
+        self.nova.option.type = types.String()
+        self.nova.conf_module.SERVICEGROUP_DRIVER_NAMESPACE = compat.NAMESPACE
+        del self.nova.api._driver_name_class_mapping
+        hook.Hook(self.nova.conf)
+
+    def test_nova_stays_as_it_is(self):
+        self.assertIs(types.String, type(self.nova.option.type))
+        self.assertEqual('zk', self.nova.read('zk'))
+        self.assertEqual(compat.STOCK, self.nova.mapping)
+        self.assertEqual('', self.nova.log.output)
+
+    def test_every_driver_has_an_entry_point(self):
+        points = metadata.entry_points(group=compat.NAMESPACE)
+        ours = {
+            each.name: each.load()
+            for each in points
+            if each.dist.name == 'nova-servicegroup'
+        }
+        names = {
+            each.name for each in metadata.entry_points(group=api.NAMESPACE)
+        }
+        self.assertEqual(dict.fromkeys(names, entry_point.load), ours)
+
+    def test_it_makes_our_driver(self):
+        with mock.patch.object(driver, '_shared') as shared:
+            made = entry_point.load()
+        self.assertIs(shared.return_value.driver.is_up, made.is_up)
+        self.assertEqual([], hook.INSTALLATION.problems())
+
+    def test_of_another_nova_it_makes_none(self):
+        del sys.modules['nova.rpc'].create_transport
+        error = self.assertRaises(compat.UnexpectedNova, entry_point.load)
+        self.assertIn('nova.rpc.create_transport', str(error))
+        self.assertEqual([str(error)], hook.INSTALLATION.problems())
+
+    def test_another_namespace_is_none(self):
+        self.nova.conf_module.SERVICEGROUP_DRIVER_NAMESPACE = 'others'
+        hook.Hook(self.nova.conf)
+        (error,) = self.nova.errors()
+        self.assertIn('stands aside', error)
 
 
 class UnexpectedNovaTestCase(base.BaseTestCase):
