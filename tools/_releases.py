@@ -83,6 +83,8 @@ def _prepare(arguments: argparse.Namespace) -> None:
     nova.ensure(progress)
     with progress.step('installing what the tests need'):
         nova.install('-r', str(venv_.ROOT / 'test-requirements.txt'))
+        if arguments.nova == releases.DEFAULT:
+            nova.install('-e', f'{venv_.ROOT}[tempest]')
     print(nova.program('python'))
 
 

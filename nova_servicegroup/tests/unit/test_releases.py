@@ -26,8 +26,10 @@ from tools._ministack import __main__ as cli
 from tools import _releases
 
 
-def _requirement(line: str) -> requirements.Requirement:
-    return requirements.Requirement(line.partition('#')[0])
+def _requirements(text: str) -> list[requirements.Requirement]:
+    """Return what a list for pip says, without comments."""
+    lines = (line.partition('#')[0].strip() for line in text.splitlines())
+    return [requirements.Requirement(line) for line in lines if line]
 
 
 class ReleasesTest(base.BaseTestCase):
@@ -61,14 +63,13 @@ class ReleasesTest(base.BaseTestCase):
         self.assertEqual('', releases.constraints(releases.find('34')))
 
     def test_what_the_tests_require_suits_every_release(self) -> None:
-        text = pathlib.Path(_releases.venv_.ROOT, 'test-requirements.txt')
+        file = pathlib.Path(_releases.venv_.ROOT, 'test-requirements.txt')
         required = {
-            requirement.name: requirement.specifier
-            for requirement in map(_requirement, text.read_text().splitlines())
+            each.name: each.specifier
+            for each in _requirements(file.read_text())
         }
         for release in releases.known().values():
-            lines = releases.constraints(release).splitlines()
-            for pin in map(_requirement, lines):
+            for pin in _requirements(releases.constraints(release)):
                 (exact,) = pin.specifier
                 allowed = required.get(pin.name, pin.specifier)
                 self.assertIn(exact.version, allowed, f'{release.name}: {pin}')
