@@ -22,9 +22,9 @@ from typing import Any
 
 from cliff import command
 
-from nova_servicegroup.cmd import _startup
 from nova_servicegroup import escaping
 from nova_servicegroup import exceptions
+from nova_servicegroup.opts import secrets
 
 #: The exit status of a command that could not do its work.
 ERROR = 2
@@ -89,7 +89,7 @@ class Command(command.Command):
 
     def warn(self, text: str) -> None:
         """Write one line to standard error, without secrets."""
-        line = escaping.printable(_startup.hide(self.app.conf, text))
+        line = escaping.printable(secrets.hide(self.app.conf, text))
         self.app.stderr.write(f'{line}\n')
         self.app.stderr.flush()
 

@@ -28,6 +28,7 @@ from nova_servicegroup import api
 from nova_servicegroup.cmd import _startup
 from nova_servicegroup import diagnostics
 from nova_servicegroup import exceptions
+from nova_servicegroup.opts import secrets
 
 #: The exit status of a daemon that could not do its work.
 ERROR = 2
@@ -157,7 +158,7 @@ def refuse(program: str, conf: cfg.ConfigOpts, error: Exception) -> int:
     """Report an error of the configuration; return the exit status."""
     ours = isinstance(error, exceptions.ServiceGroupError)
     line = str(error) if ours else exceptions.first_line(error)
-    return fail(program, _startup.hide(conf, line))
+    return fail(program, secrets.hide(conf, line))
 
 
 def fail(program: str, line: str) -> int:

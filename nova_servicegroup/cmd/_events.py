@@ -24,10 +24,10 @@ from oslo_config import cfg
 
 from nova_servicegroup import api
 from nova_servicegroup.cmd import _columns
-from nova_servicegroup.cmd import _startup
 from nova_servicegroup import condition
 from nova_servicegroup.drivers import views
 from nova_servicegroup import escaping
+from nova_servicegroup.opts import secrets
 from nova_servicegroup.watch import inventory
 from nova_servicegroup.watch import watcher
 
@@ -166,7 +166,7 @@ class Lines:
     ) -> None:
         """Show events and, on a terminal, the present state of each group."""
         for each in events:
-            line = _startup.hide(self._conf, self._line(each))
+            line = secrets.hide(self._conf, self._line(each))
             self._stream.write(f'{line}\n')
         if events:
             self._stream.flush()
@@ -222,7 +222,7 @@ class Terminal(Lines):
         """See Lines."""
         self._stream.write('\r\x1b[K')
         super().show(events, streams)
-        text = _startup.hide(self._conf, '; '.join(map(_summary, streams)))
+        text = secrets.hide(self._conf, '; '.join(map(_summary, streams)))
         self._stream.write(text[: shutil.get_terminal_size().columns - 1])
         self._stream.flush()
 

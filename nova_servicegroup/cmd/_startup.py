@@ -25,13 +25,10 @@ from nova_servicegroup.doctor import finding
 from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
-from nova_servicegroup.opts import secrets
 from nova_servicegroup.plugin import database
 from nova_servicegroup.plugin import driver as nova_driver
 from nova_servicegroup.plugin import hook
 from nova_servicegroup import services
-
-hide = secrets.hide
 
 
 def load() -> tuple[cfg.ConfigOpts, str | None]:

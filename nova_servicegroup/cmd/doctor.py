@@ -30,6 +30,7 @@ from nova_servicegroup.doctor import checks
 from nova_servicegroup.doctor import examination
 from nova_servicegroup.doctor import finding
 from nova_servicegroup import escaping
+from nova_servicegroup.opts import secrets
 
 #: The most characters of a line.
 _MAX_WIDTH = 100
@@ -91,9 +92,9 @@ class Doctor(_command.Command):
         conf = self.app.conf
         return dataclasses.replace(
             each,
-            what=_startup.hide(conf, each.what),
-            why=_startup.hide(conf, each.why),
-            advice=_startup.hide(conf, each.advice),
+            what=secrets.hide(conf, each.what),
+            why=secrets.hide(conf, each.why),
+            advice=secrets.hide(conf, each.advice),
         )
 
 

@@ -19,6 +19,7 @@ from nova_servicegroup import api
 from nova_servicegroup.cmd import _daemon
 from nova_servicegroup.cmd import _startup
 from nova_servicegroup import exceptions
+from nova_servicegroup.opts import secrets
 
 PROGRAM = 'nova-servicegroup-exporter'
 
@@ -34,7 +35,7 @@ def main() -> int:
     try:
         _run(_daemon.start(PROGRAM, conf, problem), chosen)
     except (exceptions.ServiceGroupError, cfg.Error, OSError) as error:
-        line = _startup.hide(conf, _line(conf, error))
+        line = secrets.hide(conf, _line(conf, error))
         return _daemon.fail(PROGRAM, line)
     return 0
 

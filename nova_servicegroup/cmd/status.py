@@ -30,6 +30,7 @@ from nova_servicegroup.doctor import hook
 from nova_servicegroup.drivers import base
 from nova_servicegroup import escaping
 from nova_servicegroup import exceptions
+from nova_servicegroup.opts import secrets
 from nova_servicegroup.plugin import database
 from nova_servicegroup.plugin import driver as nova_driver
 from nova_servicegroup.plugin import hook as plugin_hook
@@ -112,7 +113,7 @@ class Checks(upgradecheck.UpgradeCommands):
         return Result(Code.FAILURE, self._hide(text))
 
     def _hide(self, text: str) -> str:
-        return escaping.line(_startup.hide(self._conf, text))
+        return escaping.line(secrets.hide(self._conf, text))
 
     _upgrade_checks = (
         ('Hook in Nova', hook),

@@ -16,9 +16,9 @@
 from oslo_config import cfg
 import sqlalchemy as sa
 
-from nova_servicegroup.cmd import _startup
 from nova_servicegroup import exceptions
 from nova_servicegroup import masking
+from nova_servicegroup.opts import secrets
 from nova_servicegroup.tests import base
 
 #: Passwords as people write them into a URL; what must not be seen of them is
@@ -90,8 +90,8 @@ class ErrorTest(base.TestCase):
             url, error = self.error(password)
             for option in ('database', 'api_database'):
                 conf = self.conf(option, url)
-                assert_hidden(_startup.hide(conf, str(error)))
-                shown = _startup.hide(conf, f'{url} is away')
+                assert_hidden(secrets.hide(conf, str(error)))
+                shown = secrets.hide(conf, f'{url} is away')
                 assert_hidden(shown)
                 self.assertIn('is away', shown)
 
@@ -108,4 +108,4 @@ class ErrorTest(base.TestCase):
         conf.register_opt(cfg.StrOpt('transport_url', secret=True))
         conf.set_override('transport_url', 'rabbit://u:HU UP@h:1/')
         for text in ('HU SH', 'HU UP'):
-            self.assertEqual('*** it is', _startup.hide(conf, f'{text} it is'))
+            self.assertEqual('*** it is', secrets.hide(conf, f'{text} it is'))
