@@ -80,6 +80,7 @@ class BeatTest(mc_faults.Faults, contract.FunctionalTestCase):
         super().setUp()
         self.service, self.reporter = self.join()
         self.client = self.server.client()
+        faults.wait_until(self.has_joined, contract.START)
         # The first finds no marker, so the second looks, too.
         self.beat(1)
 
@@ -92,6 +93,13 @@ class BeatTest(mc_faults.Faults, contract.FunctionalTestCase):
     def beat(self, times: int) -> None:
         for _ in range(times):
             self.reporter.run()
+
+    def has_joined(self) -> bool:
+        """Beat until the connection is there; return whether it is."""
+        if self.is_there():
+            return True
+        self.beat(1)
+        return False
 
     def is_there(self) -> bool:
         return self.client.get(self.key('host1')) is not None
