@@ -22,12 +22,14 @@ import pathlib
 import shlex
 import subprocess
 import sys
+from typing import ClassVar
 
 import fixtures
 
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.harness import process
 from nova_servicegroup.tests.ministack import keystone
+from nova_servicegroup.tests.ministack import stack as stack_
 from nova_servicegroup.tests.nova import test_stack
 
 _PROGRAMS = pathlib.Path(sys.executable).parent
@@ -85,9 +87,15 @@ _ACCOUNT = {
 
 
 class TempestTest(base.TestCase):
+    stack: ClassVar[stack_.Stack]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.stack = test_stack.running('zk', 'threading')
+
     def setUp(self) -> None:
         super().setUp()
-        self.stack = test_stack.running('zk', 'threading')
         self.directory = pathlib.Path(
             self.useFixture(fixtures.TempDir()).path, 'tempest'
         )
