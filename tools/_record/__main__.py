@@ -180,6 +180,8 @@ def _draw(recording: pathlib.Path) -> str:
     written = _written(recording).replace('\r\n', '\n').rstrip()
     shown.print(text_.Text.from_ansi(written))
     drawn = shown.export_svg(title=_TITLE, unique_id=recording.stem)
+    # Some viewers drop the spaces at both ends of a text.
+    drawn = drawn.replace('<svg ', '<svg xml:space="preserve" ', 1)
     # The picture must not load fonts from other servers.
     return re.sub(r'@font-face \{.*?\}\s*', '', drawn, flags=re.DOTALL)
 
