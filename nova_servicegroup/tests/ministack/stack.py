@@ -363,6 +363,12 @@ class Stack(nova.Nova):
         self._must_run(names)
         if not self._has_joined(name):
             return False
+        # One worker of the API may hold it still, and another see it down.
+        questions = range(3 * self.settings.workers)
+        return all(self._is_up(name, since) for _ in questions)
+
+    def _is_up(self, name: str, since: float) -> bool:
+        """Tell whether the API calls a service up, and updated since then."""
         binary = 'nova-compute' if name in self.hosts else f'nova-{name}'
         host = name if name in self.hosts else config.CONTROLLER
         try:
