@@ -11,10 +11,15 @@
 # under the License.
 
 import os
+import signal
 import socket
+import types
+from unittest import mock
 
 import fixtures
+from oslo_service import service as oslo_service
 
+from nova_servicegroup.cmd import _daemon
 from nova_servicegroup import supervision
 from nova_servicegroup.tests import base
 
@@ -96,3 +101,22 @@ class ReportsTest(base.TestCase):
             supervision.Reports(self.parts).report()
         self.systemd.setblocking(False)
         self.assertRaises(BlockingIOError, self.systemd.recv, 4096)
+
+
+class ServeTest(base.TestCase):
+    def test_one_that_is_ready_survives_a_sighup(self) -> None:
+        before = signal.getsignal(signal.SIGHUP)
+        self.addCleanup(signal.signal, signal.SIGHUP, before)
+        found = []
+
+        def started(parts: object) -> None:
+            found.append(signal.getsignal(signal.SIGHUP))
+
+        with (
+            mock.patch.object(supervision, 'start', started),
+            mock.patch.object(oslo_service, 'ProcessLauncher'),
+        ):
+            _daemon.serve(
+                self.make_conf(), types.SimpleNamespace(parts=list)
+            )
+        self.assertEqual([signal.SIG_IGN], found)
