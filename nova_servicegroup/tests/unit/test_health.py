@@ -94,7 +94,14 @@ class HealthTest(base.TestCase):
 
     def test_a_thread_that_has_ended(self) -> None:
         self.read()
-        self.clock.advance(62)
+        self.clock.advance(11)
+        self.assertIsNone(self.health.unready())
+        self.clock.advance(1)
+        self.assertEqual(
+            'blind for 12 s: it is not read any more', self.health.unready()
+        )
+        self.assertIsNone(self.health.stuck())
+        self.clock.advance(50)
         self.assertEqual(
             'the thread has not read for 62 s', self.health.stuck()
         )
@@ -102,7 +109,9 @@ class HealthTest(base.TestCase):
     def test_a_long_interval_is_no_hang(self) -> None:
         self.conf.set_override('refresh_interval', 60, 'servicegroup')
         self.read()
-        self.clock.advance(119)
+        self.clock.advance(69)
+        self.assertIsNone(self.health.unready())
+        self.clock.advance(50)
         self.assertIsNone(self.health.stuck())
 
     def test_an_unexpected_error(self) -> None:
