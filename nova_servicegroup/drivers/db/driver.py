@@ -210,8 +210,8 @@ class DatabaseDriver(registering.RegisteringDriver):
         """See base.Driver. A heartbeat is an update of the record."""
         host = service_ref['host']
         latest = self._latest.get(_key(service_ref))
-        held = latest is not None and latest.observer.is_held(host)
-        now = observer.time_ago(0.0) if held else None
+        presumed = latest is not None and latest.observer.is_presumed(host)
+        now = observer.time_ago(0.0) if presumed else None
         return base.later(now, service_ref)
 
     def view(self, group: str, detailed: views.Detailed = False) -> views.View:

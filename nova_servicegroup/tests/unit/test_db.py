@@ -248,6 +248,23 @@ class HeldTest(DriverTest):
         self.assertEqual([], self.up('a'))
         self.assertIsNone(self.updated('a'))
 
+    def test_who_is_up_while_nothing_can_be_read_is_updated_now(self) -> None:
+        """Their records are old when the database is just back."""
+        self.beat('a', 'b')
+        self.beat('dead', age=70)
+        self.up('a', 'b', 'dead')
+        self.table.during = self._fail
+        self.pass_time(58)
+        self.up('a')
+        self.pass_time(10)
+        self.assertEqual(['a', 'b'], self.up('a', 'b', 'dead'))
+        age = observer.time_ago(0.0) - self.updated('a')
+        self.assertLess(age.total_seconds(), 5)
+        self.assertIsNone(self.updated('dead'))
+
+    def _fail(self, cell: str | None) -> None:
+        raise exceptions.BackendError('database', 'away')
+
 
 class OptionsTest(DriverTest):
     def test_without_a_report_interval_nothing_is_raised(self) -> None:
