@@ -116,7 +116,5 @@ class ServeTest(base.TestCase):
             mock.patch.object(supervision, 'start', started),
             mock.patch.object(oslo_service, 'ProcessLauncher'),
         ):
-            _daemon.serve(
-                self.make_conf(), types.SimpleNamespace(parts=list)
-            )
+            _daemon.serve(self.make_conf(), types.SimpleNamespace(parts=list))
         self.assertEqual([signal.SIG_IGN], found)
