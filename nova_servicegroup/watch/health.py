@@ -65,10 +65,11 @@ class Health:
 
     def update(self, view: views.View) -> None:
         """Note the result of a reading."""
+        now = time.monotonic()
         if view.age is not None:
-            self._confirmed = time.monotonic() - view.age
+            self._confirmed = now - view.age
         if view.error is None:
-            self._succeeded, self._error = time.monotonic(), None
+            self._succeeded, self._error = now - (view.age or 0.0), None
         else:
             text = escaping.line(secrets.hide(self._conf, str(view.error)))
             self._error = escaping.printable(text, _LONGEST)
@@ -94,9 +95,12 @@ class Health:
         if begun is not None:
             hangs = time.monotonic() - begun > _SLOW
             return 'a reading has not ended' if hangs else None
-        lasts = time.monotonic() - self._moved
-        interval = float(self._conf.servicegroup.refresh_interval)
-        return 'it is not read any more' if lasts > _SLOW + interval else None
+        late = _SLOW + float(self._conf.servicegroup.refresh_interval)
+        if time.monotonic() - self._moved > late:
+            return 'it is not read any more'
+        # A reading that the driver has begun by itself may hang.
+        old = self.is_confirmed() and self.age() > late
+        return 'the last readings had nothing new' if old else None
 
     def is_confirmed(self) -> bool:
         """Return whether the backend has confirmed the group at least once."""

@@ -85,7 +85,12 @@ class ReportsTest(base.TestCase):
         self.assertEqual(len('STATUS=') + 500, len(status))
 
     def test_it_reports_three_times_while_systemd_waits(self) -> None:
-        for waits, interval in (('9000000', 3.0), ('0', 10.0), (None, 10.0)):
+        for waits, interval in (
+            ('9000000', 3.0),
+            ('0', 10.0),
+            ('', 10.0),
+            (None, 10.0),
+        ):
             with fixtures.EnvironmentVariable('WATCHDOG_USEC', waits):
                 made = supervision.Reports([])
             self.assertEqual(interval, made.interval)
