@@ -26,6 +26,7 @@ import uuid
 from oslo_db.sqlalchemy import engines
 import sqlalchemy as sa
 
+from nova_servicegroup.drivers import db
 from nova_servicegroup.drivers.db import store
 from nova_servicegroup import exceptions
 from nova_servicegroup import services
@@ -38,6 +39,19 @@ from nova_servicegroup.tests.harness import services_table
 EXACT = 2.0
 #: Seconds in which a call to a database that is away or locked must end.
 BOUND = 10.0
+
+
+class Table:
+    """The table of the only cell; see services.Table."""
+
+    def __init__(self, store: store.Store) -> None:
+        self._store = store
+
+    def cells(self) -> list[str | None]:
+        return [None]
+
+    def heartbeats(self, cell: str | None, group: str) -> services.Heartbeats:
+        return self._store.read(group)
 
 
 class Stores:
@@ -278,6 +292,24 @@ class Stores:
         # With a database of its own it beats when it has joined.
         self.assertEqual(set(), self.store.beat([other]))
         self.assertLess(max(self.table.ages([again, other])), EXACT)
+
+    def test_a_heartbeat_of_a_slow_clock_is_an_update(self) -> None:
+        conf = self.make_conf('[servicegroup]\nrefresh_interval = 0.2\n')
+        driver = db.DatabaseDriver(conf)
+        self.addCleanup(driver.close)
+        driver.table = Table(self.store)
+        (record,) = self.table.add(1, age=0)
+        self.assertTrue(driver.is_up(self.table.get(record)))
+        now = datetime.datetime.now(datetime.timezone.utc)
+        then = (now - datetime.timedelta(seconds=300)).replace(tzinfo=None)
+        self.table.set(record, last_seen_up=then, updated_at=then)
+        time.sleep(0.5)
+        ref = self.table.get(record)
+        self.assertTrue(driver.is_up(ref))
+        updated = driver.updated_time(ref)
+        now = datetime.datetime.now(datetime.timezone.utc)
+        age = now - updated.replace(tzinfo=datetime.timezone.utc)
+        self.assertLess(age.total_seconds(), EXACT + 1.0)
 
     def test_a_clock_that_was_set_back_counts_at_once(self) -> None:
         now = float(int(self.store.now()))
