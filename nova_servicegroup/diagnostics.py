@@ -32,6 +32,7 @@ from nova_servicegroup import exceptions
 from nova_servicegroup import heartbeat
 from nova_servicegroup import observer
 from nova_servicegroup import opts
+from nova_servicegroup.opts import secrets
 
 TITLE = 'Service groups'
 _PACKAGE = 'nova-servicegroup'
@@ -123,7 +124,7 @@ def describe(driver: base.Driver) -> dict[str, Any]:
             for (member, group), each in driver.reporters().items()
         },
         'groups': {
-            escaping.printable(name): _group(seen)
+            escaping.printable(name): _group(driver.conf, seen)
             for name, seen in driver.observers().items()
         },
     }
@@ -140,19 +141,23 @@ def _heartbeats(counts: heartbeat.Counts) -> dict[str, Any]:
     }
 
 
-def _group(seen: observer.Observer) -> dict[str, Any]:
+def _group(conf: cfg.ConfigOpts, seen: observer.Observer) -> dict[str, Any]:
     members, age, error = seen.members, seen.age(), seen.error
     missing = {host: members.is_held(host) for host in list(members.missing)}
     unfit = list(seen.fitness.unfit)
     return {
         'confirmed': 'never' if age is None else f'{age:.1f} s ago',
-        'error': 'none' if error is None else exceptions.first_line(error),
+        'error': 'none' if error is None else _error(conf, error),
         'present': len(members.present),
         'held': _names([host for host, held in missing.items() if held]),
         'down': _names([host for host, held in missing.items() if not held]),
         'unfit': _names(unfit),
         'reasons': _reasons(seen),
     }
+
+
+def _error(conf: cfg.ConfigOpts, error: exceptions.BackendError) -> str:
+    return secrets.hide(conf, exceptions.first_line(error))
 
 
 def _reasons(seen: observer.Observer) -> dict[str, int]:

@@ -172,7 +172,7 @@ class _Driver(base.Driver):
         """See base.Driver."""
         found = self._find(service_ref)
         age = None if found is None else found.proof_age
-        return base.newer(age, service_ref)
+        return base.newer(0.0 if found and found.held else age, service_ref)
 
     def view(
         self, group: str, detailed: bool | Collection[str] = False

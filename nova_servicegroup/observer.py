@@ -184,11 +184,15 @@ class Observer(pace.Watched):
         """Return the time of host's proof of life, or None."""
         return self.members.proof(membership.canonical(host))
 
-    def is_held(self, host: str) -> bool:
-        """Return whether host is up although it is missing, from memory."""
+    def is_presumed(self, host: str) -> bool:
+        """Return whether host is up without evidence, from memory.
+
+        It is missing, or nothing can be read.
+        """
         name = membership.canonical(host)
-        held = self.members.is_held(name)
-        return held and self.members.is_up(name, self._clock())
+        blind = self.members.contact.blind_since is not None
+        without = blind or self.members.is_held(name)
+        return without and self.members.is_up(name, self._clock())
 
     def last_up(self, host: str) -> float | None:
         """Return the time when host was last up, from memory, or None.
@@ -197,9 +201,12 @@ class Observer(pace.Watched):
         is up now: some programs evacuate those that seem old.
         """
         name, now = membership.canonical(host), self._clock()
-        if self.members.is_in_doubt(now) and self.members.is_up(name, now):
-            return now
-        return self.members.proof(name)
+        if self._is_stale(now):
+            up = self.members.recall(name, now) is not False
+        else:
+            doubt = self.members.is_in_doubt(now)
+            up = doubt and self.members.is_up(name, now)
+        return now if up else self.members.proof(name)
 
     def age(self) -> float | None:
         """Return the seconds since the group was confirmed; None: never."""
@@ -281,8 +288,7 @@ class Observer(pace.Watched):
 
     def _judge(self, host: str, asked: float) -> bool:
         now = self._clock()
-        age = now - self.members.contact.asked
-        stale = age > pace.IDLE + self._pace.refresh_interval
+        stale = self._is_stale(now)
         # The next reading asks for the host; a read that fails cannot.
         unread = self.error is None and self._is_unread(host, asked)
         with self._changing:
@@ -292,6 +298,11 @@ class Observer(pace.Watched):
         blind = self.members.contact.blind_since is not None
         self._journal.expired(evidence.Changes(expired=over), blind)
         return False
+
+    def _is_stale(self, now: float) -> bool:
+        """Return whether a read under way takes too long; see judge."""
+        age = now - self.members.contact.asked
+        return age > pace.IDLE + self._pace.refresh_interval
 
     def read_if_due(self) -> None:
         """Read in the background, if it is due; see pace.Watched.

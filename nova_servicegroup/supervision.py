@@ -37,7 +37,8 @@ class Reports:
         self._parts = parts
         self._notifier = sdnotify.SystemdNotifier()
         # systemd kills a process that it does not hear for this time.
-        watchdog = int(os.environ.get('WATCHDOG_USEC', 0)) / 1e6
+        text = os.environ.get('WATCHDOG_USEC', '')
+        watchdog = int(text) / 1e6 if text.isdecimal() else 0.0
         self.interval = min(_INTERVAL, watchdog / 3 or _INTERVAL)
 
     def run(self) -> None:

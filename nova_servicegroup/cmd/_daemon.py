@@ -141,8 +141,8 @@ def serve(conf: cfg.ConfigOpts, service: Any, threads: bool = True) -> None:
 
     from nova_servicegroup import supervision
 
-    supervision.start(service.parts())
     if not threads:
+        supervision.start(service.parts())
         oslo_service.launch(conf, service).wait()
         return
     # It warns that nothing is forked, which is intended here.
@@ -151,6 +151,8 @@ def serve(conf: cfg.ConfigOpts, service: Any, threads: bool = True) -> None:
     launcher = oslo_service.ProcessLauncher(conf, no_fork=True)
     # oslo.service would end the process on SIGHUP.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # One that is ready can be sent any signal.
+    supervision.start(service.parts())
     launcher.launch_service(service)
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from oslo_config import cfg
 from oslo_log import log as logging
 import prometheus_client
+from prometheus_client import exposition
 from prometheus_client import registry
 
 from nova_servicegroup import exceptions
@@ -56,9 +57,18 @@ def _environ(request: pages.Request) -> dict[str, str]:
         'REQUEST_METHOD': 'GET',
         'PATH_INFO': METRICS,
         'QUERY_STRING': request.query,
-        'HTTP_ACCEPT': request.headers.get('Accept', ''),
+        'HTTP_ACCEPT': _accepted(request.headers.get('Accept', '')),
         'HTTP_ACCEPT_ENCODING': request.headers.get('Accept-Encoding', ''),
     }
+
+
+def _accepted(header: str) -> str:
+    """Return what a client accepts; '' if the library does not understand."""
+    try:
+        exposition.choose_encoder(header)
+    except Exception:
+        return ''
+    return header
 
 
 def start(conf: cfg.ConfigOpts, served: Mapping[str, pages.Page]) -> None:

@@ -54,7 +54,7 @@ class Service:
 
     :ivar reason: why
     :ivar since: since when, in seconds since the epoch; None if unknown
-    :ivar proof: when it was last proved alive; None if unknown
+    :ivar proof_age: seconds since it was proved alive; None if unknown
     """
 
     group: str
@@ -62,7 +62,7 @@ class Service:
     state: str
     reason: str
     since: float | None
-    proof: float | None
+    proof_age: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,7 +189,7 @@ def _service(entry: inventory.Entry, watched: watch.GroupWatch) -> Service:
         entry.state,
         shown(_reason(entry, change)),
         since,
-        watched.proof(entry.host),
+        watched.proof_age(entry.host),
     )
 
 

@@ -58,9 +58,9 @@ class GroupWatch:
         """The inventory of the last poll, or None before the first."""
         return self._watcher.last
 
-    def proof(self, host: str) -> float | None:
+    def proof_age(self, host: str) -> float | None:
         """See watcher.Watcher."""
-        return self._watcher.proof(host)
+        return self._watcher.proof_age(host)
 
     def _is_blind(self) -> bool:
         return self.health.blindness() is not None

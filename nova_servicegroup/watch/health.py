@@ -23,7 +23,8 @@ from nova_servicegroup.drivers import views
 from nova_servicegroup import escaping
 from nova_servicegroup.opts import secrets
 
-#: Seconds after which a reading that has not ended counts as blind.
+#: Seconds after which a reading that has not ended, or that should have begun,
+#: counts as blind.
 _SLOW = 10.0
 #: Seconds after which it never will: each call in it ends much earlier, also
 #: while the backend or the database does not answer.
@@ -64,10 +65,11 @@ class Health:
 
     def update(self, view: views.View) -> None:
         """Note the result of a reading."""
+        now = time.monotonic()
         if view.age is not None:
-            self._confirmed = time.monotonic() - view.age
+            self._confirmed = now - view.age
         if view.error is None:
-            self._succeeded, self._error = time.monotonic(), None
+            self._succeeded, self._error = now - (view.age or 0.0), None
         else:
             text = escaping.line(secrets.hide(self._conf, str(view.error)))
             self._error = escaping.printable(text, _LONGEST)
@@ -80,12 +82,25 @@ class Health:
     def blindness(self) -> tuple[float, str] | None:
         """Return the seconds since the last reading that succeeded, and why.
 
-        None if that was the last one, and the present one does not hang.
+        None if that was the last one, and the next one is not overdue.
         """
-        now, begun, error = time.monotonic(), self._begun, self._error
-        if error is None and begun is not None and now - begun > _SLOW:
-            error = 'a reading has not ended'
-        return None if error is None else (now - self._succeeded, error)
+        error = self._error or self._overdue()
+        if error is None:
+            return None
+        return time.monotonic() - self._succeeded, error
+
+    def _overdue(self) -> str | None:
+        """Return why there is no newer reading although there should be."""
+        begun = self._begun
+        if begun is not None:
+            hangs = time.monotonic() - begun > _SLOW
+            return 'a reading has not ended' if hangs else None
+        late = _SLOW + float(self._conf.servicegroup.refresh_interval)
+        if time.monotonic() - self._moved > late:
+            return 'it is not read any more'
+        # A reading that the driver has begun by itself may hang.
+        old = self.is_confirmed() and self.age() > late
+        return 'the last readings had nothing new' if old else None
 
     def is_confirmed(self) -> bool:
         """Return whether the backend has confirmed the group at least once."""

@@ -75,7 +75,7 @@ class Watcher:
         self.last: inventory.Inventory | None = None
         self._reader = inventory.Reader(servicegroup, group)
         self._known: dict[str, inventory.Entry] = {}
-        # When each host was last proved alive, by the clock of _now.
+        # When each service was last proved alive, by the monotonic clock.
         self._proofs: dict[str, float] = {}
 
     def poll(self) -> list[Transition]:
@@ -92,15 +92,13 @@ class Watcher:
             if self._state_before(each) != each.state
         ]
         self._known = self.last.entries
-        self._update_proofs(seen, now)
+        self._update_proofs(seen)
         return [each for each in changes if confirmed or _is_news(each)]
 
-    def proof(self, host: str) -> float | None:
-        """Return when a host was last proved alive, or None if never.
-
-        In seconds since the epoch.
-        """
-        return self._proofs.get(host)
+    def proof_age(self, host: str) -> float | None:
+        """Return the seconds since a service was proved alive; None: never."""
+        proof = self._proofs.get(host)
+        return None if proof is None else time.monotonic() - proof
 
     def _now(self) -> float:
         """Return the time of transitions."""
@@ -125,7 +123,6 @@ class Watcher:
 
     def _transition(self, entry: inventory.Entry, now: float) -> Transition:
         before = self._state_before(entry)
-        proof = self._proofs.get(entry.host)
         return Transition(
             now,
             self.group,
@@ -133,7 +130,7 @@ class Watcher:
             before,
             entry.state,
             self._ignored(entry) or _reason(before, entry),
-            None if proof is None else max(0.0, now - proof),
+            self.proof_age(entry.host),
             entry.condition if entry.state in _UNFIT else None,
         )
 
@@ -147,11 +144,12 @@ class Watcher:
             return None
         return f'so many fail its check that it is ignored: {failed.reason}'
 
-    def _update_proofs(self, seen: inventory.Inventory, now: float) -> None:
+    def _update_proofs(self, seen: inventory.Inventory) -> None:
         """Record the proofs of life seen; drop those of unknown hosts."""
-        for each in seen.view.members:
-            if each.proof_age is not None:
-                self._proofs[each.host] = now - each.proof_age
+        now = time.monotonic()
+        for host, each in seen.entries.items():
+            if each.member is not None and each.member.proof_age is not None:
+                self._proofs[host] = now - each.member.proof_age
         for host in self._proofs.keys() - self._known.keys():
             del self._proofs[host]
 

@@ -210,9 +210,11 @@ class DatabaseDriver(registering.RegisteringDriver):
         """See base.Driver. A heartbeat is an update of the record."""
         host = service_ref['host']
         latest = self._latest.get(_key(service_ref))
-        held = latest is not None and latest.observer.is_held(host)
-        now = observer.time_ago(0.0) if held else None
-        return base.later(now, service_ref)
+        if latest is None:
+            return base.later(None, service_ref)
+        recorded = base.aware(service_ref['updated_at'] or None)
+        updated = recorded.timestamp() if recorded else math.nan
+        return base.newer(latest.newer_age(host, updated), service_ref)
 
     def view(self, group: str, detailed: views.Detailed = False) -> views.View:
         """See base.Driver. It has no details of processes."""

@@ -159,6 +159,22 @@ class TableReader(observer.Source):
         )
         return up or (young and not doubtful)
 
+    def newer_age(self, host: str, updated: float) -> float | None:
+        """Return the seconds since a host was up, if its record seems dead.
+
+        It is held, nothing can be read, or a slow clock writes its heartbeats,
+        which then count since they came. From memory.
+
+        :param updated: the time of its record's update, or NaN
+        """
+        if self.observer.is_presumed(host):
+            return 0.0
+        age = self.ages.by_host.get(membership.canonical(host), math.inf)
+        age += self.observer.age() or 0.0
+        down_time = self._judge.limits.down_time
+        seems = self._clock() + self._database.ahead - updated
+        return age if age <= down_time < seems else None
+
     def read(self, wait: float) -> evidence.Reading:
         """See observer.Source."""
         heartbeats, begun, ended = self._reads.ask(wait)

@@ -67,7 +67,12 @@ async function update() {
       throw new Error(answer.status);
     }
     const text = await answer.text();
-    show(new DOMParser().parseFromString(text, 'text/html'));
+    const next = new DOMParser().parseFromString(text, 'text/html');
+    if (!next.getElementById('headline')) {
+      // A proxy whose login has expired answers with a page of its own.
+      throw new Error('not the page of the exporter');
+    }
+    show(next);
     stale.hidden = true;
   } catch {
     stale.hidden = false;

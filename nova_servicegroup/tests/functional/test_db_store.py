@@ -26,6 +26,7 @@ import uuid
 from oslo_db.sqlalchemy import engines
 import sqlalchemy as sa
 
+from nova_servicegroup.drivers import db
 from nova_servicegroup.drivers.db import store
 from nova_servicegroup import exceptions
 from nova_servicegroup import services
@@ -38,6 +39,19 @@ from nova_servicegroup.tests.harness import services_table
 EXACT = 2.0
 #: Seconds in which a call to a database that is away or locked must end.
 BOUND = 10.0
+
+
+class Table:
+    """The table of the only cell; see services.Table."""
+
+    def __init__(self, store: store.Store) -> None:
+        self._store = store
+
+    def cells(self) -> list[str | None]:
+        return [None]
+
+    def heartbeats(self, cell: str | None, group: str) -> services.Heartbeats:
+        return self._store.read(group)
 
 
 class Stores:
@@ -279,6 +293,37 @@ class Stores:
         self.assertEqual(set(), self.store.beat([other]))
         self.assertLess(max(self.table.ages([again, other])), EXACT)
 
+    def make_driver(self) -> db.DatabaseDriver:
+        conf = self.make_conf('[servicegroup]\nrefresh_interval = 0.2\n')
+        made = db.DatabaseDriver(conf)
+        self.addCleanup(made.close)  # type: ignore[attr-defined]
+        made.table = Table(self.store)
+        return made
+
+    def updated_ago(
+        self, driver: db.DatabaseDriver, ref: dict[str, Any]
+    ) -> float:
+        """Return the seconds since a host, which is up, was updated."""
+        self.assertTrue(driver.is_up(ref))
+        updated = driver.updated_time(ref)
+        now = datetime.datetime.now(datetime.timezone.utc)
+        age = now - updated.replace(tzinfo=datetime.timezone.utc)
+        return age.total_seconds()
+
+    def seen_ago(self, record: int, seconds: float) -> dict[str, Any]:
+        """Have a record's heartbeat so long ago; return the record."""
+        now = datetime.datetime.now(datetime.timezone.utc)
+        then = (now - datetime.timedelta(seconds=seconds)).replace(tzinfo=None)
+        self.table.set(record, last_seen_up=then, updated_at=then)
+        return self.table.get(record)
+
+    def test_a_heartbeat_of_a_slow_clock_is_an_update(self) -> None:
+        driver, (record,) = self.make_driver(), self.table.add(1, age=0)
+        self.assertTrue(driver.is_up(self.table.get(record)))
+        ref = self.seen_ago(record, 300)
+        time.sleep(0.5)
+        self.assertLess(self.updated_ago(driver, ref), EXACT + 1.0)
+
     def test_a_clock_that_was_set_back_counts_at_once(self) -> None:
         now = float(int(self.store.now()))
         ids = self._add_seen(now, 5, 12, 20, 130, 200, 310, 86400)
@@ -427,6 +472,16 @@ class Servers(Stores):
         self.assertEqual(2, len(self.store.read('compute').rows))
         self.assertEqual(set(), self.store.beat(ids))
         self.assertLess(abs(self.store.now() - time.time()), EXACT)
+
+    def test_who_is_up_in_an_outage_is_updated_now(self) -> None:
+        driver, (record,) = self.make_driver(), self.table.add(1, age=0)
+        self.assertTrue(driver.is_up(self.table.get(record)))
+        # As long after the last heartbeat as if the outage had lasted.
+        ref = self.seen_ago(record, 70)
+        self.server.kill()
+        self.addCleanup(self._restore)  # type: ignore[attr-defined]
+        time.sleep(0.5)
+        self.assertLess(self.updated_ago(driver, ref), EXACT)
 
     def _restore(self) -> None:
         if not self.server.running:

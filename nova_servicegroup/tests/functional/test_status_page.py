@@ -111,6 +111,15 @@ class BrowserTest(
         self.exporter.kill()
         self.shows('The exporter does not answer')
 
+    def test_the_login_of_a_proxy_is_no_news(self) -> None:
+        self.open()
+        title = self.browser.run('return document.title')
+        self.browser.run(
+            'window.fetch = async () => new Response("<title>Log in</title>")'
+        )
+        self.shows('The exporter does not answer')
+        self.assertEqual(title, self.browser.run('return document.title'))
+
     def test_any_width_and_colours(self) -> None:
         self.open()
         colours = []

@@ -248,6 +248,49 @@ class HeldTest(DriverTest):
         self.assertEqual([], self.up('a'))
         self.assertIsNone(self.updated('a'))
 
+    def test_who_is_up_while_nothing_can_be_read_is_updated_now(self) -> None:
+        """Their records are old when the database is just back."""
+        self.beat('a', 'b')
+        self.beat('dead', age=70)
+        self.up('a', 'b', 'dead')
+        self.table.during = self._fail
+        self.pass_time(58)
+        self.up('a')
+        self.pass_time(10)
+        self.assertEqual(['a', 'b'], self.up('a', 'b', 'dead'))
+        age = observer.time_ago(0.0) - self.updated('a')
+        self.assertLess(age.total_seconds(), 5)
+        self.assertIsNone(self.updated('dead'))
+
+    def _fail(self, cell: str | None) -> None:
+        raise exceptions.BackendError('database', 'away')
+
+    def test_who_is_written_by_a_slow_clock_is_updated_when_it_came(
+        self,
+    ) -> None:
+        """A conductor's clock is slow: its heartbeats look old and are not."""
+        self.useFixture(
+            fixtures.MockPatchObject(observer, 'time_ago', self._ago)
+        )
+        self.beat('a', 'b', 'dead')
+        self.up('a', 'b', 'dead')
+        for _ in range(7):
+            self.pass_time(10)
+            self.beat('a', age=200)
+            self.beat('b')
+            self.assertIn('a', self.up('a', 'b', 'dead'))
+        self.pass_time(3)
+        for host, expected in (('a', 13), ('b', 3), ('dead', 73)):
+            beat = self.table.beats[None][host]
+            record = {**self.record(host), 'updated_at': _naive(beat)}
+            updated = self.driver.updated_time(record)
+            age = self.table.wall - updated.replace(tzinfo=UTC).timestamp()
+            self.assertEqual(expected, age, host)
+            self.assertEqual(host == 'a', updated.tzinfo is not None)
+
+    def _ago(self, seconds: float) -> datetime.datetime:
+        return _naive(self.table.wall - seconds).replace(tzinfo=UTC)
+
 
 class OptionsTest(DriverTest):
     def test_without_a_report_interval_nothing_is_raised(self) -> None:

@@ -114,6 +114,14 @@ class DiagnosticsTest(base.TestCase):
         self.assertIn('no answer of redis://', found['error'])
         self.assertNotIn('secret', found['error'])
 
+    def test_an_outage_is_told_without_the_secrets_of_options(self) -> None:
+        self.driver.conf = self.make_conf(
+            '[zookeeper]\nusername = nova\npassword = HUSH\n'
+        )
+        self.backend.answer = exceptions.BackendError('zk', 'nova:HUSH is no')
+        self.observer.refresh()
+        self.assertEqual('zk: nova:*** is no', self.group()['error'])
+
     def test_many_hosts_are_counted_and_some_are_named(self) -> None:
         self.backend.has(*(f'h{number}' for number in range(999)))
         self.observer.refresh()

@@ -423,6 +423,8 @@ class ServiceTest(ExporterCase):
         found = self.metrics_of()
         self.assertIn(b'nova_servicegroup_build_info', found.body)
         self.assertTrue(found.content_type.startswith('text/plain; version='))
+        found = self.metrics_of(Accept='text/plain;version=abc')
+        self.assertIn('text/plain', found.content_type)
         found = self.metrics_of(Accept='application/openmetrics-text')
         self.assertIn('openmetrics', found.content_type)
         found = self.metrics_of(**{'Accept-Encoding': 'gzip'})

@@ -94,15 +94,38 @@ class HealthTest(base.TestCase):
 
     def test_a_thread_that_has_ended(self) -> None:
         self.read()
-        self.clock.advance(62)
+        self.clock.advance(11)
+        self.assertIsNone(self.health.unready())
+        self.clock.advance(1)
+        self.assertEqual(
+            'blind for 12 s: it is not read any more', self.health.unready()
+        )
+        self.assertIsNone(self.health.stuck())
+        self.clock.advance(50)
         self.assertEqual(
             'the thread has not read for 62 s', self.health.stuck()
         )
 
+    def test_readings_that_have_no_error_and_nothing_new(self) -> None:
+        """As while another thread of the driver hangs in a reading."""
+        self.read()
+        for age in range(1, 12):
+            self.read(age=age)
+            self.assertIsNone(self.health.unready())
+        self.read(age=12)
+        self.assertEqual(
+            'blind for 12 s: the last readings had nothing new',
+            self.health.unready(),
+        )
+        self.read()
+        self.assertIsNone(self.health.unready())
+
     def test_a_long_interval_is_no_hang(self) -> None:
         self.conf.set_override('refresh_interval', 60, 'servicegroup')
         self.read()
-        self.clock.advance(119)
+        self.clock.advance(69)
+        self.assertIsNone(self.health.unready())
+        self.clock.advance(50)
         self.assertIsNone(self.health.stuck())
 
     def test_an_unexpected_error(self) -> None:

@@ -297,6 +297,9 @@ class ObserverTest(base.TestCase):
         self.observer._pace.reading = Busy(self.clock, 2.0, gets=False)
         # Nobody has looked for long, so a stranger may be there by now.
         self.assertEqual(['a', 'c'], self.up('a', 'b', 'c'))
+        # A program that evacuates what seems old must not see the last proof.
+        self.assertEqual(self.clock(), self.observer.last_up('a'))
+        self.assertIsNone(self.observer.last_up('b'))
         self.assertEqual(1, len(self.backend.waits))
 
     def test_a_wait_in_vain_keeps_no_host_up_after_hold_time(self) -> None:

@@ -11,10 +11,15 @@
 # under the License.
 
 import os
+import signal
 import socket
+import types
+from unittest import mock
 
 import fixtures
+from oslo_service import service as oslo_service
 
+from nova_servicegroup.cmd import _daemon
 from nova_servicegroup import supervision
 from nova_servicegroup.tests import base
 
@@ -80,7 +85,12 @@ class ReportsTest(base.TestCase):
         self.assertEqual(len('STATUS=') + 500, len(status))
 
     def test_it_reports_three_times_while_systemd_waits(self) -> None:
-        for waits, interval in (('9000000', 3.0), ('0', 10.0), (None, 10.0)):
+        for waits, interval in (
+            ('9000000', 3.0),
+            ('0', 10.0),
+            ('', 10.0),
+            (None, 10.0),
+        ):
             with fixtures.EnvironmentVariable('WATCHDOG_USEC', waits):
                 made = supervision.Reports([])
             self.assertEqual(interval, made.interval)
@@ -96,3 +106,20 @@ class ReportsTest(base.TestCase):
             supervision.Reports(self.parts).report()
         self.systemd.setblocking(False)
         self.assertRaises(BlockingIOError, self.systemd.recv, 4096)
+
+
+class ServeTest(base.TestCase):
+    def test_one_that_is_ready_survives_a_sighup(self) -> None:
+        before = signal.getsignal(signal.SIGHUP)
+        self.addCleanup(signal.signal, signal.SIGHUP, before)
+        found = []
+
+        def started(parts: object) -> None:
+            found.append(signal.getsignal(signal.SIGHUP))
+
+        with (
+            mock.patch.object(supervision, 'start', started),
+            mock.patch.object(oslo_service, 'ProcessLauncher'),
+        ):
+            _daemon.serve(self.make_conf(), types.SimpleNamespace(parts=list))
+        self.assertEqual([signal.SIG_IGN], found)

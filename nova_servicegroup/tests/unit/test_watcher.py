@@ -320,6 +320,7 @@ class WatcherTest(WatchedTest):
     def test_a_transition_has_a_time_and_a_reason(self) -> None:
         self.poll()
         self.driver.tell(a='down')
+        self.clock.advance(2)
         self.wall.advance(2)
         (change,) = self.watcher.poll()
         self.assertEqual(WALL + 3, change.at)
@@ -327,6 +328,25 @@ class WatcherTest(WatchedTest):
         self.assertIn('just confirmed', change.reason)
         # The proof was a second old when it was seen last, 2 s ago.
         self.assertEqual(3.0, change.proof_age)
+
+    def test_a_step_of_the_clock_ages_no_proof_of_life(self) -> None:
+        for step in (3600, -3600):
+            self.driver.tell(a='up')
+            self.poll()
+            self.driver.tell(a='down')
+            self.clock.advance(2)
+            self.wall.advance(step)
+            (change,) = self.watcher.poll()
+            self.assertEqual(3.0, change.proof_age)
+            self.assertEqual(3.0, self.watcher.proof_age('a'))
+
+    def test_the_proof_of_life_of_a_service_with_another_name(self) -> None:
+        # Its record has upper case, or another cell has the same host.
+        self.register('A')
+        self.poll()
+        self.driver.tell(a='down')
+        (change,) = self.watcher.poll()
+        self.assertEqual(('A', 1.0), (change.host, change.proof_age))
 
     def tell_late(self, up: bool, held: bool, reason: str) -> None:
         """Make a heartbeat late, as the db driver reports it."""
