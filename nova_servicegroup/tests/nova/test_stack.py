@@ -53,7 +53,7 @@ NOT_STALE = SERVICE_DOWN_TIME + 2.0
 SETTLED = 10.0
 # One wait of read_timeout, brief ones for the other groups, and what a busy
 # machine adds.
-SLOWEST = 4.0
+SLOWEST = 6.0
 SOON = 30.0
 # More than the threads of one process of the API.
 _AT_ONCE = 16
