@@ -68,8 +68,9 @@ def _unused(problems: list[str]) -> finding.Finding:
             'in which Nova runs.',
         )
     return finding.error(
-        f'Nova {hook.nova_version()} runs with its own drivers '
-        f'only: {"; ".join(problems)}.',
+        f'Nova {hook.nova_version()} does not use the installed drivers: '
+        f'{"; ".join(problems)}.',
         _WHY,
-        'Install a release of nova-servicegroup that knows this Nova.',
+        'Install a release of nova-servicegroup that knows this Nova, with '
+        'the pip of the environment in which Nova runs.',
     )

@@ -16,7 +16,9 @@ It is ``nova.servicegroup.drivers``, one for each driver; contrib/nova has the
 change to Nova. Importing this module imports neither Nova nor the drivers.
 """
 
+import collections
 from collections.abc import Iterable, Mapping
+from importlib import metadata
 import typing
 
 from nova_servicegroup.plugin import compat
@@ -52,9 +54,33 @@ def check(used: Mapping[str, Iterable[str]] = compat.NAMES) -> None:
 
 
 def problems() -> list[str]:
-    """Return why the driver cannot be loaded; empty if it can."""
+    """Return why Nova cannot load the drivers; empty if it can.
+
+    Never raises.
+    """
     try:
         check()
     except compat.UnexpectedNova as error:
         return [str(error)]
-    return []
+    except Exception as error:
+        return [f'{type(error).__name__}: {error}']
+    return _unregistered()
+
+
+def _unregistered() -> list[str]:
+    """Return which of the drivers Nova does not find, or finds twice."""
+    from nova_servicegroup import api
+
+    found = collections.Counter(
+        point.name for point in metadata.entry_points(group=compat.NAMESPACE)
+    )
+    names = api.installed_drivers()
+    return [
+        f'{name} is not registered as {compat.NAMESPACE}'
+        for name in names
+        if not found[name]
+    ] + [
+        f'several packages register {name} as {compat.NAMESPACE}'
+        for name in names
+        if found[name] > 1
+    ]

@@ -28,6 +28,9 @@ from nova_servicegroup.plugin import entry_point
 
 LOG = logging.getLogger(__name__)
 
+#: The module of Nova's option.
+_CONFIGURATION = 'nova.conf.servicegroup'
+
 
 class Hook:
     """The entry point: castellan constructs it when nova.conf is imported."""
@@ -43,7 +46,7 @@ class Hook:
 
 def install() -> None:
     """Install the drivers into Nova, if this is Nova. Never raises."""
-    module = sys.modules.get('nova.conf.servicegroup')
+    module = sys.modules.get(_CONFIGURATION)
     if module is not None:
         INSTALLATION.install(module)
 
@@ -53,7 +56,6 @@ class Installation:
 
     def __init__(self) -> None:
         self._installed: list[compat.Choices] = []
-        self._entry_points = False
         self._problems: list[str] = []
 
     def install(self, module: Any) -> None:
@@ -66,8 +68,7 @@ class Installation:
 
         :param module: nova.conf.servicegroup
         """
-        self._entry_points = compat.loads_entry_points(module)
-        if self._entry_points:
+        if compat.loads_entry_points(module):
             return
         try:
             self._widen(module)
@@ -91,7 +92,8 @@ class Installation:
 
         Valid once Nova's configuration is imported. Never raises.
         """
-        if self._entry_points:
+        # Such a Nova needs no hook, so none may have been loaded.
+        if compat.loads_entry_points(sys.modules.get(_CONFIGURATION)):
             return entry_point.problems()
         for choices in self._installed:
             choices.connect()

@@ -110,6 +110,22 @@ class PackagesTest(example.ExampleTest):
                 found,
             )
 
+    def test_a_daemon_that_runs_outlives_an_upgrade_and_no_removal(
+        self,
+    ) -> None:
+        for daemon in DAEMONS:
+            name = f'nova-servicegroup-{daemon}'
+            scripts = self.root / name
+            example.run('dpkg-deb', '-e', self.file(name), scripts)
+            self.assertFalse((scripts / 'preinst').exists())
+            after = (scripts / 'postinst').read_text()
+            self.assertIn('_dh_action=restart', after)
+            # Only what is enabled is started.
+            self.assertIn(f"deb-systemd-invoke $_dh_action '{name}.", after)
+            self.assertIn(f"was-enabled '{name}.service'", after)
+            before = (scripts / 'prerm').read_text()
+            self.assertIn(f"deb-systemd-invoke stop '{name}.service'", before)
+
     def test_a_page_shows_the_options(self) -> None:
         for daemon in DAEMONS:
             name = f'nova-servicegroup-{daemon}'

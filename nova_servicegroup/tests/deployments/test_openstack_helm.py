@@ -65,4 +65,4 @@ class ValuesTest(example.ExampleTest):
 
 
 #: Those that ask whether a service is up, or report.
-_SERVICES = 'api compute conductor scheduler'
+_SERVICES = 'api compute compute_ironic conductor scheduler'

@@ -101,13 +101,27 @@ class EntryPointTestCase(WheelTestCase):
         )
 
     def test_our_drivers_load(self):
-        for driver in ('zk', 'db'):
-            found, errors = self.probe(driver, path=self.path)
+        servers = (
+            f'{process.ZK}[etcd]\naddress = 127.0.0.1:1\n'
+            '[redis]\naddress = 127.0.0.1:1\n'
+        )
+        for driver in process.DRIVERS:
+            found, errors = self.probe(driver, path=self.path, text=servers)
             self.assertIsNotNone(found)
             self.assertEqual([], found['choices'])
             self.assertEqual([process.ADAPTER], found['classes'])
             self.assertEqual(1, found['shared'])
             self.assertNotIn('stands aside', errors)
+
+    def test_a_broken_driver_of_another_package_is_not_loaded(self):
+        others = self.path / 'others-1.0.dist-info'
+        others.mkdir()
+        (others / 'METADATA').write_text('Name: others\nVersion: 1.0\n')
+        (others / 'entry_points.txt').write_text(
+            '[nova.servicegroup.drivers]\nconsul = missing:Driver\n'
+        )
+        found, _ = self.probe('zk', path=self.path)
+        self.assertEqual([process.ADAPTER], found and found['classes'])
 
     def test_another_name_is_refused(self):
         found, errors = self.probe('ldap', path=self.path)

@@ -217,6 +217,45 @@ class EntryPointTestCase(base.BaseTestCase):
         self.assertIn('nova.rpc.create_transport', str(error))
         self.assertEqual([str(error)], hook.INSTALLATION.problems())
 
+    def test_of_a_nova_that_cannot_be_imported_it_makes_none(self):
+        with mock.patch.object(
+            importlib, 'import_module', side_effect=SyntaxError('torn')
+        ):
+            self.assertEqual(
+                ['SyntaxError: torn'], hook.INSTALLATION.problems()
+            )
+
+    def test_no_hook_is_needed(self):
+        with mock.patch.object(hook, 'INSTALLATION', hook.Installation()):
+            self.assertEqual([], hook.INSTALLATION.problems())
+
+    def register(self, *names):
+        """Let packages register these names, and no others."""
+        points = [
+            metadata.EntryPoint(name, 'some:load', compat.NAMESPACE)
+            for name in names
+        ]
+        self.useFixture(
+            fixtures.MockPatchObject(
+                metadata, 'entry_points', return_value=points
+            )
+        )
+
+    def test_a_driver_that_nova_does_not_find(self):
+        self.register('db', 'mc')
+        (problem,) = hook.INSTALLATION.problems()
+        self.assertEqual(
+            'zk is not registered as nova.servicegroup.drivers', problem
+        )
+
+    def test_a_driver_that_nova_finds_twice(self):
+        self.register('db', 'mc', 'zk', 'zk', 'others', 'others')
+        (problem,) = hook.INSTALLATION.problems()
+        self.assertEqual(
+            'several packages register zk as nova.servicegroup.drivers',
+            problem,
+        )
+
     def test_another_namespace_is_none(self):
         self.nova.conf_module.SERVICEGROUP_DRIVER_NAMESPACE = 'others'
         hook.Hook(self.nova.conf)

@@ -49,7 +49,7 @@ class LivenessTest(test.BaseTestCase):
     @decorators.idempotent_id('6da3c40c-abfc-4f31-ba18-823b5f617ea9')
     def test_every_service_is_up(self) -> None:
         """Each enabled service is up, and was so a short time ago."""
-        found = self.services()
+        found = [each for each in self.services() if is_enabled(each)]
         self.assertNotEmpty([each for each in found if is_compute(each)])
         for each in found:
             self.assertEqual('up', each['state'], each)
@@ -66,11 +66,11 @@ class LivenessTest(test.BaseTestCase):
         options = CONF.servicegroup
         kill, start = self.commands('kill_command', 'start_command')
         host = options.host or self.first_host()
+        self.assertEqual('up', self.state(host), f'{host} is down already')
         self.addCleanup(self.wait_for, host, 'up', options.up_within)
         self.addCleanup(self.run_command, start, host)
         self.run_command(kill, host)
         self.wait_for(host, 'down', options.down_within)
-        self.assertEqual({host}, self.down())
 
     @decorators.attr(type='slow')
     @decorators.idempotent_id('671cf07c-44d3-4430-95e4-a48c05bc70a1')
@@ -80,8 +80,8 @@ class LivenessTest(test.BaseTestCase):
         stop, start = self.commands(
             'stop_backend_command', 'start_backend_command'
         )
-        self.run_command(stop)
         try:
+            self.run_command(stop)
             self.assert_nobody_down(options.outage)
         finally:
             self.run_command(start)
@@ -107,33 +107,63 @@ class LivenessTest(test.BaseTestCase):
         self.assertEqual(0, done.returncode, f'{command}: {done.stdout}')
 
     def services(self) -> list[dict[str, Any]]:
-        """Return the enabled services."""
-        found = self.client.list_services()['services']
-        return [each for each in found if each['status'] == 'enabled']
+        """Return all services, disabled ones as well."""
+        found: list[dict[str, Any]] = self.client.list_services()['services']
+        return found
 
-    def down(self) -> set[str]:
-        """Return the hosts of services that are down."""
+    def down(self, without: str = '') -> set[str]:
+        """Return which enabled services are down.
+
+        :param without: the host whose nova-compute may be
+        """
         return {
-            each['host'] for each in self.services() if each['state'] != 'up'
+            f'{each["binary"]} on {each["host"]}'
+            for each in filter(is_enabled, self.services())
+            if each['state'] != 'up'
+            and not (is_compute(each) and each['host'] == without)
         }
 
     def first_host(self) -> str:
-        """Return the compute host that comes first by name."""
+        """Return the enabled compute host that comes first by name."""
         return min(
-            each['host'] for each in self.services() if is_compute(each)
+            each['host']
+            for each in filter(is_enabled, self.services())
+            if is_compute(each)
         )
 
+    def state(self, host: str) -> str:
+        """Return the state of nova-compute on a host."""
+        found = [
+            str(each['state'])
+            for each in self.services()
+            if is_compute(each) and each['host'] == host
+        ]
+        self.assertNotEmpty(found, f'There is no nova-compute on {host}')
+        return found[0]
+
     def wait_for(self, host: str, state: str, seconds: float) -> None:
-        """Wait until nova-compute on a host has a state."""
-        wanted = state == 'down'
+        """Wait until nova-compute on a host has a state.
+
+        Fails if another service is down meanwhile.
+        """
+
+        def has_changed() -> bool:
+            self.assertEqual(set(), self.down(without=host))
+            return self.state(host) == state
+
         self.assertTrue(
-            wait(lambda: (host in self.down()) == wanted, seconds),
+            wait(has_changed, seconds),
             f'{host} is not {state} after {seconds} s',
         )
 
     def assert_nobody_down(self, seconds: float) -> None:
         """Ask for some time, and fail if a service is down."""
         wait(lambda: self.assertEqual(set(), self.down()), seconds)
+
+
+def is_enabled(service: dict[str, Any]) -> bool:
+    """Return whether nobody has disabled a service."""
+    return bool(service['status'] == 'enabled')
 
 
 def is_compute(service: dict[str, Any]) -> bool:
