@@ -13,7 +13,7 @@
 """Runs the parts of the benchmark and writes the report."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
 import functools
 import importlib
@@ -59,12 +59,17 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix='benchmark-') as directory,
         nova.Stage(pathlib.Path(directory)) as stage,
     ):
-        run = _Run(stage, args)
         output = args.output or pathlib.Path(directory) / 'report'
         # Quick figures are not mixed with those of an earlier run.
         parts = {} if args.quick else report.load(output)
-        written = _report({**parts, **run.parts()}, args.quick)
-        written.save(output)
+
+        def save(found: Mapping[str, report.Part]) -> report.Report:
+            written = _report({**parts, **found}, args.quick)
+            written.save(output)
+            return written
+
+        run = _Run(stage, args, save)
+        written = save(run.parts())
         _draw(output)
     print(written.text())
     if run.failed:
@@ -80,12 +85,19 @@ def _report(parts: Mapping[str, report.Part], quick: bool) -> report.Report:
 class _Run:
     """One run of some parts.
 
+    :param save: called after each part with what was found, unless it is quick
     :ivar failed: the parts that failed; the others are reported all the same
     """
 
-    def __init__(self, stage: nova.Stage, args: argparse.Namespace) -> None:
+    def __init__(
+        self,
+        stage: nova.Stage,
+        args: argparse.Namespace,
+        save: Callable[[Mapping[str, report.Part]], object],
+    ) -> None:
         self._stage = stage
         self._args = args
+        self._save = save
         self._progress = progress.Progress()
         wanted = args.parts or set(PARTS).difference(_LONG)
         self._parts = [each for each in PARTS if each in wanted]
@@ -123,6 +135,8 @@ class _Run:
                     self._found[part] = report.measure(
                         part, functools.partial(self._run_one, part)
                     )
+                if not self._args.quick:
+                    self._save(self._found)
             except Exception:
                 traceback.print_exc()
                 self.failed.append(part)

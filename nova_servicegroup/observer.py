@@ -14,8 +14,6 @@
 
 import abc
 from collections.abc import Callable
-import datetime
-import math
 import threading
 import time
 
@@ -29,30 +27,6 @@ from nova_servicegroup import membership
 from nova_servicegroup import pace
 
 LOG = logging.getLogger(__name__)
-
-
-class Dates:
-    """A converter of clock times to dates, which caches the last date."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._last = -math.inf, time_ago(0.0)
-
-    def date(self, moment: float | None) -> datetime.datetime | None:
-        """Return the aware date of a time of the clock."""
-        if moment is None:
-            return None
-        known, date = self._last
-        if moment != known:
-            date = time_ago(max(0.0, self._clock() - moment))
-            self._last = moment, date
-        return date
-
-
-def time_ago(seconds: float) -> datetime.datetime:
-    """Return the aware date of so many seconds ago."""
-    now = datetime.datetime.now(datetime.timezone.utc)
-    return now - datetime.timedelta(seconds=seconds)
 
 
 class Source(abc.ABC):

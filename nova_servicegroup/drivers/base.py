@@ -24,6 +24,7 @@ from oslo_log import log as logging
 from oslo_utils import timeutils
 
 from nova_servicegroup import condition
+from nova_servicegroup import dates
 from nova_servicegroup.drivers import record_cache
 from nova_servicegroup.drivers import views
 from nova_servicegroup import membership
@@ -272,7 +273,7 @@ def newer(
     :param age: seconds since the proof, or None if there is none
     :returns: see later
     """
-    proof = None if age is None else observer.time_ago(age)
+    proof = None if age is None else dates.time_ago(age)
     return later(proof, service_ref)
 
 

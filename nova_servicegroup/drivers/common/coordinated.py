@@ -22,6 +22,7 @@ from typing import Protocol, TYPE_CHECKING
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from nova_servicegroup import dates
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.common import registering
 from nova_servicegroup.drivers import views
@@ -126,7 +127,7 @@ class CoordinatedDriver(registering.RegisteringDriver):
         # The observers that were used last, perhaps by a parent process:
         # finding those of this process takes a system call.
         self._latest: dict[str, observer.Observer] = {}
-        self._dates = observer.Dates()
+        self._dates = dates.Dates()
 
     @abc.abstractmethod
     def _register(self, host: str, group: str) -> Registration:

@@ -19,6 +19,7 @@ import types
 from typing import Any
 
 from nova_servicegroup import condition
+from nova_servicegroup import dates
 from nova_servicegroup.drivers.common import coordinated
 from nova_servicegroup.drivers import views
 from nova_servicegroup import evidence
@@ -189,7 +190,7 @@ class IsUpTest(base.TestCase):
         proof = self.driver.updated_time(
             {**ref('HOST1'), 'updated_at': datetime.datetime(2020, 1, 1)}
         )
-        age = observer.time_ago(0.0) - proof
+        age = dates.time_ago(0.0) - proof
         self.assertLess(age.total_seconds(), 10)
 
     def test_others_have_the_update_of_the_record_unchanged(self) -> None:
@@ -220,8 +221,8 @@ class IsUpTest(base.TestCase):
 
     def ago(self, host: str) -> float:
         """Return how many seconds ago a host was updated."""
-        self.driver._dates = observer.Dates(self.clock)
-        return (observer.time_ago(0.0) - self.updated(host)).total_seconds()
+        self.driver._dates = dates.Dates(self.clock)
+        return (dates.time_ago(0.0) - self.updated(host)).total_seconds()
 
     def test_who_is_held_in_an_outage_is_updated_now(self) -> None:
         """Programs take a host whose update is old for one that failed."""

@@ -21,12 +21,12 @@ from typing import Any
 import fixtures
 
 from nova_servicegroup import background
+from nova_servicegroup import dates
 from nova_servicegroup.drivers import db
 from nova_servicegroup.drivers.db import ages
 from nova_servicegroup.drivers.db import driver
 from nova_servicegroup.drivers.db import reading
 from nova_servicegroup import exceptions
-from nova_servicegroup import observer
 from nova_servicegroup.plugin import records
 from nova_servicegroup import services
 from nova_servicegroup.tests import base
@@ -242,7 +242,7 @@ class HeldTest(DriverTest):
         self.beat('a', 'b', 'c', age=70)
         self.assertEqual(['a'], self.up('a'))
         updated = self.updated('a')
-        age = observer.time_ago(0.0) - updated
+        age = dates.time_ago(0.0) - updated
         self.assertLess(age.total_seconds(), 5)
         self.pass_time(60)
         self.assertEqual([], self.up('a'))
@@ -258,7 +258,7 @@ class HeldTest(DriverTest):
         self.up('a')
         self.pass_time(10)
         self.assertEqual(['a', 'b'], self.up('a', 'b', 'dead'))
-        age = observer.time_ago(0.0) - self.updated('a')
+        age = dates.time_ago(0.0) - self.updated('a')
         self.assertLess(age.total_seconds(), 5)
         self.assertIsNone(self.updated('dead'))
 
@@ -269,9 +269,7 @@ class HeldTest(DriverTest):
         self,
     ) -> None:
         """A conductor's clock is slow: its heartbeats look old and are not."""
-        self.useFixture(
-            fixtures.MockPatchObject(observer, 'time_ago', self._ago)
-        )
+        self.useFixture(fixtures.MockPatchObject(dates, 'time_ago', self._ago))
         self.beat('a', 'b', 'dead')
         self.up('a', 'b', 'dead')
         for _ in range(7):

@@ -15,6 +15,7 @@ from collections.abc import Callable
 import threading
 from unittest import mock
 
+from nova_servicegroup import dates
 from nova_servicegroup import evidence
 from nova_servicegroup import exceptions
 from nova_servicegroup import membership
@@ -544,17 +545,17 @@ class ObserverTest(base.TestCase):
         self.assertEqual(1, len(downs))
 
     def test_dates(self) -> None:
-        dates = observer.Dates(self.clock)
-        self.assertIsNone(dates.date(None))
+        made = dates.Dates(self.clock)
+        self.assertIsNone(made.date(None))
         moment = self.clock()
         self.clock.advance(100)
-        date = dates.date(moment)
-        age = observer.time_ago(0.0) - date
+        date = made.date(moment)
+        age = dates.time_ago(0.0) - date
         self.assertLess(abs(age.total_seconds() - 100), 10)
         # Of one moment there is one date.
         self.clock.advance(1)
-        self.assertIs(date, dates.date(moment))
-        self.assertGreater(dates.date(self.clock()), date)
+        self.assertIs(date, made.date(moment))
+        self.assertGreater(made.date(self.clock()), date)
 
 
 class PaceTest(base.TestCase):
