@@ -65,9 +65,13 @@ class Arena(contextlib.ExitStack):
         self, places: contestants.Places, prefix: Sequence[str]
     ) -> None:
         size = sum(self._shares)
-        if any(each.in_cell for each in self.drivers.values()):
-            self._stage.cell.hosts(size * len(self.drivers))
-        for number, each in enumerate(self.drivers.values()):
+        in_cell = [each for each in self.drivers.values() if each.in_cell]
+        others = [each for each in self.drivers.values() if not each.in_cell]
+        if in_cell:
+            # Records of others, whose heartbeats would be late, make our
+            # driver hold the hosts that are missing.
+            self._stage.cell.hosts(size * len(in_cell))
+        for number, each in enumerate([*in_cell, *others]):
             self._add(each, number * size, places, prefix)
 
     def _add(
