@@ -30,6 +30,7 @@ from nova_servicegroup.tests import base
 from nova_servicegroup.tests.harness import process
 from nova_servicegroup.tests.ministack import keystone
 from nova_servicegroup.tests.ministack import stack as stack_
+from nova_servicegroup.tests.ministack import venv
 from nova_servicegroup.tests.nova import test_stack
 
 _PROGRAMS = pathlib.Path(sys.executable).parent
@@ -105,7 +106,12 @@ class TempestTest(base.TestCase):
         done = subprocess.run(
             [str(_PROGRAMS / 'tempest'), *map(str, arguments)],
             cwd=self.directory.parent,
-            env={**os.environ, 'HOME': str(self.directory.parent)},
+            env={
+                **os.environ,
+                'HOME': str(self.directory.parent),
+                # Where Nova is, by default below the home directory.
+                'NOVA_SERVICEGROUP_CACHE': str(venv.CACHE),
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
