@@ -17,8 +17,6 @@ import pathlib
 import shutil
 from typing import Any
 
-from kazoo import client
-
 from nova_servicegroup.tests.harness import cluster
 from nova_servicegroup.tests.harness import server
 
@@ -194,6 +192,9 @@ class Ensemble(cluster.Cluster[ZooKeeper]):
             super().recover()
 
     def _grants_session(self) -> bool:
+        # Programs that use this without it have nothing else installed.
+        from kazoo import client
+
         session = client.KazooClient(self.address, timeout=_SESSION)
         try:
             session.start(_GRANTED_WITHIN)

@@ -13,6 +13,8 @@
 """The releases of OpenStack that are known to the tools, and their table."""
 
 import pathlib
+import subprocess
+import sys
 
 import fixtures
 from oslotest import base
@@ -80,6 +82,19 @@ class ReleasesTest(base.BaseTestCase):
                 'NOVA_SERVICEGROUP_CONSTRAINTS', str(directory)
             )
         )
+
+
+class MinistackTest(base.BaseTestCase):
+    def test_it_needs_the_standard_library_alone(self) -> None:
+        code = 'import sys; sys.path.insert(0, sys.argv[1])'
+        code += '; import tools._ministack.__main__'
+        root = str(_releases.venv_.ROOT)
+        done = subprocess.run(
+            [sys.executable, '-I', '-S', '-c', code, root],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.assertEqual(0, done.returncode, done.stderr)
 
 
 class ModeTest(base.BaseTestCase):
