@@ -169,11 +169,14 @@ class TableReader(observer.Source):
         """
         if self.observer.is_presumed(host):
             return 0.0
+        down_time = self._judge.limits.down_time
+        # Not a number if unknown. Nova asks about every host, and most records
+        # are young.
+        if not self._clock() + self._database.ahead - updated > down_time:
+            return None
         age = self.ages.by_host.get(membership.canonical(host), math.inf)
         age += self.observer.age() or 0.0
-        down_time = self._judge.limits.down_time
-        seems = self._clock() + self._database.ahead - updated
-        return age if age <= down_time < seems else None
+        return age if age <= down_time else None
 
     def read(self, wait: float) -> evidence.Reading:
         """See observer.Source."""
