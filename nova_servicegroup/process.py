@@ -20,6 +20,9 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar('T')
 
+#: The most seconds until a signal is handled.
+_WAKE = 0.5
+
 
 class PerProcess(Generic[T]):
     """An object that each process makes at its first use.
@@ -65,6 +68,16 @@ def blind_wait() -> float:
     they would never reconnect.
     """
     return 0.1 if handler() == 'eventlet' else 0.0
+
+
+def wait(event: threading.Event) -> None:
+    """Wait for an event in the main thread, and handle signals meanwhile.
+
+    A signal that another thread has received is only handled when the main
+    thread wakes up. That happens to one which was sent to a stopped process.
+    """
+    while not event.wait(_WAKE):
+        pass
 
 
 def start_thread(

@@ -29,6 +29,7 @@ from nova_servicegroup.monitor import loop
 from nova_servicegroup.monitor import outbox
 from nova_servicegroup.monitor import role
 from nova_servicegroup.monitor import sender
+from nova_servicegroup import process
 from nova_servicegroup.watch import health
 from nova_servicegroup.watch import inventory
 from nova_servicegroup.watch import watcher
@@ -184,7 +185,7 @@ class Monitor:
 
     def wait(self) -> None:
         """Wait until the monitor has stopped."""
-        self._ended.wait()
+        process.wait(self._ended)
 
     def reset(self) -> None:
         """Do nothing: a monitor must be restarted to read its options."""

@@ -31,6 +31,7 @@ from nova_servicegroup.drivers.db import intake as intake_
 from nova_servicegroup.drivers.db import store
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
+from nova_servicegroup import process
 
 _DRIVER = 'db'
 
@@ -69,7 +70,7 @@ class Daemon:
 
     def wait(self) -> None:
         """Wait until it has stopped."""
-        self._ended.wait()
+        process.wait(self._ended)
 
     def reset(self) -> None:
         """Do nothing: a collector must be restarted to read its options."""

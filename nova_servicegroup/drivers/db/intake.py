@@ -89,6 +89,23 @@ def prefer(listener: Any, priority: int) -> None:
         _prefer(consumer, priority)
 
 
+def leave(listener: Any) -> None:
+    """Have RabbitMQ give to others what a listener has not been given yet.
+
+    oslo.messaging acknowledges a message when it arrives, also while it closes
+    the connection. Nobody would process it then.
+
+    :param listener: oslo.messaging's poll-style listener, which is stopped
+    :raises AttributeError: it is not one for RabbitMQ, as known here
+    """
+    for consumer in listener.conn.connection._consumers:
+        consumer.callback = _ignore
+
+
+def _ignore(message: object) -> None:
+    """Do not acknowledge a message: RabbitMQ keeps it."""
+
+
 def _prefer(consumer: Any, priority: int) -> None:
     declare = consumer.declare
 

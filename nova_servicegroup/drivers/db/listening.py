@@ -14,6 +14,7 @@
 """The part of a collector that reads the message queue."""
 
 from collections.abc import Sequence
+import contextlib
 import functools
 import threading
 import time
@@ -118,6 +119,8 @@ class Drain:
 
     def cleanup(self) -> None:
         """End the connection."""
+        with contextlib.suppress(AttributeError):
+            intake_.leave(self._listener)
         self._listener.cleanup()
 
 

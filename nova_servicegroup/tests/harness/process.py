@@ -148,8 +148,17 @@ class Process:
         self._reap(self._record()[0])
 
     def freeze(self) -> None:
-        """Stop the process and its children without ending them."""
+        """Stop the process and its children without ending them.
+
+        When this returns, none of their threads runs any more.
+        """
         self._signal_all(signal.SIGSTOP)
+        wait_until(
+            lambda: all(map(_stands_still, self._members())),
+            10,
+            0.002,
+            f'{self.directory.name} does not stop',
+        )
 
     def thaw(self) -> None:
         """Let a frozen process go on."""
@@ -241,11 +250,26 @@ def _pids() -> list[int]:
 
 def _stat(pid: int) -> list[str]:
     """Return the fields of /proc/<pid>/stat from the state on."""
+    return _fields(pathlib.Path(f'/proc/{pid}/stat'))
+
+
+def _fields(file: pathlib.Path) -> list[str]:
+    """Return the fields of a file as /proc/<pid>/stat from the state on."""
     try:
-        text = pathlib.Path(f'/proc/{pid}/stat').read_text()
+        text = file.read_text()
     except OSError:
         return []
     return text.rpartition(')')[2].split()
+
+
+def _stands_still(pid: int) -> bool:
+    """Return whether no thread of a process runs."""
+    states = [
+        _fields(file)[:1]
+        for file in pathlib.Path(f'/proc/{pid}/task').glob('*/stat')
+    ]
+    # A thread that has ended has none.
+    return all(each in ([], ['T'], ['t'], ['Z'], ['X']) for each in states)
 
 
 def _start_time(pid: int, zombie: bool = False) -> int:

@@ -11,10 +11,17 @@
 # under the License.
 
 
+from collections.abc import Callable
 import os
+import signal
+import threading
+from typing import Any
 
 from nova_servicegroup import process
 from nova_servicegroup.tests import base
+
+#: Seconds that no test takes.
+LONG = 60.0
 
 
 class PerProcessTest(base.TestCase):
@@ -36,3 +43,30 @@ class PerProcessTest(base.TestCase):
             os._exit(0 if fresh and self.objects.get() is not made else 1)
         self.assertEqual(0, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         self.assertIs(made, self.objects.get())
+
+
+class WaitTest(base.TestCase):
+    def test_a_signal_that_another_thread_receives_is_handled(self) -> None:
+        ended, late, done = (threading.Event() for _ in range(3))
+        before = signal.signal(signal.SIGUSR1, lambda *_: ended.set())
+        self.addCleanup(signal.signal, signal.SIGUSR1, before)
+        other = threading.Thread(target=done.wait, args=(LONG,), daemon=True)
+        other.start()
+        self.addCleanup(done.set)
+
+        def give_up() -> None:
+            late.set()
+            ended.set()
+
+        self.later(0.1, signal.pthread_kill, other.ident, signal.SIGUSR1)
+        self.later(10.0, give_up)
+        process.wait(ended)
+        self.assertFalse(late.is_set())
+
+    def later(
+        self, after: float, call: Callable[..., Any], *args: Any
+    ) -> None:
+        timer = threading.Timer(after, call, args)
+        timer.daemon = True
+        timer.start()
+        self.addCleanup(timer.cancel)
