@@ -27,6 +27,8 @@ ServiceRef = Mapping[str, Any]
 
 #: The groups that Nova's services join.
 GROUPS = ('compute', 'conductor', 'scheduler')
+#: The group of the agents, one on each host.
+HOST_GROUP = 'host'
 
 #: The last heartbeat in the record of a service that has left, in seconds
 #: since the epoch. Every reader, Nova's own driver included, calls the service
@@ -37,6 +39,21 @@ LEFT = 86400.0
 #: The UUID of a record, or ''; its host; and the time of its last heartbeat,
 #: or else of its creation, in seconds since the epoch, or None.
 Row = tuple[str, str, float | None]
+
+
+class Joined(NamedTuple):
+    """A membership of one process of this host.
+
+    :ivar host: as it has joined
+    :ivar group: that it has joined
+    :ivar incarnation: of the process; see drivers.common.naming
+    :ivar record_id: of its record in Nova's services table; 0: it has none
+    """
+
+    host: str
+    group: str
+    incarnation: str
+    record_id: int
 
 
 class Heartbeats(NamedTuple):

@@ -27,6 +27,7 @@ from nova_servicegroup import condition
 from nova_servicegroup import dates
 from nova_servicegroup.drivers import record_cache
 from nova_servicegroup.drivers import views
+from nova_servicegroup import exceptions
 from nova_servicegroup import membership
 from nova_servicegroup import observer
 from nova_servicegroup import opts
@@ -117,6 +118,17 @@ class Driver(abc.ABC):
     @abc.abstractmethod
     def leave(self, member: str, group: str) -> None:
         """End a membership of this process, in bounded time."""
+
+    def end(self, joined: services.Joined) -> None:
+        """End the membership of a process of this host that has died.
+
+        It never ends that of another process, not even of the same host.
+
+        :raises BackendError: that has failed, or the driver cannot do that
+        """
+        raise exceptions.BackendError(
+            self.backend, 'the driver cannot end what another process joined'
+        )
 
     def mark(  # noqa: B027
         self, member: str, group: str, condition: condition.Condition | None

@@ -78,6 +78,9 @@ class Backend(Protocol):
     def check(self) -> str:
         """See base.Driver."""
 
+    def end(self, joined: services.Joined) -> None:
+        """See base.Driver."""
+
     def close(self) -> None:
         """See base.Driver."""
 
@@ -200,6 +203,10 @@ class CoordinatedDriver(registering.RegisteringDriver):
     def peer_group(self, name: str, host: str) -> 'peers.PeerGroup | None':
         """See base.Driver."""
         return self._settings.peer_group(name, host)
+
+    def end(self, joined: services.Joined) -> None:
+        """See base.Driver."""
+        self._reading.get().backend.end(joined)
 
     def check(self) -> str:
         """See base.Driver."""

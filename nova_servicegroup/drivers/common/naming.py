@@ -17,6 +17,7 @@ import time
 import urllib.parse
 
 from nova_servicegroup import condition
+from nova_servicegroup import process
 
 #: Separates the escaped host from the token of a member id.
 SEPARATOR = '@'
@@ -24,6 +25,9 @@ SEPARATOR = '@'
 MARK = b'!'
 #: Characters of the name of a host, at most. Nova's services table has less.
 _LONGEST = 1000
+#: Bytes of a token, and of its parts: the time, the incarnation, and the rest.
+TOKEN = 12
+_TIME = _INCARNATION = 4
 #: Bytes of a member id, at most: four bytes of UTF-8 a character, each %XX.
 LONGEST_ID = 12 * _LONGEST + 128
 
@@ -52,9 +56,27 @@ def is_host(name: object) -> bool:
     return isinstance(name, str) and 0 < len(name) <= _LONGEST
 
 
+_incarnation = process.PerProcess(lambda: secrets.token_bytes(_INCARNATION))
+
+
+def incarnation() -> str:
+    """Return what all tokens of this process contain, and no others."""
+    return _incarnation.get().hex()
+
+
 def token() -> bytes:
-    """Return a unique token, which contains the time of its making."""
-    return int(time.time()).to_bytes(4, 'big') + secrets.token_bytes(4)
+    """Return a unique token: the time of its making, this process, the rest.
+
+    :returns: TOKEN bytes
+    """
+    made = int(time.time()).to_bytes(_TIME, 'big') + _incarnation.get()
+    return made + secrets.token_bytes(TOKEN - len(made))
+
+
+def is_of(token: bytes, incarnation: str) -> bool:
+    """Return whether the process of an incarnation has made a token."""
+    made = token[_TIME : _TIME + _INCARNATION]
+    return len(token) == TOKEN and made.hex() == incarnation
 
 
 def since(token: bytes) -> float | None:
@@ -62,7 +84,8 @@ def since(token: bytes) -> float | None:
 
     Or None if token did not make it.
     """
-    return float(int.from_bytes(token[:4], 'big')) if len(token) == 8 else None
+    made = int.from_bytes(token[:_TIME], 'big')
+    return float(made) if len(token) == TOKEN else None
 
 
 def member_id(host: str) -> bytes:
@@ -75,11 +98,16 @@ def joined(member: bytes) -> float | None:
 
     Or None if member_id did not make it.
     """
+    return since(token_of(member))
+
+
+def token_of(member: bytes) -> bytes:
+    """Return the token of a member id, or nothing if it has none."""
     try:
         text = member[-LONGEST_ID:].decode('ascii').rpartition(SEPARATOR)[2]
-        return since(bytes.fromhex(text))
+        return bytes.fromhex(text)
     except ValueError:
-        return None
+        return b''
 
 
 def host_of(member: bytes) -> str:

@@ -20,6 +20,7 @@ import time
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.common import coordinated
 from nova_servicegroup.drivers.common import duplicates
+from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.common import roster
 from nova_servicegroup.drivers.common import sessions
@@ -27,6 +28,8 @@ from nova_servicegroup.drivers.common import settings as common_settings
 from nova_servicegroup.drivers import views
 from nova_servicegroup import evidence
 from nova_servicegroup import exceptions
+from nova_servicegroup import membership
+from nova_servicegroup import services
 
 #: Seconds until a read that failed is tried again.
 _RETRY = 0.05
@@ -52,6 +55,10 @@ class Backend:
         """Return a new reader of a group."""
         return self._reader(self, group)
 
+    def end(self, joined: services.Joined) -> None:
+        """See base.Driver."""
+        self.reader(joined.group).end(joined)
+
     def check(self) -> str:
         """Ask the servers once; see base.Driver."""
         deadline = requests.Deadline(self.settings.expiry + 1.0)
@@ -75,12 +82,13 @@ class RosterReader(coordinated.GroupReader):
             settings.conf, name, settings.settle_time, backend.patience
         )
         self._name = group
+        self._wait = float(settings.conf.servicegroup.read_timeout)
         self._sessions = sessions.Sessions(backend.connection, group)
         self._roster = roster.Roster(group)
         self._origins = duplicates.Origins(
             duplicates.Duplicates(group, self._roster, settings.settle_time),
             sessions.Sessions(backend.connection, group),
-            settings.conf.servicegroup.read_timeout,
+            self._wait,
         )
 
     def name(self, host: str) -> str:
@@ -121,6 +129,23 @@ class RosterReader(coordinated.GroupReader):
         """Ask for the members once.
 
         :raises tooz.ToozError: the answer
+        """
+
+    def end(self, joined: services.Joined) -> None:
+        """End a membership of a process that has died; see base.Driver."""
+        deadline = requests.Deadline(self._wait)
+        host = membership.canonical(joined.host)
+        with self._sessions.use(deadline) as session:
+            self._read(session)
+            for each in self._roster.ids(host):
+                if naming.is_of(naming.token_of(each), joined.incarnation):
+                    self._remove(session, each)
+
+    @abc.abstractmethod
+    def _remove(self, session: sessions.Session, member_id: bytes) -> None:
+        """Remove a member of another process, if it is there.
+
+        :raises tooz.ToozError: an error of the backend
         """
 
     def _emptied_reading(self, ids: Set[bytes]) -> evidence.Reading:

@@ -106,8 +106,12 @@ class Coordinator:
     @_in_thread
     def drop_mark(self, group: bytes, mark: str) -> None:
         """Remove a mark."""
-        name = naming.marked(self._member_id, mark)
-        self._tooz.client.delete(self._key(group) + name)
+        self._delete(group, naming.marked(self._member_id, mark))
+
+    @_in_thread
+    def remove(self, group: bytes, member: bytes) -> None:
+        """Remove any member, if it is there."""
+        self._delete(group, member)
 
     @_in_thread
     def read(self, group: members.Group) -> members.State:
@@ -132,6 +136,9 @@ class Coordinator:
         found = client.transaction(members.check(key, name, lease))
         if not found.get('succeeded'):
             client.transaction(members.join(key, name, lease, value))
+
+    def _delete(self, group: bytes, name: bytes) -> None:
+        self._tooz.client.delete(self._key(group) + name)
 
     def _key(self, group: bytes) -> bytes:
         return members.key(self._settings.namespace, group)

@@ -106,3 +106,8 @@ class GroupReader(roster_reader.RosterReader):
         if state.marker is None or known not in (None, state.marker):
             return self._emptied_reading(state.ids)
         return self._full_reading(session, state.ids)
+
+    def _remove(self, session: sessions.Session, member_id: bytes) -> None:
+        """See RosterReader."""
+        remove = session.coordinator.remove
+        session.ask(f'remove {member_id!r}', remove, session.group, member_id)

@@ -25,9 +25,6 @@ _LONGEST = 200
 #: 9 KiB, and a thousand that join at once rarely meet in one.
 SHARDS = 64
 
-#: Bytes of naming.token.
-_TOKEN = 8
-
 
 def encode_value(token: bytes, mark: str | None) -> bytes:
     """Return the value of a member.
@@ -43,17 +40,17 @@ def token_of(value: bytes) -> bytes:
 
     :param value: of the member; here and below, it may be foreign
     """
-    return value[:_TOKEN]
+    return value[: naming.TOKEN]
 
 
 def has_mark(value: bytes) -> bool:
     """Return whether a value may hold more than a token."""
-    return len(value) > _TOKEN
+    return len(value) > naming.TOKEN
 
 
 def condition_of(value: bytes) -> condition.Condition | None:
     """Return why a member is unfit, or None if it is fit."""
-    return condition.parse(value[_TOKEN:].decode('ascii', 'replace'))
+    return condition.parse(value[naming.TOKEN :].decode('ascii', 'replace'))
 
 
 class Keys:

@@ -38,6 +38,7 @@ from nova_servicegroup import exceptions
 from nova_servicegroup import fanout
 from nova_servicegroup import opts
 from nova_servicegroup import pace
+from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
 
@@ -55,6 +56,26 @@ class Backend:
     def reader(self, group: str) -> 'GroupReader':
         """Return a new reader of a group."""
         return GroupReader(self, group)
+
+    def end(self, joined: services.Joined) -> None:
+        """See base.Driver. It ends on every server that can be asked."""
+        member_id = self.settings.keys.member(joined.group, joined.host)
+        failure = None
+        for server in self.servers:
+            try:
+                self._end(server, member_id, joined.incarnation)
+            except exceptions.BackendError as error:
+                failure = error
+        if failure is not None:
+            raise failure
+
+    def _end(
+        self, server: storage.Server, member_id: str, incarnation: str
+    ) -> None:
+        value = server.read([member_id]).values.get(member_id, b'')
+        token = keyspace.token_of(value)
+        if naming.is_of(token, incarnation):
+            server.leave(member_id, token, self.settings.ttl)
 
     def close(self) -> None:
         """See base.Driver."""

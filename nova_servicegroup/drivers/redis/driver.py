@@ -144,3 +144,8 @@ class GroupReader(roster_reader.RosterReader):
                 )
         self._origins.check_one(session)
         return self._history.update(answer, hosts)
+
+    def _remove(self, session: sessions.Session, member_id: bytes) -> None:
+        """See RosterReader."""
+        group = internals.Group(session)
+        group.ask(f'remove {member_id!r}', group.remove, member_id)

@@ -129,7 +129,10 @@ class Group:
 
     def drop_mark(self, mark: str) -> None:
         """Remove a mark."""
-        name = naming.marked(self._id, mark)
+        self.remove(naming.marked(self._id, mark))
+
+    def remove(self, name: bytes) -> None:
+        """Remove any member or mark, if it is there."""
         client = self._tooz._client
         client.delete(self._prefix + name)
         client.hdel(self._key, name)

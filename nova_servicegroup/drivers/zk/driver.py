@@ -19,6 +19,7 @@ from nova_servicegroup.drivers.common import coordinated
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.common import roster_reader
 from nova_servicegroup.drivers.common import sessions
+from nova_servicegroup.drivers.zk import internals
 from nova_servicegroup.drivers.zk import kazoo_client
 from nova_servicegroup.drivers.zk import registration
 from nova_servicegroup import evidence
@@ -73,3 +74,7 @@ class GroupReader(roster_reader.RosterReader):
         except coordination.GroupNotCreated:
             return self._emptied_reading(frozenset())
         return self._full_reading(session, ids)
+
+    def _remove(self, session: sessions.Session, member_id: bytes) -> None:
+        """See RosterReader."""
+        internals.remove(session, member_id)

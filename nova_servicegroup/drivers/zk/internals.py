@@ -23,6 +23,7 @@ from typing import Any
 
 from nova_servicegroup.drivers.common import decoding
 from nova_servicegroup.drivers.common import requests
+from nova_servicegroup.drivers.common import sessions
 
 kazoo_exceptions = requests.try_import('kazoo.exceptions')
 
@@ -141,6 +142,17 @@ def with_member_id(coordinator: Any, member_id: bytes) -> Any:
     made = copy.copy(coordinator)
     made._member_id = member_id
     return made
+
+
+def remove(session: sessions.Session, name: bytes) -> None:
+    """Delete a node of a group, if it is there.
+
+    :raises BackendTimeout: no answer in time
+    :raises kazoo.exceptions.KazooException: the request was refused
+    """
+    leave = with_member_id(session.coordinator, name).leave_group
+    question = f'remove {name.decode("ascii")}'
+    check(session.ask(question, leave, session.group, collect=False))
 
 
 def check(result: Any) -> None:

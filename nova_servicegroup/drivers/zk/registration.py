@@ -101,10 +101,7 @@ class Registration(registration.Registration):
         """See registration.Registration."""
         name = naming.marked(session.member_id, mark)
         self._watches.forget(name)
-        leave = internals.with_member_id(session.coordinator, name).leave_group
-        internals.check(
-            session.ask(f'drop {mark}', leave, session.group, collect=False)
-        )
+        internals.remove(session, name)
 
     def _try_to_join(self, session: sessions.Session) -> bool:
         """Join the group, return whether that succeeded.

@@ -109,7 +109,7 @@ class UnfitTest(
         for server in self.servers:
             client = pymemcache.Client(('127.0.0.1', server.port), timeout=5)
             self.addCleanup(client.close)
-            client.set(key, b'8 bytes!' + mark, expire=60, flags=1)
+            client.set(key, b'twelve bytes' + mark, expire=60, flags=1)
 
     def test_a_mark_that_another_has_written(self) -> None:
         """It lasts until the host's next heartbeat, unless it is kept up."""

@@ -333,7 +333,7 @@ class ZooKeeperTest(
             ]
         ):
             session.create(
-                f'{path}/x{number}@{number:016x}', value, makepath=True
+                f'{path}/x{number}@{number:024x}', value, makepath=True
             )
         begun = time.monotonic()
         self.start_monitors(2)
@@ -341,7 +341,7 @@ class ZooKeeperTest(
         gone = self.leave_one_by_one(0.5, 0.2)
         self.wait_for_notifications('down', set(gone), TAKEOVER)
         leader = self.leader()
-        session.create(f'{path}/late@0000000000000005')
+        session.create(f'{path}/late@000000000000000500000000')
         self.stop_in_time(leader)
         self.leader(leader)
         gone += self.leave_one_by_one(0.5, 0.2)

@@ -71,7 +71,7 @@ class SweepTest(redis_faults.Faults, contract.FunctionalTestCase):
 
     def test_some_who_join_remove_the_dead_alone(self) -> None:
         client = self.hollow('host2')
-        dead = 'dead@0000000000000000'
+        dead = 'dead@000000000000000000000000'
         client.hset(self.group, dead, b'')
         # One in fifty does.
         with mock.patch.object(driver, '_SWEEP', 1):

@@ -570,17 +570,17 @@ class GroupReaderTest(ReaderTest):
     def test_a_mark_beside_the_token(self) -> None:
         self.alive('a', 'b')
         degraded = condition.Condition(condition.DEGRADED, 'rpc', 5.0)
-        self.say(b'8 bytes!degraded:rpc:5')
+        self.say(b'twelve bytesdegraded:rpc:5')
         self.assertEqual({'a': degraded}, self.unfit())
         # Whatever one server has not heard yet.
-        self.say(b'8 bytes!', on=[0])
+        self.say(b'twelve bytes', on=[0])
         self.assertEqual({}, self.unfit())
         self.servers[0].away = True
         self.assertEqual({'a': degraded}, self.unfit())
 
     def test_a_foreign_mark_costs_itself(self) -> None:
         self.alive('a', 'b')
-        for value in (b'', b'8 bytes!dead:rpc:5', 1024 * b'\xff'):
+        for value in (b'', b'twelve bytesdead:rpc:5', 1024 * b'\xff'):
             self.say(value)
             self.assertEqual({}, self.unfit())
             self.assertEqual(['a', 'b'], self.up('a', 'b', after=1))

@@ -227,7 +227,7 @@ class Backend:
 
     def monitor(self, seconds: int) -> 'FakePeerGroup':
         """Return the peer group of a monitor that started at a time."""
-        return FakePeerGroup(self, f'm@{seconds:08x}00000000'.encode())
+        return FakePeerGroup(self, f'm@{seconds:08x}0000000000000000'.encode())
 
 
 class FakePeerGroup:
@@ -246,7 +246,9 @@ class FakePeerGroup:
         if self.since is not None and self.me not in self.backend.members:
             self.since = None
             now = self.backend.clock()
-            self.me = f'm@{int(now):08x}{int(now % 1 * 1e9):08x}'.encode()
+            self.me = (
+                f'm@{int(now):08x}{int(now % 1 * 1e9):08x}00000000'.encode()
+            )
             self._check(True)
         if self.since is None:
             self.since = self.backend.clock()
@@ -272,7 +274,7 @@ class FakePeerGroup:
         """Lose the membership, and rejoin as the youngest."""
         del self.backend.members[self.me]
         self.since = None
-        self.me = f'm@{int(self.backend.clock()):08x}00000000'.encode()
+        self.me = f'm@{int(self.backend.clock()):08x}0000000000000000'.encode()
 
     @staticmethod
     def _check(failed: bool) -> None:
@@ -441,13 +443,15 @@ class ElectionTest(base.TestCase):
     def test_a_foreign_member_that_says_nothing_is_not_waited_for(
         self,
     ) -> None:
-        foreign = dict.fromkeys([b'x@0000000000000000', b'y@0000000000000000'])
+        foreign = dict.fromkeys(
+            [b'x@000000000000000000000000', b'y@000000000000000000000000']
+        )
         self.backend.members.update(foreign)
         self.attend(times=60)
         self.assertEqual([True, False, False], self.leaders())
         (line,) = self.log_lines('WARNING')
         self.assertIn('2 members', line)
-        self.assertIn('x@0000000000000000', line)
+        self.assertIn('x@000000000000000000000000', line)
         self.monitors[0].leave(1.0)
         self.attend(*self.monitors[1:], times=60)
         self.assertEqual([False, True, False], self.leaders())
@@ -455,14 +459,17 @@ class ElectionTest(base.TestCase):
     def test_nor_does_one_that_comes_later_take_anything(self) -> None:
         self.attend()
         for said in (None, b'garbage', self._published()):
-            self.backend.members[b'x@0000000000000000'] = said
+            self.backend.members[b'x@000000000000000000000000'] = said
             self.attend(times=60)
             self.assertEqual([True, False, False], self.leaders())
         self.assertEqual([], self.log_lines('WARNING'))
 
     def test_what_a_foreign_member_says_once_is_not_heard(self) -> None:
         foreign = self._published(self.A)
-        for member_id in (b'x@0000000000000000', b'x@7000000000000000'):
+        for member_id in (
+            b'x@000000000000000000000000',
+            b'x@700000000000000000000000',
+        ):
             self.backend.members[member_id] = foreign
         self.attend(times=60)
         for box in self.outboxes:
@@ -529,7 +536,7 @@ class ElectionTest(base.TestCase):
         """Let an unknown client add a member now and then."""
         if chance.random() < 0.001:
             joined = chance.choice((0, 2, 2**31))
-            member_id = f'x@{joined:08x}{chance.randrange(2**32):08x}'
+            member_id = f'x@{joined:08x}{chance.randrange(2**32):08x}00000000'
             said = chance.choice((None, b'garbage', self._published()))
             self.backend.members[member_id.encode()] = said
 
@@ -570,13 +577,13 @@ class Coordinator:
 
     @contextlib.contextmanager
     def use(self, deadline: Any) -> Iterator[Any]:
-        yield starting.Connected(self, b'me@0000000500000000')
+        yield starting.Connected(self, b'me@000000050000000000000000')
 
     def create_group(self, group: bytes) -> test_tooz.Result:
         return test_tooz.Result()
 
     def join_group(self, group: bytes, capabilities: Any) -> test_tooz.Result:
-        self.members.add(b'me@0000000500000000')
+        self.members.add(b'me@000000050000000000000000')
         return test_tooz.Result()
 
     def get_members(self, group: bytes) -> test_tooz.Result:
@@ -596,8 +603,15 @@ class PeerGroupMembersTest(base.TestCase):
         self.peers = peers.PeerGroup(self.coordinator, 'g', 10, 2.0)
 
     def test_the_others_by_age(self) -> None:
-        ids = [f'm@{second:08x}00000000'.encode() for second in (9, 1, 3)]
-        foreign = {b'no-token', b'x@5', b'\xff@0000000100000000', 10**6 * b'x'}
+        ids = [
+            f'm@{second:08x}0000000000000000'.encode() for second in (9, 1, 3)
+        ]
+        foreign = {
+            b'no-token',
+            b'x@5',
+            b'\xff@000000010000000000000000',
+            10**6 * b'x',
+        }
         self.coordinator.members = {*ids, *foreign}
         meeting = self.peers.read()
         self.assertEqual({each: each for each in ids}, meeting.others)
@@ -606,7 +620,7 @@ class PeerGroupMembersTest(base.TestCase):
 
     def test_more_than_there_can_be_are_not_asked(self) -> None:
         self.coordinator.members = {
-            f'm@{second:016x}'.encode() for second in range(3000)
+            f'm@{second:024x}'.encode() for second in range(3000)
         }
         error = self.assertRaises(exceptions.BackendError, self.peers.read)
         self.assertIn('3000 others', str(error))
