@@ -17,16 +17,22 @@ from importlib import metadata
 from typing import cast
 
 from oslo_config import cfg
+from oslo_log import log as logging
 import stevedore
 from stevedore import exception as stevedore_exc
 
 from nova_servicegroup import condition
 from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers import secondary
 from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
+from nova_servicegroup import process
+from nova_servicegroup import process_files
 from nova_servicegroup import services
+
+LOG = logging.getLogger(__name__)
 
 NAMESPACE = 'nova_servicegroup.drivers'
 
@@ -63,6 +69,10 @@ class API:
             },
         )
 
+        self._files: process.PerProcess[
+            dict[tuple[str, str], process_files.ProcessFile]
+        ] = process.PerProcess(dict)
+
     def give_table(self, table: services.Table) -> None:
         """Give every driver access to the services table."""
         for driver in (self.driver, *self.secondary.drivers.values()):
@@ -77,8 +87,35 @@ class API:
         """
         _check_name('member', member)
         _check_name('group', group)
+        self._write_file(member, group, service)
         self.driver.join(member, group, service)
         self.secondary.join(member, group, service)
+
+    def _write_file(
+        self, member: str, group: str, service: services.Service
+    ) -> None:
+        """Show this process to the agent of its host, if there is one."""
+        directory = self.driver.conf.servicegroup.process_directory
+        if not directory or not service.report_interval:
+            return
+        joined = services.Joined(
+            member, group, naming.incarnation(), service.record_id
+        )
+        self._remove_file(member, group)
+        file = process_files.ProcessFile(directory, joined)
+        try:
+            file.write()
+        except OSError as error:
+            LOG.warning(
+                '[servicegroup] process_directory = %s: nothing can be '
+                'written there (%s), so the agent of this host does not see '
+                'this process.',
+                directory,
+                error.strerror,
+            )
+        else:
+            service.on_stop(file.remove)
+            self._files.get()[member, group] = file
 
     def leave(self, member: str, group: str) -> None:
         """End a membership of this process, in bounded time.
@@ -89,6 +126,27 @@ class API:
             self.driver.leave(member, group)
         finally:
             self.secondary.leave(member, group)
+            self._remove_file(member, group)
+
+    def _remove_file(self, member: str, group: str) -> None:
+        file = self._files.get().pop((member, group), None)
+        if file is not None:
+            file.remove()
+
+    def end(self, joined: services.Joined) -> None:
+        """End the membership of a process of this host that has died.
+
+        :raises BackendError: that has failed with a driver; see
+            base.Driver.end
+        """
+        failure = None
+        for driver in (self.driver, *self.secondary.drivers.values()):
+            try:
+                driver.end(joined)
+            except exceptions.BackendError as error:
+                failure = error
+        if failure is not None:
+            raise failure
 
     def mark(
         self, member: str, group: str, condition: condition.Condition | None

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The condition that an unfit member reports: why it cannot take work.
+"""The condition that a member reports: why it, or its host, takes no work.
 
 Its text form, the *mark*, is stored where others read it:
 ``degraded:rpc:1760000000``.
@@ -25,22 +25,32 @@ from typing import NamedTuple
 DEGRADED, DRAINING = 'degraded', 'draining'
 #: The reason of every draining member.
 STOPPING = 'stopping'
+#: What the agent of a host reports of a service there, which is the reason: its
+#: process has died, or was stopped.
+DIED, STOPPED = 'process-died', 'process-stopped'
 
+_WORDS = {
+    DEGRADED: 'its check fails',
+    DRAINING: 'its service takes no more work',
+    DIED: 'a process of its host has died',
+    STOPPED: 'a process of its host was stopped',
+}
 #: The last second that has a date.
 _LATEST = 253402300799.0
 
 _REASON = '[a-z0-9_-]{1,32}'
 _MARK = re.compile(
-    f'({DEGRADED}|{DRAINING}):({_REASON}):(0|[1-9][0-9]{{0,11}})'
+    f'({DEGRADED}|{DRAINING}|{DIED}|{STOPPED})'
+    f':({_REASON}):(0|[1-9][0-9]{{0,11}})'
 )
 
 
 class Condition(NamedTuple):
     """Why a member is unfit.
 
-    :ivar state: DEGRADED or DRAINING
-    :ivar reason: the name of the first check that fails, or STOPPING; see
-        is_reason
+    :ivar state: DEGRADED, DRAINING, DIED or STOPPED
+    :ivar reason: the name of the first check that fails, or STOPPING, or a
+        group; see is_reason
     :ivar since: in seconds since the epoch, by the member's own clock
     """
 
@@ -90,7 +100,5 @@ def date(condition: Condition) -> str:
 
 def words(condition: Condition) -> str:
     """Return the condition in words."""
-    why = 'its service takes no more work'
-    if condition.state == DEGRADED:
-        why = 'its check fails'
+    why = _WORDS[condition.state]
     return f'{why}: {condition.reason}, since {date(condition)}'

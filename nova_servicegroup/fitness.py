@@ -211,7 +211,7 @@ class Fitness:
         }
 
     def _is_believed(self, host: str, report: _Report, now: float) -> bool:
-        if report.condition.state == condition.DRAINING:
+        if report.condition.state != condition.DEGRADED:
             return True
         if report.condition.reason in self._shared or report.is_early(now):
             return False

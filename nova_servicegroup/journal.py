@@ -88,8 +88,8 @@ class Journal:
         for host, each in changes.unfit.items():
             by_reason.setdefault((each.state, each.reason), []).append(host)
         for (state, reason), hosts in sorted(by_reason.items())[:_MAX_REASONS]:
-            draining = state == condition.DRAINING
-            level = levels.INFO if draining else levels.WARNING
+            fails = state in (condition.DEGRADED, condition.DIED)
+            level = levels.WARNING if fails else levels.INFO
             self._hosts(level, f'{state}: {reason}', hosts)
         if len(by_reason) > _MAX_REASONS:
             LOG.warning(

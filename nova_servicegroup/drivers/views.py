@@ -76,7 +76,8 @@ class Member:
             return DOWN
         if self.held:
             return HELD
-        return UP if self.condition is None else self.condition.state
+        state = UP if self.condition is None else self.condition.state
+        return state if state in (DEGRADED, DRAINING) else UP
 
 
 @dataclasses.dataclass(frozen=True)

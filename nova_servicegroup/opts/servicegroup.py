@@ -85,6 +85,20 @@ Whether a service that is stopped cleanly is down at once. Otherwise it is down
 when its membership expires, as if it had been killed.
 """,
     ),
+    cfg.StrOpt(
+        'process_directory',
+        help="""
+The directory in which each service of this host shows that its process lives,
+for nova-servicegroup-agent. All services of the host and its agent need the
+same one, and may write there.
+
+Possible values:
+
+* A directory on a local file system that is emptied at boot, for example
+  ``/run/nova-servicegroup``. Containers have to share it.
+* Unset: there is no agent.
+""",
+    ),
     cfg.BoolOpt(
         'pass_over_unfit',
         default=True,

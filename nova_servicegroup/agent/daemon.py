@@ -1,0 +1,158 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The agent as a service of oslo.service."""
+
+import socket
+import threading
+import time
+
+from oslo_config import cfg
+from oslo_log import log as logging
+from oslo_service import service
+
+from nova_servicegroup.agent import watching
+from nova_servicegroup import api
+from nova_servicegroup import condition
+from nova_servicegroup import exceptions
+from nova_servicegroup import process
+from nova_servicegroup import services
+from nova_servicegroup.web import probes
+
+LOG = logging.getLogger(__name__)
+
+#: The group that it watches.
+_GROUP = 'compute'
+#: Seconds between two looks at the processes.
+_INTERVAL = 0.2
+#: Seconds for which it reports that it stops, so that everybody reads that.
+_NOTICE = 2.0
+#: Seconds that leaving and closing connections may take.
+_STOP_TIMEOUT = 1.5
+
+
+class Agent(service.Service):  # type: ignore[misc]
+    """Joins the group of hosts, and watches nova-compute.
+
+    :raises ConfigurationError: an option cannot be used
+    """
+
+    name = 'agent'
+
+    def __init__(self, conf: cfg.ConfigOpts, servicegroup: api.API) -> None:
+        super().__init__()
+        _check(conf)
+        self._api = servicegroup
+        self._host: str = conf.host if 'host' in conf else socket.gethostname()
+        self._service = services.Unrecorded(
+            self._host,
+            services.HOST_GROUP,
+            float(conf.report_interval),
+            self.tg,
+        )
+        self._watch = watching.Watch(
+            conf.servicegroup.process_directory,
+            self._host,
+            _GROUP,
+            servicegroup.end,
+            servicegroup.driver.found_within or float(conf.service_down_time),
+        )
+        self._joins = not servicegroup.driver.needs_record
+        self._stopping = threading.Event()
+        self._ended = threading.Event()
+        self._error: str | None = None
+
+    def parts(self) -> list[probes.Probed]:
+        """Return what systemd is told about."""
+        return [self]
+
+    def stuck(self) -> str | None:
+        """See probes.Probed."""
+        return None
+
+    def unready(self) -> str | None:
+        """See probes.Probed."""
+        return self._error
+
+    def start(self) -> None:
+        """Join, and begin to watch."""
+        super().start()
+        process.start_thread(self._run, 'servicegroup-agent')
+
+    def _run(self) -> None:
+        if self._joins:
+            self._api.join(self._host, services.HOST_GROUP, self._service)
+        else:
+            LOG.warning(
+                'The driver %s has no group of hosts: this agent ends the '
+                'memberships of processes that died, and reports nothing.',
+                self._api.driver.conf.servicegroup_driver,
+            )
+        shown: condition.Condition | None = None
+        while not self._stopping.wait(_INTERVAL):
+            self._poll()
+            if self._watch.condition != shown:
+                shown = self._watch.condition
+                self._mark(shown)
+
+    def _poll(self) -> None:
+        try:
+            self._watch.poll()
+            self._error = None
+        except OSError as error:
+            if self._error is None:
+                LOG.error('[servicegroup] process_directory: %s', error)
+            self._error = str(error)
+        except Exception:
+            LOG.exception('Unexpected error while watching processes')
+
+    def _mark(self, found: condition.Condition | None) -> None:
+        self._api.mark(self._host, services.HOST_GROUP, found)
+
+    def stop(self, graceful: bool = False) -> None:
+        """Report that it stops, and leave, in bounded time."""
+        self._stopping.set()
+        leaving = threading.Thread(target=self._leave, daemon=True)
+        leaving.start()
+        leaving.join(_NOTICE + _STOP_TIMEOUT)
+        super().stop(graceful)
+        self._ended.set()
+
+    def _leave(self) -> None:
+        # Else it might seem to have died together with its host.
+        stops = condition.Condition(
+            condition.DRAINING, condition.STOPPING, time.time()
+        )
+        self._mark(stops)
+        time.sleep(_NOTICE)
+        self._service.stop()
+        self._api.close()
+
+    def wait(self) -> None:
+        """Wait until it has stopped."""
+        process.wait(self._ended)
+        super().wait()
+
+
+def _check(conf: cfg.ConfigOpts) -> None:
+    if not conf.servicegroup.process_directory:
+        raise exceptions.ConfigurationError(
+            '[servicegroup] process_directory',
+            conf.servicegroup.process_directory,
+            'a directory that nova-compute uses, too',
+        )
+    if not conf.report_interval:
+        raise exceptions.ConfigurationError(
+            'report_interval',
+            conf.report_interval,
+            'a number of seconds: with 0, no service reports',
+        )

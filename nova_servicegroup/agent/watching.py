@@ -1,0 +1,162 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Looks at the processes of one group on this host, and ends what died."""
+
+from collections.abc import Callable
+import dataclasses
+import math
+import pathlib
+import time
+
+from oslo_log import log as logging
+
+from nova_servicegroup import condition
+from nova_servicegroup import escaping
+from nova_servicegroup import exceptions
+from nova_servicegroup import process_files
+from nova_servicegroup import services
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds between two tries to end a membership.
+_RETRY = 1.0
+
+
+@dataclasses.dataclass
+class _Process:
+    """A process that has joined.
+
+    :ivar file: the file that it has written
+    :ivar died_at: when that was found, by the monotonic clock; None: it lives
+    :ivar due: when to try again to end its membership
+    """
+
+    file: process_files.Seen
+    died_at: float | None = None
+    due: float = -math.inf
+
+
+class Watch:
+    """The processes of one group on this host.
+
+    :param directory: see [servicegroup] process_directory
+    :param host: the name of this host
+    :param end: ends the membership of a process that has died; raises
+        BackendError
+    :param expiry: seconds after which a membership ends by itself
+    :ivar condition: what to report of the service; None: it runs
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        host: str,
+        group: str,
+        end: Callable[[services.Joined], None],
+        expiry: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._directory = directory
+        self._member = host, group
+        self._end = end
+        self._expiry = expiry
+        self._clock = clock
+        self._wall = wall
+        self._processes: dict[pathlib.Path, _Process] = {}
+        self._refused: set[pathlib.Path] = set()
+        self.condition: condition.Condition | None = self._found(
+            condition.STOPPED
+        )
+
+    def poll(self) -> None:
+        """Look at every process once, and end the memberships of the dead.
+
+        :raises OSError: the directory cannot be read
+        """
+        self._find()
+        for path, each in list(self._processes.items()):
+            if each.died_at is not None or not each.file.lives():
+                self._ended(path, each)
+        if any(each.died_at is None for each in self._processes.values()):
+            self.condition = None
+
+    def _find(self) -> None:
+        """Add new processes."""
+        paths = set(process_files.find(self._directory))
+        self._refused &= paths
+        for path in paths - self._processes.keys() - self._refused:
+            try:
+                seen = process_files.Seen(path)
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError) as error:
+                self._refuse(path, str(error))
+            else:
+                self._add(path, seen)
+
+    def _add(self, path: pathlib.Path, seen: process_files.Seen) -> None:
+        host, group = self._member
+        if seen.joined.group != group:
+            self._refused.add(path)
+            seen.close()
+        elif seen.joined.host != host:
+            seen.close()
+            self._refuse(path, 'it names another host')
+        else:
+            self._processes[path] = _Process(seen)
+
+    def _refuse(self, path: pathlib.Path, reason: str) -> None:
+        self._refused.add(path)
+        LOG.warning(
+            'The file %s is ignored: %s.',
+            escaping.printable(str(path)),
+            escaping.printable(reason),
+        )
+
+    def _ended(self, path: pathlib.Path, ended: _Process) -> None:
+        """Go on after a process has ended."""
+        now = self._clock()
+        if ended.died_at is None:
+            ended.died_at = now
+            left = ended.file.is_removed()
+            state = condition.STOPPED if left else condition.DIED
+            self.condition = self._found(state)
+            LOG.info('A process of %s has ended: %s.', self._member[1], state)
+        if ended.file.is_removed() or self._is_over(ended, now):
+            self._forget(path, ended)
+
+    def _is_over(self, died: _Process, now: float) -> bool:
+        """Return whether the membership of a dead process is over."""
+        if now < died.due:
+            return False
+        died.due = now + _RETRY
+        try:
+            self._end(died.file.joined)
+        except exceptions.BackendError as error:
+            LOG.debug('The membership cannot be ended: %s', error)
+            return now - (died.died_at or now) > 2 * self._expiry
+        LOG.info('The membership of a dead process is ended.')
+        return True
+
+    def _forget(self, path: pathlib.Path, ended: _Process) -> None:
+        try:
+            ended.file.remove()
+        except OSError as error:
+            self._refuse(path, str(error))
+        ended.file.close()
+        del self._processes[path]
+
+    def _found(self, state: str) -> condition.Condition:
+        return condition.Condition(state, self._member[1], self._wall())

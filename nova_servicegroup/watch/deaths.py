@@ -1,0 +1,118 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What is known of why a service is down: its evidence.
+
+The agents of hosts, which are members of a group of their own, tell a service
+that has died from a host that is gone. Pure: views and times are handed in.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from nova_servicegroup import condition
+from nova_servicegroup.drivers import views
+from nova_servicegroup import membership
+
+#: The service was stopped; or its process has died; or it runs but does not
+#: report: in all three the host lives, as its agent shows.
+PROCESS_STOPPED, PROCESS_DIED = condition.STOPPED, condition.DIED
+NOT_REPORTING = 'not-reporting'
+#: Neither the service nor the agent reports any more.
+SILENT = 'silent'
+#: An operator has declared it down.
+FORCED = 'forced'
+#: There is no agent, or nothing is known of it now.
+UNKNOWN = 'unknown'
+EVIDENCE = (
+    PROCESS_STOPPED,
+    PROCESS_DIED,
+    NOT_REPORTING,
+    SILENT,
+    FORCED,
+    UNKNOWN,
+)
+
+
+class _Agent(NamedTuple):
+    """An agent as it was last seen.
+
+    :ivar proof: when it was last proved alive, by the monotonic clock
+    :ivar stops: whether it reported that it stops
+    """
+
+    proof: float
+    stops: bool
+
+
+class Agents:
+    """The agents of all hosts, as one process has seen them.
+
+    :param margin: the most seconds by which an agent may be lost before the
+        service that is lost together with it
+    """
+
+    def __init__(self, margin: float) -> None:
+        self._margin = margin
+        self._present: Mapping[str, views.Member] = {}
+        self._seen: dict[str, _Agent] = {}
+        self._is_blind = True
+
+    def update(self, view: views.View, now: float) -> None:
+        """Take over a reading of the group of hosts.
+
+        :param now: by the monotonic clock
+        """
+        self._is_blind = view.error is not None or view.age is None
+        self._present = {
+            membership.canonical(each.host): each
+            for each in view.members
+            if each.up
+        }
+        for host, each in self._present.items():
+            if each.proof_age is not None and not each.held:
+                stops = _state(each) == condition.DRAINING
+                self._seen[host] = _Agent(now - each.proof_age, stops)
+
+    def evidence(self, host: str, proof: float | None) -> str:
+        """Return the evidence of a service that is down, one of EVIDENCE.
+
+        :param proof: when the service was last proved alive, by the monotonic
+            clock; None: never
+        """
+        name = membership.canonical(host)
+        agent = self._present.get(name)
+        if agent is not None:
+            return UNKNOWN if agent.held else _told(agent)
+        return SILENT if self._is_silent(name, proof) else UNKNOWN
+
+    def _is_silent(self, host: str, proof: float | None) -> bool:
+        """Return whether an absent agent was lost not before its service.
+
+        One that was stopped, or died long ago, shows nothing about its host.
+        """
+        seen = self._seen.get(host)
+        if self._is_blind or seen is None or seen.stops or proof is None:
+            return False
+        return seen.proof >= proof - self._margin
+
+
+def _told(agent: views.Member) -> str:
+    """Return what an agent that is alive reports of its service."""
+    state = _state(agent)
+    if state in (PROCESS_STOPPED, PROCESS_DIED):
+        return str(state)
+    return UNKNOWN if state == condition.DRAINING else NOT_REPORTING
+
+
+def _state(agent: views.Member) -> str | None:
+    return None if agent.condition is None else agent.condition.state
