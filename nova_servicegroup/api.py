@@ -45,6 +45,8 @@ class API:
 
     :ivar driver: answers which hosts are up
     :ivar secondary: the other drivers with which a service joins
+    :ivar has_agents: whether each host has an agent, whose reports the driver
+        can read
     :param conf: the configuration; the package's options are registered on it
     :param driver: used instead of the driver that conf names
     :raises DriverNotFound: no installed driver has that name
@@ -69,6 +71,9 @@ class API:
             },
         )
 
+        self.has_agents: bool = (
+            conf.servicegroup.agents and self.driver.shows_marks
+        )
         self._files: process.PerProcess[
             dict[tuple[str, str], process_files.ProcessFile]
         ] = process.PerProcess(dict)

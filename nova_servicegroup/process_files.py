@@ -12,11 +12,10 @@
 
 """Files that show which processes of a host have joined, while they live.
 
-A process writes one for each group that it joins, and holds a lock on it until
-it leaves or ends. The lock is a POSIX record lock: the kernel drops it when the
-process ends, however that happens, and a forked child does not inherit it. It
-works between containers that share the directory, too, which process ids do
-not.
+A process writes one for each group that it joins, and locks it until it leaves
+or ends. The lock is a POSIX record lock: the kernel drops it when the process
+ends, however that happens, and a forked child does not inherit it. Unlike
+process ids, it works between containers that share the directory.
 """
 
 from collections.abc import Iterator

@@ -29,6 +29,8 @@ ServiceRef = Mapping[str, Any]
 GROUPS = ('compute', 'conductor', 'scheduler')
 #: The group of the agents, one on each host.
 HOST_GROUP = 'host'
+#: The group whose processes they watch.
+WATCHED_GROUP = 'compute'
 
 #: The last heartbeat in the record of a service that has left, in seconds
 #: since the epoch. Every reader, Nova's own driver included, calls the service

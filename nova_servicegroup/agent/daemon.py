@@ -30,8 +30,6 @@ from nova_servicegroup.web import probes
 
 LOG = logging.getLogger(__name__)
 
-#: The group that it watches.
-_GROUP = 'compute'
 #: Seconds between two looks at the processes.
 _INTERVAL = 0.2
 #: Seconds for which it reports that it stops, so that everybody reads that.
@@ -62,7 +60,7 @@ class Agent(service.Service):  # type: ignore[misc]
         self._watch = watching.Watch(
             conf.servicegroup.process_directory,
             self._host,
-            _GROUP,
+            services.WATCHED_GROUP,
             servicegroup.end,
             servicegroup.driver.found_within or float(conf.service_down_time),
         )

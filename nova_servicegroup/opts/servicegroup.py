@@ -85,6 +85,21 @@ Whether a service that is stopped cleanly is down at once. Otherwise it is down
 when its membership expires, as if it had been killed.
 """,
     ),
+    cfg.BoolOpt(
+        'agents',
+        default=False,
+        help="""
+Whether nova-servicegroup-agent runs on every host that runs nova-compute.
+
+With it, programs that show services also show the evidence for a service that
+is down: only its process has died, or its whole host is silent. Verdicts do
+not depend on it. The driver ``db`` has no evidence.
+
+Related options:
+
+* ``process_directory`` has to be set on the hosts
+""",
+    ),
     cfg.StrOpt(
         'process_directory',
         help="""

@@ -22,6 +22,7 @@ from typing import NamedTuple
 from nova_servicegroup import condition
 from nova_servicegroup.drivers import views
 from nova_servicegroup import membership
+from nova_servicegroup import services
 
 #: The service was stopped; or its process has died; or it runs but does not
 #: report: in all three the host lives, as its agent shows.
@@ -83,30 +84,41 @@ class Agents:
                 stops = _state(each) == condition.DRAINING
                 self._seen[host] = _Agent(now - each.proof_age, stops)
 
-    def evidence(self, host: str, proof: float | None) -> str:
+    def evidence(
+        self, host: str, group: str, proof: float | None, agent_is_up: bool
+    ) -> str:
         """Return the evidence of a service that is down, one of EVIDENCE.
 
         :param proof: when the service was last proved alive, by the monotonic
             clock; None: never
+        :param agent_is_up: the verdict on the agent of its host
         """
+        if self._is_blind:
+            return UNKNOWN
         name = membership.canonical(host)
         agent = self._present.get(name)
-        if agent is not None:
-            return UNKNOWN if agent.held else _told(agent)
-        return SILENT if self._is_silent(name, proof) else UNKNOWN
+        if agent is not None and not agent.held:
+            watched = group == services.WATCHED_GROUP
+            return _reported(agent) if watched else UNKNOWN
+        if agent_is_up or self._was_gone_before(name, proof):
+            return UNKNOWN
+        return SILENT
 
-    def _is_silent(self, host: str, proof: float | None) -> bool:
-        """Return whether an absent agent was lost not before its service.
+    def _was_gone_before(self, host: str, proof: float | None) -> bool:
+        """Return whether an absent agent shows nothing about its host.
 
-        One that was stopped, or died long ago, shows nothing about its host.
+        It was stopped, or was lost before its service. One that this process
+        has never seen is taken to have been lost together with its service.
         """
         seen = self._seen.get(host)
-        if self._is_blind or seen is None or seen.stops or proof is None:
+        if seen is None:
             return False
-        return seen.proof >= proof - self._margin
+        return seen.stops or (
+            proof is not None and seen.proof + self._margin < proof
+        )
 
 
-def _told(agent: views.Member) -> str:
+def _reported(agent: views.Member) -> str:
     """Return what an agent that is alive reports of its service."""
     state = _state(agent)
     if state in (PROCESS_STOPPED, PROCESS_DIED):

@@ -48,6 +48,7 @@ class Transition:
     :ivar state: the state now
     :ivar proof_age: seconds since its last proof of life, or None if unknown
     :ivar condition: why it is degraded or draining now, or None
+    :ivar evidence: why it is down now, one of deaths.EVIDENCE, or None
     """
 
     at: float
@@ -58,6 +59,7 @@ class Transition:
     reason: str
     proof_age: float | None = None
     condition: 'condition.Condition | None' = None
+    evidence: str | None = None
 
 
 class Watcher:
@@ -75,8 +77,6 @@ class Watcher:
         self.last: inventory.Inventory | None = None
         self._reader = inventory.Reader(servicegroup, group)
         self._known: dict[str, inventory.Entry] = {}
-        # When each service was last proved alive, by the monotonic clock.
-        self._proofs: dict[str, float] = {}
 
     def poll(self) -> list[Transition]:
         """Read the group once and return its transitions. Never raises."""
@@ -92,13 +92,11 @@ class Watcher:
             if self._state_before(each) != each.state
         ]
         self._known = self.last.entries
-        self._update_proofs(seen)
         return [each for each in changes if confirmed or _is_news(each)]
 
     def proof_age(self, host: str) -> float | None:
         """Return the seconds since a service was proved alive; None: never."""
-        proof = self._proofs.get(host)
-        return None if proof is None else time.monotonic() - proof
+        return self._reader.proof_age(host)
 
     def _now(self) -> float:
         """Return the time of transitions."""
@@ -111,7 +109,9 @@ class Watcher:
         left out, since Nova has forgotten them.
         """
         return {
-            host: dataclasses.replace(each, state=views.DOWN, member=None)
+            host: self._reader.explain(
+                dataclasses.replace(each, state=views.DOWN, member=None)
+            )
             for host, each in self._known.items()
             if host not in seen.entries
             and (each.record is None or seen.unregistered is not None)
@@ -132,6 +132,7 @@ class Watcher:
             self._ignored(entry) or _reason(before, entry),
             self.proof_age(entry.host),
             entry.condition if entry.state in _UNFIT else None,
+            entry.evidence,
         )
 
     def _ignored(self, entry: inventory.Entry) -> str | None:
@@ -143,15 +144,6 @@ class Watcher:
         if failed.reason not in last.view.ignored:
             return None
         return f'so many fail its check that it is ignored: {failed.reason}'
-
-    def _update_proofs(self, seen: inventory.Inventory) -> None:
-        """Record the proofs of life seen; drop those of unknown hosts."""
-        now = time.monotonic()
-        for host, each in seen.entries.items():
-            if each.member is not None and each.member.proof_age is not None:
-                self._proofs[host] = now - each.member.proof_age
-        for host in self._proofs.keys() - self._known.keys():
-            del self._proofs[host]
 
 
 def _is_news(change: Transition) -> bool:
