@@ -32,7 +32,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 #: tooz, than the oldest Nova has.
 EXTRAS = {
     'venv-lowest': ('zk', 'mc', 'etcd', 'redis', 'exporter'),
-    'venv-lowest-monitor': ('zk', 'mc', 'mc-tls', 'monitor', 'collector'),
+    'venv-lowest-monitor': (
+        *('zk', 'mc', 'mc-tls'),
+        *('monitor', 'collector', 'agent'),
+    ),
 }
 
 #: The functional test of each driver, program and command.
@@ -58,6 +61,8 @@ TESTS = {
         '.test_every_program_asks_the_servers_of_the_cache',
     },
     'venv-lowest-monitor': {
+        'nova-servicegroup-agent': 'test_agent.MemcachedTest'
+        '.test_the_process_is_killed',
         'nova-servicegroup-collector': 'test_db_daemon.PreferenceTest'
         '.test_a_conductor_beside_it_has_nothing_to_do',
         'nova-servicegroup-monitor': 'test_monitor.MemcachedTest'

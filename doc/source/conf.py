@@ -43,5 +43,6 @@ man_pages = [
         ('nova-servicegroup-exporter', 'liveness of Nova as metrics', 8),
         ('nova-servicegroup-monitor', 'notifications of dead services', 8),
         ('nova-servicegroup-collector', 'write heartbeats of services', 8),
+        ('nova-servicegroup-agent', 'tell a dead service from a dead host', 8),
     )
 ]

@@ -50,7 +50,7 @@ class Agent(service.Service):  # type: ignore[misc]
         super().__init__()
         _check(conf)
         self._api = servicegroup
-        self._host: str = conf.host if 'host' in conf else socket.gethostname()
+        self._host = _host(conf)
         self._service = services.Unrecorded(
             self._host,
             services.HOST_GROUP,
@@ -139,6 +139,14 @@ class Agent(service.Service):  # type: ignore[misc]
         """Wait until it has stopped."""
         process.wait(self._ended)
         super().wait()
+
+
+def _host(conf: cfg.ConfigOpts) -> str:
+    """Return the name of this host, as its nova-compute has it."""
+    if 'host' not in conf:
+        # Nova is not installed here.
+        conf.register_opt(cfg.StrOpt('host', default=socket.gethostname()))
+    return str(conf.host)
 
 
 def _check(conf: cfg.ConfigOpts) -> None:

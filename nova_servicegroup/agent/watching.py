@@ -37,13 +37,14 @@ class _Process:
     """A process that has joined.
 
     :ivar file: the file that it has written
-    :ivar died_at: when that was found, by the monotonic clock; None: it lives
-    :ivar due: when to try again to end its membership
+    :ivar due: when to try to end its membership, by the monotonic clock; None:
+        it lives
+    :ivar until: when to give up, since the membership has ended by itself
     """
 
     file: process_files.Seen
-    died_at: float | None = None
-    due: float = -math.inf
+    due: float | None = None
+    until: float = math.inf
 
 
 class Watch:
@@ -87,9 +88,9 @@ class Watch:
         """
         self._find()
         for path, each in list(self._processes.items()):
-            if each.died_at is not None or not each.file.lives():
+            if each.due is not None or not each.file.lives():
                 self._ended(path, each)
-        if any(each.died_at is None for each in self._processes.values()):
+        if any(each.due is None for each in self._processes.values()):
             self.condition = None
 
     def _find(self) -> None:
@@ -128,35 +129,38 @@ class Watch:
     def _ended(self, path: pathlib.Path, ended: _Process) -> None:
         """Go on after a process has ended."""
         now = self._clock()
-        if ended.died_at is None:
-            ended.died_at = now
-            left = ended.file.is_removed()
+        left = ended.file.is_removed()
+        if ended.due is None:
+            ended.due, ended.until = now, now + 2 * self._expiry
             state = condition.STOPPED if left else condition.DIED
             self.condition = self._found(state)
             LOG.info('A process of %s has ended: %s.', self._member[1], state)
-        if ended.file.is_removed() or self._is_over(ended, now):
-            self._forget(path, ended)
+        if not left and now >= ended.due and self._is_over(ended, now):
+            self._remove(path, ended.file)
+            left = True
+        if left:
+            ended.file.close()
+            del self._processes[path]
+
+    def _remove(self, path: pathlib.Path, file: process_files.Seen) -> None:
+        try:
+            file.remove()
+        except OSError as error:
+            self._refuse(path, str(error))
 
     def _is_over(self, died: _Process, now: float) -> bool:
         """Return whether the membership of a dead process is over."""
-        if now < died.due:
-            return False
         died.due = now + _RETRY
         try:
             self._end(died.file.joined)
         except exceptions.BackendError as error:
             LOG.debug('The membership cannot be ended: %s', error)
-            return now - (died.died_at or now) > 2 * self._expiry
+            return now > died.until
+        except Exception:
+            LOG.exception('Unexpected error while ending a membership')
+            return True
         LOG.info('The membership of a dead process is ended.')
         return True
-
-    def _forget(self, path: pathlib.Path, ended: _Process) -> None:
-        try:
-            ended.file.remove()
-        except OSError as error:
-            self._refuse(path, str(error))
-        ended.file.close()
-        del self._processes[path]
 
     def _found(self, state: str) -> condition.Condition:
         return condition.Condition(state, self._member[1], self._wall())

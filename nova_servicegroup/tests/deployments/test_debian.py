@@ -22,7 +22,7 @@ from typing import ClassVar
 from nova_servicegroup.tests.deployments import example
 
 DEBIAN = example.CONTRIB / 'debian'
-DAEMONS = 'exporter', 'monitor', 'collector'
+DAEMONS = 'exporter', 'monitor', 'collector', 'agent'
 MODULE = 'python3-nova-servicegroup'
 #: Without this environment: Debian's tools use Debian's Python.
 _PATH = '/usr/sbin:/usr/bin:/sbin:/bin'

@@ -188,7 +188,7 @@ class UnitTest(base.TestCase):
 
     def units(self) -> list[pathlib.Path]:
         found = sorted((ROOT / 'contrib' / 'systemd').glob('*.service'))
-        self.assertEqual(3, len(found))
+        self.assertEqual(4, len(found))
         return found
 
     def test_each_is_hardened(self) -> None:

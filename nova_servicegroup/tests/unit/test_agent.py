@@ -1,0 +1,226 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The agent of a host."""
+
+import pathlib
+from typing import Any
+from unittest import mock
+
+import fixtures
+
+from nova_servicegroup.agent import watching
+from nova_servicegroup import condition
+from nova_servicegroup import exceptions
+from nova_servicegroup import process_files
+from nova_servicegroup import services
+from nova_servicegroup.tests import base
+
+EXPIRY = 10.0
+
+
+class File:
+    """The file of a process that a test ends."""
+
+    def __init__(self, joined: services.Joined) -> None:
+        self.joined = joined
+        self.alive = True
+        self.removed = self.closed = False
+
+    def lives(self) -> bool:
+        return self.alive
+
+    def is_removed(self) -> bool:
+        return self.removed
+
+    def remove(self) -> None:
+        self.removed = True
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class WatchTest(base.TestCase):
+    """The processes of nova-compute on one host."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.clock = base.Clock()
+        self.files: dict[str, File | Exception] = {}
+        self.ended: list[str] = []
+        self.error: Exception | None = None
+        for name, fake in (('find', self._find), ('Seen', self._see)):
+            self.useFixture(
+                fixtures.MockPatchObject(process_files, name, fake)
+            )
+        self.watch = watching.Watch(
+            'directory',
+            'host1',
+            'compute',
+            self._end,
+            EXPIRY,
+            clock=self.clock,
+            wall=lambda: self.clock() + 1e9,
+        )
+
+    def _find(self, directory: str) -> list[pathlib.Path]:
+        return [
+            pathlib.Path(name)
+            for name, each in self.files.items()
+            if not (isinstance(each, File) and each.removed)
+        ]
+
+    def _see(self, path: pathlib.Path) -> File:
+        found = self.files[str(path)]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def _end(self, joined: services.Joined) -> None:
+        if self.error is not None:
+            raise self.error
+        self.ended.append(joined.incarnation)
+
+    def start(self, name: str, **how: Any) -> File:
+        joined = services.Joined('host1', 'compute', name, 0)
+        made = self.files[name] = File(joined._replace(**how))
+        return made
+
+    def poll(self, after: float = 0.2) -> str | None:
+        """Return the state that is reported."""
+        self.clock.advance(after)
+        self.watch.poll()
+        found = self.watch.condition
+        return None if found is None else found.state
+
+    def test_nothing_has_been_started(self) -> None:
+        self.assertEqual(condition.STOPPED, self.poll())
+
+    def test_it_runs(self) -> None:
+        self.start('one')
+        for _ in range(3):
+            self.assertIsNone(self.poll())
+        self.assertEqual([], self.ended)
+
+    def test_it_dies(self) -> None:
+        file = self.start('one')
+        self.poll()
+        file.alive = False
+        self.assertEqual(condition.DIED, self.poll())
+        self.assertEqual(['one'], self.ended)
+        self.assertTrue(file.removed and file.closed)
+        self.assertEqual(
+            condition.Condition(condition.DIED, 'compute', self.clock() + 1e9),
+            self.watch.condition,
+        )
+        self.assertEqual(condition.DIED, self.poll(after=100.0))
+        self.assertEqual(['one'], self.ended)
+
+    def test_it_was_stopped(self) -> None:
+        file = self.start('one')
+        self.poll()
+        file.alive, file.removed = False, True
+        self.assertEqual(condition.STOPPED, self.poll())
+        self.assertEqual([], self.ended)
+        self.assertTrue(file.closed)
+
+    def test_it_died_before_the_agent_was_started(self) -> None:
+        self.start('one').alive = False
+        self.assertEqual(condition.DIED, self.poll())
+        self.assertEqual(['one'], self.ended)
+
+    def test_it_is_restarted(self) -> None:
+        file = self.start('one')
+        self.poll()
+        file.alive = False
+        self.start('two')
+        self.assertIsNone(self.poll())
+        self.assertEqual(['one'], self.ended)
+        self.assertIsNone(self.poll())
+        self.assertEqual(['one'], self.ended)
+
+    def test_it_joins_anew(self) -> None:
+        """The file of the same process is written once more."""
+        file = self.start('one')
+        self.poll()
+        file.alive, file.removed = False, True
+        again = self.start('one')
+        self.poll()
+        self.assertIsNone(self.poll())
+        self.assertFalse(again.removed)
+        self.assertEqual([], self.ended)
+
+    def test_the_backend_is_away(self) -> None:
+        file = self.start('one')
+        self.poll()
+        file.alive = False
+        self.error = exceptions.BackendError('backend', 'away')
+        self.assertEqual(condition.DIED, self.poll())
+        self.assertFalse(file.removed)
+        self.assertEqual(condition.DIED, self.poll(after=5.0))
+        self.error = None
+        self.poll(after=1.0)
+        self.assertEqual(['one'], self.ended)
+        self.assertTrue(file.removed)
+
+    def test_the_backend_is_not_asked_all_the_time(self) -> None:
+        self.start('one').alive = False
+        with mock.patch.object(self.watch, '_end') as end:
+            end.side_effect = exceptions.BackendError('backend', 'away')
+            for _ in range(50):
+                self.poll(after=0.2)
+        self.assertLessEqual(end.call_count, 11)
+
+    def test_the_backend_stays_away(self) -> None:
+        """The membership ends by itself."""
+        file = self.start('one')
+        file.alive = False
+        self.error = exceptions.BackendError('backend', 'away')
+        self.poll()
+        self.poll(after=2 * EXPIRY + 1.0)
+        self.assertTrue(file.removed)
+        self.assertEqual([], self.ended)
+
+    def test_an_unexpected_error(self) -> None:
+        file = self.start('one')
+        file.alive = False
+        self.error = TypeError('a defect')
+        self.assertEqual(condition.DIED, self.poll())
+        self.assertTrue(file.removed)
+        self.assertEqual(1, len(self.log_lines('ERROR')))
+
+    def test_another_group(self) -> None:
+        file = self.start('one', group='conductor')
+        file.alive = False
+        self.assertEqual(condition.STOPPED, self.poll())
+        self.assertFalse(file.removed)
+        self.assertTrue(file.closed)
+        self.assertEqual([], self.ended)
+
+    def test_another_host(self) -> None:
+        self.start('one', host='host2').alive = False
+        for _ in range(3):
+            self.assertEqual(condition.STOPPED, self.poll())
+        self.assertEqual([], self.ended)
+        self.assertEqual(1, len(self.log_lines('WARNING')))
+
+    def test_foreign_files(self) -> None:
+        self.files['bad\n'] = ValueError('it describes no membership')
+        self.files['gone'] = FileNotFoundError()
+        self.files['other'] = PermissionError(13, 'Permission denied')
+        self.start('one').alive = False
+        for _ in range(3):
+            self.poll()
+        self.assertEqual(['one'], self.ended)
+        lines = self.log_lines('WARNING')
+        self.assertEqual(2, len(lines))
+        self.assertIn('bad\\n', ''.join(lines))
