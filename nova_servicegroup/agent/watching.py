@@ -37,14 +37,14 @@ class _Process:
     """A process that has joined.
 
     :ivar file: the file that it has written
-    :ivar due: when to try to end its membership, by the monotonic clock; None:
-        it lives
-    :ivar until: when to give up, since the membership has ended by itself
+    :ivar died_at: when it was found dead, by the monotonic clock; None: it
+        lives
+    :ivar due: when to try to end its membership
     """
 
     file: process_files.Seen
-    due: float | None = None
-    until: float = math.inf
+    died_at: float | None = None
+    due: float = -math.inf
 
 
 class Watch:
@@ -52,8 +52,8 @@ class Watch:
 
     :param directory: see [servicegroup] process_directory
     :param host: the name of this host
-    :param end: ends the membership of a process that has died; raises
-        BackendError
+    :param end: ends the membership of a process that died some seconds ago;
+        raises BackendError
     :param expiry: seconds after which a membership ends by itself
     :ivar condition: what to report of the service; None: it runs
     """
@@ -63,7 +63,7 @@ class Watch:
         directory: str,
         host: str,
         group: str,
-        end: Callable[[services.Joined], None],
+        end: Callable[[services.Joined, float], None],
         expiry: float,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -88,9 +88,9 @@ class Watch:
         """
         self._find()
         for path, each in list(self._processes.items()):
-            if each.due is not None or not each.file.lives():
+            if each.died_at is not None or not each.file.lives():
                 self._ended(path, each)
-        if any(each.due is None for each in self._processes.values()):
+        if any(each.died_at is None for each in self._processes.values()):
             self.condition = None
 
     def _find(self) -> None:
@@ -128,39 +128,43 @@ class Watch:
 
     def _ended(self, path: pathlib.Path, ended: _Process) -> None:
         """Go on after a process has ended."""
-        now = self._clock()
-        left = ended.file.is_removed()
-        if ended.due is None:
-            ended.due, ended.until = now, now + 2 * self._expiry
+        now, left = self._clock(), ended.file.is_removed()
+        if ended.died_at is None:
+            ended.died_at = now
             state = condition.STOPPED if left else condition.DIED
             self.condition = self._found(state)
             LOG.info('A process of %s has ended: %s.', self._member[1], state)
-        if not left and now >= ended.due and self._is_over(ended, now):
-            self._remove(path, ended.file)
-            left = True
+        if not left and now >= ended.due:
+            ended.due = now + _RETRY
+            if self._is_over(ended.file.joined, now - ended.died_at):
+                self._remove(path, ended.file)
+                left = True
         if left:
             ended.file.close()
             del self._processes[path]
+
+    def _is_over(self, joined: services.Joined, ago: float) -> bool:
+        """Return whether a membership is over, of a process that has died.
+
+        :param ago: the seconds since it died
+        """
+        try:
+            self._end(joined, ago)
+        except exceptions.BackendError as error:
+            LOG.debug('The membership cannot be ended: %s', error)
+            # Most likely, it has ended by itself.
+            return ago > 2 * self._expiry
+        except Exception:
+            LOG.exception('Unexpected error while ending a membership')
+            return True
+        LOG.info('The membership of a dead process is ended.')
+        return True
 
     def _remove(self, path: pathlib.Path, file: process_files.Seen) -> None:
         try:
             file.remove()
         except OSError as error:
             self._refuse(path, str(error))
-
-    def _is_over(self, died: _Process, now: float) -> bool:
-        """Return whether the membership of a dead process is over."""
-        died.due = now + _RETRY
-        try:
-            self._end(died.file.joined)
-        except exceptions.BackendError as error:
-            LOG.debug('The membership cannot be ended: %s', error)
-            return now > died.until
-        except Exception:
-            LOG.exception('Unexpected error while ending a membership')
-            return True
-        LOG.info('The membership of a dead process is ended.')
-        return True
 
     def _found(self, state: str) -> condition.Condition:
         return condition.Condition(state, self._member[1], self._wall())

@@ -119,11 +119,12 @@ class Driver(abc.ABC):
     def leave(self, member: str, group: str) -> None:
         """End a membership of this process, in bounded time."""
 
-    def end(self, joined: services.Joined) -> None:
+    def end(self, joined: services.Joined, ago: float = 0.0) -> None:
         """End the membership of a process of this host that has died.
 
         It never ends that of another process, not even of the same host.
 
+        :param ago: the seconds since it died
         :raises BackendError: that has failed, or the driver cannot do that
         """
         raise exceptions.BackendError(

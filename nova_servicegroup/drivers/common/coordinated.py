@@ -204,7 +204,7 @@ class CoordinatedDriver(registering.RegisteringDriver):
         """See base.Driver."""
         return self._settings.peer_group(name, host)
 
-    def end(self, joined: services.Joined) -> None:
+    def end(self, joined: services.Joined, ago: float = 0.0) -> None:
         """See base.Driver."""
         self._reading.get().backend.end(joined)
 

@@ -24,11 +24,11 @@ from typing import Any
 from oslo_config import cfg
 from oslo_db import options as db_options
 from oslo_db.sqlalchemy import engines
-import oslo_messaging as messaging
 
 from nova_servicegroup.drivers.db import collector
 from nova_servicegroup.drivers.db import intake as intake_
 from nova_servicegroup.drivers.db import store
+from nova_servicegroup.drivers.db import transports
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
 from nova_servicegroup import process
@@ -47,7 +47,7 @@ class Daemon:
         engine = _make_engine(conf)
         intake = intake_.DAEMON.paced(conf.report_interval)
         self._collector = collector.Collector(
-            _make_transport(conf, intake),
+            transports.make(conf, intake.transport_options),
             store.Store(lambda: engine),
             conf.host if 'host' in conf else socket.gethostname(),
             'threading',
@@ -136,23 +136,4 @@ def _make_engine(conf: cfg.ConfigOpts) -> Any:
             None,
             'a URL of SQLAlchemy, as mysql+pymysql://user@host/nova, whose '
             'library is installed',
-        ) from error
-
-
-def _make_transport(conf: cfg.ConfigOpts, intake: intake_.Intake) -> Any:
-    # The exchange of Nova, unless nova.conf sets one.
-    messaging.set_transport_defaults('nova')
-    try:
-        url = messaging.TransportURL.parse(conf)
-        url.query = {**intake.transport_options, **url.query}
-        return messaging.get_rpc_transport(conf, url)
-    except (
-        messaging.InvalidTransportURL,
-        messaging.DriverLoadFailure,
-    ) as error:
-        # The URL is not shown: it contains a password.
-        raise exceptions.ConfigurationError(
-            '[DEFAULT] transport_url',
-            None,
-            'a URL of oslo.messaging, as rabbit://host:5672/',
         ) from error

@@ -24,11 +24,13 @@ import time
 from oslo_config import cfg
 from oslo_log import log as logging
 
-from nova_servicegroup import background
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.common import registering
 from nova_servicegroup.drivers.db import reading
+from nova_servicegroup.drivers.db import readers
 from nova_servicegroup.drivers.db import registration
+from nova_servicegroup.drivers.db import relay
+from nova_servicegroup.drivers.db import transports
 from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup import membership
@@ -38,85 +40,6 @@ from nova_servicegroup import process
 from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
-
-#: Seconds for which the list of cells is used.
-_CELLS_AGE = 60.0
-
-#: A cell and a group.
-_Key = tuple[str | None, str]
-
-
-class _Readers(dict[_Key, reading.TableReader]):
-    """The readers of one process, each made at its first use."""
-
-    def __init__(self, driver: base.Driver) -> None:
-        super().__init__()
-        self._driver = driver
-        # The table may be set after the driver is made.
-        self._reads_cells = background.OneAtATime(
-            services.TABLE, lambda: driver.table.cells(), _CELLS_AGE
-        )
-        self._patience = base.make_patience(driver.conf)
-        self._cells: list[str | None] = []
-        self._cells_due = -math.inf
-        self._no_access: exceptions.NoAccess | None = None
-        self._by_uuid: dict[str | None, reading.TableReader] = {}
-
-    def __missing__(self, key: _Key) -> reading.TableReader:
-        made = reading.TableReader(self._driver, *key, self._patience)
-        return self.setdefault(key, made)
-
-    def read_cells(self) -> None:
-        """Read the list of cells once in a while; it hardly ever changes.
-
-        :raises NoAccess: this process cannot read the table
-        """
-        if time.monotonic() >= self._cells_due:
-            self._read_cells()
-        if self._no_access is not None:
-            raise self._no_access
-
-    def _read_cells(self) -> None:
-        wait = float(self._driver.conf.servicegroup.read_timeout)
-        try:
-            self._cells = self._reads_cells.ask(wait)
-            self._no_access = None
-        except exceptions.NoAccess as error:
-            self._no_access = error
-        except exceptions.BackendError as error:
-            LOG.debug('The cells cannot be read: %s', error)
-        self._cells_due = time.monotonic() + _CELLS_AGE
-
-    def of_group(self, group: str) -> list[reading.TableReader]:
-        """Return the reader of each cell.
-
-        :raises BackendError: the cells are not known
-        """
-        if not self._cells:
-            raise exceptions.BackendError(
-                services.TABLE, 'the cells are not known'
-            )
-        return [self[cell, group] for cell in self._cells]
-
-    def of_record(
-        self, service_ref: services.ServiceRef, group: str
-    ) -> list[reading.TableReader]:
-        """Return the reader of a record's cell, or of all if it is unknown.
-
-        nova-scheduler asks with plain dicts, which do not name the cell.
-
-        :raises BackendError: the cells are not known
-        """
-        cell = services.cell_of(service_ref)
-        if cell is not None:
-            return [self[cell, group]]
-        uuid = services.uuid_of(service_ref) or None
-        if uuid not in self._by_uuid:
-            for each in self.of_group(group):
-                each.observer.refresh()
-                self._by_uuid.update((row[0], each) for row in each.rows)
-        found = self._by_uuid.get(uuid)
-        return self.of_group(group) if found is None else [found]
 
 
 class DatabaseDriver(registering.RegisteringDriver):
@@ -136,10 +59,13 @@ class DatabaseDriver(registering.RegisteringDriver):
         self._down_time = self.found_within = opts.service_down_time(conf)
         self._limits = reading.limits(conf)
         self._workers = registration.Workers()
-        self._readers = process.PerProcess(lambda: _Readers(self))
+        self._client = process.PerProcess(
+            lambda: relay.Client(transports.make(conf, {}))
+        )
+        self._readers = process.PerProcess(lambda: readers.Readers(self))
         # The readers that were used last, perhaps by a parent process: by cell
         # and topic of a record, or by its UUID and topic if it has no cell.
-        self._latest: dict[_Key, reading.TableReader] = {}
+        self._latest: dict[readers.Key, reading.TableReader] = {}
 
     def join(self, member: str, group: str, service: services.Service) -> None:
         """See base.Driver."""
@@ -156,6 +82,12 @@ class DatabaseDriver(registering.RegisteringDriver):
         )
         self._registrations.get()[member, group] = made
         made.start()
+
+    def end(self, joined: services.Joined, ago: float = 0.0) -> None:
+        """See base.Driver. A collector writes that, without a database."""
+        wait = float(self.conf.servicegroup.read_timeout)
+        ended_at = time.monotonic() - ago
+        self._client.get().leave(joined.record_id, ended_at, wait)
 
     def is_up(self, service_ref: services.ServiceRef) -> bool:
         """See base.Driver.
@@ -176,7 +108,7 @@ class DatabaseDriver(registering.RegisteringDriver):
             return base.presume_up(service_ref)
 
     def _judge(
-        self, service_ref: services.ServiceRef, beat: float, key: _Key
+        self, service_ref: services.ServiceRef, beat: float, key: readers.Key
     ) -> bool:
         group, host = base.group_of(service_ref), service_ref['host']
         readers = self._readers.get()
@@ -246,7 +178,7 @@ class DatabaseDriver(registering.RegisteringDriver):
             each.observer.close()
 
 
-def _key(service_ref: services.ServiceRef) -> _Key:
+def _key(service_ref: services.ServiceRef) -> readers.Key:
     """Return the cell of a record, or its UUID without one, and its topic."""
     cell = services.cell_of(service_ref)
     return cell or services.uuid_of(service_ref), service_ref['topic']

@@ -30,6 +30,8 @@ LOG = logging.getLogger(__name__)
 
 TOPIC = 'nova_servicegroup_collector'
 VERSION = '1.0'
+#: The methods: a service lives; or its process has ended without a word.
+BEAT, LEAVE = 'beat', 'leave'
 #: A heartbeat that takes longer to arrive is dropped (seconds).
 MAX_AGE = 10.0
 #: The longest time for which a sender asks for no answer (seconds).
@@ -51,16 +53,20 @@ class Malformed(Exception):
 class Heartbeat(NamedTuple):
     """A heartbeat of one service, as the arguments of its call.
 
+    Or the news that it has ended, see LEAVE: then sent is when that was.
+
     :ivar record: the number of the service's record
     :ivar sent: when it was sent, or None if it does not say
     :ivar sure: whether that is by the database's clock
     :ivar wait: seconds for which the sender waits for an answer; 0: not at all
+    :ivar left: whether the service has ended
     """
 
     record: int
     sent: float | None
     sure: bool
     wait: float
+    left: bool = False
 
 
 def read(message: object) -> Heartbeat:
@@ -68,7 +74,9 @@ def read(message: object) -> Heartbeat:
 
     :raises Malformed: it is not a heartbeat
     """
-    args = message.get('args') if isinstance(message, Mapping) else None
+    if not isinstance(message, Mapping):
+        raise Malformed('no arguments')
+    args = message.get('args')
     if not isinstance(args, Mapping):
         raise Malformed('no arguments')
     sent = args.get('sent')
@@ -83,6 +91,7 @@ def read(message: object) -> Heartbeat:
         sent,
         sure,
         min(max(wait, 0.0), _MAX_WAIT),
+        message.get('method') == LEAVE,
     )
 
 

@@ -158,6 +158,29 @@ class Client:
         """
         self._retry(self._cast, record_id, timeout)
 
+    def leave(self, record_id: int, ended_at: float, timeout: float) -> None:
+        """Have it written that a process has ended which did not say so.
+
+        A process of the same record that is alive later is not affected.
+
+        :param ended_at: by the monotonic clock
+        :param timeout: seconds to wait for each of two answers
+        :raises BackendTimeout: no answer
+        :raises BackendError: as beat
+        """
+        # A message from long ago is not written, but answered with the time.
+        asks = messages.Heartbeat(record_id, 0.0, False, timeout)
+        self._clock.set(self._ask(messages.LEAVE, asks).now)
+        now = self._clock.read()
+        if now is None:
+            raise exceptions.BackendError(messages.TOPIC, 'knows no time')
+        sent = now - (time.monotonic() - ended_at)
+        tells = asks._replace(sent=sent, sure=True)
+        if not self._ask(messages.LEAVE, tells).taken:
+            raise exceptions.BackendError(
+                messages.TOPIC, 'rejected it as too old'
+            )
+
     def _retry(
         self, send: Callable[[int, float], T], record_id: int, timeout: float
     ) -> T:
@@ -171,19 +194,23 @@ class Client:
         return send(record_id, timeout)
 
     def _call(self, record_id: int, timeout: float) -> messages.Answer:
+        return self._ask(messages.BEAT, self._heartbeat(record_id, timeout))
+
+    def _ask(
+        self, method: str, content: messages.Heartbeat
+    ) -> messages.Answer:
         client = self._client.prepare(
-            timeout=timeout, transport_options=self._options
+            timeout=content.wait, transport_options=self._options
         )
-        arguments = self._arguments(record_id, timeout)
         with _translated():
-            answer = client.call({}, 'beat', **arguments)
+            answer = client.call({}, method, **_arguments(content))
         return messages.read_answer(answer)
 
     def _cast(self, record_id: int, timeout: float) -> None:
         """Do what the RPC client does, whose casts never expire."""
         message = {
-            'method': 'beat',
-            'args': self._arguments(record_id, 0.0),
+            'method': messages.BEAT,
+            'args': _arguments(self._heartbeat(record_id, 0.0)),
             'version': messages.VERSION,
         }
         with _translated():
@@ -196,10 +223,17 @@ class Client:
                 transport_options=self._options,
             )
 
-    def _arguments(self, record_id: int, wait: float) -> dict[str, Any]:
+    def _heartbeat(self, record_id: int, wait: float) -> messages.Heartbeat:
         sure = self.knows_time
         sent = self._clock.read() if sure else self._wall()
-        return messages.Heartbeat(record_id, sent, sure, wait)._asdict()
+        return messages.Heartbeat(record_id, sent, sure, wait)
+
+
+def _arguments(content: messages.Heartbeat) -> dict[str, Any]:
+    """Return the arguments of a call. Its method says whether it has left."""
+    arguments = content._asdict()
+    del arguments['left']
+    return arguments
 
 
 @contextlib.contextmanager

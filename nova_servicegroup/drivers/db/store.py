@@ -151,9 +151,22 @@ class Store:
 
         :raises BackendError: nothing was written
         """
+        self._leave(record)
+
+    @_retried(_RETRY_TIME)
+    def end(self, record: int, at: float) -> None:
+        """Write that a service has left, unless it was alive later than at.
+
+        :param at: when its process had ended, by the database's clock
+        :raises BackendError: nothing was written
+        """
+        self._leave(record, _SERVICES.c.last_seen_up <= _naive(at))
+
+    def _leave(self, record: int, *conditions: Any) -> None:
+        table = _SERVICES.c
         statement = (
             sa.update(_SERVICES)
-            .where(_SERVICES.c.id == record, _SERVICES.c.deleted == 0)
+            .where(table.id == record, table.deleted == 0, *conditions)
             .values(last_seen_up=_LEFT, updated_at=timestamps.utcnow())
         )
         with self._engine().begin() as connection:

@@ -210,8 +210,13 @@ class Writer:
         """
         came_at, now = time.monotonic(), self._database.read()
         requests = self._requests(incoming, now)
-        young = {each.heartbeat.record for each in requests if each.young}
-        gone = self._store.beat(young, now) if young else set()
+        young = [each.heartbeat for each in requests if each.young]
+        alive = {each.record for each in young if not each.left}
+        gone = self._store.beat(alive, now) if alive else set()
+        for each in young:
+            # Only a time of the database's can be compared with a heartbeat's.
+            if each.left and each.sure and each.sent is not None:
+                self._store.end(each.record, each.sent)
         behind = time.monotonic() - since > self._prompt
         now = self._database.read()
         return [

@@ -164,7 +164,8 @@ class AllServers(Cluster):
         time.sleep(seconds)
         self.servers.thaw()
         self.servers.recover()
-        self.back(fault, self.expiry)
+        # They may elect a leader once more.
+        self.back(fault, 1.5 * self.expiry)
 
     def back(self, fault: float, within: float) -> None:
         """Check that everybody is confirmed soon, and never was down."""

@@ -250,6 +250,23 @@ class CollectorTest(Collected):
         counts = {row['report_count'] for row in self.table.rows(ids).values()}
         self.assertEqual({8}, counts)
 
+    def test_a_process_that_has_died_is_ended(self) -> None:
+        self.make_collector(gather=0.2)
+        died, again = self.table.add(2)
+        client = relay.Client(self.make_transport())
+        for record in (died, again):
+            self.assertTrue(client.beat(record, TIMEOUT))
+        # The database has whole seconds.
+        ended_at = time.monotonic() + 1.0
+        time.sleep(2.2)
+        self.assertTrue(client.beat(again, TIMEOUT))
+        begun = time.monotonic()
+        for record in (died, again):
+            client.leave(record, ended_at, TIMEOUT)
+        self.measured('two ended', time.monotonic() - begun)
+        self.assert_old(died)
+        self.assert_fresh(again)
+
     def test_two_share_the_work_and_one_is_enough(self) -> None:
         ids = self.table.add(4)
         both = [self.make_collector(f'host{n}', gather=0.2) for n in range(2)]

@@ -272,6 +272,19 @@ class Stores:
         updated = now.replace(tzinfo=None) - row['updated_at']
         self.assertLess(abs(updated.total_seconds()), EXACT)
 
+    def test_one_that_has_died_is_ended(self) -> None:
+        died, again, gone, other = self.table.add(4, age=5)
+        self.table.delete(gone)
+        now = self.store.now()
+        self.assertEqual(set(), self.store.beat([again]))
+        before = self.table.get(gone), self.table.get(other)
+        # The last heartbeat of one, and one before the first of the other.
+        for record, at in ((died, now - 1.0), (again, now - 3.0), (gone, now)):
+            self.store.end(record, at)
+        self.assertEqual(services.LEFT, self._seen(died, 0))
+        self.assertLess(self.table.ages([again])[0], EXACT)
+        self.assertEqual(before, (self.table.get(gone), self.table.get(other)))
+
     def test_a_heartbeat_that_was_sent_before_brings_it_not_back(self) -> None:
         left, live = self.table.add(2, age=5)
         self.store.leave(left)

@@ -85,7 +85,7 @@ class WatchTest(base.TestCase):
             raise found
         return found
 
-    def _end(self, joined: services.Joined) -> None:
+    def _end(self, joined: services.Joined, ago: float) -> None:
         if self.error is not None:
             raise self.error
         self.ended.append(joined.incarnation)

@@ -97,6 +97,7 @@ class Store:
 
     def __init__(self) -> None:
         self.written: list[int] = []
+        self.ended: list[tuple[int, float]] = []
         self.error: Exception | None = None
         self.release = threading.Event()
         self.release.set()
@@ -116,6 +117,10 @@ class Store:
         self._answer()
         self.written += sorted(ids)
         return set()
+
+    def end(self, record: int, at: float) -> None:
+        self._answer()
+        self.ended.append((record, at))
 
 
 class MessageTest(base.TestCase):
@@ -194,6 +199,27 @@ class WriterTest(base.TestCase):
         ((replies,), _) = put.call_args
         self.assertEqual([asks], [each.message for each in replies])
         self.assertEqual([7, 8], self.store.written)
+
+    def test_a_process_that_has_ended(self) -> None:
+        ended = Message(
+            {'method': messages.LEAVE, 'args': {**ARGS, 'sent': WALL - 3.0}}
+        )
+        self.take([heartbeat(8), ended])
+        self.assertEqual([8], self.store.written)
+        self.assertEqual([(7, WALL - 3.0)], self.store.ended)
+        self.assertTrue(ended.replies[0]['taken'])
+
+    def test_an_end_of_an_unknown_time_is_not_written(self) -> None:
+        for odd in (
+            {'sent': WALL - 11.0},
+            {'sent': 0.0},
+            {'sent': WALL + 11.0},
+            {'sent': None},
+            {'sure': False},
+        ):
+            args = {**ARGS, **odd}
+            self.take([Message({'method': messages.LEAVE, 'args': args})])
+        self.assertEqual([], self.store.ended + self.store.written)
 
     def test_an_old_heartbeat_is_not_written(self) -> None:
         self.take([heartbeat(8, wait=0.0, sent=WALL - 11.0)])

@@ -21,6 +21,7 @@ from nova_servicegroup.drivers.db import calls
 from nova_servicegroup.drivers.db import daemon
 from nova_servicegroup.drivers.db import intake
 from nova_servicegroup.drivers.db import listening
+from nova_servicegroup.drivers.db import transports
 from nova_servicegroup import exceptions
 from nova_servicegroup.tests import base
 
@@ -188,7 +189,9 @@ class DaemonTest(base.TestCase):
         self,
     ) -> None:
         url = _USABLE['transport_url'] + '?rabbit_qos_prefetch_count=5'
-        with mock.patch.object(daemon.messaging, 'get_rpc_transport') as made:
+        with mock.patch.object(
+            transports.messaging, 'get_rpc_transport'
+        ) as made:
             self.make(transport_url=url)
         query = made.call_args.args[1].query
         self.assertEqual('5', query['rabbit_qos_prefetch_count'])

@@ -54,6 +54,7 @@ class FakeClient:
     def __init__(self) -> None:
         self.answer: Any = ANSWER
         self.calls: list[dict[str, Any]] = []
+        self.methods: list[str] = []
         self.casts: list[dict[str, Any]] = []
         self.how: dict[str, Any] = {}
         self.errors: list[Exception] = []
@@ -72,6 +73,7 @@ class FakeClient:
 
     def call(self, context: Any, method: str, **args: Any) -> Any:
         self.calls.append(args)
+        self.methods.append(method)
         return self.answer
 
 
@@ -124,6 +126,31 @@ class ClientTest(base.TestCase):
         self.assertEqual(2, len(self.queue.calls))
         self.assertFalse(self.queue.calls[0]['sure'])
         self.assertTrue(self.queue.calls[1]['sure'])
+
+    def test_an_end_is_told_by_the_clock_of_the_database(self) -> None:
+        self.wall.advance(-5000.0)
+        ended_at = self.clock()
+        self.pass_time(3.0)
+        self.client.leave(42, ended_at, 2.0)
+        self.assertEqual(2 * [messages.LEAVE], self.queue.methods)
+        first, second = self.queue.calls
+        # That is long ago, so that nothing is written.
+        self.assertEqual(0.0, first['sent'])
+        self.assertEqual(ANSWER['now'] - 3.0, second['sent'])
+        self.assertEqual([False, True], [first['sure'], second['sure']])
+        self.assertEqual({42}, {each['record'] for each in self.queue.calls})
+        self.assertEqual({2.0}, {each['wait'] for each in self.queue.calls})
+
+    def test_an_end_that_is_not_written(self) -> None:
+        for answer in (
+            {**ANSWER, 'now': None},
+            {**ANSWER, 'taken': False},
+            ODD[0],
+        ):
+            self.queue.answer = answer
+            self.assertRaises(
+                exceptions.BackendError, self.client.leave, 42, 0.0, 1.0
+            )
 
     def test_a_heartbeat_without_an_answer_has_no_wait(self) -> None:
         self.client.beat(42, 1.0)
