@@ -26,8 +26,8 @@ from oslo_log import log as logging
 
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.common import registering
-from nova_servicegroup.drivers.db import reading
 from nova_servicegroup.drivers.db import readers
+from nova_servicegroup.drivers.db import reading
 from nova_servicegroup.drivers.db import registration
 from nova_servicegroup.drivers.db import relay
 from nova_servicegroup.drivers.db import transports
