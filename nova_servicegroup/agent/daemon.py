@@ -95,6 +95,11 @@ class Agent(service.Service):  # type: ignore[misc]
                 'memberships of processes that died, and reports nothing.',
                 self._api.driver.conf.servicegroup_driver,
             )
+        LOG.info(
+            'The agent of %s watches the group %s.',
+            self._host,
+            services.WATCHED_GROUP,
+        )
         shown: condition.Condition | None = None
         while not self._stopping.wait(_INTERVAL):
             self._poll()

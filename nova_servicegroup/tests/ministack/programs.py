@@ -71,6 +71,11 @@ class Programs:
         argv = self._service(host, 'nova-compute', f'{host}.conf')
         return self._nova(host, argv)
 
+    def agent(self, host: str) -> process.Process:
+        """Return the nova-servicegroup-agent of a host."""
+        argv = self._service(host, 'nova-servicegroup-agent', f'{host}.conf')
+        return self._nova(f'agent-{host}', argv)
+
     def placement(self, port: int) -> process.Process:
         """Return placement."""
         application = ('placement-api', 'placement.wsgi.api')

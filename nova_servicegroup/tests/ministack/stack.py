@@ -178,6 +178,10 @@ class Stack(nova.Nova):
         """
         return self._programs().python(name, module, *arguments, stock=stock)
 
+    def agent(self, host: str) -> process.Process:
+        """Return the agent of a compute host, which is not started by up."""
+        return self._programs().agent(host)
+
     def start(self, name: str, wait: bool = True) -> float:
         """Start one of Nova's processes again.
 
