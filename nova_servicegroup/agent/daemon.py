@@ -66,7 +66,6 @@ class Agent(service.Service):  # type: ignore[misc]
         )
         self._joins = not servicegroup.driver.needs_record
         self._stopping = threading.Event()
-        self._ended = threading.Event()
         self._error: str | None = None
 
     def parts(self) -> list[probes.Probed]:
@@ -128,7 +127,6 @@ class Agent(service.Service):  # type: ignore[misc]
         leaving.start()
         leaving.join(_NOTICE + _STOP_TIMEOUT)
         super().stop(graceful)
-        self._ended.set()
 
     def _leave(self) -> None:
         # Else it might seem to have died together with its host.
@@ -139,11 +137,6 @@ class Agent(service.Service):  # type: ignore[misc]
         time.sleep(_NOTICE)
         self._service.stop()
         self._api.close()
-
-    def wait(self) -> None:
-        """Wait until it has stopped."""
-        process.wait(self._ended)
-        super().wait()
 
 
 def _host(conf: cfg.ConfigOpts) -> str:

@@ -17,6 +17,7 @@ from importlib import metadata
 import logging as std_logging
 import signal
 import sys
+import threading
 from typing import Any
 import warnings
 
@@ -29,6 +30,7 @@ from nova_servicegroup.cmd import _startup
 from nova_servicegroup import diagnostics
 from nova_servicegroup import exceptions
 from nova_servicegroup.opts import secrets
+from nova_servicegroup import process
 
 #: The exit status of a daemon that could not do its work.
 ERROR = 2
@@ -125,6 +127,30 @@ def start(program: str, conf: cfg.ConfigOpts, problem: str | None) -> api.API:
     return made
 
 
+class _Awaited:
+    """A service whose end is awaited, with all that comes meanwhile.
+
+    :param service: see serve
+    """
+
+    def __init__(self, service: Any) -> None:
+        self._service = service
+        self._ended = threading.Event()
+        self.start, self.reset = service.start, service.reset
+
+    def stop(self, graceful: bool = False) -> None:
+        """Stop the service."""
+        try:
+            self._service.stop(graceful)
+        finally:
+            self._ended.set()
+
+    def wait(self) -> None:
+        """Wait until the service has stopped; signals are handled."""
+        process.wait(self._ended)
+        self._service.wait()
+
+
 def serve(conf: cfg.ConfigOpts, service: Any, threads: bool = True) -> None:
     """Run a service in this process, until a signal.
 
@@ -147,13 +173,13 @@ def serve(conf: cfg.ConfigOpts, service: Any, threads: bool = True) -> None:
         return
     # It warns that nothing is forked, which is intended here.
     std_logging.getLogger(_LAUNCHER).setLevel(std_logging.ERROR)
-    oslo_service.ServiceBase.register(type(service))
+    oslo_service.ServiceBase.register(_Awaited)
     launcher = oslo_service.ProcessLauncher(conf, no_fork=True)
     # oslo.service would end the process on SIGHUP.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # One that is ready can be sent any signal.
     supervision.start(service.parts())
-    launcher.launch_service(service)
+    launcher.launch_service(_Awaited(service))
 
 
 def refuse(program: str, conf: cfg.ConfigOpts, error: Exception) -> int:

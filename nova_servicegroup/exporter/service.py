@@ -28,7 +28,6 @@ from nova_servicegroup.exporter import metrics
 from nova_servicegroup.exporter import page
 from nova_servicegroup.exporter import server
 from nova_servicegroup.exporter import watch
-from nova_servicegroup import process
 from nova_servicegroup import services
 from nova_servicegroup.web import pages
 from nova_servicegroup.web import probes
@@ -111,7 +110,6 @@ class Exporter(service.Service):  # type: ignore[misc]
         if conf.servicegroup_exporter.per_host:
             self._metrics.registry.register(watch.HostMetrics(self._watches))
         self._canary = self._make_canary()
-        self._ended = threading.Event()
 
     def serve(self) -> None:
         """Start to serve the pages.
@@ -149,12 +147,6 @@ class Exporter(service.Service):  # type: ignore[misc]
         leaving = threading.Thread(target=self._leave, daemon=True)
         leaving.start()
         leaving.join(_STOP_TIMEOUT)
-        self._ended.set()
-
-    def wait(self) -> None:
-        """Wait until it has stopped."""
-        process.wait(self._ended)
-        super().wait()
 
     def _leave(self) -> None:
         if self._canary is not None:

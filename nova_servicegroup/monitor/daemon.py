@@ -29,7 +29,6 @@ from nova_servicegroup.monitor import loop
 from nova_servicegroup.monitor import outbox
 from nova_servicegroup.monitor import role
 from nova_servicegroup.monitor import sender
-from nova_servicegroup import process
 from nova_servicegroup.watch import health
 from nova_servicegroup.watch import inventory
 from nova_servicegroup.watch import watcher
@@ -138,7 +137,6 @@ class Monitor:
             WatchLoop(conf, watcher.Watcher(servicegroup, group), self._outbox)
             for group in conf.servicegroup_monitor.groups
         ]
-        self._ended = threading.Event()
         options = conf.servicegroup_monitor
         self._listen = options.health_port, options.health_listen
 
@@ -181,11 +179,9 @@ class Monitor:
         closing.start()
         self._election.leave(_LEAVE)
         closing.join(_LEAVE)
-        self._ended.set()
 
     def wait(self) -> None:
-        """Wait until the monitor has stopped."""
-        process.wait(self._ended)
+        """Do nothing: stop returns when all has stopped."""
 
     def reset(self) -> None:
         """Do nothing: a monitor must be restarted to read its options."""

@@ -18,7 +18,6 @@ intake.
 
 import inspect
 import socket
-import threading
 from typing import Any
 
 from oslo_config import cfg
@@ -31,7 +30,6 @@ from nova_servicegroup.drivers.db import store
 from nova_servicegroup.drivers.db import transports
 from nova_servicegroup import exceptions
 from nova_servicegroup import opts
-from nova_servicegroup import process
 
 _DRIVER = 'db'
 
@@ -53,7 +51,6 @@ class Daemon:
             'threading',
             intake,
         )
-        self._ended = threading.Event()
 
     def start(self) -> None:
         """Begin to collect, as soon as the database answers."""
@@ -66,11 +63,9 @@ class Daemon:
     def stop(self, graceful: bool = False) -> None:
         """Write what was received, and end; bounded in time."""
         self._collector.stop()
-        self._ended.set()
 
     def wait(self) -> None:
-        """Wait until it has stopped."""
-        process.wait(self._ended)
+        """Do nothing: stop returns when all has stopped."""
 
     def reset(self) -> None:
         """Do nothing: a collector must be restarted to read its options."""
