@@ -45,6 +45,11 @@ EVIDENCE = (
 )
 
 
+def telling(evidence: str | None) -> str | None:
+    """Return evidence that tells more than the state does, or None."""
+    return None if evidence in (FORCED, UNKNOWN) else evidence
+
+
 class _Agent(NamedTuple):
     """An agent as it was last seen.
 
