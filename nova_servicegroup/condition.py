@@ -25,8 +25,8 @@ from typing import NamedTuple
 DEGRADED, DRAINING = 'degraded', 'draining'
 #: The reason of every draining member.
 STOPPING = 'stopping'
-#: What the agent of a host reports of a group, which is the reason: its process
-#: there has died, or was stopped.
+#: What the agent of a host reports of a group, which is the reason: the
+#: process of its member has died, or was stopped.
 DIED, STOPPED = 'process-died', 'process-stopped'
 
 _WORDS = {

@@ -92,9 +92,9 @@ _OF_GROUP: dict[str, tuple[Any, str, tuple[str, ...]]] = {
     ),
     'members_down': (
         prometheus_client.Gauge,
-        'Services of a group that are down or forced_down, by what is known of '
-        'why. Silent: neither the service nor the agent of its host reports; '
-        'with process-stopped, process-died and not-reporting, the agent does.',
+        'Services of a group that are down or forced_down, by the evidence. '
+        'silent: neither the service nor the agent of its host reports; in '
+        'process-stopped, process-died and not-reporting, the agent does.',
         ('evidence',),
     ),
     'ignored_checks': (

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What waits to be sent, and what is left of it once a leader has sent some."""
+"""What waits to be sent, and what a leader has left of it."""
 
 from collections.abc import Sequence
 import dataclasses

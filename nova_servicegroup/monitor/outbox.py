@@ -83,7 +83,8 @@ class Outbox:
             for host, each in conditions.items():
                 self._conditions[group, host] = each
             for host, seen in states.items():
-                key, state = (group, host), publication.verdict(seen) or views.HELD
+                key = group, host
+                state = publication.verdict(seen) or views.HELD
                 told = publication.told(state, evidence.get(host))
                 self._states[key] = told
                 if self._has_received:
@@ -98,7 +99,8 @@ class Outbox:
                 self._add(each)
 
     def _add(self, change: watcher.Transition) -> None:
-        key, state = (change.group, change.host), publication.verdict(change.state)
+        key = change.group, change.host
+        state = publication.verdict(change.state)
         before = self._states.get(key)
         told = state and publication.told(state, change.evidence)
         self._states[key] = told or before or views.UP

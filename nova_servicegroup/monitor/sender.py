@@ -26,8 +26,8 @@ from nova_servicegroup.drivers.common import backoff
 from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup.monitor import election
-from nova_servicegroup.monitor import loop
 from nova_servicegroup.monitor import entries
+from nova_servicegroup.monitor import loop
 from nova_servicegroup.monitor import outbox
 from nova_servicegroup.watch import deaths
 from nova_servicegroup.watch import inventory

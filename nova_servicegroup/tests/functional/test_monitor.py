@@ -29,7 +29,6 @@ import nova_servicegroup
 from nova_servicegroup.drivers import views
 from nova_servicegroup.monitor import election
 from nova_servicegroup.monitor import entries
-from nova_servicegroup.monitor import outbox
 from nova_servicegroup.monitor import publication
 from nova_servicegroup.monitor import sender
 from nova_servicegroup import opts

@@ -528,9 +528,7 @@ class EvidenceTest(CliTest):
     def test_without_agents_only_a_long_list_has_it(self) -> None:
         self.api.has_agents = False
         self.assertNotIn('Evidence', self.run_json('member', 'list')[0])
-        self.assertEqual(
-            [None, 'unknown', 'unknown'], self.evidence('--long')
-        )
+        self.assertEqual([None, 'unknown', 'unknown'], self.evidence('--long'))
         self.assertNotIn('host', self.driver.asked)
 
     def test_one_host(self) -> None:

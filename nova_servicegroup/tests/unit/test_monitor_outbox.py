@@ -516,9 +516,7 @@ class EvidenceTest(StandbyCase):
         box.tell('d', 'silent')
         self.assertEqual([], box.send_told())
         box.tell('c', 'silent', 'not-reporting')
-        self.assertEqual(
-            [('c', 'down: not-reporting', True)], box.send_told()
-        )
+        self.assertEqual([('c', 'down: not-reporting', True)], box.send_told())
 
     def test_what_was_found_at_the_beginning_is_no_news(self) -> None:
         box = ScriptedOutbox(self.clock)
@@ -541,9 +539,7 @@ class EvidenceTest(StandbyCase):
         self.other.follow(self.outbox)
         self.outbox.send_told()
         self.other.lead()
-        self.assertEqual(
-            [('a', 'down: silent', True)], self.other.send_told()
-        )
+        self.assertEqual([('a', 'down: silent', True)], self.other.send_told())
         self.assertEqual(self.outbox.ids[1:], self.other.ids)
 
     def test_who_saw_less_than_the_leader_lacks_nothing(self) -> None:
@@ -552,9 +548,7 @@ class EvidenceTest(StandbyCase):
         self.other.tell('a', 'silent')
         self.other.follow(self.outbox)
         self.other.lead()
-        self.assertEqual(
-            [('a', 'down: silent', True)], self.other.send_told()
-        )
+        self.assertEqual([('a', 'down: silent', True)], self.other.send_told())
         difference = self.other.ids
         self.assertEqual(set(), set(self.outbox.ids) & set(difference))
 
