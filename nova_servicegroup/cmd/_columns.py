@@ -124,6 +124,7 @@ def facts(entry: inventory.Entry, seen: inventory.Inventory) -> dict[str, Any]:
         'Disabled': _recorded(entry, 'disabled'),
         'Condition': unfit and unfit.reason,
         'Condition since': unfit and condition.date(unfit),
+        'Evidence': entry.evidence,
     }
 
 

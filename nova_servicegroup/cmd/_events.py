@@ -28,6 +28,7 @@ from nova_servicegroup import condition
 from nova_servicegroup.drivers import views
 from nova_servicegroup import escaping
 from nova_servicegroup.opts import secrets
+from nova_servicegroup.watch import deaths
 from nova_servicegroup.watch import inventory
 from nova_servicegroup.watch import watcher
 
@@ -192,10 +193,17 @@ class Lines:
                     return 'no check is ignored any more'
                 return f'ignored, since they fail on many: {checks}'
             case watcher.Transition():
-                before, after = map(self._paint, (event.before, event.state))
-                host = escaping.printable(event.host)
-                reason = escaping.printable(event.reason)
-                return f'{host}: {before} -> {after} ({reason})'
+                return self._change(event)
+
+    def _change(self, event: watcher.Transition) -> str:
+        before, after = map(self._paint, (event.before, event.state))
+        host = escaping.printable(event.host)
+        reason = escaping.printable(event.reason)
+        if event.keeps_state:
+            return f'{host}: {after} ({reason})'
+        if deaths.telling(event.evidence):
+            reason = f'{reason}; evidence: {event.evidence}'
+        return f'{host}: {before} -> {after} ({reason})'
 
     def _paint(self, state: str | None) -> str:
         return 'new' if state is None else state

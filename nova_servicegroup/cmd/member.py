@@ -39,6 +39,7 @@ _UNFORCED = 'Whether it is forced down is unknown'
 
 _SHORT = ('Host', 'State', 'Since', 'Proof age', 'Processes')
 _UNFIT = ('Condition', 'Condition since')
+_EVIDENCE = ('Evidence',)
 _LONG = ('Incarnations', 'Machines', 'Reads', 'Registered', 'Disabled')
 
 _WAIT_ARGUMENT: _command.Arguments = {
@@ -173,8 +174,8 @@ class List(_GroupCommand, lister.Lister):
         },
         '--long': {
             'action': 'store_true',
-            'help': 'Also the processes and their machines, and what Nova has '
-            'on record.',
+            'help': 'Also the processes and their machines, what Nova has on '
+            'record, and the evidence for those that are down.',
         },
     }
 
@@ -193,7 +194,7 @@ class List(_GroupCommand, lister.Lister):
                 f'{presumed} hosts are presumed up: the backend does not know '
                 'yet which are missing.'
             )
-        names = _SHORT + (_LONG if parsed_args.long else ()) + _UNFIT
+        names = self._names(parsed_args.long)
         return names, [
             _columns.format_values(
                 _columns.facts(each, found), names, parsed_args.formatter
@@ -201,6 +202,12 @@ class List(_GroupCommand, lister.Lister):
             for each in entries
             if each.state in (parsed_args.state or inventory.STATES)
         ]
+
+    def _names(self, is_long: bool) -> tuple[str, ...]:
+        names = _SHORT + (_LONG if is_long else ()) + _UNFIT
+        # Without agents it is never more than unknown.
+        shows_evidence = is_long or self.app.servicegroup.has_agents
+        return names + (_EVIDENCE if shows_evidence else ())
 
 
 class Show(_GroupCommand, show.ShowOne):

@@ -42,8 +42,11 @@ class History:
     ) -> None:
         """Add the transitions that a reading has found.
 
+        Those of the evidence alone are left out.
+
         :param entries: the services now
         """
+        changes = [each for each in changes if not each.keeps_state]
         if not changes:
             return
         latest = tuple(reversed(changes[-MOST:]))

@@ -90,6 +90,13 @@ _OF_GROUP: dict[str, tuple[Any, str, tuple[str, ...]]] = {
         'no new servers.',
         ('state',),
     ),
+    'members_down': (
+        prometheus_client.Gauge,
+        'Services of a group that are down or forced_down, by the evidence. '
+        'silent: neither the service nor the agent of its host reports; in '
+        'process-stopped, process-died and not-reporting, the agent does.',
+        ('evidence',),
+    ),
     'ignored_checks': (
         prometheus_client.Gauge,
         'Checks that so many services of a group fail, or have begun to fail '

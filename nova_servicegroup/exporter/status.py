@@ -23,6 +23,7 @@ from nova_servicegroup import escaping
 from nova_servicegroup.exporter import history
 from nova_servicegroup.exporter import hostmap
 from nova_servicegroup.exporter import watch
+from nova_servicegroup.watch import deaths
 from nova_servicegroup.watch import inventory
 from nova_servicegroup.watch import watcher
 
@@ -55,6 +56,7 @@ class Service:
     :ivar reason: why
     :ivar since: since when, in seconds since the epoch; None if unknown
     :ivar proof_age: seconds since it was proved alive; None if unknown
+    :ivar evidence: why it is down, unless that is unknown or its state
     """
 
     group: str
@@ -63,6 +65,7 @@ class Service:
     reason: str
     since: float | None
     proof_age: float | None
+    evidence: str | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,6 +193,7 @@ def _service(entry: inventory.Entry, watched: watch.GroupWatch) -> Service:
         shown(_reason(entry, change)),
         since,
         watched.proof_age(entry.host),
+        deaths.telling(entry.evidence),
     )
 
 

@@ -87,6 +87,8 @@ class GroupWatch:
         self._series('services_table_readable').set(seen.unregistered is None)
         self._series('ignored_checks').set(len(seen.view.ignored))
         self._metrics.count(self.group, seen.count())
+        for evidence, number in seen.count_evidence().items():
+            self._series('members_down', evidence).set(number)
 
     def _count(self, change: watcher.Transition) -> None:
         before = metrics.STATES.get(change.before or '', metrics.NEW)

@@ -85,6 +85,11 @@ class WatchLoop(loop.Loop):
                 for host, each in entries.items()
                 if each.condition is not None
             },
+            {
+                host: each.evidence
+                for host, each in entries.items()
+                if each.evidence is not None
+            },
         )
         LOG.info('Watching group %s: %d services.', self._group, len(entries))
 

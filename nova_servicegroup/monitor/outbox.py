@@ -16,8 +16,8 @@ Every monitor watches the groups and puts the transitions that it sees into an
 outbox of its own. The leader sends them and publishes how many it has sent of
 each member; the others remove as many. So a monitor that takes over has those
 that were not sent, and those that were sent but not published, which it
-repeats. A notification's id is made of the leader's term, the member, its
-state and the number of the transition: a repeated one has the same id, by
+repeats. A notification's id is made of the leader's term, the member, what it
+tells and the number of the transition: a repeated one has the same id, by
 which consumers drop it.
 
 A member's next transition is sent only after the last one was published. So
@@ -25,7 +25,6 @@ two different transitions never get the same id.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-import dataclasses
 import threading
 import time
 import types
@@ -35,34 +34,14 @@ from oslo_utils import timeutils
 
 from nova_servicegroup import condition
 from nova_servicegroup.drivers import views
+from nova_servicegroup.monitor import entries
 from nova_servicegroup.monitor import publication
-from nova_servicegroup.watch import inventory
 from nova_servicegroup.watch import watcher
 
 #: The most transitions of one member that wait.
 WAITING = 20
 
 TAKEN_OVER = 'found so when this monitor began to announce'
-
-
-@dataclasses.dataclass
-class Entry:
-    """A transition to send.
-
-    :ivar state: views.UP, views.DOWN, views.DEGRADED or views.DRAINING
-    :ivar seen: when it was seen, by the monotonic clock
-    :ivar message_id: of the notification; empty until it is due
-    """
-
-    transition: watcher.Transition
-    state: str
-    seen: float
-    message_id: str = ''
-
-    @property
-    def key(self) -> publication.Key:
-        """The group and the host of the member."""
-        return self.transition.group, self.transition.host
 
 
 class Outbox:
@@ -73,10 +52,10 @@ class Outbox:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        # The last verdict on each member; HELD if there was none yet.
+        # What to tell of each member; HELD if there was no verdict yet.
         self._states: dict[publication.Key, str] = {}
         self._conditions: dict[publication.Key, condition.Condition] = {}
-        self._waiting: dict[publication.Key, list[Entry]] = {}
+        self._waiting: dict[publication.Key, list[entries.Entry]] = {}
         # See Publication. The last one is what was last published.
         self._term = str(uuid.uuid4())
         self._counts: dict[publication.Key, int] = {}
@@ -91,23 +70,27 @@ class Outbox:
         conditions: Mapping[str, condition.Condition] = types.MappingProxyType(
             {}
         ),
+        evidence: Mapping[str, str] = types.MappingProxyType({}),
     ) -> None:
         """Record the first states of hosts, of inventory.STATES.
 
         They are no transitions, unless a leader has published other states.
 
         :param conditions: of the hosts that are degraded or draining
+        :param evidence: of the hosts that are down
         """
         with self._lock:
             for host, each in conditions.items():
                 self._conditions[group, host] = each
             for host, seen in states.items():
-                key, state = (group, host), _verdict(seen) or views.HELD
-                self._states[key] = state
+                key = group, host
+                state = publication.verdict(seen) or views.HELD
+                told = publication.told(state, evidence.get(host))
+                self._states[key] = told
                 if self._has_received:
-                    self._add_difference(key, state)
+                    self._add_difference(key, told)
                 elif state != views.HELD:
-                    self._count(key, state)
+                    self._count(key, told)
 
     def add(self, changes: Iterable[watcher.Transition]) -> None:
         """Add the transitions that were just seen."""
@@ -116,9 +99,11 @@ class Outbox:
                 self._add(each)
 
     def _add(self, change: watcher.Transition) -> None:
-        key, state = (change.group, change.host), _verdict(change.state)
+        key = change.group, change.host
+        state = publication.verdict(change.state)
         before = self._states.get(key)
-        self._states[key] = state or before or views.UP
+        told = state and publication.told(state, change.evidence)
+        self._states[key] = told or before or views.UP
         if change.condition is None:
             self._conditions.pop(key, None)
         else:
@@ -128,42 +113,49 @@ class Outbox:
             presumed and change.state == views.DOWN
         ):
             # It was never seen up, so for consumers it has not gone down.
-            self._count(key, views.DOWN)
+            self._count(key, publication.told(views.DOWN, change.evidence))
         if state is not None:
             self._add_entry(change, state)
 
     def _add_entry(self, change: watcher.Transition, state: str) -> None:
-        entry = Entry(change, state, time.monotonic())
-        if state == self._last(entry.key):
+        entry = entries.Entry(change, state, time.monotonic())
+        last = self._last(entry.key)
+        # That a member is down of which more is known is no news.
+        if last == entry.told or last.startswith(f'{entry.told}: '):
             return
-        entries = self._waiting.setdefault(entry.key, [])
-        entries.append(entry)
-        if len(entries) > WAITING:
+        entry.only_evidence = publication.parts(last)[0] == state
+        # The leader has seen already that it is not down any more.
+        if change.keeps_state and not entry.only_evidence:
+            return
+        waiting = self._waiting.setdefault(entry.key, [])
+        waiting.append(entry)
+        if len(waiting) > WAITING:
             # Drop old intermediate states: the others lead to the last one.
-            del entries[1]
-            if entries[0].state == entries[1].state:
-                del entries[1]
+            del waiting[1]
+            if waiting[0].told == waiting[1].told:
+                del waiting[1]
 
     def _last(self, key: publication.Key) -> str:
-        """Return the state that consumers will know once all is sent."""
+        """Return what consumers will know once all is sent."""
         if key in self._waiting:
-            return self._waiting[key][-1].state
-        return publication.state_of(self._counts.get(key, 0))
+            return self._waiting[key][-1].told
+        return publication.told_of(self._counts.get(key, 0))
 
-    def _count(self, key: publication.Key, state: str) -> None:
+    def _count(self, key: publication.Key, told: str) -> None:
         """Count a transition that consumers know, or need not know."""
         count = self._counts.get(key, 0)
-        if publication.state_of(count) != state:
-            count = publication.after(count, state)
+        if publication.told_of(count) != told:
+            count = publication.after(count, told)
         self._counts[key] = count
 
-    def _add_difference(self, key: publication.Key, state: str) -> None:
-        """Add an entry if consumers know another state of a member."""
-        if state != views.HELD:
+    def _add_difference(self, key: publication.Key, told: str) -> None:
+        """Add an entry if consumers know something else of a member."""
+        if told != views.HELD:
             now = timeutils.utcnow_ts(microsecond=True)
+            state, evidence = publication.parts(told)
             reported = self._conditions.get(key)
             change = watcher.Transition(
-                now, *key, None, state, TAKEN_OVER, condition=reported
+                now, *key, None, state, TAKEN_OVER, None, reported, evidence
             )
             self._add_entry(change, state)
 
@@ -177,35 +169,36 @@ class Outbox:
                     # Keep counting: an id must not be used twice.
                     self._count(key, views.UP)
 
-    def due(self) -> list[Entry]:
+    def due(self) -> list[entries.Entry]:
         """Return the entries to send before the next publication, in order."""
         with self._lock:
             first = [
-                entries[0]
-                for key, entries in self._waiting.items()
+                waiting[0]
+                for key, waiting in self._waiting.items()
                 if self._counts.get(key) == self._published.get(key)
             ]
             for each in first:
                 self._assign_id(each)
             return sorted(first, key=lambda entry: entry.seen)
 
-    def _assign_id(self, entry: Entry) -> None:
+    def _assign_id(self, entry: entries.Entry) -> None:
         """Give the first entry of a member its id, unless it has one."""
-        number = publication.number_of(self._counts.get(entry.key, 0)) + 1
+        count = publication.after(self._counts.get(entry.key, 0), entry.told)
+        number = publication.serial_of(count)
         entry.message_id = entry.message_id or str(
             uuid.uuid5(
-                uuid.UUID(self._term), repr((*entry.key, entry.state, number))
+                uuid.UUID(self._term), repr((*entry.key, entry.told, number))
             )
         )
 
-    def sent(self, entry: Entry) -> None:
+    def sent(self, entry: entries.Entry) -> None:
         """Remove an entry that was sent."""
         with self._lock:
             waiting = self._waiting.get(entry.key, ())
             self._set_waiting(
                 entry.key, [it for it in waiting if it is not entry]
             )
-            self._count(entry.key, entry.state)
+            self._count(entry.key, entry.told)
 
     def is_empty(self) -> bool:
         """Return whether there is nothing to send."""
@@ -215,7 +208,7 @@ class Outbox:
         """Return what this monitor publishes when it leads."""
         with self._lock:
             now = time.monotonic()
-            seen = (entries[0].seen for entries in self._waiting.values())
+            seen = (waiting[0].seen for waiting in self._waiting.values())
             return publication.Publication(
                 self._term, now - min(seen, default=now), dict(self._counts)
             )
@@ -238,21 +231,23 @@ class Outbox:
             own = self._counts if received.term == self._term else {}
             if not own:
                 self._begin_term(received.term)
-            for key, entries in list(self._waiting.items()):
+            for key, waiting in list(self._waiting.items()):
                 known, now = (
-                    publication.number_of(counts.get(key, 0))
-                    for counts in (self._counts, received.counts)
+                    each.get(key, 0)
+                    for each in (self._counts, received.counts)
                 )
-                left = entries[max(0, now - known) :]
+                left = entries.unsent(waiting, known, now)
                 self._set_waiting(
                     key, [it for it in left if it.seen >= before]
                 )
             self._counts = {**own, **received.counts}
             self._has_received = True
 
-    def _set_waiting(self, key: publication.Key, entries: list[Entry]) -> None:
-        if entries:
-            self._waiting[key] = entries
+    def _set_waiting(
+        self, key: publication.Key, waiting: list[entries.Entry]
+    ) -> None:
+        if waiting:
+            self._waiting[key] = waiting
         else:
             self._waiting.pop(key, None)
 
@@ -263,28 +258,18 @@ class Outbox:
         a transition that was seen, gets an entry with the present time.
         """
         with self._lock:
-            for entries in self._waiting.values():
+            for waiting in self._waiting.values():
                 # The last leader may have sent it: keep that id.
-                self._assign_id(entries[0])
+                self._assign_id(waiting[0])
             self._begin_term(str(uuid.uuid4()))
-            for key, state in self._states.items():
-                self._add_difference(key, state)
+            for key, told in self._states.items():
+                self._add_difference(key, told)
 
     def _begin_term(self, term: str) -> None:
         """Restart the counts: of states other than UP, one transition."""
         self._term = term
         self._counts = {
-            key: publication.after(0, publication.state_of(count))
+            key: publication.after(0, publication.told_of(count))
             for key, count in self._counts.items()
-            if publication.state_of(count) != views.UP
+            if publication.told_of(count) != views.UP
         }
-
-
-def _verdict(state: str) -> str | None:
-    """Return the state that consumers know, for one of the inventory.
-
-    None: held, which leaves the state as it was.
-    """
-    if state in (views.DOWN, inventory.FORCED_DOWN):
-        return views.DOWN
-    return None if state == views.HELD else state

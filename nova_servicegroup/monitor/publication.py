@@ -21,14 +21,28 @@ import zlib
 from oslo_utils import uuidutils
 
 from nova_servicegroup.drivers import views
+from nova_servicegroup.watch import deaths
+from nova_servicegroup.watch import inventory
 
 #: A group and a host.
 Key = tuple[str, str]
 
-_FORMAT = 3
+_FORMAT = 4
 
-#: The states that a count can encode, in order.
-_STATES = views.UP, views.DOWN, views.DEGRADED, views.DRAINING
+#: What a count can encode, in order: states, and down with its evidence.
+_TOLD = (
+    views.UP,
+    views.DOWN,
+    views.DEGRADED,
+    views.DRAINING,
+    *(
+        f'{views.DOWN}: {each}'
+        for each in deaths.EVIDENCE
+        if deaths.telling(each)
+    ),
+)
+#: The most changes of the evidence between two of the state.
+_DETAILS = 1024
 
 #: The largest number in a publication.
 MOST = 2**53
@@ -45,7 +59,7 @@ class Publication:
     :ivar term: a UUID that each leader makes for itself
     :ivar lag: age of the oldest transition that is not sent yet, in seconds
     :ivar counts: for each member, the number of transitions that consumers
-        know and the state after the last one, see after; 0 if left out
+        know and what the last one has told, see after; 0 if left out
     """
 
     term: str
@@ -53,19 +67,52 @@ class Publication:
     counts: dict[Key, int]
 
 
-def after(count: int, state: str) -> int:
-    """Return the count of a member after one more transition."""
-    return len(_STATES) * (number_of(count) + 1) + _STATES.index(state)
+def verdict(state: str) -> str | None:
+    """Return the state that consumers know, for one of inventory.STATES.
+
+    None: held, which leaves the state as it was.
+    """
+    if state in (views.DOWN, inventory.FORCED_DOWN):
+        return views.DOWN
+    return None if state == views.HELD else state
 
 
-def number_of(count: int) -> int:
-    """Return the number of transitions in a count."""
-    return count // len(_STATES)
+def told(state: str, evidence: str | None) -> str:
+    """Return what consumers are told: a state, or down with its evidence."""
+    found = f'{state}: {evidence}'
+    return found if found in _TOLD else state
 
 
-def state_of(count: int) -> str:
-    """Return the state after the last transition; UP if there was none."""
-    return _STATES[count % len(_STATES)]
+def parts(told: str) -> tuple[str, str | None]:
+    """Return the state that consumers are told, and its evidence, if any."""
+    state, _, evidence = told.partition(': ')
+    return state, evidence or None
+
+
+def after(count: int, told: str) -> int:
+    """Return the count of a member after one more transition.
+
+    :param told: what it tells, see told
+    """
+    serial = serial_of(count) + 1
+    if parts(told)[0] != parts(told_of(count))[0]:
+        serial = (states_of(count) + 1) * _DETAILS
+    return len(_TOLD) * serial + _TOLD.index(told)
+
+
+def serial_of(count: int) -> int:
+    """Return a number that is greater after each transition."""
+    return count // len(_TOLD)
+
+
+def states_of(count: int) -> int:
+    """Return the number of changes of the state in a count."""
+    return serial_of(count) // _DETAILS
+
+
+def told_of(count: int) -> str:
+    """Return what the last transition has told; UP if there was none."""
+    return _TOLD[count % len(_TOLD)]
 
 
 def encode(sent: Publication | None) -> bytes:

@@ -26,8 +26,10 @@ from nova_servicegroup.drivers.common import backoff
 from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup.monitor import election
+from nova_servicegroup.monitor import entries
 from nova_servicegroup.monitor import loop
 from nova_servicegroup.monitor import outbox
+from nova_servicegroup.watch import deaths
 from nova_servicegroup.watch import inventory
 
 LOG = logging.getLogger(__name__)
@@ -39,7 +41,7 @@ _LONGEST = 5.0
 
 #: The version of the payload: the first number changes with the meaning of a
 #: field, the second when a field is added.
-VERSION = '1.1'
+VERSION = '1.2'
 
 #: The type and the priority of the notification for each state.
 EVENT_TYPES = {
@@ -48,9 +50,16 @@ EVENT_TYPES = {
     views.DEGRADED: ('servicegroup.member.degraded', 'WARN'),
     views.DRAINING: ('servicegroup.member.draining', 'INFO'),
 }
+#: Those for a member that stays down, of which more is known.
+EVIDENCE = 'servicegroup.member.evidence', 'WARN'
 
 
-def payload(entry: outbox.Entry, driver: str) -> dict[str, Any]:
+def event(entry: entries.Entry) -> tuple[str, str]:
+    """Return the type and the priority of a notification."""
+    return EVIDENCE if entry.only_evidence else EVENT_TYPES[entry.state]
+
+
+def payload(entry: entries.Entry, driver: str) -> dict[str, Any]:
     """Return the payload of a notification.
 
     doc/source/admin/notification.json shows one.
@@ -65,9 +74,10 @@ def payload(entry: outbox.Entry, driver: str) -> dict[str, Any]:
     }
 
 
-def _data(entry: outbox.Entry, driver: str) -> dict[str, Any]:
+def _data(entry: entries.Entry, driver: str) -> dict[str, Any]:
     change = entry.transition
     age, reported = change.proof_age, change.condition
+    evidence = change.evidence or deaths.UNKNOWN
     since = datetime.datetime.fromtimestamp(change.at, datetime.timezone.utc)
     return {
         'host': change.host,
@@ -80,6 +90,7 @@ def _data(entry: outbox.Entry, driver: str) -> dict[str, Any]:
         'forced_down': change.state == inventory.FORCED_DOWN,
         'condition': reported and reported.reason,
         'condition_since': reported and condition.date(reported),
+        'evidence': evidence if entry.state == views.DOWN else None,
     }
 
 
@@ -109,7 +120,7 @@ class Sender:
         self._sent: set[tuple[str, str]] = set()
         quieten(conf)
 
-    def send(self, entry: outbox.Entry) -> None:
+    def send(self, entry: entries.Entry) -> None:
         """Send one notification to every topic; return when all have it.
 
         It may be repeated after an error: no topic gets the notification
@@ -117,7 +128,7 @@ class Sender:
 
         :raises BackendError: the message queue did not confirm it
         """
-        event_type, priority = EVENT_TYPES[entry.state]
+        event_type, priority = event(entry)
         for topic in self._topics:
             if (entry.message_id, topic) in self._sent:
                 continue

@@ -120,7 +120,7 @@ class Results:
         """Record transitions that the observer has seen."""
         hosts = self._plan.hosts
         for each in transitions:
-            if each.host in hosts:
+            if each.host in hosts and not each.keeps_state:
                 self._observe_one(each)
 
     def _observe_one(self, seen: watcher.Transition) -> None:

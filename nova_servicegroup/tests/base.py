@@ -165,10 +165,13 @@ class TestCase(base.BaseTestCase):
         conf(['--config-file', path], project='nova')
         return conf
 
-    def api_of(self, driver: base_driver.Driver) -> api.API:
-        """Return an API that asks by a driver of the test's own."""
+    def api_of(self, driver: base_driver.Driver, text: str = '') -> api.API:
+        """Return an API that asks by a driver of the test's own.
+
+        :param text: of its configuration file
+        """
         with mock.patch.object(api, 'load_driver', return_value=driver):
-            return api.API(self.make_conf())
+            return api.API(self.make_conf(text))
 
     def measured(self, what: str, *figures: float, unit: str = 's') -> None:
         """Keep a figure; all of them go to a file that can be named."""

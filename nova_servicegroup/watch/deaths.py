@@ -17,6 +17,7 @@ that has died from a host that is gone. Pure: views and times are handed in.
 """
 
 from collections.abc import Mapping
+import math
 from typing import NamedTuple
 
 from nova_servicegroup import condition
@@ -32,7 +33,7 @@ NOT_REPORTING = 'not-reporting'
 SILENT = 'silent'
 #: An operator has declared it down.
 FORCED = 'forced'
-#: There is no agent, or nothing is known of it now.
+#: Its host has no agent, or nothing is known of it now.
 UNKNOWN = 'unknown'
 EVIDENCE = (
     PROCESS_STOPPED,
@@ -42,6 +43,11 @@ EVIDENCE = (
     FORCED,
     UNKNOWN,
 )
+
+
+def telling(evidence: str | None) -> str | None:
+    """Return evidence that tells more than the state does, or None."""
+    return None if evidence in (FORCED, UNKNOWN) else evidence
 
 
 class _Agent(NamedTuple):
@@ -67,6 +73,9 @@ class Agents:
         self._present: Mapping[str, views.Member] = {}
         self._seen: dict[str, _Agent] = {}
         self._is_blind = True
+        # When the group was first read: an agent that was never seen was
+        # gone by then.
+        self._begun = math.inf
 
     def update(self, view: views.View, now: float) -> None:
         """Take over a reading of the group of hosts.
@@ -74,6 +83,8 @@ class Agents:
         :param now: by the monotonic clock
         """
         self._is_blind = view.error is not None or view.age is None
+        if not self._is_blind:
+            self._begun = min(self._begun, now)
         self._present = {
             membership.canonical(each.host): each
             for each in view.members
@@ -100,19 +111,23 @@ class Agents:
         if agent is not None and not agent.held:
             watched = group == services.WATCHED_GROUP
             return _reported(agent) if watched else UNKNOWN
-        if agent_is_up or self._was_gone_before(name, proof):
+        if agent_is_up or self._shows_nothing(name, group, proof):
             return UNKNOWN
         return SILENT
 
-    def _was_gone_before(self, host: str, proof: float | None) -> bool:
-        """Return whether an absent agent shows nothing about its host.
+    def _shows_nothing(
+        self, host: str, group: str, proof: float | None
+    ) -> bool:
+        """Return whether the absence of an agent shows nothing of its host.
 
-        It was stopped, or was lost before its service. One that this process
-        has never seen is taken to have been lost together with its service.
+        It was stopped, or was lost before its service; or there may be none.
         """
         seen = self._seen.get(host)
         if seen is None:
-            return False
+            # Only hosts of the watched group must have one.
+            if not self._seen or group != services.WATCHED_GROUP:
+                return True
+            seen = _Agent(self._begun, False)
         return seen.stops or (
             proof is not None and seen.proof + self._margin < proof
         )

@@ -13,7 +13,7 @@
 """The services of a group: its members and Nova's records, put together."""
 
 import collections
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 import dataclasses
 import math
 import time
@@ -25,6 +25,7 @@ from nova_servicegroup import exceptions
 from nova_servicegroup import membership
 from nova_servicegroup import services
 from nova_servicegroup.watch import deaths
+from nova_servicegroup.watch import proofs
 
 #: The state of a service that an operator has declared down.
 FORCED_DOWN = 'forced down'
@@ -41,8 +42,6 @@ STATES = (
 #: of the time that reading them may take.
 _INTERVAL = 10.0
 _SHARE = 0.1
-#: Seconds after which the last proof of life of a host is forgotten.
-_FORGET_AFTER = 7 * 86400.0
 
 #: The host and cell of a service, its member and its record.
 _Service = tuple[
@@ -112,6 +111,14 @@ class Inventory:
             counts[each.state] += 1
         return counts
 
+    def count_evidence(self) -> dict[str, int]:
+        """Return the number of services that are down for each evidence."""
+        counts = dict.fromkeys(deaths.EVIDENCE, 0)
+        for each in self.entries.values():
+            if each.evidence is not None:
+                counts[each.evidence] += 1
+        return counts
+
 
 class Reader:
     """Reader of the inventory of one group, for repeated use."""
@@ -122,7 +129,7 @@ class Reader:
         self._records: list[services.ServiceRef] = []
         self._error: exceptions.BackendError | None = None
         self._due = -math.inf
-        self._deaths = _Deaths(servicegroup, group)
+        self._proofs = proofs.Proofs(servicegroup, group)
 
     def read(self, detailed: views.Detailed = False) -> Inventory:
         """Return the services of the group. Never raises.
@@ -140,7 +147,9 @@ class Reader:
             doubled = hosts[membership.canonical(host)] > 1
             name = f'{host} (cell {cell})' if doubled else host
             entries[name] = self._entry(name, member, record)
-        self._deaths.update(entries)
+        self._proofs.update(
+            {name: each.member for name, each in entries.items()}
+        )
         entries = {name: self.explain(each) for name, each in entries.items()}
         return Inventory(dict(sorted(entries.items())), view, self._error)
 
@@ -164,7 +173,10 @@ class Reader:
         """Return an entry with the evidence, if it is down."""
         if entry.is_up:
             return entry
-        evidence = self._deaths.evidence(entry)
+        if entry.state == FORCED_DOWN:
+            evidence = deaths.FORCED
+        else:
+            evidence = self._proofs.evidence(entry.host, _host_of(entry))
         return dataclasses.replace(entry, evidence=evidence)
 
     def proof_age(self, host: str) -> float | None:
@@ -172,8 +184,7 @@ class Reader:
 
         :param host: as in Entry
         """
-        proof = self._deaths.proofs.get(host)
-        return None if proof is None else time.monotonic() - proof
+        return self._proofs.age(host)
 
     def _read_records(self) -> None:
         """Read the records if due; keep the last of cells that fail."""
@@ -198,57 +209,6 @@ class Reader:
         self._api.driver.expect(self.group, hosts)
         taken = time.monotonic() - begun
         self._due = begun + max(_INTERVAL, taken / _SHARE)
-
-
-class _Deaths:
-    """What one process knows of the deaths in a group.
-
-    It reads the group of hosts, too, where there is one.
-
-    :ivar proofs: when each service was last proved alive, by Entry.host and
-        the monotonic clock
-    """
-
-    def __init__(self, servicegroup: api.API, group: str) -> None:
-        self._api = servicegroup
-        self._reads_agents = (
-            servicegroup.has_agents and group != services.HOST_GROUP
-        )
-        # Two sessions that end together do not expire together.
-        self._agents = deaths.Agents(
-            2 * (servicegroup.driver.found_within or 0.0)
-        )
-        self.proofs: dict[str, float] = {}
-
-    def update(self, entries: Mapping[str, Entry]) -> None:
-        """Take over a reading of the group."""
-        now = time.monotonic()
-        kept = {
-            host: proof
-            for host, proof in self.proofs.items()
-            if host in entries or now - proof < _FORGET_AFTER
-        }
-        self.proofs = kept | {
-            host: now - each.member.proof_age
-            for host, each in entries.items()
-            if each.member is not None and each.member.proof_age is not None
-        }
-        if self._reads_agents:
-            found = self._api.view(services.HOST_GROUP)
-            self._agents.update(found, time.monotonic())
-
-    def evidence(self, entry: Entry) -> str:
-        """Return why a service is down, one of deaths.EVIDENCE."""
-        if entry.state == FORCED_DOWN:
-            return deaths.FORCED
-        if not self._reads_agents:
-            return deaths.UNKNOWN
-        host = _host_of(entry)
-        agent_is_up = self._api.service_is_up(
-            {'host': host, 'topic': services.HOST_GROUP}
-        )
-        proof = self.proofs.get(entry.host)
-        return self._agents.evidence(host, entry.group, proof, agent_is_up)
 
 
 def _host_of(entry: Entry) -> str:

@@ -18,6 +18,7 @@ import time
 from nova_servicegroup import api
 from nova_servicegroup import condition
 from nova_servicegroup.drivers import views
+from nova_servicegroup.watch import deaths
 from nova_servicegroup.watch import inventory
 
 #: The states that a condition explains.
@@ -40,7 +41,7 @@ _REASONS = {
 
 @dataclasses.dataclass(frozen=True)
 class Transition:
-    """A change of the state of a service.
+    """A change of the state of a service, or of why it is down.
 
     :ivar at: when it was seen, in seconds since the epoch
     :ivar before: the state before, one of inventory.STATES, or None if the
@@ -61,13 +62,19 @@ class Transition:
     condition: 'condition.Condition | None' = None
     evidence: str | None = None
 
+    @property
+    def keeps_state(self) -> bool:
+        """Whether only the evidence has changed: it was down before."""
+        return self.before == self.state
+
 
 class Watcher:
     """Watcher of the services of one group.
 
     What the first successful read finds up is not reported as a transition.
     A host that has left the backend stays down for as long as Nova has its
-    record or, where the services table cannot be read, for ever.
+    record or, where the services table cannot be read, for ever. Evidence that
+    comes while it is down is reported; that it is unknown for a while is not.
 
     :ivar last: the inventory of the last poll, or None before the first
     """
@@ -89,9 +96,12 @@ class Watcher:
         changes = [
             self._transition(each, now)
             for each in self.last.entries.values()
-            if self._state_before(each) != each.state
+            if self._has_changed(each)
         ]
-        self._known = self.last.entries
+        self._known = {
+            host: self._remembered(each)
+            for host, each in self.last.entries.items()
+        }
         return [each for each in changes if confirmed or _is_news(each)]
 
     def proof_age(self, host: str) -> float | None:
@@ -121,6 +131,24 @@ class Watcher:
         before = self._known.get(entry.host)
         return None if before is None else before.state
 
+    def _has_changed(self, entry: inventory.Entry) -> bool:
+        before = self._known.get(entry.host)
+        if before is None or before.state != entry.state:
+            return True
+        known = (before.evidence, deaths.UNKNOWN)
+        return entry.state == views.DOWN and entry.evidence not in known
+
+    def _remembered(self, entry: inventory.Entry) -> inventory.Entry:
+        """Return an entry with the evidence that was reported last."""
+        before = self._known.get(entry.host)
+        if (
+            before is None
+            or (before.state, entry.state) != (views.DOWN, views.DOWN)
+            or entry.evidence != deaths.UNKNOWN
+        ):
+            return entry
+        return dataclasses.replace(entry, evidence=before.evidence)
+
     def _transition(self, entry: inventory.Entry, now: float) -> Transition:
         before = self._state_before(entry)
         return Transition(
@@ -129,11 +157,16 @@ class Watcher:
             entry.host,
             before,
             entry.state,
-            self._ignored(entry) or _reason(before, entry),
+            self._why(before, entry),
             self.proof_age(entry.host),
             entry.condition if entry.state in _UNFIT else None,
             entry.evidence,
         )
+
+    def _why(self, before: str | None, entry: inventory.Entry) -> str:
+        if before == entry.state:
+            return f'evidence: {entry.evidence}'
+        return self._ignored(entry) or _reason(before, entry)
 
     def _ignored(self, entry: inventory.Entry) -> str | None:
         """Return the reason if the entry is up as its check is now ignored."""

@@ -54,10 +54,10 @@ class Hosts:
             self._ids.append(message_id)
             last = self._last.get(key)
             # The two priorities are two queues: drop what is older than the
-            # last notification, or repeats its state.
+            # last notification, or repeats it.
             if last and (
                 member['since'] <= last['since']
-                or member['state'] == last['state']
+                or _told(member) == _told(last)
             ):
                 return
             self._last[key] = member
@@ -70,7 +70,8 @@ class Hosts:
         while True:
             for member in self._due():
                 # Ask Nova once more here before you evacuate anything.
-                print('down:', member['host'], member['reason'], flush=True)
+                state, evidence = _told(member)
+                print(f'{state}:', member['host'], evidence, flush=True)
             time.sleep(0.1)
 
     def _due(self):
@@ -80,6 +81,11 @@ class Hosts:
             for key in due:
                 del self._waiting[key]
             return [self._last[key] for key in due]
+
+
+def _told(member):
+    """Return the state, and why it is down; monitors before 1.2 do not say."""
+    return member['state'], member.get('evidence')
 
 
 def main():

@@ -28,7 +28,7 @@ from tooz import utils
 import nova_servicegroup
 from nova_servicegroup.drivers import views
 from nova_servicegroup.monitor import election
-from nova_servicegroup.monitor import outbox
+from nova_servicegroup.monitor import entries
 from nova_servicegroup.monitor import publication
 from nova_servicegroup.monitor import sender
 from nova_servicegroup import opts
@@ -393,11 +393,11 @@ class ZooKeeperTest(
         self.assertNotIn('back', example.tail())
         self.assertEqual(1, example.tail().count('dead'))
 
-    def _entry(self, host: str, state: str) -> outbox.Entry:
+    def _entry(self, host: str, state: str) -> entries.Entry:
         change = watcher.Transition(
             time.time(), 'compute', host, None, state, 'because'
         )
-        return outbox.Entry(change, state, 0.0, str(uuid.uuid4()))
+        return entries.Entry(change, state, 0.0, str(uuid.uuid4()))
 
     if base.LONG:
 

@@ -480,6 +480,69 @@ class ShowTest(CliTest):
         self.assertIn('ZooKeeper: mute', line)
 
 
+class EvidenceTest(CliTest):
+    """Why hosts are down, where each has an agent."""
+
+    options = test_watcher.AGENTS
+
+    def make_driver(self) -> test_watcher.AgentsDriver:
+        return test_watcher.AgentsDriver()
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.register('a', 'b', 'c')
+        self.driver.tell(b='down')
+        self.driver.agents = {'a': 'up', 'b': 'process-died'}
+
+    def evidence(self, *words: str) -> list[str | None]:
+        found = self.run_json('member', 'list', *words)
+        return [each['Evidence'] for each in found]
+
+    def test_a_list_has_it_last(self) -> None:
+        for words in ((), ('--long',)):
+            self.assertEqual(
+                [None, 'process-died', 'silent'], self.evidence(*words)
+            )
+            found = self.run_json('member', 'list', *words)
+            self.assertEqual('Evidence', list(found[0])[-1])
+
+    def test_a_table_csv_and_yaml(self) -> None:
+        self.run_cli('member', 'list')
+        last = [
+            line.strip('|').split('|')[-1].strip()
+            for line in self.out.getvalue().splitlines()
+            if line.startswith('|')
+        ]
+        self.assertEqual(['Evidence', '-', 'process-died', 'silent'], last)
+        self.run_cli('member', 'list', '-f', 'csv')
+        rows = list(csv.DictReader(io.StringIO(self.out.getvalue())))
+        self.assertEqual(
+            ['', 'process-died', 'silent'], [each['Evidence'] for each in rows]
+        )
+        self.run_cli('member', 'list', '-f', 'yaml')
+        self.assertEqual(
+            [None, 'process-died', 'silent'],
+            [each['Evidence'] for each in yaml.safe_load(self.out.getvalue())],
+        )
+
+    def test_without_agents_only_a_long_list_has_it(self) -> None:
+        self.api.has_agents = False
+        self.assertNotIn('Evidence', self.run_json('member', 'list')[0])
+        self.assertEqual([None, 'unknown', 'unknown'], self.evidence('--long'))
+        self.assertNotIn('host', self.driver.asked)
+
+    def test_one_host(self) -> None:
+        self.register('d', forced_down=True)
+        for host, evidence in (
+            ('a', None),
+            ('b', 'process-died'),
+            ('c', 'silent'),
+            ('d', 'forced'),
+        ):
+            found = self.run_json('member', 'show', host)
+            self.assertEqual(evidence, found['Evidence'])
+
+
 class ErrorTest(CliTest):
     """Every error is reported in one line, with status 2."""
 

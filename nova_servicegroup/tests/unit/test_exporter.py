@@ -35,6 +35,7 @@ from nova_servicegroup import reporter
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.unit import test_watcher
 from nova_servicegroup.tests.unit import test_web
+from nova_servicegroup.watch import deaths
 
 Labels = dict[str, str]
 
@@ -60,7 +61,7 @@ class Member(heartbeat.Renewable):
             raise self._driver.beat_error
 
 
-class Driver(test_watcher.Driver):
+class Driver(test_watcher.AgentsDriver):
     """A driver whose members send heartbeats on demand."""
 
     def __init__(self, conf: Any) -> None:
@@ -87,12 +88,11 @@ class Driver(test_watcher.Driver):
 class ExporterCase(test_watcher.WatchedTest):
     """All parts of the exporter except its timers."""
 
+    def make_driver(self) -> Driver:
+        return Driver(self.make_conf())
+
     def setUp(self) -> None:
         super().setUp()
-        self.driver = Driver(self.make_conf())
-        self.driver.table = base.Table(self._read)
-        self.driver.tell(a='up', b='up')
-        self.api.driver = self.driver
         self.wall = base.Clock(test_watcher.WALL)
         self.set_time(self.wall)
         self.metrics = metrics.Metrics('zk')
@@ -312,6 +312,14 @@ class WatchTest(ExporterCase):
         self.poll(10)
         self.assertEqual(1, self.value('services_table_readable'))
 
+    def test_without_agents_it_is_unknown_why_services_are_down(self) -> None:
+        self.poll()
+        self.driver.tell(a='down', b='down')
+        self.poll()
+        self.assertEqual(
+            2, self.value('members_down', group='compute', evidence='unknown')
+        )
+
     def test_each_host(self) -> None:
         self.register('c')
         self.driver.tell(b='held')
@@ -345,6 +353,63 @@ class WatchTest(ExporterCase):
         self.clock.advance(100)
         scrape(self.metrics.registry)
         self.assertEqual(before, (self.driver.views, self.reads))
+
+
+class EvidenceTest(ExporterCase):
+    """Why services are down, where hosts have agents."""
+
+    options = test_watcher.AGENTS
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.driver.agents = {'a': 'up', 'b': 'up'}
+
+    def down(self) -> dict[str, float]:
+        """Return the numbers that are down by evidence, but for zeros."""
+        name = f'{metrics.PREFIX}_members_down'
+        found = {
+            sample.labels['evidence']: sample.value
+            for sample in scrape(self.metrics.registry)
+            if sample.name == name and sample.labels['group'] == 'compute'
+        }
+        self.assertEqual(set(deaths.EVIDENCE), set(found))
+        return {each: number for each, number in found.items() if number}
+
+    def test_services_that_are_down_are_counted_by_evidence(self) -> None:
+        self.register('a', 'b')
+        self.register('c', forced_down=True)
+        self.poll()
+        self.assertEqual({'forced': 1}, self.down())
+        self.driver.agents = {'b': 'process-died'}
+        self.driver.tell(a='down', b='down')
+        self.poll()
+        self.assertEqual(
+            {'silent': 1, 'process-died': 1, 'forced': 1}, self.down()
+        )
+        self.driver.tell(a='up', b='up')
+        self.poll()
+        self.assertEqual({'forced': 1}, self.down())
+
+    def test_a_change_of_it_is_neither_a_transition_nor_a_detection(
+        self,
+    ) -> None:
+        self.poll()
+        self.driver.tell(a='down')
+        self.poll()
+        before = self.watch.history.recent
+        for self.driver.agents in ({'b': 'up'}, {'a': 'up', 'b': 'up'}):
+            for _ in range(3):
+                self.poll()
+        self.assertEqual({'not-reporting': 1}, self.down())
+        changes = [
+            sample
+            for sample in scrape(self.metrics.registry)
+            if sample.name == f'{metrics.PREFIX}_transitions_total'
+        ]
+        self.assertEqual(1, sum(each.value for each in changes))
+        self.assertEqual(1, self.value('detection_seconds_count'))
+        self.assertEqual(0, self.value('flapping_members'))
+        self.assertEqual(before, self.watch.history.recent)
 
 
 class CanaryTest(ExporterCase):

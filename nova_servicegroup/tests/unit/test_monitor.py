@@ -33,6 +33,7 @@ from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup.monitor import daemon
 from nova_servicegroup.monitor import election
+from nova_servicegroup.monitor import entries
 from nova_servicegroup.monitor import outbox
 from nova_servicegroup.monitor import publication
 from nova_servicegroup.monitor import role
@@ -50,12 +51,12 @@ SLACK = 5.0
 ROOT = pathlib.Path(nova_servicegroup.__file__).parents[1]
 
 
-def entry(state: str = views.DOWN, **how: Any) -> outbox.Entry:
+def entry(state: str = views.DOWN, **how: Any) -> entries.Entry:
     change = watcher.Transition(
         1_800_000_000.5, 'compute', 'a', views.UP, state, 'because', **how
     )
     verdict = views.DOWN if state == inventory.FORCED_DOWN else state
-    return outbox.Entry(change, verdict, 0.0, 'id')
+    return entries.Entry(change, verdict, 0.0, 'id')
 
 
 class PayloadTest(base.TestCase):
@@ -77,6 +78,7 @@ class PayloadTest(base.TestCase):
                     'forced_down': False,
                     'condition': None,
                     'condition_since': None,
+                    'evidence': 'unknown',
                 },
             },
             json.loads(json.dumps(said)),
@@ -109,6 +111,28 @@ class PayloadTest(base.TestCase):
             )
             self.assertEqual((event_type, priority), sender.EVENT_TYPES[state])
 
+    def test_evidence(self) -> None:
+        for state, evidence, shown in (
+            ('down', 'silent', 'silent'),
+            ('down', None, 'unknown'),
+            ('forced down', 'forced', 'forced'),
+            ('up', None, None),
+            ('degraded', None, None),
+        ):
+            said = sender.payload(entry(state, evidence=evidence), 'zk')
+            data = said['nova_servicegroup_object.data']
+            self.assertEqual(shown, data['evidence'])
+
+    def test_the_types_of_notifications(self) -> None:
+        found = entry(evidence='silent')
+        self.assertEqual(
+            ('servicegroup.member.down', 'WARN'), sender.event(found)
+        )
+        found.only_evidence = True
+        self.assertEqual(
+            ('servicegroup.member.evidence', 'WARN'), sender.event(found)
+        )
+
     def test_forced_down(self) -> None:
         said = sender.payload(entry(inventory.FORCED_DOWN), 'zk')
         data = said['nova_servicegroup_object.data']
@@ -129,7 +153,7 @@ class Lead:
     def leads(self) -> bool:
         return next(self.lease)
 
-    def send(self, entry: outbox.Entry) -> None:
+    def send(self, entry: entries.Entry) -> None:
         if self.error is not None:
             raise self.error
         self.sent.append(entry.transition.host)

@@ -18,6 +18,7 @@ import uuid
 
 from nova_servicegroup import condition
 from nova_servicegroup.drivers import views
+from nova_servicegroup.monitor import entries
 from nova_servicegroup.monitor import outbox
 from nova_servicegroup.monitor import publication
 from nova_servicegroup.tests import base
@@ -48,6 +49,39 @@ class ScriptedOutbox(outbox.Outbox):
                 ]
             )
             self.clock.advance(0.001)
+
+    def tell(self, host: str, *evidence: str | None) -> None:
+        """Add that a host is down, and what more is known of it later."""
+        for each in evidence:
+            before = publication.parts(
+                self._states.get(('compute', host), UP)
+            )[0]
+            self.add(
+                [
+                    watcher.Transition(
+                        self.clock(),
+                        'compute',
+                        host,
+                        before,
+                        DOWN,
+                        'because',
+                        evidence=each,
+                    )
+                ]
+            )
+            self.clock.advance(0.001)
+
+    def send_told(self) -> list[tuple[str, str, bool]]:
+        """Send all; return hosts, what was told, whether only evidence."""
+        sent: list[tuple[str, str, bool]] = []
+        while not self.is_empty():
+            self.publish()
+            for entry in self.due():
+                host = entry.transition.host
+                sent.append((host, entry.told, entry.only_evidence))
+                self.ids.append(entry.message_id)
+                self.sent(entry)
+        return sent
 
     def publish(self) -> publication.Publication:
         """Publish; return what others read."""
@@ -208,7 +242,7 @@ class OutboxTest(LeaderTest):
         self.outbox.publish()
         self.assertEqual([UP], [each.state for each in self.outbox.due()])
 
-    def due(self, box: ScriptedOutbox) -> list[outbox.Entry]:
+    def due(self, box: ScriptedOutbox) -> list[entries.Entry]:
         box.see('a', UP)
         return box.due()
 
@@ -227,7 +261,7 @@ class OutboxTest(LeaderTest):
         self.assertEqual(9, len(self.outbox.ids))
 
 
-class StandbyTest(LeaderTest):
+class StandbyCase(LeaderTest):
     """A leader and one that stands by."""
 
     def setUp(self) -> None:
@@ -244,6 +278,8 @@ class StandbyTest(LeaderTest):
         self.other.lead()
         return self.other.send()
 
+
+class StandbyTest(StandbyCase):
     def test_what_the_leader_announced_is_struck_out(self) -> None:
         for host in 'abc':
             self.both_see(host, DOWN)
@@ -415,7 +451,7 @@ class StandbyTest(LeaderTest):
         self.assertEqual([], self.take_over())
         counts = self.other.to_publish().counts.values()
         self.assertEqual(
-            [], [it for it in counts if publication.state_of(it) != UP]
+            [], [it for it in counts if publication.told_of(it) != UP]
         )
 
     def test_ten_thousand_at_once_are_struck_out(self) -> None:
@@ -435,6 +471,125 @@ class StandbyTest(LeaderTest):
         self.assertLess(len(data), 100_000)
         other.lead()
         self.assertEqual([], other.send())
+
+
+class EvidenceTest(StandbyCase):
+    """What becomes known of members that are down."""
+
+    def test_it_is_told_with_down_and_when_it_changes(self) -> None:
+        self.outbox.tell('a', 'not-reporting', 'silent')
+        self.outbox.tell('b', 'unknown', 'process-died')
+        self.assertEqual(
+            [
+                ('a', 'down: not-reporting', False),
+                ('b', 'down', False),
+                ('a', 'down: silent', True),
+                ('b', 'down: process-died', True),
+            ],
+            self.outbox.send_told(),
+        )
+        self.assertEqual(4, len(set(self.outbox.ids)))
+        self.outbox.see('a', UP)
+        self.outbox.tell('a', 'silent')
+        self.assertEqual(
+            [('a', UP, False), ('a', 'down: silent', False)],
+            self.outbox.send_told(),
+        )
+        self.assertEqual(6, len(set(self.outbox.ids)))
+
+    def test_the_same_again_has_another_id(self) -> None:
+        self.outbox.tell('a', *(3 * ['silent', 'not-reporting']))
+        self.assertEqual(6, len(self.outbox.send_told()))
+        self.assertEqual(6, len(set(self.outbox.ids)))
+
+    def test_down_without_more_evidence_is_no_news(self) -> None:
+        self.outbox.tell('a', 'silent', 'unknown')
+        self.outbox.see('a', inventory.FORCED_DOWN, HELD, DOWN)
+        self.outbox.tell('a', 'silent')
+        self.assertEqual(
+            [('a', 'down: silent', False)], self.outbox.send_told()
+        )
+
+    def test_of_one_that_was_never_seen_up(self) -> None:
+        box = ScriptedOutbox(self.clock, d=HELD, e=UP)
+        box.tell('c', 'silent')
+        box.tell('d', 'silent')
+        self.assertEqual([], box.send_told())
+        box.tell('c', 'silent', 'not-reporting')
+        self.assertEqual([('c', 'down: not-reporting', True)], box.send_told())
+
+    def test_what_was_found_at_the_beginning_is_no_news(self) -> None:
+        box = ScriptedOutbox(self.clock)
+        box.begin('compute', {'a': DOWN}, evidence={'a': 'silent'})
+        box.tell('a', 'silent')
+        box.lead()
+        self.assertEqual([], box.send_told())
+
+    def test_what_the_leader_told_is_struck_out(self) -> None:
+        for each in (self.outbox, self.other):
+            each.tell('a', 'not-reporting', 'silent')
+        self.outbox.send_told()
+        self.other.follow(self.outbox)
+        self.assertEqual([], self.take_over())
+
+    def test_what_was_not_published_is_repeated_with_its_own_id(self) -> None:
+        for each in (self.outbox, self.other):
+            each.tell('a', 'not-reporting', 'silent')
+        self.outbox.send(1)
+        self.other.follow(self.outbox)
+        self.outbox.send_told()
+        self.other.lead()
+        self.assertEqual([('a', 'down: silent', True)], self.other.send_told())
+        self.assertEqual(self.outbox.ids[1:], self.other.ids)
+
+    def test_who_saw_less_than_the_leader_lacks_nothing(self) -> None:
+        self.outbox.tell('a', 'not-reporting')
+        self.outbox.send_told()
+        self.other.tell('a', 'silent')
+        self.other.follow(self.outbox)
+        self.other.lead()
+        self.assertEqual([('a', 'down: silent', True)], self.other.send_told())
+        difference = self.other.ids
+        self.assertEqual(set(), set(self.outbox.ids) & set(difference))
+
+    def test_old_news_of_the_dead_is_not_that_they_are_down(self) -> None:
+        for each in (self.outbox, self.other):
+            each.tell('a', 'not-reporting')
+        self.outbox.see('a', UP)
+        self.outbox.send_told()
+        self.other.follow(self.outbox)
+        self.other.tell('a', 'silent')
+        self.other.see('a', UP)
+        self.assertEqual([], self.take_over())
+
+    def test_another_evidence_has_another_id(self) -> None:
+        self.outbox.tell('a', 'not-reporting')
+        self.outbox.send_told()
+        self.other.tell('a', 'silent')
+        self.other.lead()
+        self.assertEqual(
+            [('a', 'down: silent', False)], self.other.send_told()
+        )
+        self.assertNotEqual(self.outbox.ids, self.other.ids)
+
+    def test_who_takes_over_tells_what_it_has_seen(self) -> None:
+        late = ScriptedOutbox(self.clock)
+        late.follow(self.outbox)
+        late.begin('compute', {'a': DOWN}, evidence={'a': 'silent'})
+        late.publish()
+        (entry,) = late.due()
+        self.assertEqual('silent', entry.transition.evidence)
+        self.assertEqual(outbox.TAKEN_OVER, entry.transition.reason)
+
+    def test_more_than_wait_lead_to_the_last(self) -> None:
+        self.outbox.tell('a', *(outbox.WAITING * ['silent', 'not-reporting']))
+        sent = self.outbox.send_told()
+        self.assertLessEqual(len(sent), outbox.WAITING)
+        self.assertEqual(('a', 'down: not-reporting', True), sent[-1])
+
+
+#: What may be known of a host that is down.
+KINDS = 'not-reporting', 'process-died', 'silent'
 
 
 class World:
@@ -457,6 +612,8 @@ class World:
         self.received: dict[str, list[str]] = {it: [UP] for it in self.HOSTS}
         self.ids: dict[str, tuple[str, str]] = {}
         self.monitors: list[ScriptedOutbox] = []
+        # Why those that are down are so, as all monitors will know.
+        self.evidence: dict[str, str] = {}
         # What each monitor will see, and when.
         self.unseen: dict[ScriptedOutbox, list[tuple[float, str, str]]] = {}
         self.leader: ScriptedOutbox | None = None
@@ -467,17 +624,20 @@ class World:
 
     def add(self) -> None:
         """Start a monitor."""
-        box = ScriptedOutbox(self.clock, **self.states)
-        self.monitors.append(box)
-        self.unseen[box] = []
+        box = ScriptedOutbox(self.clock)
         if self.leader is not None:
             box.follow(self.leader)
+        box.begin('compute', self.states, evidence=self.evidence)
+        self.monitors.append(box)
+        self.unseen[box] = []
 
     def step(self) -> None:
         """Let a moment pass."""
         self.clock.advance(self.chance.uniform(0, 0.2))
         if self.chance.random() < 0.1:
             self._change()
+        if self.chance.random() < 0.05:
+            self._find_out()
         for box in self.monitors:
             self._see(box)
         if self.leader is None:
@@ -521,17 +681,44 @@ class World:
         state = self.chance.choice(sorted(states))
         self.states[host] = state
         self.happened[host].append(state)
+        self.evidence.pop(host, None)
+        if state == DOWN:
+            self.evidence[host] = self.chance.choice(KINDS)
+        self._show(host)
+
+    def _find_out(self) -> None:
+        """Have more be known of a host that is down."""
+        if self.evidence:
+            host = self.chance.choice(sorted(self.evidence))
+            self.evidence[host] = self.chance.choice(KINDS)
+            self._show(host)
+
+    def told(self, host: str) -> str:
+        """Return what consumers are to know of a host in the end."""
+        return publication.told(self.states[host], self.evidence.get(host))
+
+    def _show(self, host: str) -> None:
+        """Have each monitor see a change, early or late."""
         for box in self.monitors:
             at = self.clock() + self.chance.uniform(0, self.DELAY)
             if self.unseen[box]:
                 # In order.
                 at = max(at, self.unseen[box][-1][0])
-            self.unseen[box].append((at, host, state))
+                _, last, told = self.unseen[box][-1]
+                stays = told.startswith(DOWN) and self.states[host] == DOWN
+                if last == host and stays and self.chance.random() < 0.5:
+                    # It sees both at the same time.
+                    self.unseen[box].pop()
+            self.unseen[box].append((at, host, self.told(host)))
 
     def _see(self, box: ScriptedOutbox) -> None:
         while self.unseen[box] and self.unseen[box][0][0] <= self.clock():
-            _, host, state = self.unseen[box].pop(0)
-            box.see(host, state)
+            _, host, told = self.unseen[box].pop(0)
+            state, evidence = publication.parts(told)
+            if state == DOWN:
+                box.tell(host, evidence)
+            else:
+                box.see(host, state)
 
     def _send(self, leader: ScriptedOutbox, chance: float = 0.7) -> None:
         for entry in leader.due():
@@ -539,8 +726,8 @@ class World:
                 self._receive(entry)
                 leader.sent(entry)
 
-    def _receive(self, entry: outbox.Entry) -> None:
-        what = entry.transition.host, entry.state
+    def _receive(self, entry: entries.Entry) -> None:
+        what = entry.transition.host, entry.told
         if entry.message_id not in self.ids:
             self.ids[entry.message_id] = what
             self.received[what[0]].append(what[1])
@@ -561,7 +748,7 @@ class World:
 class NothingIsLostTest(base.TestCase):
     def test_consumers_that_drop_what_has_an_id_twice(self) -> None:
         self.set_time()
-        for seed in range(100):
+        for seed in range(200):
             world = World(self.clock, random.Random(seed))
             for _ in range(world.MONITORS):
                 world.add()
@@ -570,8 +757,9 @@ class NothingIsLostTest(base.TestCase):
             world.settle()
             for host, happened in world.happened.items():
                 received = world.received[host]
-                self.assertEqual(world.states[host], received[-1], seed)
-                self.assertTrue(is_within(happened, received), seed)
+                self.assertEqual(world.told(host), received[-1], seed)
+                states = [publication.parts(each)[0] for each in received]
+                self.assertTrue(is_within(happened, states), seed)
 
 
 def is_within(part: list[str], whole: list[str]) -> bool:
@@ -586,7 +774,7 @@ class PublicationTest(base.TestCase):
     def packed(self, **fields: str) -> bytes:
         """Return a publication of which some fields are given as JSON."""
         known = {
-            'form': '3',
+            'form': '4',
             'number': '1',
             'term': f'"{self.TERM}"',
             'lag': '0.5',
@@ -601,7 +789,7 @@ class PublicationTest(base.TestCase):
             b'',
             b'x',
             {'a': 1},
-            publication.zlib.compress(b'[3]'),
+            publication.zlib.compress(b'[4]'),
             publication.zlib.compress(b'{}'),
             publication.encode(None),
             self.packed()[:-1],
@@ -612,7 +800,7 @@ class PublicationTest(base.TestCase):
     def test_no_monitor_says_so(self) -> None:
         huge = '1' + 400 * '0'
         for name, values in (
-            ('form', ('1', 'null')),
+            ('form', ('1', '3', 'null')),
             ('term', ('-1', 'true', '"1"', '""', '["1"]', 'null')),
             (
                 'lag',
@@ -683,11 +871,11 @@ class PublicationTest(base.TestCase):
 
     def test_a_count_has_the_state(self) -> None:
         count = 0
-        self.assertEqual(UP, publication.state_of(count))
+        self.assertEqual(UP, publication.told_of(count))
         for number, state in enumerate((DOWN, DEGRADED, DRAINING, UP, DOWN)):
             count = publication.after(count, state)
-            self.assertEqual(state, publication.state_of(count))
-            self.assertEqual(number + 1, publication.number_of(count))
+            self.assertEqual(state, publication.told_of(count))
+            self.assertEqual(number + 1, publication.states_of(count))
 
     def test_there_and_back(self) -> None:
         published = publication.Publication(

@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import dataclasses
 import io
 import queue
 import socket
@@ -310,6 +311,15 @@ class ResultsTestCase(base.TestCase):
             [f'seen down although alive: {self.hosts[-1]} (why)'],
             self.results.failures(),
         )
+
+    def test_what_is_known_later_of_one_that_is_down_counts_once(self):
+        self.join_all()
+        self.change(self.hosts[-1], views.DOWN, 150.0)
+        (change,) = self.results.not_up
+        self.results.observe(
+            [dataclasses.replace(change, before='down', evidence='silent')]
+        )
+        self.assertEqual(1, self.results.summary(None)['false_downs'])
 
     def test_down_before_it_was_killed(self):
         self.join_all()

@@ -14,6 +14,7 @@
 """The status page of the exporter."""
 
 import cProfile
+import dataclasses
 import html
 from html import parser
 import pathlib
@@ -86,12 +87,14 @@ class PageCase(test_exporter.ExporterCase):
         return Page(self.ask(query))
 
 
-class ContentTest(PageCase):
+class ContentCase(PageCase):
     def assert_shown(self, *texts: str) -> None:
         words = self.shown().words
         for each in texts:
             self.assertIn(each, words)
 
+
+class ContentTest(ContentCase):
     def test_before_the_first_reading(self) -> None:
         self.clock.advance(12)
         self.assert_shown(
@@ -188,6 +191,34 @@ class ContentTest(PageCase):
         self.assertGreater(changes[0].at, changes[-1].at)
         rows = self.ask().partition('id="transitions-table"')[2]
         self.assertEqual(history.MOST + 1, rows.count('<tr'))
+
+
+class EvidenceTest(ContentCase):
+    """The same with agents, and why services are down."""
+
+    options = test_watcher.AGENTS
+
+    def test_it_is_beside_the_state(self) -> None:
+        self.register('a', 'b', 'c')
+        self.register('f', forced_down=True)
+        self.driver.tell(c='up')
+        self.driver.agents = dict.fromkeys('abc', 'up')
+        self.poll()
+        self.driver.agents = {'b': 'process-died', 'c': 'held'}
+        self.driver.tell(a='down', b='down', c='down')
+        self.poll()
+        missing = 'missing from a group that was just confirmed'
+        at = '2027-01-15 08:00:02'
+        self.assert_shown(
+            f'a compute down silent {missing} {at}',
+            f'b compute down process-died {missing} {at}',
+            f'c compute down {missing} {at}',
+            'f compute forced down forced down by an operator',
+        )
+        # The time is still that of the transition.
+        self.driver.agents = {}
+        self.poll()
+        self.assert_shown(f'b compute down silent {missing} {at}')
 
 
 class FilterTest(PageCase):
@@ -501,6 +532,15 @@ class HistoryTest(test_watcher.WatchedTest):
         self.assertIs(down, kept.last(entries['a']))
         self.assertIsNone(kept.last(self.entry('a', 'forced down')))
         self.assertEqual({'a'}, set(kept._last))
+
+    def test_a_change_of_the_evidence_is_left_out(self) -> None:
+        kept, down = history.History(), self.change('a', 'down')
+        entries = {'a': self.entry('a', 'down')}
+        kept.add([down], entries)
+        later = dataclasses.replace(down, at=2.0, before='down')
+        kept.add([later], entries)
+        self.assertIs(down, kept.last(entries['a']))
+        self.assertEqual((down,), kept.recent)
 
     def test_thousands_at_once(self) -> None:
         kept = history.History()

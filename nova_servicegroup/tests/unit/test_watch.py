@@ -228,10 +228,11 @@ class ScreenTest(EventsTestCase):
                 'reason': 'missing from a group that was just confirmed',
                 'proof_age': 2.0,
                 'condition': None,
+                'evidence': 'unknown',
             },
             down,
         )
-        self.assertIsNone(up['before'])
+        self.assertEqual((None, None), (up['before'], up['evidence']))
         self.assertEqual(('lost', 0.5), (lost['event'], lost['age']))
         self.assertEqual('ZooKeeper: ***', lost['reason'])
         self.assertEqual(1.0, recovered['after'])
@@ -300,3 +301,58 @@ class EscapingTest(EventsTestCase):
             self.assertTrue(line.isprintable() and line.isascii(), line)
         self.assertEqual(self.NAME, json.loads(joined)['host'])
         self.assertEqual(f'zk: {self.NAME}', json.loads(lost)['reason'])
+
+
+class EvidenceTest(test_watcher.EvidenceCase):
+    """What is written of a host that is down, and of why."""
+
+    def written(self, as_json: bool = False) -> list[str]:
+        stream = io.StringIO()
+        screen = _events.screen(stream, self.make_conf(), as_json)
+        self.set_time(base.Clock(test_watcher.WALL))
+        watched = _events.EventStream(self.api, 'compute')
+
+        def show() -> None:
+            self.clock.advance(1)
+            screen.show(watched.poll(), [watched])
+
+        show()
+        self.driver.tell(a='down')
+        show()
+        self.kill('a')
+        show()
+        self.driver.tell(a='up')
+        show()
+        self.driver.agents['a'] = 'draining'
+        self.driver.tell(a='down')
+        show()
+        return stream.getvalue().splitlines()[1:]
+
+    def test_lines(self) -> None:
+        at = '2027-01-15T08:00:00.000+00:00 compute'
+        reason = 'missing from a group that was just confirmed'
+        self.assertEqual(
+            [
+                f'{at} a: up -> down ({reason}; evidence: not-reporting)',
+                f'{at} a: down (evidence: silent)',
+                f'{at} a: down -> up (joined)',
+                f'{at} a: up -> down ({reason})',
+            ],
+            self.written(),
+        )
+
+    def test_json(self) -> None:
+        found = [json.loads(each) for each in self.written(as_json=True)]
+        self.assertEqual(
+            [
+                ('transition', 'up', 'down', 'not-reporting'),
+                ('transition', 'down', 'down', 'silent'),
+                ('transition', 'down', 'up', None),
+                ('transition', 'up', 'down', 'unknown'),
+            ],
+            [
+                (it['event'], it['before'], it['state'], it['evidence'])
+                for it in found
+            ],
+        )
+        self.assertEqual('evidence: silent', found[1]['reason'])

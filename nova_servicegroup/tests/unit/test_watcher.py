@@ -109,17 +109,64 @@ class Driver(drivers.Driver):
         raise NotImplementedError
 
 
+class AgentsDriver(Driver):
+    """A driver that sees agents of hosts, too.
+
+    :ivar agents: the states of the agents by host: those of members, or what
+        an agent reports; without one, it is down
+    """
+
+    shows_marks = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.agents: dict[str, str] = {}
+        self.agents_error: exceptions.BackendError | None = None
+        self.agents_age: float | None = 0.0
+        # The groups that were read or asked about.
+        self.asked: list[str] = []
+
+    def view(self, group: str, detailed: views.Detailed = False) -> views.View:
+        self.asked.append(group)
+        if group != 'host':
+            return super().view(group, detailed)
+        found = [self._agent(*each) for each in sorted(self.agents.items())]
+        return views.View(tuple(found), self.agents_age, self.agents_error)
+
+    def _agent(self, host: str, state: str) -> views.Member:
+        reported = None
+        if state not in (views.UP, views.HELD):
+            reported = condition.Condition(state, 'compute', SINCE)
+        held = state == views.HELD
+        return views.Member(host, 'host', True, held, 0.0, condition=reported)
+
+    def is_up(self, service_ref: Any) -> bool:
+        self.asked.append(service_ref['topic'])
+        if service_ref['topic'] == 'host':
+            return service_ref['host'] in self.agents
+        return super().is_up(service_ref)
+
+
 class WatchedTest(base.TestCase):
-    """A group with two hosts, registered or not."""
+    """A group with two hosts, registered or not.
+
+    :ivar options: the configuration file
+    """
+
+    options = ''
 
     def setUp(self) -> None:
         super().setUp()
-        self.driver = Driver()
-        self.api = self.api_of(self.driver)
+        self.driver = self.make_driver()
+        self.api = self.api_of(self.driver, self.options)
         self.records: dict[str, dict[str, Any]] | None = None
         self.reads = 0
         self.driver.table = base.Table(self._read)
         self.driver.tell(a='up', b='up')
+
+    def make_driver(self) -> Driver:
+        """Return the driver that sees what the test sets."""
+        return Driver()
 
     def _read(self, group: str) -> list[dict[str, Any]]:
         self.reads += 1
@@ -448,11 +495,15 @@ class WatcherTest(WatchedTest):
         self.driver.tell(a='down')
         self.poll()
         self.assertEqual('down', self.watcher.last.entries['a'].state)
-        self.assertIn('a', self.watcher._proofs)
+        self.assertIsNotNone(self.watcher.proof_age('a'))
         del self.records['a']
         self.assertEqual([], self.poll(10))
         self.assertEqual(['b'], list(self.watcher.last.entries))
-        self.assertEqual(['b'], list(self.watcher._proofs))
+        self.clock.advance(7 * 86400)
+        self.driver.tell(a='down', b='up')
+        self.watcher.poll()
+        self.assertIsNone(self.watcher.proof_age('a'))
+        self.assertIsNotNone(self.watcher.proof_age('b'))
 
     def test_without_the_services_table_it_is_known_for_ever(self) -> None:
         self.poll()
@@ -460,3 +511,314 @@ class WatcherTest(WatchedTest):
         for _ in range(3):
             self.poll(100)
         self.assertEqual(1, self.watcher.last.count()['down'])
+
+
+AGENTS = '[servicegroup]\nagents = true\n'
+
+
+class EvidenceCase(WatchedTest):
+    """Two hosts with agents, whose sessions end within ten seconds."""
+
+    options = AGENTS
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.set_time()
+        self.driver.agents = {'a': 'up', 'b': 'up'}
+
+    def make_driver(self) -> AgentsDriver:
+        made = AgentsDriver()
+        made.found_within = 10.0
+        return made
+
+    def kill(self, host: str) -> None:
+        """Make a service and its agent down."""
+        self.driver.tell(**{host: 'down'})
+        self.driver.agents.pop(host, None)
+
+
+class InventoryEvidenceTest(EvidenceCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.register('a', 'b')
+        self.reader = inventory.Reader(self.api, 'compute')
+
+    def evidence(self) -> dict[str, str | None]:
+        """Read the group a second later; return the evidence of each host."""
+        self.clock.advance(1)
+        entries = self.reader.read().entries
+        return {host: each.evidence for host, each in entries.items()}
+
+    def test_only_of_services_that_are_down(self) -> None:
+        self.assertEqual({'a': None, 'b': None}, self.evidence())
+        for state in ('held', 'degraded', 'draining'):
+            self.driver.tell(a=state)
+            self.assertEqual({'a': None, 'b': None}, self.evidence())
+        self.kill('a')
+        self.assertEqual({'a': 'silent', 'b': None}, self.evidence())
+
+    def test_what_the_agent_reports(self) -> None:
+        self.evidence()
+        self.driver.tell(a='down')
+        for reported, found in (
+            ('up', 'not-reporting'),
+            ('process-died', 'process-died'),
+            ('process-stopped', 'process-stopped'),
+            ('held', 'unknown'),
+            ('draining', 'unknown'),
+        ):
+            self.driver.agents['a'] = reported
+            self.assertEqual({'a': found, 'b': None}, self.evidence())
+
+    def test_forced_down_wins(self) -> None:
+        self.register('a', forced_down=True)
+        self.assertEqual('forced', self.evidence()['a'])
+        self.kill('a')
+        self.assertEqual('forced', self.evidence()['a'])
+
+    def test_an_agent_that_has_stopped(self) -> None:
+        self.evidence()
+        self.driver.agents['a'] = 'draining'
+        self.evidence()
+        self.kill('a')
+        self.assertEqual('unknown', self.evidence()['a'])
+
+    def test_the_margin_is_that_of_two_sessions(self) -> None:
+        # Agents and services were proved alive a second ago, or now.
+        for seconds, found in ((18, 'silent'), (22, 'unknown')):
+            self.driver.agents['a'] = 'up'
+            self.driver.tell(a='up')
+            self.evidence()
+            del self.driver.agents['a']
+            self.clock.advance(seconds)
+            self.evidence()
+            self.driver.tell(a='down')
+            self.assertEqual(found, self.evidence()['a'])
+
+    def test_a_process_that_has_just_begun(self) -> None:
+        self.kill('a')
+        self.assertEqual('silent', self.evidence()['a'])
+
+    def test_blind(self) -> None:
+        self.evidence()
+        self.kill('a')
+        error = exceptions.BackendError('ZooKeeper', 'mute')
+        for self.driver.agents_error, self.driver.agents_age in (
+            (error, 1.0),
+            (error, None),
+            (None, None),
+        ):
+            self.assertEqual('unknown', self.evidence()['a'])
+        self.driver.agents_age = 0.0
+        self.assertEqual('silent', self.evidence()['a'])
+
+    def test_names_that_differ_in_case(self) -> None:
+        self.records = None
+        self.register('A', 'b')
+        self.evidence()
+        self.driver.tell(a='down')
+        self.assertEqual('not-reporting', self.evidence()['A'])
+
+    def test_two_cells_with_one_host_name_ask_for_the_same_agent(self) -> None:
+        records = [Record('a', 'one'), Record('a', 'two')]
+        self.driver.table = base.Table(lambda group: records)
+        self.driver.tell(a='down', b='down')
+        names = ['a (cell one)', 'a (cell two)']
+        self.assertEqual(
+            dict.fromkeys(names, 'not-reporting'), self.evidence()
+        )
+        self.kill('a')
+        self.assertEqual(dict.fromkeys(names, 'silent'), self.evidence())
+
+    def test_a_group_that_agents_do_not_watch(self) -> None:
+        self.reader = inventory.Reader(self.api, 'conductor')
+        self.evidence()
+        self.driver.tell(a='down')
+        self.assertEqual('unknown', self.evidence()['a'])
+        self.kill('a')
+        self.assertEqual('silent', self.evidence()['a'])
+        # There need not be an agent where only a conductor runs.
+        self.register('c')
+        self.clock.advance(10)
+        self.assertEqual('unknown', self.evidence()['c'])
+
+    def test_the_agents_themselves_have_no_evidence(self) -> None:
+        self.reader = inventory.Reader(self.api, 'host')
+        self.records = None
+        self.register('a', topic='host')
+        self.evidence()
+        self.driver.agents.clear()
+        self.assertEqual({'a': 'unknown'}, self.evidence())
+
+    def test_a_long_time_changes_nothing(self) -> None:
+        self.evidence()
+        del self.driver.agents['a']
+        for _ in range(3):
+            self.clock.advance(10)
+            self.evidence()
+        self.driver.tell(a='down')
+        for _ in range(3):
+            self.assertEqual('unknown', self.evidence()['a'])
+            self.clock.advance(8 * 86400)
+
+    def test_the_services_by_evidence(self) -> None:
+        self.register('c', forced_down=True)
+        self.register('d')
+        self.evidence()
+        self.kill('a')
+        self.driver.agents['d'] = 'process-died'
+        self.assertEqual(
+            {
+                'process-stopped': 0,
+                'process-died': 1,
+                'not-reporting': 0,
+                'silent': 1,
+                'forced': 1,
+                'unknown': 0,
+            },
+            self.reader.read().count_evidence(),
+        )
+
+
+class NoAgentsTest(EvidenceCase):
+    """Without agents, nothing more is asked of the backend."""
+
+    options = ''
+
+    def check(self) -> None:
+        self.register('a', 'b', 'd')
+        self.register('c', forced_down=True)
+        watched = watcher.Watcher(self.api, 'compute')
+        watched.poll()
+        self.kill('a')
+        changes = watched.poll()
+        self.assertEqual(['unknown'], [each.evidence for each in changes])
+        self.assertEqual([], watched.poll())
+        self.assertNotIn('host', self.driver.asked)
+        self.assertIn('compute', self.driver.asked)
+
+    def test_they_are_off(self) -> None:
+        self.check()
+
+    def test_the_driver_does_not_show_what_they_report(self) -> None:
+        self.driver.shows_marks = False
+        self.api = self.api_of(self.driver, AGENTS)
+        self.check()
+
+
+class EvidenceChangesTest(EvidenceCase):
+    """The evidence of services that stay down."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.register('a', 'b')
+        self.watcher = watcher.Watcher(self.api, 'compute')
+        self.poll()
+
+    def poll(self) -> list[tuple[str, str | None, str, str | None]]:
+        """Poll a second later; return what has changed."""
+        self.clock.advance(1)
+        return [
+            (each.host, each.before, each.state, each.evidence)
+            for each in self.watcher.poll()
+        ]
+
+    def shown(self) -> str | None:
+        """Return the evidence of host a, as it is known now."""
+        return self.watcher.last.entries['a'].evidence
+
+    def test_it_comes_with_the_transition(self) -> None:
+        self.kill('a')
+        self.assertEqual([('a', 'up', 'down', 'silent')], self.poll())
+        self.assertEqual([], self.poll())
+        self.driver.tell(a='up')
+        self.assertEqual([('a', 'down', 'up', None)], self.poll())
+
+    def test_a_change_is_an_event_of_its_own(self) -> None:
+        self.driver.tell(a='down')
+        self.assertEqual([('a', 'up', 'down', 'not-reporting')], self.poll())
+        del self.driver.agents['a']
+        self.clock.advance(1)
+        (change,) = self.watcher.poll()
+        self.assertEqual(('down', 'down'), (change.before, change.state))
+        self.assertEqual('silent', change.evidence)
+        self.assertEqual('evidence: silent', change.reason)
+        # The proof was a second old when it was seen last, 2 s ago.
+        self.assertEqual(3.0, change.proof_age)
+        self.assertTrue(change.keeps_state)
+        self.assertEqual([], self.poll())
+        self.driver.agents['a'] = 'process-died'
+        self.assertEqual([('a', 'down', 'down', 'process-died')], self.poll())
+
+    def test_a_change_of_the_state_is_the_only_event(self) -> None:
+        self.driver.tell(a='down')
+        self.poll()
+        del self.driver.agents['a']
+        self.driver.tell(a='up')
+        self.assertEqual([('a', 'down', 'up', None)], self.poll())
+
+    def test_unknown_for_a_while_is_no_event(self) -> None:
+        self.kill('a')
+        self.poll()
+        error = exceptions.BackendError('ZooKeeper', 'mute')
+        for _ in range(3):
+            self.driver.agents_error = error
+            self.assertEqual([], self.poll())
+            self.assertEqual([], self.poll())
+            self.assertEqual('unknown', self.shown())
+            self.driver.agents_error = None
+            self.assertEqual([], self.poll())
+            self.assertEqual('silent', self.shown())
+
+    def test_what_follows_unknown_is_an_event(self) -> None:
+        self.driver.agents_age = None
+        self.kill('a')
+        self.assertEqual([('a', 'up', 'down', 'unknown')], self.poll())
+        self.driver.agents_age = 0.0
+        self.assertEqual([('a', 'down', 'down', 'silent')], self.poll())
+        self.driver.agents_age = None
+        self.assertEqual([], self.poll())
+        self.driver.agents_age, self.driver.agents['a'] = 0.0, 'up'
+        self.assertEqual([('a', 'down', 'down', 'not-reporting')], self.poll())
+
+    def test_what_was_known_of_an_earlier_death_is_forgotten(self) -> None:
+        self.kill('a')
+        self.poll()
+        self.driver.tell(a='up')
+        self.poll()
+        self.driver.agents_age = None
+        self.driver.tell(a='down')
+        self.assertEqual([('a', 'up', 'down', 'unknown')], self.poll())
+        self.driver.agents_age = 0.0
+        self.assertEqual([('a', 'down', 'down', 'silent')], self.poll())
+
+    def test_forced_down_while_it_is_down(self) -> None:
+        self.kill('a')
+        self.poll()
+        self.register('a', forced_down=True)
+        self.clock.advance(10)
+        self.assertEqual([('a', 'down', 'forced down', 'forced')], self.poll())
+        self.assertEqual([], self.poll())
+        self.register('a')
+        self.clock.advance(10)
+        self.assertEqual([('a', 'forced down', 'down', 'silent')], self.poll())
+
+    def test_a_host_that_nova_has_no_record_of(self) -> None:
+        self.records = None
+        self.watcher = watcher.Watcher(self.api, 'compute')
+        self.poll()
+        self.driver.tell(a='down')
+        self.assertEqual([('a', 'up', 'down', 'not-reporting')], self.poll())
+        self.assertEqual([], self.poll())
+        del self.driver.agents['a']
+        self.assertEqual([('a', 'down', 'down', 'silent')], self.poll())
+        self.assertEqual([], self.poll())
+
+    def test_not_before_the_group_is_known(self) -> None:
+        self.watcher = watcher.Watcher(self.api, 'compute')
+        self.kill('a')
+        self.driver.agents_age = None
+        self.assertEqual([], self.poll())
+        self.assertEqual('unknown', self.shown())
+        self.driver.agents_age = 0.0
+        self.assertEqual([('a', 'down', 'down', 'silent')], self.poll())
