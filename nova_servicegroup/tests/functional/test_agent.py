@@ -59,10 +59,13 @@ class AgentContract(contract.Contract):
         # A loss of it is no mass loss.
         for number in range(2, 5):
             self.make_member(f'host{number}').start()
+        # Where no agent was ever seen, its absence is no evidence.
+        self.make_member('host2', group=services.HOST_GROUP).start()
         self.member = self.running(HOST)
         for number in range(2, 5):
             self.wait_up(f'host{number}')
-        self.wait_up(HOST, services.HOST_GROUP)
+        for host in (HOST, 'host2'):
+            self.wait_up(host, services.HOST_GROUP)
         self.wait_evidence(None)
 
     def evidence(self) -> str | None:
