@@ -15,11 +15,11 @@
 import json
 import pathlib
 import signal
-from typing import Any
 
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.harness import process
 from nova_servicegroup.tests.nova import test_stack
+from nova_servicegroup.watch import deaths
 
 #: What the API's answer, and a busy machine, add to a verdict.
 _ASKED = 1.0
@@ -29,10 +29,13 @@ class Agents(test_stack.Running):
     """Each compute host has an agent.
 
     Set ``ended_within``: the seconds from SIGKILL of nova-compute to down.
+
+    :cvar killed: the evidence for one that was killed
     """
 
     mode = 'threading'
     ended_within: float
+    killed = deaths.PROCESS_DIED
     directory: pathlib.Path
 
     @classmethod
@@ -57,13 +60,12 @@ class Agents(test_stack.Running):
                 test_stack.SOON,
             )
 
-    def shown(self, host: str) -> dict[str, Any]:
+    def evidence(self, host: str) -> str:
         """Return what the command line shows of a nova-compute."""
         done = self.stack.command(
             'nova-servicegroup', 'member', 'show', '-f', 'json', host
         )
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
+        return str(json.loads(done.stdout)['Evidence'])
 
     def test_a_killed_nova_compute_is_down_at_once(self) -> None:
         self.addCleanup(self.revive, 'compute2')
@@ -73,6 +75,11 @@ class Agents(test_stack.Running):
         )
         self.measured('kill to down', taken)
         self.poll_others()
+        process.wait_until(
+            lambda: self.evidence('compute2') == self.killed,
+            test_stack.SOON,
+            0.5,
+        )
         self.revive('compute2')
         self.poll(test_stack.SESSION_TIMEOUT + 2.0)
 
@@ -112,3 +119,4 @@ class DatabaseTest(Agents, base.TestCase):
     down_within = test_stack.SERVICE_DOWN_TIME + 4.0
     settle_time = 2.0 * test_stack.REPORT_INTERVAL
     ended_within = 3.0
+    killed = deaths.UNKNOWN
