@@ -52,11 +52,12 @@ def leave(client: Any, key: bytes, token: bytes, ttl: int) -> None:
     """End a member, or let it expire in ttl seconds; see storage.Server."""
     found, version = client.gets(key)
     value = as_bytes(found)
-    renewed_by = keyspace.token_of(value)
+    # Without a token it is left to others, also if it is foreign or gone.
+    is_own = bool(token) and keyspace.token_of(value) == token
     # memcached takes a time in the past for a deletion. The mark may be of
     # the process that leaves, and the others would keep it alive.
-    if renewed_by == token or keyspace.has_mark(value):
-        expire = -1 if renewed_by == token else ttl
+    if is_own or keyspace.has_mark(value):
+        expire = -1 if is_own else ttl
         # Fails if another process renews the member meanwhile.
         kept = keyspace.without_mark(value)
         if client.cas(key, kept, version, expire=expire, noreply=False):

@@ -75,6 +75,8 @@ class Server(Protocol):
 
         Otherwise it expires in ttl seconds unless it is renewed again, and
         has no mark until it is written again.
+
+        :param token: empty: other processes may renew it, too
         """
 
     def end(self, member_id: str, incarnation: str) -> None:

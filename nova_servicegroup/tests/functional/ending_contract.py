@@ -15,6 +15,7 @@
 The test's own process is the one that ends them.
 """
 
+from collections.abc import Set
 from concurrent import futures
 import os
 import random
@@ -57,7 +58,10 @@ class EndFaults(faults.Faults):
         """Wait until a group that was just made is like any other."""
 
     def end(
-        self, incarnation: str, host: str = 'host1', group: str = contract.GROUP
+        self,
+        incarnation: str,
+        host: str = 'host1',
+        group: str = contract.GROUP,
     ) -> None:
         self.api.driver.end(services.Joined(host, group, incarnation, 0))
 
@@ -202,10 +206,11 @@ def end_later(
         time.sleep(seconds)
         test.end(incarnation)
 
-    with futures.ThreadPoolExecutor(1) as pool:
-        ending = pool.submit(end)
-        pool.shutdown(wait=False)
-        return ending
+    pool = futures.ThreadPoolExecutor(1)
+    ending = pool.submit(end)
+    # The thread ends by itself.
+    pool.shutdown(wait=False)
+    return ending
 
 
 class EndRaces(EndFaults):
@@ -278,16 +283,21 @@ class Lives:
             self._look()
 
     def finish(self) -> None:
-        """Check that nothing is left but the last life."""
+        """Check that nothing is left but the last life, and then nothing."""
         (host,) = self.test.api.get_all(contract.GROUP)
         self.test.assertEqual(1, len(host.incarnations))
+        # After these, it shares no key with the one before it.
+        for _ in range(15):
+            self._service.fire()
+        self.test.end(self.get().hex())
+        self.test.assertEqual(frozenset(), self._read())
         for each in self._drivers:
             self.test.abandon(each)
 
     def _join(self) -> None:
         self._made += 1
         made = self.test.make_api().driver
-        service = base.FakeService(self.test.report_interval)
+        self._service = service = base.FakeService(self.test.report_interval)
         made.join('host1', contract.GROUP, service)
         reporter = made.reporters()['host1', contract.GROUP]
         faults.wait_until(
@@ -301,8 +311,10 @@ class Lives:
 
     def _look(self) -> None:
         """Check that a reading which begins now has the host."""
-        found = self._reader.read(READ_TIMEOUT)
-        self.test.assertIn('host1', found.present, f'life {self._made}')
+        self.test.assertIn('host1', self._read(), f'life {self._made}')
+
+    def _read(self) -> Set[str]:
+        return self._reader.read(READ_TIMEOUT).present
 
 
 def _moment() -> float:

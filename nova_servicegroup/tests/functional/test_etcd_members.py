@@ -50,7 +50,6 @@ class EndTest(
         self.servers.freeze()
 
 
-
 class ForkTest(
     etcd_faults.Faults,
     fault_contract.DistinctForkFaults,

@@ -189,7 +189,6 @@ class EndTest(
                 server.close()
 
 
-
 class ForkTest(
     mc_faults.Faults, fault_contract.ForkFaults, contract.FunctionalTestCase
 ):

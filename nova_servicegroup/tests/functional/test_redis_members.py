@@ -57,7 +57,6 @@ class EndTest(
         self.server.freeze()
 
 
-
 class ForkTest(
     redis_faults.Faults,
     fault_contract.ForkFaults,

@@ -58,7 +58,6 @@ class EndTest(
         self.servers.freeze()
 
 
-
 class ForkTest(
     zk_faults.Faults,
     fault_contract.DistinctForkFaults,

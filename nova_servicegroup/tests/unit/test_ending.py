@@ -120,14 +120,20 @@ class Client:
     def write(self, value: Any) -> None:
         self.value, self.version = value, self.version + 1
 
-    def gets(self, key: bytes) -> tuple[Any, int]:
-        found = self.value, self.version
+    def gets(self, key: bytes) -> tuple[Any, int | None]:
+        found = self.value, None if self.value is None else self.version
         self.meanwhile()
         return found
 
+    def touch(self, key: bytes, **how: Any) -> bool:
+        return self.value is not None
+
     def cas(
-        self, key: bytes, value: bytes, version: int, expire: int, **how: Any
+        self, key: bytes, value: bytes, version: Any, expire: int, **how: Any
     ) -> bool:
+        if version is None:
+            # As pymemcache does.
+            raise ValueError('cas must be an integer')
         if version != self.version or self.value is None:
             return False
         self.write(None if expire < 0 else value)
@@ -177,6 +183,29 @@ class CommandTest(base.TestCase):
             self.assertEqual(value, self.end(Client(value)))
 
 
+class LeaveTest(base.TestCase):
+    """A process that leaves a key to others, which it has seen."""
+
+    def leave(self, value: Any) -> Any:
+        client = Client(value)
+        commands.leave(client, KEY, b'', 20)  # type: ignore[arg-type]
+        return client.value
+
+    def test_there_is_no_key(self) -> None:
+        """The membership of the other may have been ended."""
+        self.assertIsNone(self.leave(None))
+
+    def test_what_is_foreign_stays(self) -> None:
+        for value in (5, 'text', b''):
+            self.assertEqual(value, self.leave(value))
+
+    def test_the_value_stays_without_its_mark(self) -> None:
+        token = other()
+        for shared in (keyspace.as_shared, bytes):
+            value = shared(keyspace.encode_value(token, MARK))
+            self.assertEqual(shared(token), self.leave(value))
+
+
 class SharedValueTest(base.TestCase):
     """A value which says that several processes renew the member."""
 
@@ -201,14 +230,6 @@ class SharedValueTest(base.TestCase):
         self.assertEqual(
             token, keyspace.without_mark(keyspace.encode_value(token, MARK))
         )
-
-    def test_one_that_leaves_keeps_it_so(self) -> None:
-        client = Client(
-            keyspace.as_shared(keyspace.encode_value(other(), MARK))
-        )
-        commands.leave(client, KEY, b'', 20)  # type: ignore[arg-type]
-        self.assertTrue(keyspace.is_shared(client.value))
-        self.assertFalse(keyspace.has_mark(client.value))
 
 
 class SharingTest(base.TestCase):
@@ -312,9 +333,7 @@ class BackendTest(base.TestCase):
     def test_all_are_away(self) -> None:
         for server in self.servers:
             server.away = True
-        self.assertRaises(
-            exceptions.BackendError, self.backend.end, joined()
-        )
+        self.assertRaises(exceptions.BackendError, self.backend.end, joined())
 
     def test_the_memory_of_a_process_has_no_other_members(self) -> None:
         server = storage.LocalServer(60)
