@@ -288,7 +288,7 @@ class Lives:
         self.test.assertEqual(1, len(host.incarnations))
         # After these, it shares no key with the one before it.
         for _ in range(15):
-            self._service.fire()
+            self._reporter.run()
         self.test.end(self.get().hex())
         self.test.assertEqual(frozenset(), self._read())
         for each in self._drivers:
@@ -297,11 +297,11 @@ class Lives:
     def _join(self) -> None:
         self._made += 1
         made = self.test.make_api().driver
-        self._service = service = base.FakeService(self.test.report_interval)
+        service = base.FakeService(self.test.report_interval)
         made.join('host1', contract.GROUP, service)
-        reporter = made.reporters()['host1', contract.GROUP]
+        self._reporter = reporter = made.reporters()['host1', contract.GROUP]
         faults.wait_until(
-            lambda: reporter.counts.last_success or service.fire(),
+            lambda: reporter.counts.last_success or reporter.run(),
             contract.START,
         )
         self._look()
