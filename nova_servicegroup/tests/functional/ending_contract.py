@@ -174,14 +174,16 @@ class EndFaults(faults.Faults):
 
     def end_in_time(self, killed: member_harness.Member) -> None:
         """End a membership on a backend that has just come back."""
+        old = killed.incarnations()[-1]
         taken = faults.wait_until(
-            lambda: self.has_ended(killed), contract.START, 0.1
+            lambda: self.has_ended(old), contract.START, 0.1
         )
         self.measured('back to ended', taken)
 
-    def has_ended(self, killed: member_harness.Member) -> bool:
+    def has_ended(self, incarnation: str) -> bool:
+        """Return whether the backend confirms that a membership is ended."""
         try:
-            self.end(killed.incarnations()[-1])
+            self.end(incarnation)
         except exceptions.BackendError:
             return False
         return True
@@ -200,11 +202,14 @@ class EndFaults(faults.Faults):
 def end_later(
     seconds: float, test: EndFaults, incarnation: str
 ) -> futures.Future[None]:
-    """Begin to end a membership of host1, in a thread."""
+    """Begin to end a membership of host1, in a thread.
+
+    It goes on until that is confirmed: a busy machine may take too long.
+    """
 
     def end() -> None:
         time.sleep(seconds)
-        test.end(incarnation)
+        faults.wait_until(lambda: test.has_ended(incarnation), contract.START)
 
     pool = futures.ThreadPoolExecutor(1)
     ending = pool.submit(end)
