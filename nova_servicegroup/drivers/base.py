@@ -122,7 +122,9 @@ class Driver(abc.ABC):
     def end(self, joined: services.Joined, ago: float = 0.0) -> None:
         """End the membership of a process of this host that has died.
 
-        It never ends that of another process, not even of the same host.
+        It never ends that of another process, not even of the same host. A
+        membership that may also be another's is left to expire, as is one of
+        which the backend hears later.
 
         :param ago: the seconds since it died
         :raises BackendError: that has failed, or the driver cannot do that

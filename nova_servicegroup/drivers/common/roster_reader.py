@@ -13,9 +13,11 @@
 """Reads groups from a backend that can list all member ids."""
 
 import abc
-from collections.abc import Set
+from collections.abc import Callable, Set
 import dataclasses
+import functools
 import time
+from typing import TypeVar
 
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.common import coordinated
@@ -31,7 +33,9 @@ from nova_servicegroup import exceptions
 from nova_servicegroup import membership
 from nova_servicegroup import services
 
-#: Seconds until a read that failed is tried again.
+T = TypeVar('T')
+
+#: Seconds until a request that failed is tried again.
 _RETRY = 0.05
 
 
@@ -105,15 +109,21 @@ class RosterReader(coordinated.GroupReader):
 
     def read(self, wait: float) -> evidence.Reading:
         """See observer.Source."""
+        found = self._try(self._read, wait)
+        return dataclasses.replace(found, unfit=self._roster.unfit())
+
+    def _try(self, call: Callable[[sessions.Session], T], wait: float) -> T:
+        """Return what a call returns, which is repeated while it fails.
+
+        :param wait: seconds, at most
+        :raises BackendError: it has failed
+        """
         deadline = requests.Deadline(wait)
         first: exceptions.BackendError | None = None
         while True:
             try:
                 with self._sessions.use(deadline) as session:
-                    found = self._read(session)
-                    return dataclasses.replace(
-                        found, unfit=self._roster.unfit()
-                    )
+                    return call(session)
             except exceptions.BackendTimeout as error:
                 raise first or error from None
             except exceptions.BackendError as error:
@@ -133,13 +143,13 @@ class RosterReader(coordinated.GroupReader):
 
     def end(self, joined: services.Joined) -> None:
         """End a membership of a process that has died; see base.Driver."""
-        deadline = requests.Deadline(self._wait)
-        host = membership.canonical(joined.host)
-        with self._sessions.use(deadline) as session:
-            self._read(session)
-            for each in self._roster.ids(host):
-                if naming.is_of(naming.token_of(each), joined.incarnation):
-                    self._remove(session, each)
+        self._try(functools.partial(self._end, joined), self._wait)
+
+    def _end(self, joined: services.Joined, session: sessions.Session) -> None:
+        self._read(session)
+        for each in self._roster.ids(membership.canonical(joined.host)):
+            if naming.is_of(naming.token_of(each), joined.incarnation):
+                self._remove(session, each)
 
     @abc.abstractmethod
     def _remove(self, session: sessions.Session, member_id: bytes) -> None:

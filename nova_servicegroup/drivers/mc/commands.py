@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import contextlib
 from typing import Any
 
+from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.mc import keyspace
 
@@ -51,15 +52,27 @@ def leave(client: Any, key: bytes, token: bytes, ttl: int) -> None:
     """End a member, or let it expire in ttl seconds; see storage.Server."""
     found, version = client.gets(key)
     value = as_bytes(found)
-    renewed_by = keyspace.token_of(value)
+    # Without a token it is left to others, also if it is foreign or gone.
+    is_own = bool(token) and keyspace.token_of(value) == token
     # memcached takes a time in the past for a deletion. The mark may be of
     # the process that leaves, and the others would keep it alive.
-    if renewed_by == token or keyspace.has_mark(value):
-        expire = -1 if renewed_by == token else ttl
+    if is_own or keyspace.has_mark(value):
+        expire = -1 if is_own else ttl
         # Fails if another process renews the member meanwhile.
-        if client.cas(key, renewed_by, version, expire=expire, noreply=False):
+        kept = keyspace.without_mark(value)
+        if client.cas(key, kept, version, expire=expire, noreply=False):
             return
     client.touch(key, expire=ttl, noreply=False)
+
+
+def end(client: Any, key: bytes, incarnation: str) -> None:
+    """End the member of a process that has died; see storage.Server."""
+    found, version = client.gets(key)
+    value = as_bytes(found)
+    token = keyspace.token_of(value)
+    if naming.is_of(token, incarnation) and not keyspace.is_shared(value):
+        # Fails if another process renews the member meanwhile.
+        client.cas(key, value, version, expire=-1, noreply=False)
 
 
 def as_bytes(value: Any) -> bytes:

@@ -25,6 +25,9 @@ _LONGEST = 200
 #: 9 KiB, and a thousand that join at once rarely meet in one.
 SHARDS = 64
 
+#: Follows the token if other processes of the host may renew the member, too.
+_SHARED = b'+'
+
 
 def encode_value(token: bytes, mark: str | None) -> bytes:
     """Return the value of a member.
@@ -43,14 +46,31 @@ def token_of(value: bytes) -> bytes:
     return value[: naming.TOKEN]
 
 
+def as_shared(value: bytes) -> bytes:
+    """Return a value which says that other processes may renew it, too."""
+    return token_of(value) + _SHARED + value[naming.TOKEN :]
+
+
+def is_shared(value: bytes) -> bool:
+    """Return whether processes beside the last may renew a member."""
+    return value[naming.TOKEN :].startswith(_SHARED)
+
+
+def without_mark(value: bytes) -> bytes:
+    """Return a value without its mark."""
+    shared = len(_SHARED) if is_shared(value) else 0
+    return value[: naming.TOKEN + shared]
+
+
 def has_mark(value: bytes) -> bool:
-    """Return whether a value may hold more than a token."""
-    return len(value) > naming.TOKEN
+    """Return whether a value may hold a mark."""
+    return value != without_mark(value)
 
 
 def condition_of(value: bytes) -> condition.Condition | None:
     """Return why a member is unfit, or None if it is fit."""
-    return condition.parse(value[naming.TOKEN :].decode('ascii', 'replace'))
+    mark = value.removeprefix(without_mark(value))
+    return condition.parse(mark.decode('ascii', 'replace'))
 
 
 class Keys:

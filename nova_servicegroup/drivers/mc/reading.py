@@ -58,24 +58,24 @@ class Backend:
         return GroupReader(self, group)
 
     def end(self, joined: services.Joined) -> None:
-        """See base.Driver. It ends on every server that can be asked."""
-        member_id = self.settings.keys.member(joined.group, joined.host)
-        failure = None
-        for server in self.servers:
-            try:
-                self._end(server, member_id, joined.incarnation)
-            except exceptions.BackendError as error:
-                failure = error
-        if failure is not None:
-            raise failure
+        """See base.Driver. It ends on every server that can be asked.
 
-    def _end(
-        self, server: storage.Server, member_id: str, incarnation: str
-    ) -> None:
-        value = server.read([member_id]).values.get(member_id, b'')
-        token = keyspace.token_of(value)
-        if naming.is_of(token, incarnation):
-            server.leave(member_id, token, self.settings.ttl)
+        Processes with the same name of a host share a key. One that has seen
+        the value of another in the last two minutes (with Nova's defaults)
+        marks the key as shared. Such a key is left to expire, since the other
+        may renew it. The other may also be a predecessor that was not ended
+        before this one joined.
+        """
+        member_id = self.settings.keys.member(joined.group, joined.host)
+        answers = fanout.Fanout(self.servers).ask(
+            joined,
+            lambda server: server.end(member_id, joined.incarnation),
+            self.settings.conf.servicegroup.read_timeout,
+        )
+        ended = {server.name for server, _ in answers}
+        left = [each.name for each in self.servers if each.name not in ended]
+        if left:
+            raise exceptions.BackendError(', '.join(left), 'no answer')
 
     def close(self) -> None:
         """See base.Driver."""

@@ -17,6 +17,7 @@ import contextlib
 import math
 import time
 
+from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup.drivers.mc import storage
 from nova_servicegroup import exceptions
 
@@ -43,6 +44,8 @@ class Renewals:
         self._value = b''
         # Until when the server must still have the member.
         self._kept_until = -math.inf
+        # The heartbeats since another process was seen to renew the member.
+        self._alone = math.inf
 
     def use_last_check(self, value: bytes) -> storage.ServerState | None:
         """Return what the last check found, or None if a check is due.
@@ -81,8 +84,22 @@ class Renewals:
         self._value = value
         self._kept_until = self._clock() + self._ttl
         self._beats += 1
+        self._alone += 1
         if answer.marker is not None and self._beats % _CHECK_EVERY:
             self._checked = answer
+
+    def is_shared(self, found: bytes, value: bytes) -> bool:
+        """Return whether other processes may renew the member, too.
+
+        One that goes on writes its own value at its next check, but not
+        always between two checks of this one.
+
+        :param found: the value that the server has
+        :param value: that this process writes
+        """
+        if keyspace.token_of(found) not in (b'', keyspace.token_of(value)):
+            self._alone = 0
+        return self._alone < 2 * _CHECK_EVERY
 
     def has_lost(self) -> bool:
         """Return whether a missing member was lost by the server.

@@ -75,6 +75,17 @@ class Server(Protocol):
 
         Otherwise it expires in ttl seconds unless it is renewed again, and
         has no mark until it is written again.
+
+        :param token: empty: other processes may renew it, too
+        """
+
+    def end(self, member_id: str, incarnation: str) -> None:
+        """End a member if a process that has died last wrote it.
+
+        But not if other processes may renew it, too: it expires unless they
+        do.
+
+        :param incarnation: of the process; see naming
         """
 
     def add_to_list(
@@ -162,6 +173,9 @@ class LocalServer:
         renewed_by = keyspace.token_of(found)
         if renewed_by != token:
             members[member_id] = renewed_by, self._clock() + ttl
+
+    def end(self, member_id: str, incarnation: str) -> None:
+        """See Server. No other process has members here."""
 
     def add_to_list(
         self, group: str, host: str, origin: Mapping[str, Any]

@@ -152,6 +152,9 @@ class ToozServer:
             self._write_marker(client)
         elif member_id not in answer.values and self._renewals.has_lost():
             self._announce_loss(client, _LOSSY)
+        found = answer.values.get(member_id, b'')
+        if self._renewals.is_shared(found, value):
+            value = keyspace.as_shared(value)
         client.set(key, value, expire=self._ttl, noreply=False)
         return answer
 
@@ -175,6 +178,11 @@ class ToozServer:
         """See storage.Server."""
         key = coordinators.member_key(member_id)
         self._ask(commands.leave, key, token, ttl)
+
+    def end(self, member_id: str, incarnation: str) -> None:
+        """See storage.Server."""
+        key = coordinators.member_key(member_id)
+        self._ask(commands.end, key, incarnation)
 
     def origins(self, ids: Collection[str]) -> dict[str, Any]:
         """See storage.Server."""

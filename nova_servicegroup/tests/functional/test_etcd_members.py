@@ -13,6 +13,7 @@
 """Members that die, freeze, restart and leave; etcd is well."""
 
 from nova_servicegroup.tests.functional import contract
+from nova_servicegroup.tests.functional import ending_contract
 from nova_servicegroup.tests.functional import etcd_faults
 from nova_servicegroup.tests.functional import fault_contract
 
@@ -36,6 +37,17 @@ class LifeTest(
     """What is to be invisible."""
 
     ttl = 4
+
+
+class EndTest(
+    etcd_faults.Faults, ending_contract.EndRaces, contract.FunctionalTestCase
+):
+    """Memberships that are ended for the dead."""
+
+    ttl = 10
+
+    def freeze_backend(self) -> None:
+        self.servers.freeze()
 
 
 class ForkTest(

@@ -17,12 +17,14 @@ import os
 import pathlib
 import signal
 import time
+from typing import Any
 
 from nova_servicegroup import condition
 from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup import reporter
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.functional import contract
+from nova_servicegroup.tests.functional import ending_contract
 from nova_servicegroup.tests.functional import fault_contract
 from nova_servicegroup.tests.functional import faults
 from nova_servicegroup.tests.functional import mc_faults
@@ -169,6 +171,22 @@ class BeatTest(mc_faults.Faults, contract.FunctionalTestCase):
         before = self.server.stat('cmd_set')
         self.assertTrue(self.is_up())
         self.assertEqual(before, self.server.stat('cmd_set'))
+
+
+class EndTest(
+    mc_faults.Faults, ending_contract.EndRaces, contract.FunctionalTestCase
+):
+    """Memberships that are ended for the dead."""
+
+    def freeze_backend(self) -> None:
+        for each in self.servers:
+            each.freeze()
+
+    def abandon(self, driver: Any) -> None:
+        """See EndFaults. To leave would touch the key of the next life."""
+        for registration in driver._registrations.get().values():
+            for server in registration._servers:
+                server.close()
 
 
 class ForkTest(

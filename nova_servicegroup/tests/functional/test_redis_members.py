@@ -19,6 +19,7 @@ from unittest import mock
 from nova_servicegroup.drivers.redis import driver
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.functional import contract
+from nova_servicegroup.tests.functional import ending_contract
 from nova_servicegroup.tests.functional import fault_contract
 from nova_servicegroup.tests.functional import redis_faults
 
@@ -43,6 +44,17 @@ class RestartTest(
 ):
     # A restart on a busy machine takes seconds.
     ttl = 12 if base.LONG else 8
+
+
+class EndTest(
+    redis_faults.Faults, ending_contract.EndRaces, contract.FunctionalTestCase
+):
+    """Memberships that are ended for the dead."""
+
+    ttl = 10
+
+    def freeze_backend(self) -> None:
+        self.server.freeze()
 
 
 class ForkTest(

@@ -19,6 +19,7 @@ import time
 from kazoo import client
 
 from nova_servicegroup.tests.functional import contract
+from nova_servicegroup.tests.functional import ending_contract
 from nova_servicegroup.tests.functional import fault_contract
 from nova_servicegroup.tests.functional import faults
 from nova_servicegroup.tests.functional import zk_faults
@@ -44,6 +45,17 @@ class LifeTest(
     """What is to be invisible."""
 
     session = 4
+
+
+class EndTest(
+    zk_faults.Faults, ending_contract.EndRaces, contract.FunctionalTestCase
+):
+    """Memberships that are ended for the dead."""
+
+    session = 10
+
+    def freeze_backend(self) -> None:
+        self.servers.freeze()
 
 
 class ForkTest(

@@ -94,8 +94,15 @@ class Member(process.Program):
 
     def workers(self) -> list[int]:
         """Return the ids of the processes that have joined."""
+        return [int(pid) for pid, _ in self._joined()]
+
+    def incarnations(self) -> list[str]:
+        """Return the incarnations of these processes; see naming."""
+        return [incarnation for _, incarnation in self._joined()]
+
+    def _joined(self) -> list[list[str]]:
         return [
-            int(line.split()[1])
+            line.split()[1:]
             for line in self.log.read_text().splitlines(keepends=True)
             if line.startswith('joined ') and line.endswith('\n')
         ]
@@ -150,6 +157,7 @@ def _make_service(conf: Any, args: argparse.Namespace) -> Any:
 
     from nova_servicegroup import api
     from nova_servicegroup import condition
+    from nova_servicegroup.drivers.common import naming
     from nova_servicegroup import services
     from nova_servicegroup.tests.harness import records
 
@@ -184,7 +192,8 @@ def _make_service(conf: Any, args: argparse.Namespace) -> Any:
             self.api.join(args.host, args.group, self.joins)
             self.tg.add_timer_args(0.05, self._look)
             # All at once: workers share the log.
-            os.write(1, f'joined {os.getpid()}\n'.encode())
+            incarnation = naming.incarnation()
+            os.write(1, f'joined {os.getpid()} {incarnation}\n'.encode())
 
         def _look(self) -> None:
             """Say of itself what it is told to."""

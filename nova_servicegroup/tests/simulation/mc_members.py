@@ -17,6 +17,7 @@ import functools
 import random
 from typing import Any
 
+from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup.drivers.mc import tooz_server
 from nova_servicegroup import exceptions
@@ -66,7 +67,7 @@ class Member:
     def start(self) -> None:
         """Start a process, which joins."""
         self.process = self._kernel.new_process(f'member {self.host.name}')
-        self._token = self._chance.randbytes(8)
+        self._token = self._chance.randbytes(8).ljust(naming.TOKEN)
         self._sleeps_until = 0.0
         ttl = opts.memcached_ttl(self._conf)
         self._servers = [
