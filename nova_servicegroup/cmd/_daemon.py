@@ -136,7 +136,14 @@ class _Awaited:
     def __init__(self, service: Any) -> None:
         self._service = service
         self._ended = threading.Event()
-        self.start, self.reset = service.start, service.reset
+
+    def start(self) -> None:
+        """Start the service."""
+        self._service.start()
+
+    def reset(self) -> None:
+        """Have the service read its options again."""
+        self._service.reset()
 
     def stop(self, graceful: bool = False) -> None:
         """Stop the service."""
