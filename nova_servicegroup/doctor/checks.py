@@ -12,6 +12,7 @@
 
 """All checks, in the order in which their findings are shown."""
 
+from nova_servicegroup.doctor import agents
 from nova_servicegroup.doctor import backend
 from nova_servicegroup.doctor import clock
 from nova_servicegroup.doctor import driver
@@ -41,5 +42,6 @@ CHECKS: dict[str, finding.Check] = {
     'heartbeats': heartbeats.check,
     'fitness': fitness.check,
     'members': members.check,
+    'agents': agents.check,
     'migration': migration.check,
 }

@@ -1,0 +1,86 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Checks whether each host that runs nova-compute has an agent."""
+
+from collections.abc import Iterator
+
+from nova_servicegroup import condition
+from nova_servicegroup.doctor import finding
+from nova_servicegroup.doctor import members
+from nova_servicegroup.drivers import views
+from nova_servicegroup import membership
+from nova_servicegroup import services
+
+#: What an agent reports of a nova-compute that it does not see.
+_UNSEEN = (condition.DIED, condition.STOPPED)
+
+
+def check(subject: finding.Subject) -> Iterator[finding.Finding]:
+    """See finding.Check. Nothing is found where there are no agents."""
+    if not subject.conf.servicegroup.agents:
+        return
+    asked = subject.api(subject.driver)
+    if not asked.has_agents:
+        yield finding.warning(
+            f'[servicegroup] agents is true, and {subject.driver} has none.',
+            'The evidence for a service that is down is always unknown.',
+            'Use another driver, or set it to false.',
+        )
+        return
+    groups = services.WATCHED_GROUP, services.HOST_GROUP
+    for group in groups:
+        asked.view(group)
+    # The first reading may not know all yet.
+    members.pause(subject.conf)
+    seen, agents = (asked.view(group) for group in groups)
+    if seen.error is None and agents.error is None:
+        yield from judge(seen, agents)
+
+
+def judge(seen: views.View, agents: views.View) -> Iterator[finding.Finding]:
+    """Judge which hosts have an agent that sees their nova-compute.
+
+    :param seen: the nova-computes
+    """
+    alive = {
+        membership.canonical(each.host)
+        for each in seen.members
+        if each.up and not each.held
+    }
+    found = {membership.canonical(each.host): each for each in agents.members}
+    missing = alive - found.keys()
+    unseen = {
+        host for host in alive & found.keys() if _state(found[host]) in _UNSEEN
+    }
+    if missing:
+        yield finding.warning(
+            f'{len(missing)} hosts have no agent: {finding.names(missing)}.',
+            'If one of them is down, it may be taken for silent though only '
+            'its nova-compute has died.',
+            'Start nova-servicegroup-agent there, or set [servicegroup] '
+            'agents to false here.',
+        )
+    if unseen:
+        yield finding.warning(
+            f'{len(unseen)} agents do not see a nova-compute that is up: '
+            f'{finding.names(unseen)}.',
+            'They cannot find out when it dies.',
+            'Set [servicegroup] process_directory to the same directory for '
+            'both, and restart nova-compute.',
+        )
+    if not missing and not unseen:
+        yield finding.ok(f'{len(alive)} hosts have an agent.')
+
+
+def _state(agent: views.Member) -> str | None:
+    return None if agent.condition is None else agent.condition.state
