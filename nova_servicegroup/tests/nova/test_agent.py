@@ -92,12 +92,14 @@ class Agents(test_stack.Running):
         ]
         self.assertEqual(['compute2'], down)
 
+    @base.only_long
     def test_one_that_is_restarted_at_once_stays_up(self) -> None:
         for _ in range(3):
             self.stack.kill('compute1')
             self.stack.start('compute1')
             self.poll(test_stack.SESSION_TIMEOUT / 2)
 
+    @base.only_long
     def test_a_frozen_nova_compute_is_none_of_its_business(self) -> None:
         self.stack.kill('compute3', signal.SIGSTOP)
         try:
