@@ -141,7 +141,7 @@ class API:
     def end(self, joined: services.Joined, ago: float = 0.0) -> None:
         """End the membership of a process of this host that has died.
 
-        :param ago: the seconds since it died
+        :param ago: see base.Driver.end
         :raises BackendError: that has failed with a driver; see
             base.Driver.end
         """

@@ -124,7 +124,8 @@ class Driver(abc.ABC):
 
         It never ends that of another process, not even of the same host.
 
-        :param ago: the seconds since it died
+        :param ago: the seconds since another process of this host may have
+            joined in its place; infinity: it may have done so at any time
         :raises BackendError: that has failed, or the driver cannot do that
         """
         raise exceptions.BackendError(

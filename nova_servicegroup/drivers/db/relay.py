@@ -166,7 +166,8 @@ class Client:
         :param ended_at: by the monotonic clock
         :param timeout: seconds to wait for each of two answers
         :raises BackendTimeout: no answer
-        :raises BackendError: as beat
+        :raises BackendError: as beat; or there was a heartbeat later, perhaps
+            one of its own that was on its way
         """
         # A message from long ago is not written, but answered with the time.
         asks = messages.Heartbeat(record_id, 0.0, False, timeout)
@@ -178,7 +179,7 @@ class Client:
         tells = asks._replace(sent=sent, sure=True)
         if not self._ask(messages.LEAVE, tells).taken:
             raise exceptions.BackendError(
-                messages.TOPIC, 'rejected it as too old'
+                messages.TOPIC, 'rejected it as too old, or not the last'
             )
 
     def _retry(

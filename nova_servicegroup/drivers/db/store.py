@@ -154,15 +154,16 @@ class Store:
         self._leave(record)
 
     @_retried(_RETRY_TIME)
-    def end(self, record: int, at: float) -> None:
+    def end(self, record: int, at: float) -> bool:
         """Write that a service has left, unless it was alive later than at.
 
         :param at: when its process had ended, by the database's clock
+        :returns: whether that was written
         :raises BackendError: nothing was written
         """
-        self._leave(record, _SERVICES.c.last_seen_up <= _naive(at))
+        return self._leave(record, _SERVICES.c.last_seen_up <= _naive(at))
 
-    def _leave(self, record: int, *conditions: Any) -> None:
+    def _leave(self, record: int, *conditions: Any) -> bool:
         table = _SERVICES.c
         statement = (
             sa.update(_SERVICES)
@@ -170,7 +171,7 @@ class Store:
             .values(last_seen_up=_LEFT, updated_at=timestamps.utcnow())
         )
         with self._engine().begin() as connection:
-            connection.execute(statement)
+            return bool(connection.execute(statement).rowcount)
 
     @_retried(_RETRY_TIME)
     def _existing(self, ids: list[int]) -> set[int]:

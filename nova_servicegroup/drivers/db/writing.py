@@ -108,7 +108,7 @@ class Replies:
 class _Request:
     """One call that was received.
 
-    :ivar young: whether its heartbeat is to be written
+    :ivar young: whether its heartbeat is to be written, or its end was
     :ivar delay: the seconds that it took to arrive, by the sender's own word:
         so it proves nothing about other calls
     """
@@ -213,10 +213,7 @@ class Writer:
         young = [each.heartbeat for each in requests if each.young]
         alive = {each.record for each in young if not each.left}
         gone = self._store.beat(alive, now) if alive else set()
-        for each in young:
-            # Only a time of the database's can be compared with a heartbeat's.
-            if each.left and each.sure and each.sent is not None:
-                self._store.end(each.record, each.sent)
+        requests = [self._ended(each) for each in requests]
         behind = time.monotonic() - since > self._prompt
         now = self._database.read()
         return [
@@ -224,6 +221,20 @@ class Writer:
             for each in requests
             if each.heartbeat.wait
         ]
+
+    def _ended(self, request: _Request) -> _Request:
+        """Write the end of a process; return what is to be answered."""
+        asked = request.heartbeat
+        # Only a time of the database's can be compared with a heartbeat's.
+        certain = request.young and asked.sure
+        if not asked.left or not certain or asked.sent is None:
+            return request
+        try:
+            written = self._store.end(asked.record, asked.sent)
+        except exceptions.BackendError as error:
+            LOG.debug('The end of a process cannot be written: %s', error)
+            written = False
+        return dataclasses.replace(request, young=written)
 
     def _requests(
         self, incoming: Sequence[Any], now: float | None

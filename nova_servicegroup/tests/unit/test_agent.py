@@ -12,6 +12,8 @@
 
 """The agent of a host."""
 
+import errno
+import math
 import pathlib
 from typing import Any
 from unittest import mock
@@ -34,7 +36,7 @@ class File:
     def __init__(self, joined: services.Joined) -> None:
         self.joined = joined
         self.alive = True
-        self.removed = self.closed = False
+        self.removed = self.closed = self.seen = False
 
     def lives(self) -> bool:
         return self.alive
@@ -57,6 +59,7 @@ class WatchTest(base.TestCase):
         self.clock = base.Clock()
         self.files: dict[str, File | Exception] = {}
         self.ended: list[str] = []
+        self.ago: list[float] = []
         self.error: Exception | None = None
         for name, fake in (('find', self._find), ('Seen', self._see)):
             self.useFixture(
@@ -83,12 +86,14 @@ class WatchTest(base.TestCase):
         found = self.files[str(path)]
         if isinstance(found, Exception):
             raise found
+        found.seen = True
         return found
 
     def _end(self, joined: services.Joined, ago: float) -> None:
         if self.error is not None:
             raise self.error
         self.ended.append(joined.incarnation)
+        self.ago.append(ago)
 
     def start(self, name: str, **how: Any) -> File:
         joined = services.Joined('host1', 'compute', name, 0)
@@ -197,6 +202,76 @@ class WatchTest(base.TestCase):
         self.assertEqual(condition.DIED, self.poll())
         self.assertTrue(file.removed)
         self.assertEqual(1, len(self.log_lines('ERROR')))
+
+    def test_it_was_alone_until_it_died(self) -> None:
+        file = self.start('one')
+        self.poll()
+        file.alive = False
+        self.error = exceptions.BackendError('backend', 'away')
+        self.poll(after=3.0)
+        self.error = None
+        self.poll(after=3.0)
+        self.assertEqual([0.0], self.ago)
+
+    def test_another_may_have_reported_before_it_was_seen_dead(self) -> None:
+        """The agent has stood still meanwhile."""
+        file = self.start('one')
+        self.poll()
+        file.alive = False
+        self.start('two')
+        self.poll(after=5.0)
+        self.assertEqual([5.0], self.ago)
+
+    def test_another_may_report_while_the_backend_is_away(self) -> None:
+        file = self.start('one')
+        self.poll()
+        file.alive = False
+        self.error = exceptions.BackendError('backend', 'away')
+        self.poll(after=2.0)
+        self.start('two')
+        self.poll(after=2.0)
+        self.error = None
+        self.poll(after=2.0)
+        self.assertEqual([4.0], self.ago)
+
+    def test_it_died_before_the_agent_and_another_lives(self) -> None:
+        self.start('two')
+        self.start('one').alive = False
+        self.poll()
+        self.assertEqual([math.inf], self.ago)
+
+    def test_several_that_died_do_not_count(self) -> None:
+        for name in ('one', 'two'):
+            self.start(name).alive = False
+        self.poll()
+        self.assertEqual([0.0, 0.0], self.ago)
+
+    def test_too_many_files(self) -> None:
+        self.files['one'] = OSError(errno.EMFILE, 'Too many open files')
+        self.poll()
+        del self.files['one']
+        self.start('one').alive = False
+        for _ in range(2):
+            self.poll()
+        self.assertEqual(['one'], self.ended)
+
+    def test_those_that_cannot_be_opened_yet_may_live(self) -> None:
+        self.start('one').alive = False
+        self.files['two'] = OSError(errno.EMFILE, 'Too many open files')
+        self.poll()
+        self.assertEqual([math.inf], self.ago)
+
+    def test_many_die_while_the_backend_is_away(self) -> None:
+        self.error = exceptions.BackendError('backend', 'away')
+        files = [self.start(str(number)) for number in range(500)]
+        for each in files:
+            each.alive = False
+        self.poll()
+        self.assertLessEqual(sum(each.seen for each in files), 200)
+        self.error = None
+        for _ in range(4):
+            self.poll(after=1.0)
+        self.assertEqual(500, len(self.ended))
 
     def test_another_group(self) -> None:
         file = self.start('one', group='conductor')

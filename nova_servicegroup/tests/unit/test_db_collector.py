@@ -98,6 +98,8 @@ class Store:
     def __init__(self) -> None:
         self.written: list[int] = []
         self.ended: list[tuple[int, float]] = []
+        #: Those that were alive later.
+        self.later: set[int] = set()
         self.error: Exception | None = None
         self.release = threading.Event()
         self.release.set()
@@ -118,9 +120,10 @@ class Store:
         self.written += sorted(ids)
         return set()
 
-    def end(self, record: int, at: float) -> None:
+    def end(self, record: int, at: float) -> bool:
         self._answer()
         self.ended.append((record, at))
+        return record not in self.later
 
 
 class MessageTest(base.TestCase):
@@ -208,6 +211,23 @@ class WriterTest(base.TestCase):
         self.assertEqual([8], self.store.written)
         self.assertEqual([(7, WALL - 3.0)], self.store.ended)
         self.assertTrue(ended.replies[0]['taken'])
+
+    def test_one_that_was_alive_later_is_not_ended(self) -> None:
+        self.store.later.add(7)
+        ended = Message({'method': messages.LEAVE, 'args': ARGS})
+        self.take([ended, heartbeat(7)])
+        self.assertFalse(ended.replies[0]['taken'])
+
+    def test_an_end_that_cannot_be_written_costs_no_other(self) -> None:
+        error = exceptions.BackendError('database', 'deadlock')
+        other, ended = (
+            heartbeat(8),
+            Message({'method': messages.LEAVE, 'args': ARGS}),
+        )
+        with mock.patch.object(self.store, 'end', side_effect=error):
+            self.take([other, ended])
+        self.assertTrue(other.replies[0]['taken'])
+        self.assertFalse(ended.replies[0]['taken'])
 
     def test_an_end_of_an_unknown_time_is_not_written(self) -> None:
         for odd in (
