@@ -210,10 +210,13 @@ class Writer:
         """
         came_at, now = time.monotonic(), self._database.read()
         requests = self._requests(incoming, now)
-        young = [each.heartbeat for each in requests if each.young]
-        alive = {each.record for each in young if not each.left}
-        gone = self._store.beat(alive, now) if alive else set()
-        requests = [self._ended(each) for each in requests]
+        gone, left = self._beat(requests, now)
+        requests = [
+            self._ended(each)
+            if each.heartbeat.record not in left
+            else dataclasses.replace(each, young=False)
+            for each in requests
+        ]
         behind = time.monotonic() - since > self._prompt
         now = self._database.read()
         return [
@@ -221,6 +224,33 @@ class Writer:
             for each in requests
             if each.heartbeat.wait
         ]
+
+    def _beat(
+        self, requests: Sequence[_Request], now: float | None
+    ) -> tuple[set[int], set[int]]:
+        """Write heartbeats, those of a known time apart from the others.
+
+        :returns: the records that do not exist, and those that have just left,
+            whose senders are to say when they sent their heartbeats
+        """
+        alive = [
+            each.heartbeat
+            for each in requests
+            if each.young and not each.heartbeat.left
+        ]
+        sent = {
+            each.record: each.sent
+            for each in alive
+            if each.sure and each.sent is not None
+        }
+        unsure = {each.record for each in alive} - sent.keys()
+        gone: set[int] = set()
+        if sent:
+            gone |= self._store.beat(sent, now, min(sent.values()))
+        if not unsure:
+            return gone, set()
+        gone |= self._store.beat(unsure, now)
+        return gone, self._store.left(unsure)
 
     def _ended(self, request: _Request) -> _Request:
         """Write the end of a process; return what is to be answered."""
