@@ -46,12 +46,14 @@ class _Process:
         by the monotonic clock
     :ivar died_at: when it was found dead, by the same; None: it lives
     :ivar due: when to try to end its membership
+    :ivar over: whether that has ended
     """
 
     file: process_files.Seen
     alone_at: float = -math.inf
     died_at: float | None = None
     due: float = -math.inf
+    over: bool = False
 
 
 class Watch:
@@ -62,6 +64,8 @@ class Watch:
     :param end: ends the membership of a process that has died; raises
         BackendError. See base.Driver.end
     :param expiry: seconds after which a membership ends by itself
+    :param removes: whether it removes the files of those that died, and logs;
+        else that is left to another watch
     :ivar condition: what to report of the service; None: it runs
     """
 
@@ -73,6 +77,7 @@ class Watch:
         end: Callable[[services.Joined, float], None],
         expiry: float,
         *,
+        removes: bool = True,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -80,6 +85,8 @@ class Watch:
         self._member = host, group
         self._end = end
         self._expiry = expiry
+        self._removes = removes
+        self._log = LOG.info if removes else LOG.debug
         self._clock = clock
         self._wall = wall
         self._processes: dict[pathlib.Path, _Process] = {}
@@ -121,7 +128,7 @@ class Watch:
 
     def _find(self) -> bool:
         """Add new processes; return whether these were all."""
-        paths = set(process_files.find(self._directory))
+        paths, complete = set(process_files.find(self._directory)), True
         self._refused &= paths
         for path in paths - self._processes.keys() - self._refused:
             if len(self._processes) >= _MOST:
@@ -132,11 +139,12 @@ class Watch:
                 continue
             except (OSError, ValueError) as error:
                 if getattr(error, 'errno', None) in _TOO_MANY:
-                    return False
-                self._refuse(path, str(error))
+                    complete = False
+                else:
+                    self._refuse(path, str(error))
             else:
                 self._add(path, seen)
-        return True
+        return complete
 
     def _add(self, path: pathlib.Path, seen: process_files.Seen) -> None:
         host, group = self._member
@@ -151,6 +159,8 @@ class Watch:
 
     def _refuse(self, path: pathlib.Path, reason: str) -> None:
         self._refused.add(path)
+        if not self._removes:
+            return
         LOG.warning(
             'The file %s is ignored: %s.',
             escaping.printable(str(path)),
@@ -159,18 +169,18 @@ class Watch:
 
     def _ended(self, path: pathlib.Path, ended: _Process) -> None:
         """Go on after a process has ended."""
-        now, left = self._clock(), ended.file.is_removed()
+        now = self._clock()
         if ended.died_at is None:
-            ended.died_at = now
-            state = condition.STOPPED if left else condition.DIED
+            ended.died_at, ended.over = now, ended.file.is_removed()
+            state = condition.STOPPED if ended.over else condition.DIED
             self.condition = self._found(state)
-            LOG.info('A process of %s has ended: %s.', self._member[1], state)
-        if not left and now >= ended.due:
+            self._log('A process of %s has ended: %s.', self._member[1], state)
+        if not ended.over and now >= ended.due:
             ended.due = now + _RETRY
-            if self._is_over(ended, now):
+            ended.over = self._is_over(ended, now)
+            if ended.over:
                 self._remove(path, ended.file)
-                left = True
-        if left:
+        if ended.over:
             ended.file.close()
             del self._processes[path]
 
@@ -185,10 +195,13 @@ class Watch:
         except Exception:
             LOG.exception('Unexpected error while ending a membership')
             return True
-        LOG.info('The membership of a dead process is ended.')
+        self._log('The membership of a dead process is ended.')
         return True
 
     def _remove(self, path: pathlib.Path, file: process_files.Seen) -> None:
+        if not self._removes:
+            self._refused.add(path)
+            return
         try:
             file.remove()
         except OSError as error:
