@@ -138,22 +138,6 @@ class API:
         if file is not None:
             file.remove()
 
-    def end(self, joined: services.Joined, ago: float = 0.0) -> None:
-        """End the membership of a process of this host that has died.
-
-        :param ago: the seconds since it died
-        :raises BackendError: that has failed with a driver; see
-            base.Driver.end
-        """
-        failure = None
-        for driver in (self.driver, *self.secondary.drivers.values()):
-            try:
-                driver.end(joined, ago)
-            except exceptions.BackendError as error:
-                failure = error
-        if failure is not None:
-            raise failure
-
     def mark(
         self, member: str, group: str, condition: condition.Condition | None
     ) -> None:

@@ -34,6 +34,8 @@ _SUFFIX = '.member'
 #: Bytes of a file, and characters of a name in it, at most.
 _LONGEST = 8192
 _LONGEST_NAME = 1000
+#: The key of the number of the inode.
+_INODE = 'inode'
 
 
 class ProcessFile:
@@ -50,6 +52,11 @@ class ProcessFile:
         self._joined = joined
         self._descriptor: int | None = None
 
+    def _text(self, descriptor: int) -> bytes:
+        """Return the text of the file. No copy of it has the same inode."""
+        inode = os.fstat(descriptor).st_ino
+        return json.dumps({**self._joined._asdict(), _INODE: inode}).encode()
+
     def write(self) -> None:
         """Write the file, and lock it. Others see it only as it is locked.
 
@@ -60,7 +67,7 @@ class ProcessFile:
         descriptor = os.open(new, flags, 0o640)
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.write(descriptor, json.dumps(self._joined._asdict()).encode())
+            os.write(descriptor, self._text(descriptor))
             new.rename(self._path)
         except OSError:
             os.close(descriptor)
@@ -94,7 +101,7 @@ class Seen:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
         self._descriptor = os.open(path, flags)
         try:
-            self.joined = _parse(_read(self._descriptor))
+            self.joined = _read(self._descriptor)
         except (OSError, ValueError):
             self.close()
             raise
@@ -135,22 +142,31 @@ def find(directory: str) -> Iterator[pathlib.Path]:
                 yield pathlib.Path(each.path)
 
 
-def _read(descriptor: int) -> bytes:
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+def _read(descriptor: int) -> services.Joined:
+    """Return the membership that a file describes.
+
+    :raises OSError: it cannot be read
+    :raises ValueError: it describes none, or is a copy: nobody locks that
+    """
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         raise ValueError('it is not a regular file')
-    return os.read(descriptor, _LONGEST)
+    return _parse(os.read(descriptor, _LONGEST), status.st_ino)
 
 
-def _parse(text: bytes) -> services.Joined:
+def _parse(text: bytes, inode: int) -> services.Joined:
     """Return the membership in the text of a file.
 
     :raises ValueError: it is none
     """
     try:
         found: Any = json.loads(text)
+        written_to = found.pop(_INODE, None)
         joined = services.Joined(**found)
-    except (TypeError, RecursionError) as error:
+    except (TypeError, AttributeError, RecursionError) as error:
         raise ValueError('it describes no membership') from error
+    if type(written_to) is not int or written_to != inode:
+        raise ValueError('it is a copy')
     names = joined.host, joined.group, joined.incarnation
     if not all(map(_is_name, names)) or type(joined.record_id) is not int:
         raise ValueError('it describes no membership')

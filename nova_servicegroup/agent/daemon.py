@@ -12,6 +12,8 @@
 
 """The agent as a service of oslo.service."""
 
+import contextlib
+import functools
 import socket
 import threading
 import time
@@ -23,6 +25,7 @@ from oslo_service import service
 from nova_servicegroup.agent import watching
 from nova_servicegroup import api
 from nova_servicegroup import condition
+from nova_servicegroup.drivers import base
 from nova_servicegroup import exceptions
 from nova_servicegroup import process
 from nova_servicegroup import services
@@ -57,13 +60,12 @@ class Agent(service.Service):  # type: ignore[misc]
             float(conf.report_interval),
             self.tg,
         )
-        self._watch = watching.Watch(
-            conf.servicegroup.process_directory,
-            self._host,
-            services.WATCHED_GROUP,
-            servicegroup.end,
-            servicegroup.driver.found_within or float(conf.service_down_time),
-        )
+        self._watch = _watch(conf, self._host, servicegroup.driver)
+        # Each has its own thread: one that hangs must delay no other.
+        self._others = [
+            _watch(conf, self._host, each, removes=False)
+            for each in servicegroup.secondary.drivers.values()
+        ]
         self._joins = not servicegroup.driver.needs_record
         self._stopping = threading.Event()
         self._error: str | None = None
@@ -84,6 +86,18 @@ class Agent(service.Service):  # type: ignore[misc]
         """Join, and begin to watch."""
         super().start()
         process.start_thread(self._run, 'servicegroup-agent')
+        for each in self._others:
+            process.start_thread(
+                functools.partial(self._follow, each),
+                'servicegroup-agent-secondary',
+            )
+
+    def _follow(self, watch: watching.Watch) -> None:
+        """End memberships with a secondary driver."""
+        while not self._stopping.wait(_INTERVAL):
+            # The main watch reports what is wrong with the directory.
+            with contextlib.suppress(OSError):
+                watch.poll()
 
     def _run(self) -> None:
         if self._joins:
@@ -102,6 +116,9 @@ class Agent(service.Service):  # type: ignore[misc]
         shown: condition.Condition | None = None
         while not self._stopping.wait(_INTERVAL):
             self._poll()
+            # After it has begun to stop, only that is reported.
+            if self._stopping.is_set():
+                return
             if self._watch.condition != shown:
                 shown = self._watch.condition
                 self._mark(shown)
@@ -137,6 +154,20 @@ class Agent(service.Service):  # type: ignore[misc]
         time.sleep(_NOTICE)
         self._service.stop()
         self._api.close()
+
+
+def _watch(
+    conf: cfg.ConfigOpts, host: str, driver: base.Driver, removes: bool = True
+) -> watching.Watch:
+    """Return a watch that ends memberships with one driver."""
+    return watching.Watch(
+        conf.servicegroup.process_directory,
+        host,
+        services.WATCHED_GROUP,
+        driver.end,
+        driver.found_within or float(conf.service_down_time),
+        removes=removes,
+    )
 
 
 def _host(conf: cfg.ConfigOpts) -> str:

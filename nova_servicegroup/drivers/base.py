@@ -126,7 +126,8 @@ class Driver(abc.ABC):
         membership that may also be another's is left to expire, as is one of
         which the backend hears later.
 
-        :param ago: the seconds since it died
+        :param ago: the seconds since another process of this host may have
+            joined in its place; infinity: it may have done so at any time
         :raises BackendError: that has failed, or the driver cannot do that
         """
         raise exceptions.BackendError(

@@ -26,6 +26,7 @@ from oslo_log import log as logging
 
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.common import registering
+from nova_servicegroup.drivers.db import messages
 from nova_servicegroup.drivers.db import readers
 from nova_servicegroup.drivers.db import reading
 from nova_servicegroup.drivers.db import registration
@@ -85,6 +86,10 @@ class DatabaseDriver(registering.RegisteringDriver):
 
     def end(self, joined: services.Joined, ago: float = 0.0) -> None:
         """See base.Driver. A collector writes that, without a database."""
+        if ago > messages.MAX_AGE:
+            # Another process may have reported since: this one's heartbeats
+            # get too old by themselves.
+            return
         wait = float(self.conf.servicegroup.read_timeout)
         ended_at = time.monotonic() - ago
         self._client.get().leave(joined.record_id, ended_at, wait)

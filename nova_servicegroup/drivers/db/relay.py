@@ -74,6 +74,12 @@ class Clock:
             until = self._set_at + messages.MOST_SILENT + _AGE
             self._before_step = before, until
 
+    @property
+    def is_recent(self) -> bool:
+        """Whether the time is known, and was set a moment ago."""
+        age = time.monotonic() - self._set_at
+        return self._ahead is not None and age <= _AGE
+
     def read_before_step(self) -> float | None:
         """Return the time that it would show without a recent step.
 
@@ -85,9 +91,7 @@ class Clock:
     def read(self) -> float | None:
         """Return its time, or None if it was never set."""
         begun = time.monotonic()
-        if self._source is not None and (
-            self._ahead is None or begun - self._set_at > _AGE
-        ):
+        if self._source is not None and not self.is_recent:
             now = self._source.now()
             # The time of a read that took long is no longer right.
             if time.monotonic() - begun <= _ERROR:
@@ -166,19 +170,23 @@ class Client:
         :param ended_at: by the monotonic clock
         :param timeout: seconds to wait for each of two answers
         :raises BackendTimeout: no answer
-        :raises BackendError: as beat
+        :raises BackendError: as beat; or there was a heartbeat later, perhaps
+            one of its own that was on its way
         """
         # A message from long ago is not written, but answered with the time.
         asks = messages.Heartbeat(record_id, 0.0, False, timeout)
-        self._clock.set(self._ask(messages.LEAVE, asks).now)
+        if not self._clock.is_recent:
+            self._clock.set(self._ask(messages.LEAVE, asks).now)
         now = self._clock.read()
         if now is None:
             raise exceptions.BackendError(messages.TOPIC, 'knows no time')
         sent = now - (time.monotonic() - ended_at)
         tells = asks._replace(sent=sent, sure=True)
-        if not self._ask(messages.LEAVE, tells).taken:
+        answer = self._ask(messages.LEAVE, tells)
+        self._clock.set(answer.now)
+        if not answer.taken:
             raise exceptions.BackendError(
-                messages.TOPIC, 'rejected it as too old'
+                messages.TOPIC, 'rejected it as too old, or not the last'
             )
 
     def _retry(

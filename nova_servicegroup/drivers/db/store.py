@@ -40,7 +40,7 @@ _SLACK = datetime.timedelta(seconds=2)
 _EPOCH = datetime.datetime(1970, 1, 1)
 #: See services.LEFT.
 _LEFT_AGE = datetime.timedelta(seconds=services.LEFT)
-_LEFT = _EPOCH + _LEFT_AGE
+_LEFT, _MOST_LEFT = _EPOCH + _LEFT_AGE, _EPOCH + 2 * _LEFT_AGE
 
 #: Errors after which a retry may succeed.
 _TRANSIENT = (db_exc.DBDeadlock, db_exc.DBConnectionError)
@@ -111,7 +111,12 @@ class Store:
     def __init__(self, engine: Callable[[], Any]) -> None:
         self._engine = engine
 
-    def beat(self, ids: Collection[int], at: float | None = None) -> set[int]:
+    def beat(
+        self,
+        ids: Collection[int],
+        at: float | None = None,
+        sent: float | None = None,
+    ) -> set[int]:
         """Write heartbeats; return the ids of records that do not exist.
 
         Sets the columns that Nova sets when it saves a heartbeat.
@@ -119,22 +124,32 @@ class Store:
         :param ids: of the records
         :param at: when the heartbeats came, by the database's clock, so that
             the time to write them does not count; None: when they are written
+        :param sent: when the first was sent, by the same; None: unknown
         :raises BackendError: nothing was written
         """
         wanted = sorted(set(ids))
-        if self._update(wanted, at) == len(wanted):
+        if self._update(wanted, at, sent) == len(wanted):
             return set()
         return set(wanted) - self._existing(wanted)
 
+    def left(self, ids: Collection[int]) -> set[int]:
+        """Return the ids of those that have left.
+
+        :raises BackendError: the database does not answer
+        """
+        return self._existing(ids, _SERVICES.c.last_seen_up <= _MOST_LEFT)
+
     @_retried(_RETRY_TIME)
-    def _update(self, ids: list[int], at: float | None) -> int:
+    def _update(
+        self, ids: list[int], at: float | None, sent: float | None
+    ) -> int:
         seen: Any = timestamps.utcnow() if at is None else _later(at)
         statement = (
             sa.update(_SERVICES)
             .where(
                 _SERVICES.c.id.in_(ids),
                 _SERVICES.c.deleted == 0,
-                *(() if at is None else (_is_not_leaving(at),)),
+                *(() if at is None else (_is_not_leaving(at, sent),)),
             )
             .values(
                 report_count=_SERVICES.c.report_count + 1,
@@ -154,15 +169,16 @@ class Store:
         self._leave(record)
 
     @_retried(_RETRY_TIME)
-    def end(self, record: int, at: float) -> None:
+    def end(self, record: int, at: float) -> bool:
         """Write that a service has left, unless it was alive later than at.
 
         :param at: when its process had ended, by the database's clock
+        :returns: whether that was written
         :raises BackendError: nothing was written
         """
-        self._leave(record, _SERVICES.c.last_seen_up <= _naive(at))
+        return self._leave(record, _SERVICES.c.last_seen_up <= _naive(at))
 
-    def _leave(self, record: int, *conditions: Any) -> None:
+    def _leave(self, record: int, *conditions: Any) -> bool:
         table = _SERVICES.c
         statement = (
             sa.update(_SERVICES)
@@ -170,12 +186,13 @@ class Store:
             .values(last_seen_up=_LEFT, updated_at=timestamps.utcnow())
         )
         with self._engine().begin() as connection:
-            connection.execute(statement)
+            return bool(connection.execute(statement).rowcount)
 
     @_retried(_RETRY_TIME)
-    def _existing(self, ids: list[int]) -> set[int]:
-        query = sa.select(_SERVICES.c.id).where(
-            _SERVICES.c.id.in_(ids), _SERVICES.c.deleted == 0
+    def _existing(self, ids: Collection[int], *conditions: Any) -> set[int]:
+        table = _SERVICES.c
+        query = sa.select(table.id).where(
+            table.id.in_(sorted(ids)), table.deleted == 0, *conditions
         )
         with self._engine().connect() as connection:
             return {row.id for row in connection.execute(query)}
@@ -241,17 +258,21 @@ def _rows(found: Iterable[Any]) -> Iterator[services.Row]:
             yield uuid or '', host, None if seen is None else float(seen)
 
 
-def _is_not_leaving(at: float) -> Any:
+def _is_not_leaving(at: float, sent: float | None) -> Any:
     """Return the condition that a service has not left just before.
 
-    A heartbeat that comes just after that was sent before it.
+    A heartbeat that comes just after that was sent before it, unless it says
+    when it was sent: then the service has been started again.
     """
     came, table = _naive(at), _SERVICES.c
+    since = came - _LEAVING
+    if sent is not None:
+        since = max(since, _naive(min(sent, at)) - _SLACK)
     return sa.or_(
         table.last_seen_up.is_(None),
-        table.last_seen_up > 2 * _LEFT_AGE + _EPOCH,
+        table.last_seen_up > _MOST_LEFT,
         table.updated_at.is_(None),
-        sa.not_(table.updated_at.between(came - _LEAVING, came + _SLACK)),
+        sa.not_(table.updated_at.between(since, came + _SLACK)),
     )
 
 

@@ -108,7 +108,7 @@ class Replies:
 class _Request:
     """One call that was received.
 
-    :ivar young: whether its heartbeat is to be written
+    :ivar young: whether its heartbeat is to be written, or its end was
     :ivar delay: the seconds that it took to arrive, by the sender's own word:
         so it proves nothing about other calls
     """
@@ -210,13 +210,13 @@ class Writer:
         """
         came_at, now = time.monotonic(), self._database.read()
         requests = self._requests(incoming, now)
-        young = [each.heartbeat for each in requests if each.young]
-        alive = {each.record for each in young if not each.left}
-        gone = self._store.beat(alive, now) if alive else set()
-        for each in young:
-            # Only a time of the database's can be compared with a heartbeat's.
-            if each.left and each.sure and each.sent is not None:
-                self._store.end(each.record, each.sent)
+        gone, left = self._beat(requests, now)
+        requests = [
+            self._ended(each)
+            if each.heartbeat.record not in left
+            else dataclasses.replace(each, young=False)
+            for each in requests
+        ]
         behind = time.monotonic() - since > self._prompt
         now = self._database.read()
         return [
@@ -224,6 +224,47 @@ class Writer:
             for each in requests
             if each.heartbeat.wait
         ]
+
+    def _beat(
+        self, requests: Sequence[_Request], now: float | None
+    ) -> tuple[set[int], set[int]]:
+        """Write heartbeats, those of a known time apart from the others.
+
+        :returns: the records that do not exist, and those that have just left,
+            whose senders are to say when they sent their heartbeats
+        """
+        alive = [
+            each.heartbeat
+            for each in requests
+            if each.young and not each.heartbeat.left
+        ]
+        sent = {
+            each.record: each.sent
+            for each in alive
+            if each.sure and each.sent is not None
+        }
+        unsure = {each.record for each in alive} - sent.keys()
+        gone: set[int] = set()
+        if sent:
+            gone |= self._store.beat(sent, now, min(sent.values()))
+        if not unsure:
+            return gone, set()
+        gone |= self._store.beat(unsure, now)
+        return gone, self._store.left(unsure)
+
+    def _ended(self, request: _Request) -> _Request:
+        """Write the end of a process; return what is to be answered."""
+        asked = request.heartbeat
+        # Only a time of the database's can be compared with a heartbeat's.
+        certain = request.young and asked.sure
+        if not asked.left or not certain or asked.sent is None:
+            return request
+        try:
+            written = self._store.end(asked.record, asked.sent)
+        except exceptions.BackendError as error:
+            LOG.debug('The end of a process cannot be written: %s', error)
+            written = False
+        return dataclasses.replace(request, young=written)
 
     def _requests(
         self, incoming: Sequence[Any], now: float | None

@@ -20,6 +20,7 @@ from nova_servicegroup.drivers.common import coordinated
 from nova_servicegroup.drivers.mc import configuration
 from nova_servicegroup.drivers.mc import reading
 from nova_servicegroup.drivers.mc import registration
+from nova_servicegroup import services
 
 LOG = logging.getLogger(__name__)
 
@@ -46,6 +47,15 @@ class MemcachedDriver(coordinated.CoordinatedDriver):
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         super().__init__(conf, configuration.Settings(conf))
+
+    def end(self, joined: services.Joined, ago: float = 0.0) -> None:
+        """See base.Driver.
+
+        Two processes of a host that run side by side renew the same key. So
+        then it is left to the other, or to expire.
+        """
+        if ago <= self.conf.report_interval:
+            super().end(joined, ago)
 
     def _register(self, host: str, group: str) -> registration.Registration:
         return registration.Registration(self._settings, host, group)

@@ -146,6 +146,22 @@ class AgentContract(contract.Contract):
             self.watch(0.3, HOST)
         self.assertEqual(0, self.agent.count('ERROR'), self.agent.tail(40))
 
+    def test_a_second_process_of_the_host_dies(self) -> None:
+        second = self.make_member(HOST)
+        second.start()
+        process.wait_until(
+            lambda: second.pid in second.workers(), contract.START
+        )
+        for killed in 3 * (second, self.member):
+            # Both have reported meanwhile.
+            time.sleep(2.1 * contract.REPORT_INTERVAL)
+            killed.kill()
+            self.watch(1.5, HOST)
+            killed.start()
+            process.wait_until(
+                lambda each=killed: each.pid in each.workers(), contract.START
+            )
+
     def _restart(self, killed: member.Member) -> None:
         """Kill a member, and wait until its successor has joined."""
         killed.kill()

@@ -261,11 +261,25 @@ class CollectorTest(Collected):
         time.sleep(2.2)
         self.assertTrue(client.beat(again, TIMEOUT))
         begun = time.monotonic()
-        for record in (died, again):
-            client.leave(record, ended_at, TIMEOUT)
+        client.leave(died, ended_at, TIMEOUT)
+        self.assertRaises(
+            exceptions.BackendError, client.leave, again, ended_at, TIMEOUT
+        )
         self.measured('two ended', time.monotonic() - begun)
         self.assert_old(died)
         self.assert_fresh(again)
+
+    def test_one_that_is_started_again_at_once_is_up_soon(self) -> None:
+        self.make_collector(gather=0.2)
+        [record] = self.table.add(1)
+        relay.Client(self.make_transport()).leave(
+            record, time.monotonic(), TIMEOUT
+        )
+        self.assert_old(record)
+        # It takes some time to start, and the database has whole seconds.
+        time.sleep(3.2)
+        self.assertTrue(self.make_client().beat(record))
+        self.assert_fresh(record)
 
     def test_two_share_the_work_and_one_is_enough(self) -> None:
         ids = self.table.add(4)
@@ -286,9 +300,9 @@ class CollectorTest(Collected):
         seen: list[int] = []
         beat = made._writer._store.beat
 
-        def note(ids: Collection[int], at: float | None) -> set[int]:
+        def note(ids: Collection[int], *times: float | None) -> set[int]:
             seen.append(len(ids))
-            return beat(ids, at)
+            return beat(ids, *times)
 
         made._writer._store.beat = note  # type: ignore[method-assign]
         return seen

@@ -179,9 +179,9 @@ class PreferenceTest(Daemons):
         ids, seen = self.table.add(900), list[int]()
         beat = conductor._writer._store.beat
 
-        def note(ids: Collection[int], at: float | None) -> set[int]:
+        def note(ids: Collection[int], *times: float | None) -> set[int]:
             seen.append(len(ids))
-            return beat(ids, at)
+            return beat(ids, *times)
 
         conductor._writer._store.beat = note  # type: ignore[method-assign]
         self.flood(ids)

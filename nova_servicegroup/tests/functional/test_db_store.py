@@ -306,6 +306,17 @@ class Stores:
         self.assertEqual(set(), self.store.beat([other]))
         self.assertLess(max(self.table.ages([again, other])), EXACT)
 
+    def test_one_that_starts_again_at_once_does(self) -> None:
+        again, late, unsure = self.table.add(3, age=5)
+        for record in (again, late, unsure):
+            self.store.leave(record)
+        now = self.store.now() + 4.0
+        self.store.beat([again], now, now)
+        self.store.beat([late], now, now - 4.0)
+        self.store.beat([unsure], now)
+        ids = {again, late, unsure}
+        self.assertEqual({late, unsure}, self.store.left(ids))
+
     def make_driver(self) -> db.DatabaseDriver:
         conf = self.make_conf('[servicegroup]\nrefresh_interval = 0.2\n')
         made = db.DatabaseDriver(conf)

@@ -12,13 +12,22 @@
 
 """The agent of a host."""
 
+from collections.abc import Callable
+import errno
+import json
+import math
 import pathlib
+import tempfile
+import threading
 from typing import Any
 from unittest import mock
 
 import fixtures
+from oslo_config import cfg
 
+from nova_servicegroup.agent import daemon
 from nova_servicegroup.agent import watching
+from nova_servicegroup import api
 from nova_servicegroup import condition
 from nova_servicegroup import exceptions
 from nova_servicegroup import process_files
@@ -34,7 +43,7 @@ class File:
     def __init__(self, joined: services.Joined) -> None:
         self.joined = joined
         self.alive = True
-        self.removed = self.closed = False
+        self.removed = self.closed = self.seen = False
 
     def lives(self) -> bool:
         return self.alive
@@ -57,12 +66,16 @@ class WatchTest(base.TestCase):
         self.clock = base.Clock()
         self.files: dict[str, File | Exception] = {}
         self.ended: list[str] = []
+        self.ago: list[float] = []
         self.error: Exception | None = None
         for name, fake in (('find', self._find), ('Seen', self._see)):
             self.useFixture(
                 fixtures.MockPatchObject(process_files, name, fake)
             )
-        self.watch = watching.Watch(
+        self.watch = self.make_watch()
+
+    def make_watch(self, **how: Any) -> watching.Watch:
+        return watching.Watch(
             'directory',
             'host1',
             'compute',
@@ -70,6 +83,7 @@ class WatchTest(base.TestCase):
             EXPIRY,
             clock=self.clock,
             wall=lambda: self.clock() + 1e9,
+            **how,
         )
 
     def _find(self, directory: str) -> list[pathlib.Path]:
@@ -83,12 +97,14 @@ class WatchTest(base.TestCase):
         found = self.files[str(path)]
         if isinstance(found, Exception):
             raise found
+        found.seen = True
         return found
 
     def _end(self, joined: services.Joined, ago: float) -> None:
         if self.error is not None:
             raise self.error
         self.ended.append(joined.incarnation)
+        self.ago.append(ago)
 
     def start(self, name: str, **how: Any) -> File:
         joined = services.Joined('host1', 'compute', name, 0)
@@ -198,6 +214,98 @@ class WatchTest(base.TestCase):
         self.assertTrue(file.removed)
         self.assertEqual(1, len(self.log_lines('ERROR')))
 
+    def test_it_was_alone_until_it_died(self) -> None:
+        file = self.start('one')
+        self.poll()
+        file.alive = False
+        self.error = exceptions.BackendError('backend', 'away')
+        self.poll(after=3.0)
+        self.error = None
+        self.poll(after=3.0)
+        self.assertEqual([0.0], self.ago)
+
+    def test_another_may_have_reported_before_it_was_seen_dead(self) -> None:
+        """The agent has stood still meanwhile."""
+        file = self.start('one')
+        self.poll()
+        file.alive = False
+        self.start('two')
+        self.poll(after=5.0)
+        self.assertEqual([5.0], self.ago)
+
+    def test_another_may_report_while_the_backend_is_away(self) -> None:
+        file = self.start('one')
+        self.poll()
+        file.alive = False
+        self.error = exceptions.BackendError('backend', 'away')
+        self.poll(after=2.0)
+        self.start('two')
+        self.poll(after=2.0)
+        self.error = None
+        self.poll(after=2.0)
+        self.assertEqual([4.0], self.ago)
+
+    def test_it_died_before_the_agent_and_another_lives(self) -> None:
+        self.start('two')
+        self.start('one').alive = False
+        self.poll()
+        self.assertEqual([math.inf], self.ago)
+
+    def test_several_that_died_do_not_count(self) -> None:
+        for name in ('one', 'two'):
+            self.start(name).alive = False
+        self.poll()
+        self.assertEqual([0.0, 0.0], self.ago)
+
+    def test_too_many_files(self) -> None:
+        self.files['one'] = OSError(errno.EMFILE, 'Too many open files')
+        self.poll()
+        del self.files['one']
+        self.start('one').alive = False
+        for _ in range(2):
+            self.poll()
+        self.assertEqual(['one'], self.ended)
+
+    def test_those_that_cannot_be_opened_yet_may_live(self) -> None:
+        self.start('one').alive = False
+        self.files['two'] = OSError(errno.EMFILE, 'Too many open files')
+        self.poll()
+        self.assertEqual([math.inf], self.ago)
+
+    def test_many_die_while_the_backend_is_away(self) -> None:
+        self.error = exceptions.BackendError('backend', 'away')
+        files = [self.start(str(number)) for number in range(500)]
+        for each in files:
+            each.alive = False
+        self.poll()
+        self.assertLessEqual(sum(each.seen for each in files), 200)
+        self.error = None
+        for _ in range(4):
+            self.poll(after=1.0)
+        self.assertEqual(500, len(self.ended))
+
+    def test_a_second_watch_leaves_the_file_to_the_first(self) -> None:
+        self.watch = self.make_watch(removes=False)
+        file = self.start('one')
+        self.poll()
+        file.alive = False
+        for _ in range(3):
+            self.poll()
+        self.assertEqual(['one'], self.ended)
+        self.assertFalse(file.removed)
+        self.assertTrue(file.closed)
+
+    def test_a_second_watch_goes_on_when_the_file_is_removed(self) -> None:
+        self.watch = self.make_watch(removes=False)
+        file = self.start('one')
+        self.poll()
+        file.alive = False
+        self.error = exceptions.BackendError('backend', 'away')
+        self.poll()
+        self.error, file.removed = None, True
+        self.poll(after=2.0)
+        self.assertEqual(['one'], self.ended)
+
     def test_another_group(self) -> None:
         file = self.start('one', group='conductor')
         file.alive = False
@@ -224,3 +332,82 @@ class WatchTest(base.TestCase):
         lines = self.log_lines('WARNING')
         self.assertEqual(2, len(lines))
         self.assertIn('bad\\n', ''.join(lines))
+
+
+class AgentTest(base.TestCase):
+    """The agent with drivers that a test controls."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        made = tempfile.TemporaryDirectory()
+        self.addCleanup(made.cleanup)
+        self.directory = pathlib.Path(made.name)
+        conf = self.make_conf(
+            '[DEFAULT]\nhost = host1\nservicegroup_driver = mc\n'
+            f'[servicegroup]\nprocess_directory = {made.name}\n'
+            'also_report_to = zk\n[zookeeper]\naddress = localhost:1\n'
+        )
+        conf.register_opt(cfg.StrOpt('host'))
+        self.api = api.API(conf)
+        for name in ('join', 'mark', 'close'):
+            self.useFixture(
+                fixtures.MockPatchObject(self.api, name, mock.Mock())
+            )
+        self.conf = conf
+
+    def start(self, **ends: Callable[..., None]) -> daemon.Agent:
+        """Return an agent that runs.
+
+        :param ends: what ends memberships, with each driver
+        """
+        drivers = {'mc': self.api.driver, **self.api.secondary.drivers}
+        for name, end in ends.items():
+            self.useFixture(
+                fixtures.MockPatchObject(drivers[name], 'end', end)
+            )
+        made = daemon.Agent(self.conf, self.api)
+        made.start()
+        return made
+
+    def _died(self, incarnation: str) -> None:
+        path = self.directory / f'{incarnation}.new'
+        path.touch()
+        text = {
+            **services.Joined('host1', 'compute', incarnation, 0)._asdict(),
+            'inode': path.stat().st_ino,
+        }
+        path.write_text(json.dumps(text))
+        path.rename(path.with_suffix('.member'))
+
+    def test_a_secondary_driver_that_hangs_delays_no_other(self) -> None:
+        hangs, ended = threading.Event(), threading.Semaphore(0)
+        self.addCleanup(hangs.set)
+        agent = self.start(
+            mc=lambda *args: ended.release(),
+            zk=lambda *args: hangs.wait(20.0),
+        )
+        for number in range(3):
+            self._died(f'{number:08x}')
+            self.assertTrue(ended.acquire(timeout=5.0))
+        hangs.set()
+        agent.stop()
+
+    def test_nothing_is_marked_after_it_has_begun_to_stop(self) -> None:
+        begun, hangs, marked = (threading.Event() for _ in range(3))
+        self.addCleanup(hangs.set)
+        self.api.mark.side_effect = lambda *args: marked.set()
+
+        def end(*args: Any) -> None:
+            begun.set()
+            hangs.wait(20.0)
+
+        agent = self.start(mc=end)
+        self._died('0a1b2c3d')
+        self.assertTrue(begun.wait(5.0))
+        stopping = threading.Thread(target=agent.stop)
+        stopping.start()
+        self.assertTrue(marked.wait(5.0))
+        hangs.set()
+        stopping.join()
+        [(_, _, found)] = [each.args for each in self.api.mark.mock_calls]
+        self.assertEqual(condition.DRAINING, found.state)

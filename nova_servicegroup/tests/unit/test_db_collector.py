@@ -98,6 +98,12 @@ class Store:
     def __init__(self) -> None:
         self.written: list[int] = []
         self.ended: list[tuple[int, float]] = []
+        self.sent: list[float | None] = []
+        self.asked: list[int] = []
+        #: Those that have just left.
+        self.leaving: set[int] = set()
+        #: Those that were alive later.
+        self.later: set[int] = set()
         self.error: Exception | None = None
         self.release = threading.Event()
         self.release.set()
@@ -113,14 +119,25 @@ class Store:
     def now(self) -> float:
         return WALL
 
-    def beat(self, ids: Collection[int], at: float | None) -> set[int]:
+    def beat(
+        self,
+        ids: Collection[int],
+        at: float | None,
+        sent: float | None = None,
+    ) -> set[int]:
         self._answer()
         self.written += sorted(ids)
+        self.sent.append(sent)
         return set()
 
-    def end(self, record: int, at: float) -> None:
+    def left(self, ids: Collection[int]) -> set[int]:
+        self.asked += sorted(ids)
+        return self.leaving & set(ids)
+
+    def end(self, record: int, at: float) -> bool:
         self._answer()
         self.ended.append((record, at))
+        return record not in self.later
 
 
 class MessageTest(base.TestCase):
@@ -208,6 +225,43 @@ class WriterTest(base.TestCase):
         self.assertEqual([8], self.store.written)
         self.assertEqual([(7, WALL - 3.0)], self.store.ended)
         self.assertTrue(ended.replies[0]['taken'])
+
+    def test_the_earliest_of_a_batch_counts(self) -> None:
+        self.take([heartbeat(7, sent=WALL - 1.0), heartbeat(8)])
+        self.assertEqual([WALL - 1.0], self.store.sent)
+        self.assertEqual([], self.store.asked)
+
+    def test_those_of_an_unknown_time_are_apart(self) -> None:
+        self.take([heartbeat(7), heartbeat(8, sure=False), heartbeat(9)])
+        self.assertEqual([7, 9, 8], self.store.written)
+        self.assertEqual([WALL, None], self.store.sent)
+
+    def test_one_that_starts_again_at_once_is_asked_for_the_time(self) -> None:
+        first, other = heartbeat(7, sure=False), heartbeat(8, sure=False)
+        self.store.leaving.add(7)
+        self.take([first, other])
+        self.assertFalse(first.replies[0]['taken'])
+        self.assertTrue(other.replies[0]['taken'])
+        again = heartbeat(7)
+        self.take([again])
+        self.assertTrue(again.replies[0]['taken'])
+
+    def test_one_that_was_alive_later_is_not_ended(self) -> None:
+        self.store.later.add(7)
+        ended = Message({'method': messages.LEAVE, 'args': ARGS})
+        self.take([ended, heartbeat(7)])
+        self.assertFalse(ended.replies[0]['taken'])
+
+    def test_an_end_that_cannot_be_written_costs_no_other(self) -> None:
+        error = exceptions.BackendError('database', 'deadlock')
+        other, ended = (
+            heartbeat(8),
+            Message({'method': messages.LEAVE, 'args': ARGS}),
+        )
+        with mock.patch.object(self.store, 'end', side_effect=error):
+            self.take([other, ended])
+        self.assertTrue(other.replies[0]['taken'])
+        self.assertFalse(ended.replies[0]['taken'])
 
     def test_an_end_of_an_unknown_time_is_not_written(self) -> None:
         for odd in (

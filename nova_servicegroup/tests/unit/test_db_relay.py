@@ -141,6 +141,15 @@ class ClientTest(base.TestCase):
         self.assertEqual({42}, {each['record'] for each in self.queue.calls})
         self.assertEqual({2.0}, {each['wait'] for each in self.queue.calls})
 
+    def test_an_end_that_is_told_again_needs_no_time(self) -> None:
+        for _ in range(2):
+            self.pass_time(1.0)
+            self.client.leave(42, self.clock(), 2.0)
+        self.assertEqual(3, len(self.queue.calls))
+        self.pass_time(10.0)
+        self.client.leave(42, self.clock(), 2.0)
+        self.assertEqual(5, len(self.queue.calls))
+
     def test_an_end_that_is_not_written(self) -> None:
         for answer in (
             {**ANSWER, 'now': None},

@@ -15,6 +15,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -179,8 +180,26 @@ class ForeignTest(FilesCase):
         ):
             path = self.write(text)
             self.assertRaises(ValueError, process_files.Seen, path)
-        self.write(json.dumps(good).encode())
+        path = self.write(b'')
+        inode = path.stat().st_ino
+        self.write(json.dumps({**good, 'inode': inode}).encode())
         self.assertEqual(JOINED, self.seen().joined)
+        for odd in (inode + 1, str(inode), None, True):
+            self.write(json.dumps({**good, 'inode': odd}).encode())
+            self.assertRaises(ValueError, process_files.Seen, path)
+
+    def test_a_copy_is_no_other_process(self) -> None:
+        """It is not locked, though the process lives."""
+        file = process_files.ProcessFile(self.directory, JOINED)
+        file.write()
+        self.addCleanup(file.remove)
+        [path] = process_files.find(self.directory)
+        copy = pathlib.Path(self.directory, 'copy.member')
+        shutil.copy(path, copy)
+        self.assertRaises(ValueError, process_files.Seen, copy)
+        # A program that edits a file in its place may do that.
+        copy.replace(path)
+        self.assertRaises(ValueError, process_files.Seen, path)
 
     def test_no_file(self) -> None:
         path = pathlib.Path(self.directory, 'x.member')
