@@ -137,7 +137,8 @@ class AgentContract(contract.Contract):
         self.member.kill()
         time.sleep(1.0)
         self.restore_backend()
-        self.wait_down(HOST, contract.START)
+        # A backend that was emptied has nobody down for some time.
+        self.wait_down(HOST, self.hold + contract.START)
         self.wait_evidence(deaths.PROCESS_DIED, contract.START)
 
     def test_a_process_that_is_restarted_is_never_down(self) -> None:

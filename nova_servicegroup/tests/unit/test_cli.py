@@ -665,7 +665,7 @@ class LoggingTest(CliTest):
         """Return the levels at which the log of a library is shown."""
         self.run_cli(*words, 'member', 'list')
         for level in (logging.DEBUG, logging.INFO, logging.ERROR):
-            logging.getLogger('kazoo').log(level, logging.getLevelName(level))
+            logging.getLogger('tooz').log(level, logging.getLevelName(level))
         return set(self.warnings)
 
     def test_the_log_of_libraries_is_shown_on_demand(self) -> None:
