@@ -35,10 +35,37 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds between two looks at the processes.
 _INTERVAL = 0.2
+#: Seconds without a look after which it hangs: a backend may delay it for less.
+_HANGS = 90.0
 #: Seconds for which it reports that it stops, so that everybody reads that.
 _NOTICE = 2.0
 #: Seconds that leaving and closing connections may take.
 _STOP_TIMEOUT = 1.5
+
+
+class Looks:
+    """Whether the agent looks at the processes; see probes.Probed."""
+
+    name = 'agent'
+
+    def __init__(self) -> None:
+        self._error: str | None = None
+        self._last = time.monotonic()
+
+    def note(self, error: str | None) -> None:
+        """Note that it has looked, or why that has failed."""
+        self._error, self._last = error, time.monotonic()
+
+    def stuck(self) -> str | None:
+        """See probes.Probed."""
+        age = time.monotonic() - self._last
+        if age < _HANGS:
+            return None
+        return f'it has not looked at the processes for {age:.0f} s'
+
+    def unready(self) -> str | None:
+        """See probes.Probed."""
+        return self._error
 
 
 class Agent(service.Service):  # type: ignore[misc]
@@ -46,8 +73,6 @@ class Agent(service.Service):  # type: ignore[misc]
 
     :raises ConfigurationError: an option cannot be used
     """
-
-    name = 'agent'
 
     def __init__(self, conf: cfg.ConfigOpts, servicegroup: api.API) -> None:
         super().__init__()
@@ -68,19 +93,11 @@ class Agent(service.Service):  # type: ignore[misc]
         ]
         self._joins = not servicegroup.driver.needs_record
         self._stopping = threading.Event()
-        self._error: str | None = None
+        self._looks = Looks()
 
     def parts(self) -> list[probes.Probed]:
         """Return what systemd is told about."""
-        return [self]
-
-    def stuck(self) -> str | None:
-        """See probes.Probed."""
-        return None
-
-    def unready(self) -> str | None:
-        """See probes.Probed."""
-        return self._error
+        return [self._looks]
 
     def start(self) -> None:
         """Join, and begin to watch."""
@@ -126,11 +143,11 @@ class Agent(service.Service):  # type: ignore[misc]
     def _poll(self) -> None:
         try:
             self._watch.poll()
-            self._error = None
+            self._looks.note(None)
         except OSError as error:
-            if self._error is None:
+            if self._looks.unready() is None:
                 LOG.error('[servicegroup] process_directory: %s', error)
-            self._error = str(error)
+            self._looks.note(str(error))
         except Exception:
             LOG.exception('Unexpected error while watching processes')
 

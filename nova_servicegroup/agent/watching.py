@@ -12,9 +12,11 @@
 
 """Looks at the processes of one group on this host, and ends what died."""
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
 import dataclasses
 import errno
+import itertools
+import logging as levels
 import math
 import pathlib
 import time
@@ -56,6 +58,82 @@ class _Process:
     over: bool = False
 
 
+class _Files:
+    """The files of the processes of one group, as they appear.
+
+    :param host: the name of this host
+    :param quiet: whether to leave it to another to log what is ignored
+    """
+
+    def __init__(
+        self, directory: str, host: str, group: str, quiet: bool
+    ) -> None:
+        self._directory = directory
+        self._host = host
+        self.group = group
+        self.quiet = quiet
+        self._ignored: set[pathlib.Path] = set()
+        #: Whether the last look has found all files.
+        self.complete = False
+
+    def find(
+        self, known: Set[pathlib.Path]
+    ) -> Iterator[tuple[pathlib.Path, process_files.Seen]]:
+        """Yield the files that are not known, _MOST with those at once.
+
+        :raises OSError: the directory cannot be read
+        """
+        paths = set(process_files.find(self._directory))
+        self._ignored &= paths
+        new = paths - known - self._ignored
+        room = _MOST - len(known)
+        self.complete = len(new) <= room
+        for path in itertools.islice(new, room):
+            seen = self._open(path)
+            if seen is not None:
+                yield path, seen
+
+    def _open(self, path: pathlib.Path) -> process_files.Seen | None:
+        try:
+            seen = process_files.Seen(path)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            if getattr(error, 'errno', None) in _TOO_MANY:
+                self.complete = False
+            else:
+                self.ignore(path, str(error))
+            return None
+        if (seen.joined.host, seen.joined.group) == (self._host, self.group):
+            return seen
+        seen.close()
+        if seen.joined.group == self.group:
+            self.ignore(path, 'it names another host')
+        else:
+            self._ignored.add(path)
+        return None
+
+    def ignore(self, path: pathlib.Path, reason: str) -> None:
+        """Ignore a file, as long as it is there."""
+        self._ignored.add(path)
+        if not self.quiet:
+            LOG.warning(
+                'The file %s is ignored: %s.',
+                escaping.printable(str(path)),
+                escaping.printable(reason),
+            )
+
+    def done(self, path: pathlib.Path, file: process_files.Seen) -> None:
+        """Remove the file of a dead process, or leave that to another."""
+        if self.quiet:
+            self._ignored.add(path)
+            return
+        try:
+            file.remove()
+        except OSError as error:
+            self.ignore(path, str(error))
+
+
 class Watch:
     """The processes of one group on this host.
 
@@ -81,16 +159,12 @@ class Watch:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._directory = directory
-        self._member = host, group
+        self._files = _Files(directory, host, group, not removes)
         self._end = end
         self._expiry = expiry
-        self._removes = removes
-        self._log = LOG.info if removes else LOG.debug
         self._clock = clock
         self._wall = wall
         self._processes: dict[pathlib.Path, _Process] = {}
-        self._refused: set[pathlib.Path] = set()
         self.condition: condition.Condition | None = self._found(
             condition.STOPPED
         )
@@ -101,13 +175,14 @@ class Watch:
         :raises OSError: the directory cannot be read
         """
         begun = self._clock()
-        complete = self._find()
+        for path, seen in self._files.find(set(self._processes)):
+            self._processes[path] = _Process(seen)
         died = {
             path: each
             for path, each in self._processes.items()
             if each.died_at is not None or not each.file.lives()
         }
-        if complete:
+        if self._files.complete:
             self._note_alone(died.keys(), begun)
         for path, each in died.items():
             self._ended(path, each)
@@ -126,47 +201,6 @@ class Watch:
             if not alive - {path}:
                 each.alone_at = now
 
-    def _find(self) -> bool:
-        """Add new processes; return whether these were all."""
-        paths, complete = set(process_files.find(self._directory)), True
-        self._refused &= paths
-        for path in paths - self._processes.keys() - self._refused:
-            if len(self._processes) >= _MOST:
-                return False
-            try:
-                seen = process_files.Seen(path)
-            except FileNotFoundError:
-                continue
-            except (OSError, ValueError) as error:
-                if getattr(error, 'errno', None) in _TOO_MANY:
-                    complete = False
-                else:
-                    self._refuse(path, str(error))
-            else:
-                self._add(path, seen)
-        return complete
-
-    def _add(self, path: pathlib.Path, seen: process_files.Seen) -> None:
-        host, group = self._member
-        if seen.joined.group != group:
-            self._refused.add(path)
-            seen.close()
-        elif seen.joined.host != host:
-            seen.close()
-            self._refuse(path, 'it names another host')
-        else:
-            self._processes[path] = _Process(seen)
-
-    def _refuse(self, path: pathlib.Path, reason: str) -> None:
-        self._refused.add(path)
-        if not self._removes:
-            return
-        LOG.warning(
-            'The file %s is ignored: %s.',
-            escaping.printable(str(path)),
-            escaping.printable(reason),
-        )
-
     def _ended(self, path: pathlib.Path, ended: _Process) -> None:
         """Go on after a process has ended."""
         now = self._clock()
@@ -174,12 +208,12 @@ class Watch:
             ended.died_at, ended.over = now, ended.file.is_removed()
             state = condition.STOPPED if ended.over else condition.DIED
             self.condition = self._found(state)
-            self._log('A process of %s has ended: %s.', self._member[1], state)
+            self._log(f'A process of {self._files.group} has ended: {state}.')
         if not ended.over and now >= ended.due:
             ended.due = now + _RETRY
             ended.over = self._is_over(ended, now)
             if ended.over:
-                self._remove(path, ended.file)
+                self._files.done(path, ended.file)
         if ended.over:
             ended.file.close()
             del self._processes[path]
@@ -198,14 +232,9 @@ class Watch:
         self._log('The membership of a dead process is ended.')
         return True
 
-    def _remove(self, path: pathlib.Path, file: process_files.Seen) -> None:
-        if not self._removes:
-            self._refused.add(path)
-            return
-        try:
-            file.remove()
-        except OSError as error:
-            self._refuse(path, str(error))
+    def _log(self, line: str) -> None:
+        """Log what happens, once for all watches of the group."""
+        LOG.log(levels.DEBUG if self._files.quiet else levels.INFO, '%s', line)
 
     def _found(self, state: str) -> condition.Condition:
-        return condition.Condition(state, self._member[1], self._wall())
+        return condition.Condition(state, self._files.group, self._wall())

@@ -12,7 +12,7 @@
 
 """Checks whether each host that runs nova-compute has an agent."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from nova_servicegroup import condition
 from nova_servicegroup.doctor import finding
@@ -57,29 +57,38 @@ def judge(seen: views.View, agents: views.View) -> Iterator[finding.Finding]:
         for each in seen.members
         if each.up and not each.held
     }
-    found = {membership.canonical(each.host): each for each in agents.members}
-    missing = alive - found.keys()
-    unseen = {
-        host for host in alive & found.keys() if _state(found[host]) in _UNSEEN
+    states = {
+        membership.canonical(each.host): _state(each)
+        for each in agents.members
     }
+    missing = alive - states.keys()
+    unseen = {each for each in alive - missing if states[each] in _UNSEEN}
     if missing:
-        yield finding.warning(
-            f'{len(missing)} hosts have no agent: {finding.names(missing)}.',
-            'If one of them is down, it may be taken for silent though only '
-            'its nova-compute has died.',
-            'Start nova-servicegroup-agent there, or set [servicegroup] '
-            'agents to false here.',
-        )
+        yield _judge_missing(missing)
     if unseen:
-        yield finding.warning(
-            f'{len(unseen)} agents do not see a nova-compute that is up: '
-            f'{finding.names(unseen)}.',
-            'They cannot find out when it dies.',
-            'Set [servicegroup] process_directory to the same directory for '
-            'both, and restart nova-compute.',
-        )
+        yield _judge_unseen(unseen)
     if not missing and not unseen:
         yield finding.ok(f'{len(alive)} hosts have an agent.')
+
+
+def _judge_missing(hosts: Set[str]) -> finding.Finding:
+    return finding.warning(
+        f'{len(hosts)} hosts have no agent: {finding.names(hosts)}.',
+        'If one of them is down, it may be taken for silent though only its '
+        'nova-compute has died.',
+        'Start nova-servicegroup-agent there, or set [servicegroup] agents to '
+        'false here.',
+    )
+
+
+def _judge_unseen(hosts: Set[str]) -> finding.Finding:
+    return finding.warning(
+        f'{len(hosts)} agents do not see a nova-compute that is up: '
+        f'{finding.names(hosts)}.',
+        'They cannot find out when it dies.',
+        'Set [servicegroup] process_directory to the same directory for both, '
+        'and restart nova-compute.',
+    )
 
 
 def _state(agent: views.Member) -> str | None:

@@ -334,6 +334,29 @@ class WatchTest(base.TestCase):
         self.assertIn('bad\\n', ''.join(lines))
 
 
+class LooksTest(base.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.set_time()
+        self.looks = daemon.Looks()
+
+    def test_an_agent_that_looks_is_well(self) -> None:
+        for _ in range(100):
+            self.clock.advance(10.0)
+            self.looks.note(None)
+            self.assertIsNone(self.looks.stuck())
+            self.assertIsNone(self.looks.unready())
+
+    def test_one_that_cannot_read_the_directory(self) -> None:
+        self.looks.note('no such directory')
+        self.assertIsNone(self.looks.stuck())
+        self.assertEqual('no such directory', self.looks.unready())
+
+    def test_one_that_hangs(self) -> None:
+        self.clock.advance(100.0)
+        self.assertIn('for 100 s', self.looks.stuck())
+
+
 class AgentTest(base.TestCase):
     """The agent with drivers that a test controls."""
 
