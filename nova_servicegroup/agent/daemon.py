@@ -35,7 +35,7 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds between two looks at the processes.
 _INTERVAL = 0.2
-#: Seconds without a look after which it hangs: a backend may delay it for less.
+#: Seconds without a look after which it hangs. A backend delays it for less.
 _HANGS = 90.0
 #: Seconds for which it reports that it stops, so that everybody reads that.
 _NOTICE = 2.0
