@@ -191,8 +191,15 @@ class Watched:
 
         :raises TimeoutError: they name none that is well
         """
-        process.wait_until(self._masters, 60, what='there is a master')
-        return self._masters()[0]
+        found: list[Redis] = []
+
+        def is_found() -> bool:
+            # In a failover they may name none a moment later.
+            found.extend(self._masters())
+            return bool(found)
+
+        process.wait_until(is_found, 60, what='there is a master')
+        return found[0]
 
     def replica(self) -> Redis:
         """Return the other one."""
