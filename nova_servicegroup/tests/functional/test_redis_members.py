@@ -53,6 +53,14 @@ class EndTest(
 
     ttl = 10
 
+    # As with zk.
+    test_a_mute_backend = base.only_long(
+        ending_contract.EndRaces.test_a_mute_backend
+    )
+    test_the_other_worker_of_a_host_stays = base.only_long(
+        ending_contract.EndRaces.test_the_other_worker_of_a_host_stays
+    )
+
     def freeze_backend(self) -> None:
         self.server.freeze()
 

@@ -54,6 +54,7 @@ class Agents(test_stack.Running):
         for host in cls.stack.hosts:
             agent = cls.stack.agent(host)
             cls.addClassCleanup(agent.kill)  # type: ignore[attr-defined]
+            agent.log.unlink(missing_ok=True)
             agent.start()
             process.wait_until(
                 lambda found=agent: 'watches' in found.log.read_text(),
