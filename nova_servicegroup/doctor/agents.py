@@ -14,15 +14,15 @@
 
 from collections.abc import Iterator, Set
 
-from nova_servicegroup import condition
 from nova_servicegroup.doctor import finding
 from nova_servicegroup.doctor import members
 from nova_servicegroup.drivers import views
 from nova_servicegroup import membership
 from nova_servicegroup import services
+from nova_servicegroup.watch import deaths
 
 #: What an agent reports of a nova-compute that it does not see.
-_UNSEEN = (condition.DIED, condition.STOPPED)
+_UNSEEN = (deaths.PROCESS_DIED, deaths.PROCESS_STOPPED)
 
 
 def check(subject: finding.Subject) -> Iterator[finding.Finding]:
@@ -58,7 +58,7 @@ def judge(seen: views.View, agents: views.View) -> Iterator[finding.Finding]:
         if each.up and not each.held
     }
     states = {
-        membership.canonical(each.host): _state(each)
+        membership.canonical(each.host): deaths.reported_state(each)
         for each in agents.members
     }
     missing = alive - states.keys()
@@ -89,7 +89,3 @@ def _judge_unseen(hosts: Set[str]) -> finding.Finding:
         'Set [servicegroup] process_directory to the same directory for both, '
         'and restart nova-compute.',
     )
-
-
-def _state(agent: views.Member) -> str | None:
-    return None if agent.condition is None else agent.condition.state

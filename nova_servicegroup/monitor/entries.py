@@ -41,9 +41,9 @@ class Entry:
         return self.transition.group, self.transition.host
 
     @property
-    def told(self) -> str:
-        """What consumers know once it is sent; see publication.told."""
-        return publication.told(self.state, self.transition.evidence)
+    def news(self) -> str:
+        """What consumers know once it is sent; see publication.news."""
+        return publication.news(self.state, self.transition.evidence)
 
 
 def unsent(waiting: Sequence[Entry], known: int, now: int) -> list[Entry]:
@@ -62,6 +62,6 @@ def unsent(waiting: Sequence[Entry], known: int, now: int) -> list[Entry]:
     for index, each in enumerate(left):
         if not each.only_evidence:
             break
-        if each.told == publication.told_of(now):
+        if each.news == publication.news_of(now):
             return left[index + 1 :]
     return left

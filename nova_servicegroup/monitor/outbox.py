@@ -85,12 +85,12 @@ class Outbox:
             for host, seen in states.items():
                 key = group, host
                 state = publication.verdict(seen) or views.HELD
-                told = publication.told(state, evidence.get(host))
-                self._states[key] = told
+                news = publication.news(state, evidence.get(host))
+                self._states[key] = news
                 if self._has_received:
-                    self._add_difference(key, told)
+                    self._add_difference(key, news)
                 elif state != views.HELD:
-                    self._count(key, told)
+                    self._count(key, news)
 
     def add(self, changes: Iterable[watcher.Transition]) -> None:
         """Add the transitions that were just seen."""
@@ -102,8 +102,8 @@ class Outbox:
         key = change.group, change.host
         state = publication.verdict(change.state)
         before = self._states.get(key)
-        told = state and publication.told(state, change.evidence)
-        self._states[key] = told or before or views.UP
+        news = state and publication.news(state, change.evidence)
+        self._states[key] = news or before or views.UP
         if change.condition is None:
             self._conditions.pop(key, None)
         else:
@@ -113,7 +113,7 @@ class Outbox:
             presumed and change.state == views.DOWN
         ):
             # It was never seen up, so for consumers it has not gone down.
-            self._count(key, publication.told(views.DOWN, change.evidence))
+            self._count(key, publication.news(views.DOWN, change.evidence))
         if state is not None:
             self._add_entry(change, state)
 
@@ -121,7 +121,7 @@ class Outbox:
         entry = entries.Entry(change, state, time.monotonic())
         last = self._last(entry.key)
         # That a member is down of which more is known is no news.
-        if last == entry.told or last.startswith(f'{entry.told}: '):
+        if last == entry.news or last.startswith(f'{entry.news}: '):
             return
         entry.only_evidence = publication.parts(last)[0] == state
         # The leader has seen already that it is not down any more.
@@ -132,27 +132,27 @@ class Outbox:
         if len(waiting) > WAITING:
             # Drop old intermediate states: the others lead to the last one.
             del waiting[1]
-            if waiting[0].told == waiting[1].told:
+            if waiting[0].news == waiting[1].news:
                 del waiting[1]
 
     def _last(self, key: publication.Key) -> str:
         """Return what consumers will know once all is sent."""
         if key in self._waiting:
-            return self._waiting[key][-1].told
-        return publication.told_of(self._counts.get(key, 0))
+            return self._waiting[key][-1].news
+        return publication.news_of(self._counts.get(key, 0))
 
-    def _count(self, key: publication.Key, told: str) -> None:
+    def _count(self, key: publication.Key, news: str) -> None:
         """Count a transition that consumers know, or need not know."""
         count = self._counts.get(key, 0)
-        if publication.told_of(count) != told:
-            count = publication.after(count, told)
+        if publication.news_of(count) != news:
+            count = publication.after(count, news)
         self._counts[key] = count
 
-    def _add_difference(self, key: publication.Key, told: str) -> None:
+    def _add_difference(self, key: publication.Key, news: str) -> None:
         """Add an entry if consumers know something else of a member."""
-        if told != views.HELD:
+        if news != views.HELD:
             now = timeutils.utcnow_ts(microsecond=True)
-            state, evidence = publication.parts(told)
+            state, evidence = publication.parts(news)
             reported = self._conditions.get(key)
             change = watcher.Transition(
                 now, *key, None, state, TAKEN_OVER, None, reported, evidence
@@ -183,11 +183,11 @@ class Outbox:
 
     def _assign_id(self, entry: entries.Entry) -> None:
         """Give the first entry of a member its id, unless it has one."""
-        count = publication.after(self._counts.get(entry.key, 0), entry.told)
+        count = publication.after(self._counts.get(entry.key, 0), entry.news)
         number = publication.serial_of(count)
         entry.message_id = entry.message_id or str(
             uuid.uuid5(
-                uuid.UUID(self._term), repr((*entry.key, entry.told, number))
+                uuid.UUID(self._term), repr((*entry.key, entry.news, number))
             )
         )
 
@@ -198,7 +198,7 @@ class Outbox:
             self._set_waiting(
                 entry.key, [it for it in waiting if it is not entry]
             )
-            self._count(entry.key, entry.told)
+            self._count(entry.key, entry.news)
 
     def is_empty(self) -> bool:
         """Return whether there is nothing to send."""
@@ -262,14 +262,14 @@ class Outbox:
                 # The last leader may have sent it: keep that id.
                 self._assign_id(waiting[0])
             self._begin_term(str(uuid.uuid4()))
-            for key, told in self._states.items():
-                self._add_difference(key, told)
+            for key, news in self._states.items():
+                self._add_difference(key, news)
 
     def _begin_term(self, term: str) -> None:
         """Restart the counts: of states other than UP, one transition."""
         self._term = term
         self._counts = {
-            key: publication.after(0, publication.told_of(count))
+            key: publication.after(0, publication.news_of(count))
             for key, count in self._counts.items()
-            if publication.told_of(count) != views.UP
+            if publication.news_of(count) != views.UP
         }

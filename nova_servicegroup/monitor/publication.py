@@ -30,7 +30,7 @@ Key = tuple[str, str]
 _FORMAT = 4
 
 #: What a count can encode, in order: states, and down with its evidence.
-_TOLD = (
+_NEWS = (
     views.UP,
     views.DOWN,
     views.DEGRADED,
@@ -59,7 +59,7 @@ class Publication:
     :ivar term: a UUID that each leader makes for itself
     :ivar lag: age of the oldest transition that is not sent yet, in seconds
     :ivar counts: for each member, the number of transitions that consumers
-        know and what the last one has told, see after; 0 if left out
+        know and what the last one reported, see after; 0 if left out
     """
 
     term: str
@@ -77,32 +77,32 @@ def verdict(state: str) -> str | None:
     return None if state == views.HELD else state
 
 
-def told(state: str, evidence: str | None) -> str:
-    """Return what consumers are told: a state, or down with its evidence."""
+def news(state: str, evidence: str | None) -> str:
+    """Return what consumers learn: a state, or down with its evidence."""
     found = f'{state}: {evidence}'
-    return found if found in _TOLD else state
+    return found if found in _NEWS else state
 
 
-def parts(told: str) -> tuple[str, str | None]:
-    """Return the state that consumers are told, and its evidence, if any."""
-    state, _, evidence = told.partition(': ')
+def parts(news: str) -> tuple[str, str | None]:
+    """Return the state that consumers learn, and its evidence, if any."""
+    state, _, evidence = news.partition(': ')
     return state, evidence or None
 
 
-def after(count: int, told: str) -> int:
+def after(count: int, news: str) -> int:
     """Return the count of a member after one more transition.
 
-    :param told: what it tells, see told
+    :param news: what it reports, see news
     """
     serial = serial_of(count) + 1
-    if parts(told)[0] != parts(told_of(count))[0]:
+    if parts(news)[0] != parts(news_of(count))[0]:
         serial = (states_of(count) + 1) * _DETAILS
-    return len(_TOLD) * serial + _TOLD.index(told)
+    return len(_NEWS) * serial + _NEWS.index(news)
 
 
 def serial_of(count: int) -> int:
     """Return a number that is greater after each transition."""
-    return count // len(_TOLD)
+    return count // len(_NEWS)
 
 
 def states_of(count: int) -> int:
@@ -110,9 +110,9 @@ def states_of(count: int) -> int:
     return serial_of(count) // _DETAILS
 
 
-def told_of(count: int) -> str:
-    """Return what the last transition has told; UP if there was none."""
-    return _TOLD[count % len(_TOLD)]
+def news_of(count: int) -> str:
+    """Return what the last transition reported; UP if there was none."""
+    return _NEWS[count % len(_NEWS)]
 
 
 def encode(sent: Publication | None) -> bytes:

@@ -92,7 +92,7 @@ class Agents:
         }
         for host, each in self._present.items():
             if each.proof_age is not None and not each.held:
-                stops = _state(each) == condition.DRAINING
+                stops = reported_state(each) == condition.DRAINING
                 self._seen[host] = _Agent(now - each.proof_age, stops)
 
     def evidence(
@@ -135,11 +135,12 @@ class Agents:
 
 def _reported(agent: views.Member) -> str:
     """Return what an agent that is alive reports of its service."""
-    state = _state(agent)
+    state = reported_state(agent)
     if state in (PROCESS_STOPPED, PROCESS_DIED):
         return str(state)
     return UNKNOWN if state == condition.DRAINING else NOT_REPORTING
 
 
-def _state(agent: views.Member) -> str | None:
+def reported_state(agent: views.Member) -> str | None:
+    """Return the state that an agent reports, see condition, or None."""
     return None if agent.condition is None else agent.condition.state

@@ -249,6 +249,15 @@ class EndRaces(EndFaults):
         lives.finish()
 
 
+class EndRest(EndRaces):
+    """The same, where zk shows the slow ones: their code is common."""
+
+    test_a_mute_backend = base.only_long(EndRaces.test_a_mute_backend)
+    test_the_other_worker_of_a_host_stays = base.only_long(
+        EndRaces.test_the_other_worker_of_a_host_stays
+    )
+
+
 class Lives:
     """The lives of one host: each has a driver of its own, and never leaves.
 

@@ -12,7 +12,6 @@
 
 """Members that die, freeze, restart and leave; etcd is well."""
 
-from nova_servicegroup.tests import base
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import ending_contract
 from nova_servicegroup.tests.functional import etcd_faults
@@ -41,19 +40,11 @@ class LifeTest(
 
 
 class EndTest(
-    etcd_faults.Faults, ending_contract.EndRaces, contract.FunctionalTestCase
+    etcd_faults.Faults, ending_contract.EndRest, contract.FunctionalTestCase
 ):
     """Memberships that are ended for the dead."""
 
     ttl = 10
-
-    # As with zk.
-    test_a_mute_backend = base.only_long(
-        ending_contract.EndRaces.test_a_mute_backend
-    )
-    test_the_other_worker_of_a_host_stays = base.only_long(
-        ending_contract.EndRaces.test_the_other_worker_of_a_host_stays
-    )
 
     def freeze_backend(self) -> None:
         self.servers.freeze()

@@ -47,19 +47,11 @@ class RestartTest(
 
 
 class EndTest(
-    redis_faults.Faults, ending_contract.EndRaces, contract.FunctionalTestCase
+    redis_faults.Faults, ending_contract.EndRest, contract.FunctionalTestCase
 ):
     """Memberships that are ended for the dead."""
 
     ttl = 10
-
-    # As with zk.
-    test_a_mute_backend = base.only_long(
-        ending_contract.EndRaces.test_a_mute_backend
-    )
-    test_the_other_worker_of_a_host_stays = base.only_long(
-        ending_contract.EndRaces.test_the_other_worker_of_a_host_stays
-    )
 
     def freeze_backend(self) -> None:
         self.server.freeze()

@@ -78,7 +78,7 @@ class ScriptedOutbox(outbox.Outbox):
             self.publish()
             for entry in self.due():
                 host = entry.transition.host
-                sent.append((host, entry.told, entry.only_evidence))
+                sent.append((host, entry.news, entry.only_evidence))
                 self.ids.append(entry.message_id)
                 self.sent(entry)
         return sent
@@ -451,7 +451,7 @@ class StandbyTest(StandbyCase):
         self.assertEqual([], self.take_over())
         counts = self.other.to_publish().counts.values()
         self.assertEqual(
-            [], [it for it in counts if publication.told_of(it) != UP]
+            [], [it for it in counts if publication.news_of(it) != UP]
         )
 
     def test_ten_thousand_at_once_are_struck_out(self) -> None:
@@ -695,7 +695,7 @@ class World:
 
     def told(self, host: str) -> str:
         """Return what consumers are to know of a host in the end."""
-        return publication.told(self.states[host], self.evidence.get(host))
+        return publication.news(self.states[host], self.evidence.get(host))
 
     def _show(self, host: str) -> None:
         """Have each monitor see a change, early or late."""
@@ -727,7 +727,7 @@ class World:
                 leader.sent(entry)
 
     def _receive(self, entry: entries.Entry) -> None:
-        what = entry.transition.host, entry.told
+        what = entry.transition.host, entry.news
         if entry.message_id not in self.ids:
             self.ids[entry.message_id] = what
             self.received[what[0]].append(what[1])
@@ -871,10 +871,10 @@ class PublicationTest(base.TestCase):
 
     def test_a_count_has_the_state(self) -> None:
         count = 0
-        self.assertEqual(UP, publication.told_of(count))
+        self.assertEqual(UP, publication.news_of(count))
         for number, state in enumerate((DOWN, DEGRADED, DRAINING, UP, DOWN)):
             count = publication.after(count, state)
-            self.assertEqual(state, publication.told_of(count))
+            self.assertEqual(state, publication.news_of(count))
             self.assertEqual(number + 1, publication.states_of(count))
 
     def test_there_and_back(self) -> None:
