@@ -52,6 +52,8 @@ class Reading:
         and so are held even if they were dead then
     :ivar complete: whether a member that was never seen would be in it
     :ivar unfit: the conditions of unfit members, by canonical host
+    :ivar domains: the failure domains of the hosts that have one; as long as
+        none changes, it is the same mapping
     """
 
     present: Set[str]
@@ -63,6 +65,7 @@ class Reading:
     unfit: Mapping[str, condition.Condition] = dataclasses.field(
         default_factory=dict
     )
+    domains: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 class Missing(NamedTuple):
@@ -172,18 +175,24 @@ class Contact:
 
 def recently_lost(
     reading: Reading, missing: Mapping[str, Missing], since: float
-) -> int:
-    """Return how many members were lost since then and are still missing.
+) -> Set[str]:
+    """Return the members that were lost since then and are still missing.
 
     Members that have left do not count.
     """
-    return sum(
-        each.proof is not None
+    return {
+        host
+        for host, each in missing.items()
+        if each.proof is not None
         and each.lost_at >= since
         and host not in reading.present
         and host not in reading.left
-        for host, each in missing.items()
-    )
+    }
+
+
+def is_mass(lost: int, left: int) -> bool:
+    """Return whether so many were lost that it may have a common cause."""
+    return lost >= MASS_LOSS and lost > left
 
 
 def doubt(
@@ -202,7 +211,7 @@ def doubt(
         return reading.doubt, now + hold_time
     if now <= contact.settling_until:
         return unsettled
-    if lost >= MASS_LOSS and lost > len(reading.present):
+    if is_mass(lost, len(reading.present)):
         return MANY_LOST, now + hold_time
     return None
 

@@ -28,6 +28,7 @@ reading may be no evidence.
 from collections.abc import Iterator, Mapping, Set
 import math
 
+from nova_servicegroup import domains
 from nova_servicegroup import evidence
 
 #: How often blindness, or the hold of a missing host, starts anew after a time
@@ -63,6 +64,7 @@ class Membership:
     :param idle_time: seconds
     :ivar present: the hosts of the last confirmed reading
     :ivar missing: by host, the one lost first first
+    :ivar domains: the failure domains of both
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Membership:
         self.present: Set[str] = _NO_HOSTS
         self.missing: dict[str, evidence.Missing] = {}
         self._held: set[str] = set()
+        self.domains = domains.Domains()
         self.contact = evidence.Contact(now)
         self._unknown_until = now + hold_time
 
@@ -97,8 +100,7 @@ class Membership:
 
     def recall(self, host: str, now: float) -> bool | None:
         """Return whether host is up, or None if judge has to be called."""
-        known = self.knows(host)
-        up = known and self.is_up(host, now)
+        up = self.knows(host) and self.is_up(host, now)
         return up if up or self._is_dead(host) else None
 
     def judge(
@@ -134,9 +136,8 @@ class Membership:
 
     def is_in_doubt(self, now: float) -> bool:
         """Return whether any host may be up without evidence."""
-        contact = self.contact
-        blind = contact.blind_since is not None
-        return blind or bool(self._held) or not contact.is_settled(now)
+        blind = self.contact.blind_since is not None
+        return blind or bool(self._held) or not self.contact.is_settled(now)
 
     def is_held(self, host: str) -> bool:
         """Return whether host is missing but not down."""
@@ -185,6 +186,7 @@ class Membership:
         self._confirm_present(reading.present, joined, now)
         self._resolve_unknown(now, now if begun is None else begun)
         self._forget_old(now)
+        self.domains.update(reading.domains, self.missing.keys())
         held = {host: reason for host, (reason, _) in doubts.items()}
         return evidence.Changes(up, down, held, expired - joined)
 
@@ -242,26 +244,27 @@ class Membership:
 
         :param lost: the members that it misses, without those that have left
         """
-        contact, doubts = self.contact, dict[str, _Doubt]()
-        latest = contact.outage_until(now)
+        doubts: dict[str, _Doubt] = {}
+        latest = self.contact.outage_until(now)
         for host, seconds in (reading.doubted or {}).items():
             absent = host in lost or host in reading.renewed
             if absent or not self.knows(host):
-                until = min(now + seconds, latest)
-                doubts[host] = str(reading.doubt), until
-        recent = len(lost) and len(lost) + evidence.recently_lost(
-            reading, self.missing, now - self._settle_time
-        )
-        found = evidence.doubt(reading, contact, recent, now, self._hold_time)
+                doubts[host] = str(reading.doubt), min(now + seconds, latest)
+        if not lost:
+            return doubts
+        since, hold = now - self._settle_time, self._hold_time
+        recent = lost | evidence.recently_lost(reading, self.missing, since)
+        found = evidence.doubt(reading, self.contact, len(recent), now, hold)
         if found is not None:
-            doubts |= dict.fromkeys(lost - doubts.keys(), found)
-        return doubts
+            return dict.fromkeys(lost, found) | doubts
+        reasons = self.domains.lost(reading, lost, recent)
+        return {host: (reasons[host], now + hold) for host in reasons} | doubts
 
     def _miss(self, host: str, until: float, reason: str, now: float) -> None:
         """Add a missing host after all others."""
-        missing = evidence.Missing(until, reason, now, self.proof(host))
+        proof = self.proof(host)
         self.missing.pop(host, None)
-        self.missing[host] = missing
+        self.missing[host] = evidence.Missing(until, reason, now, proof)
 
     def _mark_dead(self, hosts: Set[str], now: float) -> None:
         for host in hosts:
@@ -291,7 +294,6 @@ class Membership:
             self._mark_dead(dead, now)
 
     def _forget_old(self, now: float) -> None:
-        # The host that was lost first comes first.
         while self.missing:
             host, each = next(iter(self.missing.items()))
             if host in self._held or each.lost_at >= now - _FORGET_AFTER:

@@ -125,6 +125,7 @@ def facts(entry: inventory.Entry, seen: inventory.Inventory) -> dict[str, Any]:
         'Condition': unfit and unfit.reason,
         'Condition since': unfit and condition.date(unfit),
         'Evidence': entry.evidence,
+        'Domain': entry.domain,
     }
 
 

@@ -85,6 +85,9 @@ class Ignored(_GroupEvent):
     checks: tuple[str, ...]
 
 
+#: Hosts of a lost domain that a line names, at most.
+_MOST_HOSTS = 10
+
 Event = Begun | Lost | Recovered | Ignored | watcher.Transition
 
 
@@ -199,6 +202,9 @@ class Lines:
         before, after = map(self._paint, (event.before, event.state))
         host = escaping.printable(event.host)
         reason = escaping.printable(event.reason)
+        if event.hosts:
+            hosts = escaping.names(event.hosts, _MOST_HOSTS)
+            return f'{host}: {before} -> {after} ({reason}: {hosts})'
         if event.keeps_state:
             return f'{host}: {after} ({reason})'
         if deaths.telling(event.evidence):

@@ -40,7 +40,14 @@ _UNFORCED = 'Whether it is forced down is unknown'
 _SHORT = ('Host', 'State', 'Since', 'Proof age', 'Processes')
 _UNFIT = ('Condition', 'Condition since')
 _EVIDENCE = ('Evidence',)
-_LONG = ('Incarnations', 'Machines', 'Reads', 'Registered', 'Disabled')
+_LONG = (
+    'Incarnations',
+    'Machines',
+    'Reads',
+    'Registered',
+    'Disabled',
+    'Domain',
+)
 
 _WAIT_ARGUMENT: _command.Arguments = {
     '--wait': {

@@ -57,6 +57,7 @@ class Member:
     :ivar cell: the cell with its record, or None if no database was read
     :ivar condition: why it is unfit, or None if it is fit, or that is unknown
         or not believed
+    :ivar domain: its failure domain, or None
     """
 
     host: str
@@ -68,6 +69,7 @@ class Member:
     reason: str | None = None
     cell: str | None = None
     condition: 'condition.Condition | None' = None
+    domain: str | None = None
 
     @property
     def state(self) -> str:
@@ -150,4 +152,5 @@ def _member(
         if held
         else unfit and condition.words(unfit),
         condition=unfit,
+        domain=seen.members.domains.of(host),
     )

@@ -51,7 +51,8 @@ class History:
             return
         latest = tuple(reversed(changes[-MOST:]))
         self.recent = (*latest, *self.recent)[:MOST]
-        known = {**self._last, **{each.host: each for each in changes}}
+        of_hosts = [each for each in changes if not each.is_of_domain]
+        known = {**self._last, **{each.host: each for each in of_hosts}}
         self._last = {
             host: each
             for host, each in known.items()

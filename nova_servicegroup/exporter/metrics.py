@@ -103,6 +103,12 @@ _OF_GROUP: dict[str, tuple[Any, str, tuple[str, ...]]] = {
         'together, that these are not degraded for them.',
         (),
     ),
+    'lost_domains': (
+        prometheus_client.Gauge,
+        'Failure domains of a group of which more than half was lost at once, '
+        'and most of which is not back.',
+        (),
+    ),
     'transitions': (
         prometheus_client.Counter,
         'Services of a group that went from one state to another. From '

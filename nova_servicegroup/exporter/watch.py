@@ -76,7 +76,8 @@ class GroupWatch:
             self.history.add(changes, self.seen.entries)
             self._update(self.seen)
         for each in changes:
-            self._count(each)
+            if not each.is_of_domain:
+                self._count(each)
         self._series('flapping_members').set(self._flapping.count())
 
     def _series(self, name: str, *labels: str) -> Any:
@@ -86,6 +87,7 @@ class GroupWatch:
         self._series('backend_errors').inc(seen.view.error is not None)
         self._series('services_table_readable').set(seen.unregistered is None)
         self._series('ignored_checks').set(len(seen.view.ignored))
+        self._series('lost_domains').set(len(self._watcher.lost))
         self._metrics.count(self.group, seen.count())
         for evidence, number in seen.count_evidence().items():
             self._series('members_down', evidence).set(number)

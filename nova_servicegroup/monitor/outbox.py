@@ -101,6 +101,9 @@ class Outbox:
     def _add(self, change: watcher.Transition) -> None:
         key = change.group, change.host
         state = publication.verdict(change.state)
+        if change.is_of_domain:
+            # Nobody was told of a domain that was not lost before.
+            self._states.setdefault(key, views.UP)
         before = self._states.get(key)
         news = state and publication.news(state, change.evidence)
         self._states[key] = news or before or views.UP

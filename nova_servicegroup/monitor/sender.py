@@ -31,6 +31,7 @@ from nova_servicegroup.monitor import loop
 from nova_servicegroup.monitor import outbox
 from nova_servicegroup.watch import deaths
 from nova_servicegroup.watch import inventory
+from nova_servicegroup.watch import watcher
 
 LOG = logging.getLogger(__name__)
 
@@ -41,7 +42,9 @@ _LONGEST = 5.0
 
 #: The version of the payload: the first number changes with the meaning of a
 #: field, the second when a field is added.
-VERSION = '1.2'
+VERSION = '1.3'
+#: The same for domains.
+DOMAIN_VERSION = '1.0'
 
 #: The type and the priority of the notification for each state.
 EVENT_TYPES = {
@@ -50,12 +53,19 @@ EVENT_TYPES = {
     views.DEGRADED: ('servicegroup.member.degraded', 'WARN'),
     views.DRAINING: ('servicegroup.member.draining', 'INFO'),
 }
+#: The same for domains.
+DOMAIN_EVENT_TYPES = {
+    views.DOWN: ('servicegroup.domain.lost', 'WARN'),
+    views.UP: ('servicegroup.domain.recovered', 'INFO'),
+}
 #: Those for a member that stays down, of which more is known.
 EVIDENCE = 'servicegroup.member.evidence', 'WARN'
 
 
 def event(entry: entries.Entry) -> tuple[str, str]:
     """Return the type and the priority of a notification."""
+    if entry.transition.is_of_domain:
+        return DOMAIN_EVENT_TYPES[entry.state]
     return EVIDENCE if entry.only_evidence else EVENT_TYPES[entry.state]
 
 
@@ -66,31 +76,54 @@ def payload(entry: entries.Entry, driver: str) -> dict[str, Any]:
 
     :param driver: the name of the driver that gave the verdict
     """
+    name, version, data = (
+        ('DomainPayload', DOMAIN_VERSION, _domain_data)
+        if entry.transition.is_of_domain
+        else ('MemberPayload', VERSION, _data)
+    )
     return {
-        'nova_servicegroup_object.name': 'MemberPayload',
-        'nova_servicegroup_object.version': VERSION,
+        'nova_servicegroup_object.name': name,
+        'nova_servicegroup_object.version': version,
         'nova_servicegroup_object.namespace': 'nova_servicegroup',
-        'nova_servicegroup_object.data': _data(entry, driver),
+        'nova_servicegroup_object.data': data(entry, driver),
     }
+
+
+def _domain_data(entry: entries.Entry, driver: str) -> dict[str, Any]:
+    change = entry.transition
+    return {
+        'domain': change.host,
+        'group': change.watched_group,
+        'driver': driver,
+        'state': 'lost' if entry.state == views.DOWN else 'recovered',
+        'since': _date(change),
+        'reason': change.reason,
+        'hosts': list(change.hosts),
+    }
+
+
+def _date(change: watcher.Transition) -> str:
+    since = datetime.datetime.fromtimestamp(change.at, datetime.timezone.utc)
+    return since.isoformat(timespec='microseconds')
 
 
 def _data(entry: entries.Entry, driver: str) -> dict[str, Any]:
     change = entry.transition
     age, reported = change.proof_age, change.condition
     evidence = change.evidence or deaths.UNKNOWN
-    since = datetime.datetime.fromtimestamp(change.at, datetime.timezone.utc)
     return {
         'host': change.host,
         'group': change.group,
         'driver': driver,
         'state': entry.state,
-        'since': since.isoformat(timespec='microseconds'),
+        'since': _date(change),
         'reason': change.reason,
         'proof_age': None if age is None else round(age, 3),
         'forced_down': change.state == inventory.FORCED_DOWN,
         'condition': reported and reported.reason,
         'condition_since': reported and condition.date(reported),
         'evidence': evidence if entry.state == views.DOWN else None,
+        'domain': change.domain,
     }
 
 

@@ -16,6 +16,9 @@ from oslo_config import cfg
 
 GROUP = 'servicegroup'
 
+#: What the name of a failure domain has to match.
+DOMAIN = '[A-Za-z0-9._:-]{1,64}'
+
 #: The option that names secondary drivers, as written in errors.
 ALSO_REPORT_TO = '[servicegroup] also_report_to'
 
@@ -83,6 +86,28 @@ one waits again.
         help="""
 Whether a service that is stopped cleanly is down at once. Otherwise it is down
 when its membership expires, as if it had been killed.
+""",
+    ),
+    cfg.StrOpt(
+        'domain',
+        regex=f'^{DOMAIN}$',
+        help="""
+The failure domain of this host: what it shares with other hosts and can be
+lost with them, as the power and the switch of a rack.
+
+When more than half of the hosts of a domain, and at least three, are lost
+together, they are held up to ``hold_time``, as when that happens to a whole
+group. All others are judged as ever. The driver ``db`` knows no domains.
+
+Possible values:
+
+* A name of 1 to 64 of the characters A-Z, a-z, 0-9, ``.``, ``_``, ``:`` and
+  ``-``, the same on all hosts of a domain.
+* Unset: it has none.
+
+Related options:
+
+* ``hold_time``
 """,
     ),
     cfg.BoolOpt(

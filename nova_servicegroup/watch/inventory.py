@@ -60,6 +60,7 @@ class Entry:
     :ivar record: the record in Nova's services table, or None if there is
         none or the table cannot be read
     :ivar evidence: why it is down, one of deaths.EVIDENCE; None: it is not
+    :ivar domain: its failure domain, or the last that is known, or None
     """
 
     host: str
@@ -68,6 +69,7 @@ class Entry:
     member: views.Member | None = None
     record: services.ServiceRef | None = None
     evidence: str | None = None
+    domain: str | None = None
 
     @property
     def is_up(self) -> bool:
@@ -130,6 +132,7 @@ class Reader:
         self._error: exceptions.BackendError | None = None
         self._due = -math.inf
         self._proofs = proofs.Proofs(servicegroup, group)
+        self._domains: dict[str, str] = {}
 
     def read(self, detailed: views.Detailed = False) -> Inventory:
         """Return the services of the group. Never raises.
@@ -151,6 +154,11 @@ class Reader:
             {name: each.member for name, each in entries.items()}
         )
         entries = {name: self.explain(each) for name, each in entries.items()}
+        self._domains = {
+            name: each.domain
+            for name, each in entries.items()
+            if each.domain is not None
+        }
         return Inventory(dict(sorted(entries.items())), view, self._error)
 
     def _entry(
@@ -167,7 +175,8 @@ class Reader:
             # A blind observer presumes that a missing member is up.
             up = record is not None and self._api.service_is_up(record)
             state = views.HELD if up else views.DOWN
-        return Entry(host, self.group, state, member, record)
+        domain = self._domains.get(host) if member is None else member.domain
+        return Entry(host, self.group, state, member, record, domain=domain)
 
     def explain(self, entry: Entry) -> Entry:
         """Return an entry with the evidence, if it is down."""

@@ -12,15 +12,21 @@
 
 """The transitions of the services of a group, as they happen."""
 
+from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import time
 
 from nova_servicegroup import api
 from nova_servicegroup import condition
+from nova_servicegroup import domains
 from nova_servicegroup.drivers import views
 from nova_servicegroup.watch import deaths
 from nova_servicegroup.watch import inventory
+from nova_servicegroup.watch import losses
 
+#: Follows the name of a group in that of its domains. No topic has it.
+_OF_DOMAINS = ' domains'
+_RETURNED = 'at least half of its hosts are up'
 #: The states that a condition explains.
 _UNFIT = (views.DEGRADED, views.DRAINING)
 
@@ -43,6 +49,9 @@ _REASONS = {
 class Transition:
     """A change of the state of a service, or of why it is down.
 
+    Or that a failure domain is lost, see losses.Losses: that is down, as host
+    in a group of domains.
+
     :ivar at: when it was seen, in seconds since the epoch
     :ivar before: the state before, one of inventory.STATES, or None if the
         service is new
@@ -50,6 +59,8 @@ class Transition:
     :ivar proof_age: seconds since its last proof of life, or None if unknown
     :ivar condition: why it is degraded or draining now, or None
     :ivar evidence: why it is down now, one of deaths.EVIDENCE, or None
+    :ivar domain: its failure domain, or None
+    :ivar hosts: those of a lost domain that are not up
     """
 
     at: float
@@ -61,6 +72,18 @@ class Transition:
     proof_age: float | None = None
     condition: 'condition.Condition | None' = None
     evidence: str | None = None
+    domain: str | None = None
+    hosts: tuple[str, ...] = ()
+
+    @property
+    def is_of_domain(self) -> bool:
+        """Whether a domain was lost, or is lost no more."""
+        return self.group.endswith(_OF_DOMAINS)
+
+    @property
+    def watched_group(self) -> str:
+        """The group that is watched, also for a domain of it."""
+        return self.group.removesuffix(_OF_DOMAINS)
 
     @property
     def keeps_state(self) -> bool:
@@ -83,6 +106,7 @@ class Watcher:
         self.group = group
         self.last: inventory.Inventory | None = None
         self._reader = inventory.Reader(servicegroup, group)
+        self._losses = losses.Losses()
         self._known: dict[str, inventory.Entry] = {}
 
     def poll(self) -> list[Transition]:
@@ -102,7 +126,21 @@ class Watcher:
             host: self._remembered(each)
             for host, each in self.last.entries.items()
         }
-        return [each for each in changes if confirmed or _is_news(each)]
+        changes = [each for each in changes if confirmed or _is_news(each)]
+        return [*self._domain_changes(now), *changes]
+
+    @property
+    def lost(self) -> Mapping[str, Sequence[str]]:
+        """The hosts of lost domains that are not up, by domain."""
+        return self._losses.lost
+
+    def _domain_changes(self, now: float) -> Iterator[Transition]:
+        """Yield the domains that were lost, or are lost no more."""
+        before = self._losses.lost
+        self._losses.update(self._known.values())
+        lost = self._losses.lost
+        for domain in sorted(before.keys() ^ lost.keys()):
+            yield _of_domain(now, self.group, domain, lost.get(domain, ()))
 
     def proof_age(self, host: str) -> float | None:
         """Return the seconds since a service was proved alive; None: never."""
@@ -161,6 +199,7 @@ class Watcher:
             self.proof_age(entry.host),
             entry.condition if entry.state in _UNFIT else None,
             entry.evidence,
+            entry.domain,
         )
 
     def _why(self, before: str | None, entry: inventory.Entry) -> str:
@@ -177,6 +216,25 @@ class Watcher:
         if failed.reason not in last.view.ignored:
             return None
         return f'so many fail its check that it is ignored: {failed.reason}'
+
+
+def _of_domain(
+    now: float, group: str, domain: str, hosts: Sequence[str]
+) -> Transition:
+    """Return that a domain was lost; or, without hosts, is lost no more."""
+    states = views.UP, views.DOWN
+    before, state = states if hosts else reversed(states)
+    reason = domains.reason(domain) if hosts else _RETURNED
+    return Transition(
+        now,
+        f'{group}{_OF_DOMAINS}',
+        domain,
+        before,
+        state,
+        reason,
+        domain=domain,
+        hosts=tuple(hosts),
+    )
 
 
 def _is_news(change: Transition) -> bool:

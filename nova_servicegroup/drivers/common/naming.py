@@ -17,10 +17,13 @@ import time
 import urllib.parse
 
 from nova_servicegroup import condition
+from nova_servicegroup import domains
 from nova_servicegroup import process
 
 #: Separates the escaped host from the token of a member id.
 SEPARATOR = '@'
+#: Separates the token of a member id from its failure domain, if it has one.
+_DOMAIN = '.'
 #: Separates a member id from its mark, see condition. No escaped name has it.
 MARK = b'!'
 #: Characters of the name of a host, at most. Nova's services table has less.
@@ -28,8 +31,9 @@ _LONGEST = 1000
 #: Bytes of a token, and of its parts: the time, the incarnation, and the rest.
 TOKEN = 12
 _TIME = _INCARNATION = 4
-#: Bytes of a member id, at most: four bytes of UTF-8 a character, each %XX.
-LONGEST_ID = 12 * _LONGEST + 128
+#: Bytes of a member id with its mark, at most: four bytes of UTF-8 for each
+#: character of the host, each %XX.
+LONGEST_ID = 12 * _LONGEST + 192
 
 
 def escape(name: str) -> str:
@@ -88,9 +92,24 @@ def since(token: bytes) -> float | None:
     return float(made) if len(token) == TOKEN else None
 
 
-def member_id(host: str) -> bytes:
+def member_id(host: str, domain: str | None = None) -> bytes:
     """Return a member id of host, unique for each coordinator."""
-    return f'{escape(host)}{SEPARATOR}{token().hex()}'.encode('ascii')
+    end = '' if domain is None else f'{_DOMAIN}{domain}'
+    return f'{escape(host)}{SEPARATOR}{token().hex()}{end}'.encode('ascii')
+
+
+def renewed(member: bytes) -> bytes:
+    """Return another member id of the same member."""
+    return member_id(host_of(member), domain_of(member))
+
+
+def domain_of(member: bytes) -> str | None:
+    """Return the failure domain in a member id; None: it has none."""
+    try:
+        domain = _end_of(member)[1]
+    except ValueError:
+        return None
+    return domain if domains.is_name(domain) else None
 
 
 def joined(member: bytes) -> float | None:
@@ -104,10 +123,19 @@ def joined(member: bytes) -> float | None:
 def token_of(member: bytes) -> bytes:
     """Return the token of a member id, or nothing if it has none."""
     try:
-        text = member[-LONGEST_ID:].decode('ascii').rpartition(SEPARATOR)[2]
-        return bytes.fromhex(text)
+        return bytes.fromhex(_end_of(member)[0])
     except ValueError:
         return b''
+
+
+def _end_of(member: bytes) -> tuple[str, str]:
+    """Return what follows the host in a member id: a token and a domain.
+
+    :raises ValueError: it is no member id
+    """
+    text = member[-LONGEST_ID:].decode('ascii')
+    token, _, domain = text.rpartition(SEPARATOR)[2].partition(_DOMAIN)
+    return token, domain
 
 
 def host_of(member: bytes) -> str:

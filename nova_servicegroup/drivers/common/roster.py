@@ -53,6 +53,9 @@ class Roster:
         self.duplicates: set[str] = set()
         self.rejoined = False
         self._marks = marks.Marks()
+        self._domains: dict[str, str] = {}
+        #: The failure domains of the hosts that have one; see Reading.
+        self.domains: Mapping[str, str] = {}
 
     def update(self, ids: Set[bytes]) -> Set[str]:
         """Replace all ids by these; return their hosts, canonical."""
@@ -67,6 +70,8 @@ class Roster:
         if came or gone:
             self._hosts = frozenset(self._by_host)
             self._marks.match(self._by_host)
+            if self._domains != self.domains:
+                self.domains = dict(self._domains)
         return self._hosts
 
     def name(self, host: str) -> str:
@@ -115,7 +120,16 @@ class Roster:
         ids.add(member_id)
         if len(ids) > 1:
             self.duplicates.add(host)
+        self._place(host)
         return True
+
+    def _place(self, host: str) -> None:
+        """Note the domain of a host: that of the id that was made last."""
+        domain = naming.domain_of(max(self._by_host[host], key=_made))
+        if domain is not None:
+            self._domains[host] = domain
+        else:
+            self._domains.pop(host, None)
 
     def _remove(self, member_id: bytes) -> str | None:
         """Remove a member id or a mark; return the host of a member id."""
@@ -128,9 +142,12 @@ class Roster:
         ids.discard(member_id)
         if len(ids) < 2:
             self.duplicates.discard(host)
-        if not ids:
+        if ids:
+            self._place(host)
+        else:
             del self._by_host[host]
             self._names.pop(host, None)
+            self._domains.pop(host, None)
         return host
 
 
@@ -161,6 +178,11 @@ class _ForeignNodes:
             ),
         )
         self._due, self._unlogged = self._clock() + _SELDOM, 0
+
+
+def _made(member_id: bytes) -> tuple[float, bytes]:
+    """Return when a member id was made, and what makes the order unique."""
+    return naming.joined(member_id) or 0.0, member_id
 
 
 def _name_of(member_id: bytes) -> str | None:

@@ -110,7 +110,9 @@ class RosterReader(coordinated.GroupReader):
     def read(self, wait: float) -> evidence.Reading:
         """See observer.Source."""
         found = self._try(self._read, wait)
-        return dataclasses.replace(found, unfit=self._roster.unfit())
+        return dataclasses.replace(
+            found, unfit=self._roster.unfit(), domains=self._roster.domains
+        )
 
     def _try(self, call: Callable[[sessions.Session], T], wait: float) -> T:
         """Return what a call returns, which is repeated while it fails.

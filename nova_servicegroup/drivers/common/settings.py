@@ -17,6 +17,7 @@ import math
 from oslo_config import cfg
 
 from nova_servicegroup.drivers.common import connections
+from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import peers
 from nova_servicegroup.drivers.common import starting
 
@@ -49,6 +50,10 @@ class Settings(starting.Factory):
     def found_within(self) -> float:
         """See base.Driver."""
         return self.expiry
+
+    def new_id(self, host: str) -> bytes:
+        """See starting.Factory."""
+        return naming.member_id(host, self.conf.servicegroup.domain)
 
     def member_connection(self, host: str) -> connections.Connection:
         """Return a connection for a member."""

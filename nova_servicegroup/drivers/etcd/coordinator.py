@@ -94,7 +94,7 @@ class Coordinator:
         lease = self._tooz._membership_lease.id
         if self._lease not in (None, lease):
             # With another id, readers see that the member was gone.
-            self._member_id = naming.member_id(naming.host_of(self._member_id))
+            self._member_id = naming.renewed(self._member_id)
         self._lease = lease
         self._put(group, self._member_id, tooz_utils.dumps(capabilities))
 

@@ -16,6 +16,7 @@ import hashlib
 import zlib
 
 from nova_servicegroup import condition
+from nova_servicegroup import domains
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup import membership
 
@@ -27,15 +28,21 @@ SHARDS = 64
 
 #: Follows the token if other processes of the host may renew the member, too.
 _SHARED = b'+'
+#: Precedes the failure domain of the member, the end of the value.
+_DOMAIN = b'@'
 
 
-def encode_value(token: bytes, mark: str | None) -> bytes:
+def encode_value(
+    token: bytes, mark: str | None, domain: str | None = None
+) -> bytes:
     """Return the value of a member.
 
     :param token: of the process that renews the member
     :param mark: see condition, or None for no mark
+    :param domain: its failure domain, if it has one
     """
-    return token if mark is None else token + mark.encode('ascii')
+    end = b'' if domain is None else _DOMAIN + domain.encode('ascii')
+    return token + (mark or '').encode('ascii') + end
 
 
 def token_of(value: bytes) -> bytes:
@@ -56,21 +63,33 @@ def is_shared(value: bytes) -> bool:
     return value[naming.TOKEN :].startswith(_SHARED)
 
 
+def _parts(value: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return what precedes the mark, the mark, and what follows it."""
+    start = naming.TOKEN + (len(_SHARED) if is_shared(value) else 0)
+    mark, separator, domain = value[start:].partition(_DOMAIN)
+    return value[:start], mark, separator + domain
+
+
 def without_mark(value: bytes) -> bytes:
     """Return a value without its mark."""
-    shared = len(_SHARED) if is_shared(value) else 0
-    return value[: naming.TOKEN + shared]
+    start, _, end = _parts(value)
+    return start + end
 
 
 def has_mark(value: bytes) -> bool:
     """Return whether a value may hold a mark."""
-    return value != without_mark(value)
+    return bool(_parts(value)[1])
 
 
 def condition_of(value: bytes) -> condition.Condition | None:
     """Return why a member is unfit, or None if it is fit."""
-    mark = value.removeprefix(without_mark(value))
-    return condition.parse(mark.decode('ascii', 'replace'))
+    return condition.parse(_parts(value)[1].decode('ascii', 'replace'))
+
+
+def domain_of(value: bytes) -> str | None:
+    """Return the failure domain of a member, or None if it has none."""
+    name = _parts(value)[2].removeprefix(_DOMAIN).decode('ascii', 'replace')
+    return name if domains.is_name(name) else None
 
 
 class Keys:

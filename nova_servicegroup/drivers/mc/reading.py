@@ -20,14 +20,13 @@ from typing import Any
 
 from oslo_log import log as logging
 
-from nova_servicegroup import condition
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.common import coordinated
-from nova_servicegroup.drivers.common import marks
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import provenance
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.mc import configuration
+from nova_servicegroup.drivers.mc import details
 from nova_servicegroup.drivers.mc import history
 from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup.drivers.mc import storage
@@ -123,6 +122,7 @@ class GroupReader(coordinated.GroupReader):
         timing = history.Timing(settings.ttl, settle_time)
         self._histories = _histories(backend.servers, timing)
         self._wanted = wanted.Wanted(group, settings.keys)
+        self._details = details.Details(self._wanted)
         # The values of all members, by server.
         self._values: dict[str, dict[str, bytes]] = {}
 
@@ -207,30 +207,12 @@ class GroupReader(coordinated.GroupReader):
         alive: set[str] = set().union(*self._values.values())
         self._wanted.update_alive(ids, alive, now)
         found = self._combine(alive, readings)
-        return dataclasses.replace(found, unfit=self._unfit())
-
-    def _unfit(self) -> dict[str, condition.Condition]:
-        """Return the conditions of hosts that are unfit on every server."""
-        marked = {
-            member_id
-            for values in self._values.values()
-            for member_id, value in values.items()
-            if keyspace.has_mark(value)
-        }
-        conditions = {
-            member_id: {
-                keyspace.condition_of(values[member_id])
-                for values in self._values.values()
-                if member_id in values
-            }
-            for member_id in marked
-        }
-        return {
-            host: marks.newest({each for each in found if each is not None})
-            for member_id, found in conditions.items()
-            if None not in found
-            for host in self._wanted.hosts([member_id])
-        }
+        self._details.update(self._values)
+        return dataclasses.replace(
+            found,
+            unfit=self._details.unfit(self._values),
+            domains=self._details.domains,
+        )
 
     def _combine(
         self, alive: set[str], readings: Mapping[str, history.ServerReading]

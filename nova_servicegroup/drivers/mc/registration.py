@@ -45,7 +45,7 @@ class Registration(heartbeat.Renewable):
     ) -> None:
         self._conf = conf = settings.conf
         self._id = settings.keys.member(group, host)
-        self._value = naming.token()
+        self._value = self._encode(naming.token(), None)
         self._servers = servers = settings.servers(self._id)
         self._beats = fanout.Fanout(servers)
         self._listing = _Listing(servers, conf, host, group)
@@ -71,10 +71,14 @@ class Registration(heartbeat.Renewable):
     def mark(self, mark: str | None) -> None:
         """See coordinated.Registration."""
         shared = self._shared
-        self._value = keyspace.encode_value(self._token, mark)
+        self._value = self._encode(self._token, mark)
         self.reporter.beat_now()
         # This may have replaced the value of another process.
         self._shared |= shared
+
+    def _encode(self, token: bytes, mark: str | None) -> bytes:
+        domain = self._conf.servicegroup.domain
+        return keyspace.encode_value(token, mark, domain)
 
     @property
     def _token(self) -> bytes:

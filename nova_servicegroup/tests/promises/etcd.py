@@ -187,9 +187,12 @@ class Cluster:
 class Member(renewals.Member):
     """See renewals.Member."""
 
-    def __init__(self, host: str, cluster: Cluster) -> None:
+    def __init__(
+        self, host: str, cluster: Cluster, domain: str | None
+    ) -> None:
         self.interval = min(10.0, cluster.ttl / 3)
         self._host = host
+        self._domain = domain
         self._cluster = cluster
         self._lease: int | None = None
         self._id = b''
@@ -200,7 +203,7 @@ class Member(renewals.Member):
             return False
         if not self._cluster.keep_alive(self._lease):
             self._lease = self._cluster.grant()
-            self._id = naming.member_id(self._host)
+            self._id = naming.member_id(self._host, self._domain)
         self._cluster.transact(members.join(KEY, self._id, self._lease, b''))
         if self.mark is not None or self._marked:
             self._keep_mark()
@@ -315,7 +318,10 @@ class Backend(renewals.Backend):
         self.bound = ttl + 2 * _TICK
         self.rejoin = 1.5 * ttl
         self.cluster = Cluster(ttl)
-        self._members = [Member(name, self.cluster) for name in self.names]
+        self._members = [
+            Member(name, self.cluster, self.domains.get(name))
+            for name in self.names
+        ]
         for each in self._members:
             kernel.current().spawn(each.run, at=chance.uniform(0, 0.3))
 

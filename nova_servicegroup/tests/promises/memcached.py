@@ -246,7 +246,8 @@ class Member(renewals.Member):
 
     def _renew(self, number: int, server: Any) -> None:
         try:
-            value = keyspace.encode_value(self._token, self.mark)
+            domain = self._backend.domains.get(self._host)
+            value = keyspace.encode_value(self._token, self.mark, domain)
             answer = server.renew(self.member_id, value)
             if self._listed.get(number, b'') != answer.marker:
                 server.add_to_list('compute', self._host, {})

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Rules on unfit members that are broken on purpose.
+"""Rules on unfit members and lost domains that are broken on purpose.
 
 The oracle must notice each: a checker that cannot fail checks nothing.
 """
@@ -19,6 +19,7 @@ from collections.abc import Callable
 import functools
 from typing import Any
 
+from nova_servicegroup import domains
 from nova_servicegroup import evidence
 from nova_servicegroup import fitness
 
@@ -49,6 +50,11 @@ MUTATIONS: dict[str, tuple[object, str, Callable[[Any], Any]]] = {
         fitness.Fitness,
         '_read_reports',
         lambda read: functools.partialmethod(_remember, read),
+    ),
+    'no_domain_is_lost': (
+        domains.Domains,
+        'lost',
+        lambda _: lambda self, *how: {},
     ),
     'everybody_passes_over_them': (
         fitness.Fitness,

@@ -21,6 +21,8 @@ Written from the promises alone:
    hold_time after that.
 3. Whoever asks, about whatever and how often: the same verdict, never an
    error, and no wait longer than read_timeout.
+4. Where more than half of a failure domain is lost together, those that are
+   missed from then on are held.
 
 Where nobody could know, it allows what is named here as an allowance.
 """
@@ -56,6 +58,8 @@ class Host:
     :ivar registered: when it was last registered
     :ivar lost: when it was last lost, by whoever's fault
     :ivar cell: each is judged for itself
+    :ivar domain: what it may be lost together with
+    :ivar left: whether it said that it leaves when it was last stopped
     """
 
     name: str
@@ -66,6 +70,8 @@ class Host:
     registered: float = -math.inf
     lost: float = -math.inf
     cell: str | None = None
+    domain: str | None = None
+    left: bool = False
 
     def sample(self, registered: bool, readable: bool, now: float) -> None:
         """Note whether it is registered now."""
@@ -179,6 +185,7 @@ class Oracle:
         else:
             if host.alive:
                 self._check_down(process, host, now)
+            self._check_held(process, host, now)
             process.downs[name] = now
 
     def _check_down(self, process: Process, host: Host, now: float) -> None:
@@ -276,6 +283,47 @@ class Oracle:
         )
         return known < 3 and self._was_lost(host, now)
 
+    def _check_held(self, process: Process, host: Host, now: float) -> None:
+        """Promise 4: that of a domain that is lost, what is lost last is held.
+
+        What was down before the half of it was lost stays down.
+        """
+        if now >= host.lost + self.hold or host.name in process.downs:
+            return
+        domain = [
+            each
+            for each in self.hosts.values()
+            if each.domain is not None and each.domain == host.domain
+        ]
+        lost = [
+            each
+            for each in domain
+            if each.since is None
+            and not each.left
+            and 0 <= host.lost - each.lost <= self.rejoin - self.lag - EPSILON
+        ]
+        if (
+            len(lost) >= 3
+            and 2 * len(lost) > len(domain)
+            and self._has_watched(process, lost, now)
+        ):
+            raise Violation(
+                f'{now:.1f} s: {host.name} is called down, though it was lost '
+                f'with its domain; {host}, {process}, disturbed until '
+                f'{self.disturbed:.1f}'
+            )
+
+    def _has_watched(
+        self, process: Process, lost: list[Host], now: float
+    ) -> bool:
+        """Tell whether a process has seen hosts until they were lost."""
+        before = min(each.lost for each in lost) - self.lag
+        return (
+            process.first is not None
+            and max(process.first, process.resumed, process.gap) < before
+            and self.disturbed < before - self.rejoin
+        )
+
     def _check_up(self, process: Process, host: Host, now: float) -> None:
         """Promise 2."""
         told = process.downs.get(host.name)
@@ -326,12 +374,15 @@ class Oracle:
     def _is_of_mass(self, host: Host) -> bool:
         """Tell whether most of the group was lost together with it."""
         window = self.rejoin + self.lag + EPSILON
-        lost = sum(
-            abs(each.lost - host.lost) <= window
-            for each in self.hosts.values()
-        )
-        left = sum(each.since is not None for each in self.hosts.values())
-        return lost >= 3 and lost > left - lost
+        groups = [list(self.hosts.values())]
+        if host.domain is not None:
+            groups.append([e for e in groups[0] if e.domain == host.domain])
+        for group in groups:
+            lost = sum(abs(each.lost - host.lost) <= window for each in group)
+            left = sum(each.since is not None for each in group)
+            if lost >= 3 and lost > left - lost:
+                return True
+        return False
 
 
 def check_call(call: Any, now: Any, longest: float, what: str) -> bool:

@@ -28,6 +28,10 @@ HOST_EVENTS = {
 }
 #: The checks of a host that may fail for so long at most; or rpc, on all.
 AILMENTS = {'rpc': 300, 'storage': 300, 'shared': 300}
+#: The names of failure domains.
+DOMAINS = ('rack1', 'rack2')
+#: What may happen to all hosts of a domain together; see HOST_EVENTS.
+LOSSES = {'domain_dies': 'die', 'domain_stalls': 'stall'}
 #: What may happen to the backend of each driver.
 FAULTS = {
     'zk': {'away': 90, 'mute': 90, 'wipe': 20, 'slow': 60},
@@ -120,6 +124,8 @@ class Plan:
     :ivar dead: the hosts that have been dead for days
     :ivar begins: when each host first starts, of those that come later
     :ivar ailments: what makes hosts unfit, see AILMENTS
+    :ivar domains: the failure domain of each host that has one
+    :ivar losses: see LOSSES
     """
 
     driver: str
@@ -134,6 +140,8 @@ class Plan:
     askers: tuple[Asker, ...]
     begins: dict[int, float] = dataclasses.field(default_factory=dict)
     ailments: tuple[Event, ...] = ()
+    domains: dict[int, str] = dataclasses.field(default_factory=dict)
+    losses: tuple[Event, ...] = ()
 
     def conf(self) -> str:
         """Return nova.conf."""
@@ -164,6 +172,8 @@ class Plan:
             *(f'  {each}' for each in self.faults),
             *(f'  {each}' for each in self.askers),
             *(f'  {each}' for each in self.ailments),
+            f'  domains: {self.domains}',
+            *(f'  {each}' for each in self.losses),
         ]
         return '\n'.join(lines)
 
@@ -190,7 +200,30 @@ def make(driver: str, seed: int) -> Plan:
         ),
         _begins(hosts, dead, length, chance),
     )
-    return made if driver == 'db' else _ailing(made, random.Random(~seed))
+    if driver == 'db':
+        return made
+    return _placed(_ailing(made, random.Random(~seed)), seed)
+
+
+def _placed(made: Plan, seed: int) -> Plan:
+    """Return a history in which hosts may have domains, which may be lost."""
+    chance = random.Random(f'domains of {seed}')
+    if chance.random() < 0.5:
+        return made
+    kinds = dict.fromkeys(LOSSES, 200)
+    losses = [
+        _event(kinds, len(DOMAINS), made.length, chance)
+        for _ in range(chance.choice((0, 1, 1, 2)))
+    ]
+    return dataclasses.replace(
+        made,
+        domains={
+            host: chance.choice(DOMAINS)
+            for host in range(made.hosts)
+            if chance.random() < 0.8
+        },
+        losses=tuple(sorted(losses, key=lambda each: each.at)),
+    )
 
 
 def _ailing(made: Plan, chance: random.Random) -> Plan:

@@ -360,6 +360,9 @@ class Backend(renewals.Backend):
     def begin(self, conf: Any) -> None:
         """See world.Backend."""
         self._settings = configuration.Settings(conf)
+        self._settings.new_id = lambda host: naming.member_id(
+            host, self.domains.get(host)
+        )
         self.place.server.members[Coordinator.GROUP_EXISTS] = b'1'
         for each in self._members:
             at = self.chance.uniform(0, self.interval)

@@ -53,6 +53,10 @@ class Backend(abc.ABC):
         self.plan = wanted
         self.chance = chance
         self.names = [f'host{number}' for number in range(wanted.hosts)]
+        self.domains = {
+            self.names[number]: domain
+            for number, domain in wanted.domains.items()
+        }
 
     @abc.abstractmethod
     def start(self, host: int) -> None:
@@ -148,6 +152,7 @@ class World:
                 not dead and number not in wanted.begins,
                 -86400.0 if dead else None,
                 cell=self.backend.cell_of(number),
+                domain=wanted.domains.get(number),
             )
         self._ailments = unfit.Ailments(self.backend.names)
         self._conf = _conf(wanted)
@@ -165,12 +170,14 @@ class World:
             elif number not in self.plan.dead:
                 self.backend.start(number)
         spawn(self._sample)
-        for event in self.plan.hosts_events:
-            spawn(self._happen, event, at=event.at)
-        for event in self.plan.faults:
-            spawn(self._fail, event, at=event.at)
-        for event in self.plan.ailments:
-            spawn(self._ail, event, at=event.at)
+        for events, happen in (
+            (self.plan.hosts_events, self._happen),
+            (self.plan.faults, self._fail),
+            (self.plan.losses, self._lose),
+            (self.plan.ailments, self._ail),
+        ):
+            for event in events:
+                spawn(happen, event, at=event.at)
         for asker in self.plan.askers:
             spawn(self._ask, asker, at=asker.begins)
         try:
@@ -200,6 +207,14 @@ class World:
         self.oracle.disturb(self._kernel.now)
         self.backend.fault(event)
         self.oracle.disturb(self._kernel.now)
+
+    def _lose(self, event: plan.Event) -> None:
+        """Lose the hosts of a domain together."""
+        what = plan.LOSSES[event.what]
+        for number, domain in self.plan.domains.items():
+            if domain == plan.DOMAINS[event.where % len(plan.DOMAINS)]:
+                one = plan.Event(event.at, what, number, event.size)
+                self._kernel.spawn(self._happen, one)
 
     def _ail(self, event: plan.Event) -> None:
         """Make a host, or all, unfit for a while."""
@@ -233,6 +248,7 @@ class World:
             host.alive, host.dead_at = False, self._kernel.now
             cleanly = event.what in ('leave', 'restart')
             self.backend.stop(number, cleanly)
+            host.left = cleanly
             if cleanly:
                 host.proof = -math.inf
             if event.what in ('restart', 'stall'):

@@ -115,10 +115,15 @@ class Member(renewals.Member):
     """
 
     def __init__(
-        self, host: str, ensemble: Ensemble, chance: random.Random
+        self,
+        host: str,
+        ensemble: Ensemble,
+        chance: random.Random,
+        domain: str | None,
     ) -> None:
         self.interval = min(10.0, ensemble.timeout / 3)
         self._host = host
+        self._domain = domain
         self._ensemble = ensemble
         self._chance = chance
         self._session: Session | None = None
@@ -162,7 +167,8 @@ class Member(renewals.Member):
 
     def _new_id(self) -> bytes:
         token = self._chance.randbytes(8).hex()
-        return f'{naming.escape(self._host)}@{token}'.encode()
+        end = '' if self._domain is None else f'.{self._domain}'
+        return f'{naming.escape(self._host)}@{token}{end}'.encode()
 
 
 class Result:
@@ -240,7 +246,8 @@ class Backend(renewals.Backend):
         self.rejoin = 1.5 * timeout
         self.ensemble = Ensemble(timeout, tick)
         self._members = [
-            Member(name, self.ensemble, chance) for name in self.names
+            Member(name, self.ensemble, chance, self.domains.get(name))
+            for name in self.names
         ]
         for each in self._members:
             kernel.current().spawn(each.run, at=chance.uniform(0, 0.3))

@@ -173,6 +173,15 @@ class WatchTest(ExporterCase):
         self.poll()
         self.assertEqual(2, self.value('ignored_checks', group='compute'))
 
+    def test_lost_domains_are_counted(self) -> None:
+        self.driver.domains = dict.fromkeys('ab', 'rack1')
+        self.driver.tell(a='up', b='up')
+        self.poll()
+        self.assertEqual(0, self.value('lost_domains', group='compute'))
+        self.driver.lose_domain('rack1', 'a', 'b')
+        self.poll()
+        self.assertEqual(1, self.value('lost_domains', group='compute'))
+
     def test_why_and_since_when_a_host_is_degraded(self) -> None:
         self.driver.tell(a='degraded')
         self.poll()

@@ -558,6 +558,47 @@ class GroupReaderTest(ReaderTest):
         self.alive('a')
         self.assertEqual([], self.up('b'))
 
+    def domains(self) -> dict[str, str]:
+        self.clock.advance(1)
+        return dict(self.reader.read(2.0).domains)
+
+    def test_a_domain_beside_the_token(self) -> None:
+        self.alive('a', 'b')
+        token = b'twelve bytes'
+        for value, domain in (
+            (keyspace.encode_value(token, None, 'rack1'), 'rack1'),
+            (keyspace.encode_value(token, 'degraded:rpc:5', 'rack2'), 'rack2'),
+            (keyspace.as_shared(token + b'@rack3'), 'rack3'),
+            (token, None),
+            (token + b'@', None),
+            (token + b'@\xff', None),
+            (token + b'@a b', None),
+        ):
+            self.say(value)
+            expected = {} if domain is None else {'a': domain}
+            self.assertEqual(expected, self.domains(), value)
+
+    def test_a_domain_is_no_mark(self) -> None:
+        self.alive('a', 'b')
+        self.say(b'twelve bytes@rack1')
+        self.assertEqual({}, self.unfit())
+        self.say(b'twelve bytesdegraded:rpc:5@rack1')
+        self.assertEqual(['a'], list(self.unfit()))
+        self.say(b'twelve bytes@rack1', on=[1])
+        self.assertEqual({}, self.unfit())
+        self.assertEqual({'a': 'rack1'}, self.domains())
+
+    def test_a_lost_domain_is_held(self) -> None:
+        self.alive(*'abcdefgh')
+        for number in (0, 1):
+            for host in 'abc':
+                key = self.keys.member('compute', host)
+                self.servers[number].values[key] = b'twelve bytes@rack1'
+        self.up(*'abcdefgh')
+        self.dead('a', 'b', 'c', 'd')
+        self.assertEqual(list('abcefgh'), self.up(*'abcdefgh', after=1))
+        self.assertEqual(list('efgh'), self.up(*'abcdefgh', after=61))
+
     def say(self, value: bytes, on: Collection[int] = (0, 1)) -> None:
         for number in on:
             key = self.keys.member('compute', 'a')
@@ -796,6 +837,22 @@ class RegistrationTest(base.TestCase):
         self.registration.mark(condition.encode(mark))
         (value,) = self.server.values.values()
         self.assertEqual(mark, keyspace.condition_of(value))
+
+    def test_it_tells_its_domain(self) -> None:
+        conf = self.make_conf('[servicegroup]\ndomain = rack1\n')
+        settings = configuration.Settings(conf)
+        settings.servers = lambda member_id: [self.server]  # type: ignore
+        made = registration.Registration(settings, 'b', 'compute')
+        made.beat()
+        made.mark('degraded:rpc:5')
+        key = settings.keys.member('compute', 'b')
+        found = self.server.values[key]
+        self.assertEqual('rack1', keyspace.domain_of(found))
+        self.assertTrue(keyspace.has_mark(found))
+        made.mark(None)
+        found = self.server.values[key]
+        self.assertEqual('rack1', keyspace.domain_of(found))
+        self.assertFalse(keyspace.has_mark(found))
 
     def test_the_last_to_leave_is_gone_at_once(self) -> None:
         self.registration.beat()

@@ -14,6 +14,7 @@ import sys
 import types
 from typing import Any
 
+from nova_servicegroup import domains
 from nova_servicegroup import evidence
 from nova_servicegroup import membership
 from nova_servicegroup.tests import base
@@ -480,6 +481,85 @@ class MassLossTest(MembershipTest):
         changes = self.poll(1, *'abcd')[0]
         self.assertEqual(evidence.Changes(), changes)
         self.assertFalse(self.members.is_held('b'))
+
+
+class DomainTest(MembershipTest):
+    """More than half of a domain is lost together, but not of the group."""
+
+    RACK = dict.fromkeys('abcd', 'rack1')
+    OTHER = dict.fromkeys('efghij', 'rack2')
+    ALL = 'abcdefghij'
+
+    def begin(self, hold_time: float = HOLD) -> None:
+        super().begin(hold_time)
+        self.see(self.ALL)
+
+    def see(self, hosts: str, **how: Any) -> evidence.Changes:
+        """Confirm a reading a second later."""
+        self.clock.advance(1)
+        domains = {**self.RACK, **self.OTHER}
+        found = {host: domains[host] for host in hosts if host in domains}
+        return self.confirm(*hosts, domains=found, **how)
+
+    def test_it_is_held_as_a_whole(self) -> None:
+        changes = self.see('defghij')
+        self.assertEqual(
+            dict.fromkeys('abc', domains.reason('rack1')), changes.held
+        )
+        self.assertEqual(set(), changes.down)
+        self.assertEqual(list(self.ALL), self.up(*self.ALL))
+
+    def test_the_others_are_judged_as_ever(self) -> None:
+        self.assertEqual({'e'}, self.see('dfghij').down)
+        self.assertEqual({'f'}, self.see('dghij').down)
+        self.assertEqual(list('abcdghij'), self.up(*self.ALL))
+
+    def test_it_is_down_after_the_hold_time(self) -> None:
+        self.see('defghij')
+        for _ in range(60):
+            self.assertEqual(set(), self.see('defghij').expired)
+        self.assertEqual(set('abc'), self.see('defghij').expired)
+
+    def test_half_of_it_is_down(self) -> None:
+        self.assertEqual({'e', 'f', 'g'}, self.see('abcdhij').down)
+
+    def test_a_loss_spread_over_readings_is_one(self) -> None:
+        self.assertEqual({'a', 'b'}, self.see('cdefghij').down)
+        self.assertEqual({'c'}, set(self.see('defghij').held))
+        self.assertEqual(list('cdefghij'), self.up(*self.ALL))
+
+    def test_losses_long_apart_are_several(self) -> None:
+        self.see('bcdefghij')
+        for _ in range(30):
+            self.see('bcdefghij')
+        self.assertEqual({'b', 'c'}, self.see('defghij').down)
+
+    def test_those_that_have_left_do_not_count(self) -> None:
+        changes = self.see('defghij', left={'a'})
+        self.assertEqual(set('abc'), changes.down)
+
+    def test_two_hosts_are_no_domain(self) -> None:
+        self.see('abefghij')
+        for _ in range(30):
+            self.see('abefghij')
+        self.assertEqual({'a', 'b'}, self.see('efghij').down)
+
+    def test_hosts_without_one_are_judged_as_ever(self) -> None:
+        self.confirm(*'abcdefghij')
+        self.assertEqual({'a', 'b', 'c'}, self.confirm(*'defghij').down)
+
+    def test_a_host_that_moves_counts_where_it_is(self) -> None:
+        moved = {**self.RACK, **self.OTHER, 'a': 'rack2'}
+        self.confirm(*self.ALL, domains=moved)
+        del moved['b'], moved['c']
+        found = self.confirm(*'adefghij', domains=dict(moved))
+        self.assertEqual({'b', 'c'}, found.down)
+
+    def test_the_domain_of_a_missing_host_is_known(self) -> None:
+        self.see('bcdefghij')
+        self.assertEqual('rack1', self.members.domains.of('a'))
+        self.assertEqual('rack2', self.members.domains.of('j'))
+        self.assertIsNone(self.members.domains.of('x'))
 
 
 class LeftTest(MembershipTest):

@@ -13,6 +13,7 @@
 
 from collections.abc import Callable, Iterator
 import contextlib
+import dataclasses
 import itertools
 import json
 import pathlib
@@ -79,9 +80,44 @@ class PayloadTest(base.TestCase):
                     'condition': None,
                     'condition_since': None,
                     'evidence': 'unknown',
+                    'domain': None,
                 },
             },
             json.loads(json.dumps(said)),
+        )
+
+    def test_a_domain(self) -> None:
+        change = watcher.Transition(
+            1_800_000_000.5,
+            'compute domains',
+            'rack1',
+            views.UP,
+            views.DOWN,
+            'because',
+            hosts=('a', 'b'),
+        )
+        lost = entries.Entry(change, views.DOWN, 0.0, 'id')
+        self.assertEqual(
+            ('servicegroup.domain.lost', 'WARN'), sender.event(lost)
+        )
+        said = json.loads(json.dumps(sender.payload(lost, 'zk')))
+        name = said['nova_servicegroup_object.name']
+        self.assertEqual('DomainPayload', name)
+        self.assertEqual(
+            {
+                'domain': 'rack1',
+                'group': 'compute',
+                'driver': 'zk',
+                'state': 'lost',
+                'since': '2027-01-15T08:00:00.500000+00:00',
+                'reason': 'because',
+                'hosts': ['a', 'b'],
+            },
+            said['nova_servicegroup_object.data'],
+        )
+        back = dataclasses.replace(lost, state=views.UP)
+        self.assertEqual(
+            ('servicegroup.domain.recovered', 'INFO'), sender.event(back)
         )
 
     def test_the_example_of_the_documentation_is_of_this_version(self) -> None:

@@ -886,3 +886,44 @@ class PublicationTest(base.TestCase):
         data = publication.encode(published)
         self.assertEqual(published, publication.decode(data))
         self.assertNotEqual(data, publication.encode(published))
+
+
+class DomainTest(base.TestCase):
+    """A lost domain is told as a member of its own group is."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.leader = ScriptedOutbox(self.clock, a=UP)
+        self.standby = ScriptedOutbox(self.clock, a=UP)
+        self.standby.follow(self.leader)
+
+    def see(self, before: str, state: str) -> None:
+        change = watcher.Transition(
+            self.clock(), 'compute domains', 'rack1', before, state, 'because'
+        )
+        for each in (self.leader, self.standby):
+            each.add([change])
+        self.clock.advance(1)
+
+    def test_its_loss_and_return_are_sent_once(self) -> None:
+        self.see(UP, DOWN)
+        self.assertEqual([('rack1', DOWN)], self.leader.send())
+        self.see(DOWN, UP)
+        self.assertEqual([('rack1', UP)], self.leader.send())
+        self.standby.follow(self.leader)
+        self.standby.lead()
+        self.assertEqual([], self.standby.send())
+
+    def test_another_monitor_sends_what_was_not_sent(self) -> None:
+        self.see(UP, DOWN)
+        self.standby.follow(self.leader)
+        self.standby.lead()
+        self.assertEqual([('rack1', DOWN)], self.standby.send())
+
+    def test_a_monitor_that_has_not_seen_it_repeats_nothing(self) -> None:
+        self.see(UP, DOWN)
+        self.leader.send()
+        another = ScriptedOutbox(self.clock, a=UP)
+        another.follow(self.leader)
+        another.lead()
+        self.assertEqual([], another.send())

@@ -20,6 +20,7 @@ from unittest import mock
 
 import tooz
 
+from nova_servicegroup import condition
 from nova_servicegroup.drivers.common import backoff
 from nova_servicegroup.drivers.common import connections
 from nova_servicegroup.drivers.common import naming
@@ -63,6 +64,29 @@ class NamesTest(base.TestCase):
         ids = {naming.member_id('höst@1') for _ in range(100)}
         self.assertEqual(100, len(ids))
         self.assertEqual({'höst@1'}, {naming.host_of(each) for each in ids})
+
+    def test_the_domain_in_a_member_id(self) -> None:
+        for domain in ('rack1', 'a.b:c_D-9', 64 * 'x', None):
+            found = naming.member_id('höst.1', domain)
+            for each in (found, naming.renewed(found)):
+                self.assertEqual(domain, naming.domain_of(each))
+                self.assertEqual('höst.1', naming.host_of(each))
+                self.assertIsNotNone(naming.joined(each))
+            self.assertTrue(
+                naming.is_of(naming.token_of(found), naming.incarnation())
+            )
+            self.assertNotEqual(found, naming.renewed(found))
+
+    def test_a_member_with_the_longest_names_can_be_unfit(self) -> None:
+        member = naming.member_id(1000 * '\U0001f600', 64 * 'x')
+        found = condition.Condition(condition.DEGRADED, 32 * 'x', 99999999999)
+        name = naming.marked(member, condition.encode(found))
+        self.assertEqual((member, found), naming.split(name))
+
+    def test_foreign_domains_are_none(self) -> None:
+        start = naming.member_id('host')
+        for end in (b'', b'.', b'.a b', b'.' + 65 * b'x', b'.\xff', b'.a\x1b'):
+            self.assertIsNone(naming.domain_of(start + end))
 
     def test_foreign_ids_are_refused(self) -> None:
         for each in (b'lock-0000', b'@token', b'host@', b'a%zz@t', b'\xff@t'):

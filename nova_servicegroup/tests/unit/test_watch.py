@@ -229,6 +229,8 @@ class ScreenTest(EventsTestCase):
                 'proof_age': 2.0,
                 'condition': None,
                 'evidence': 'unknown',
+                'domain': None,
+                'hosts': [],
             },
             down,
         )

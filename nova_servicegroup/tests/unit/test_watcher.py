@@ -16,6 +16,7 @@ import types
 from typing import Any
 
 from nova_servicegroup import condition
+from nova_servicegroup import domains
 from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
@@ -53,6 +54,7 @@ class Driver(drivers.Driver):
         self.error: exceptions.BackendError | None = None
         self.age: float | None = 0.0
         self.presumes = False
+        self.domains: dict[str, str] = {}
         self.ignored: tuple[str, ...] = ()
         self.group = ''
         self.detailed: views.Detailed = False
@@ -69,6 +71,14 @@ class Driver(drivers.Driver):
     def find(self) -> None:
         """Make the backend available."""
         self.age, self.error = 0.0, None
+
+    def lose_domain(self, domain: str, *hosts: str) -> None:
+        """Have hosts be held since more than half of a domain was lost."""
+        reason = domains.reason(domain)
+        for host in hosts:
+            self.members[host] = views.Member(
+                host, 'compute', True, True, reason=reason, domain=domain
+            )
 
     def tell(self, **states: str) -> None:
         """Set the states of hosts; those that are down leave the list."""
@@ -89,6 +99,7 @@ class Driver(drivers.Driver):
                     ),
                     found and condition.words(found),
                     condition=found,
+                    domain=self.domains.get(host),
                 )
 
     def view(self, group: str, detailed: views.Detailed = False) -> views.View:
@@ -514,6 +525,82 @@ class WatcherTest(WatchedTest):
 
 
 AGENTS = '[servicegroup]\nagents = true\n'
+
+
+class DomainTest(WatchedTest):
+    """A domain of three hosts, and a host without one."""
+
+    RACK = 'a', 'b', 'c'
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.driver.domains = dict.fromkeys(self.RACK, 'rack1')
+        self.watcher = watcher.Watcher(self.api, 'compute')
+        self.driver.tell(**dict.fromkeys((*self.RACK, 'd'), views.UP))
+        self.watcher.poll()
+
+    def poll(self) -> list[watcher.Transition]:
+        """Return the transitions of domains."""
+        self.clock.advance(1)
+        return [it for it in self.watcher.poll() if it.is_of_domain]
+
+    def test_it_is_one_event(self) -> None:
+        self.driver.lose_domain('rack1', 'a', 'b')
+        (lost,) = self.poll()
+        self.assertEqual(
+            ('compute', 'rack1', views.UP, views.DOWN, ('a', 'b')),
+            (
+                lost.watched_group,
+                lost.host,
+                lost.before,
+                lost.state,
+                lost.hosts,
+            ),
+        )
+        self.assertEqual(domains.reason('rack1'), lost.reason)
+        self.assertEqual([], self.poll())
+        self.assertEqual({'rack1': ['a', 'b']}, dict(self.watcher.lost))
+
+    def test_its_hosts_know_it(self) -> None:
+        self.driver.tell(a=views.DOWN)
+        (down,) = self.watcher.poll()
+        self.assertEqual(('a', 'rack1'), (down.host, down.domain))
+        assert self.watcher.last is not None
+        entry = self.watcher.last.entries['a']
+        self.assertEqual((views.DOWN, 'rack1'), (entry.state, entry.domain))
+
+    def test_it_is_lost_while_its_hosts_are_down(self) -> None:
+        self.driver.lose_domain('rack1', 'a', 'b')
+        self.poll()
+        self.driver.tell(a=views.DOWN, b=views.DOWN)
+        self.assertEqual([], self.poll())
+        self.assertEqual({'rack1': ['a', 'b']}, dict(self.watcher.lost))
+
+    def test_it_is_back_when_half_of_its_hosts_are(self) -> None:
+        self.driver.lose_domain('rack1', 'a', 'b')
+        self.poll()
+        self.driver.tell(b=views.UP, a=views.DOWN)
+        (back,) = self.poll()
+        self.assertEqual((views.DOWN, views.UP), (back.before, back.state))
+        self.assertEqual({}, dict(self.watcher.lost))
+
+    def test_hosts_that_are_down_one_by_one_are_no_loss(self) -> None:
+        for host in self.RACK:
+            self.driver.tell(**{host: views.DOWN})
+            self.assertEqual([], self.poll())
+
+    def test_held_for_another_reason_is_no_loss(self) -> None:
+        self.driver.tell(**dict.fromkeys(self.RACK, views.HELD))
+        self.assertEqual([], self.poll())
+
+    def test_the_records_of_those_that_are_down_have_no_domain(self) -> None:
+        self.register(*self.RACK)
+        self.clock.advance(10)
+        self.driver.lose_domain('rack1', 'a', 'b')
+        self.poll()
+        self.driver.tell(a=views.DOWN, b=views.DOWN)
+        self.assertEqual([], self.poll())
+        self.assertEqual({'rack1': ['a', 'b']}, dict(self.watcher.lost))
 
 
 class EvidenceCase(WatchedTest):

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import types
 from typing import Any
+from unittest import mock
 
 from kazoo.protocol import serialization
 from kazoo import security
@@ -53,6 +54,28 @@ class RosterTest(base.TestCase):
         self.assertEqual(set(), self.roster.update(set()))
         self.assertEqual([], self.roster.ids('a'))
         self.assertEqual(set(), self.roster.duplicates)
+
+    def test_the_domains_of_hosts(self) -> None:
+        one = naming.member_id('A', 'rack1')
+        self.roster.update({one, naming.member_id('b')})
+        before = self.roster.domains
+        self.assertEqual({'a': 'rack1'}, before)
+        self.roster.update({one, naming.member_id('b')})
+        self.assertIs(before, self.roster.domains)
+        self.roster.update({naming.member_id('b', 'rack2')})
+        self.assertEqual({'b': 'rack2'}, self.roster.domains)
+        self.assertEqual({'a': 'rack1'}, before)
+        self.roster.update(set())
+        self.assertEqual({}, self.roster.domains)
+
+    def test_of_several_processes_the_last_tells_the_domain(self) -> None:
+        with mock.patch('time.time', return_value=5.0):
+            old = naming.member_id('a', 'rack9')
+        new = naming.member_id('a', 'rack1')
+        for ids in ({old, new}, {old}, {new, old}):
+            self.roster.update(ids)
+            domain = 'rack1' if new in ids else 'rack9'
+            self.assertEqual({'a': domain}, self.roster.domains)
 
     def test_a_restart_in_between_is_invisible(self) -> None:
         self.roster.update({naming.member_id('a')})
