@@ -18,9 +18,15 @@ Pure, as evidence is.
 import collections
 from collections.abc import Mapping, Set
 import re
+from typing import NamedTuple
 
+from nova_servicegroup import condition
 from nova_servicegroup import evidence
 from nova_servicegroup.opts import servicegroup
+
+
+#: Why a host is held that is the first to be missed of its domain.
+AWAITED = 'the rest of its domain may be lost, too'
 
 
 def is_name(name: str) -> bool:
@@ -33,6 +39,19 @@ def reason(domain: str) -> str:
     return f'more than half of the domain {domain} was lost at once'
 
 
+class Missed(NamedTuple):
+    """The members that a reading misses.
+
+    :ivar new: that the last one did not
+    :ivar awaited: that are held as AWAITED
+    :ivar recent: all that were lost a moment ago, with these
+    """
+
+    new: Set[str]
+    awaited: Set[str]
+    recent: Set[str]
+
+
 class Domains:
     """The domains of the hosts of one group, present and missing.
 
@@ -42,36 +61,51 @@ class Domains:
     def __init__(self) -> None:
         self._read: Mapping[str, str] = {}
         self._of: Mapping[str, str] = {}
+        # Hosts that have said that they stop.
+        self._stopping: Set[str] = frozenset()
 
     def of(self, host: str) -> str | None:
         """Return the domain of a host, or the last one that it had."""
         return self._of.get(host)
 
-    def update(self, found: Mapping[str, str], missing: Set[str]) -> None:
-        """Take over the domains of a reading; keep those of missing hosts.
-
-        :param found: see evidence.Reading
-        """
+    def update(self, reading: evidence.Reading, missing: Set[str]) -> None:
+        """Take over the domains of a reading; keep those of missing hosts."""
+        found = reading.domains
         if found is not self._read:
             known = self._of
             kept = {host: known[host] for host in missing & known.keys()}
             self._read, self._of = found, {**kept, **found}
-
-    def lost(
-        self, reading: evidence.Reading, lost: Set[str], recent: Set[str]
-    ) -> Mapping[str, str]:
-        """Return why to hold the lost hosts whose domains are lost as well.
-
-        :param lost: the members that the reading misses
-        :param recent: those, and the members that were lost a moment ago
-        """
-        of = self._of
-        counts = collections.Counter(of[host] for host in recent & of.keys())
-        left = collections.Counter(
-            each for each in reading.domains.values() if each in counts
-        )
-        return {
-            host: reason(of[host])
-            for host in lost & of.keys()
-            if evidence.is_mass(counts[of[host]], left[of[host]])
+        self._stopping = {
+            host
+            for host, each in reading.unfit.items()
+            if each.state == condition.DRAINING
         }
+
+    def doubts(
+        self, reading: evidence.Reading, missed: Missed
+    ) -> Mapping[str, str]:
+        """Return why to hold hosts that are missed.
+
+        All whose domain is lost. Else only the new ones of a domain that can
+        be lost, unless they have said that they stop.
+        """
+        of, found = self._of, dict[str, str]()
+        lost = collections.Counter(
+            of[host] for host in missed.recent & of.keys()
+        )
+        left = collections.Counter(
+            each for each in reading.domains.values() if each in lost
+        )
+        for host in (missed.new | missed.awaited) & of.keys():
+            domain = of[host]
+            if evidence.is_mass(lost[domain], left[domain]):
+                found[host] = reason(domain)
+            elif host in missed.new and self._is_awaited(
+                host, lost[domain] + left[domain]
+            ):
+                found[host] = AWAITED
+        return found
+
+    def _is_awaited(self, host: str, size: int) -> bool:
+        """Return whether the rest of a domain of a size may be lost, too."""
+        return evidence.is_mass(size, 0) and host not in self._stopping

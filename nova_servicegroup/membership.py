@@ -28,8 +28,8 @@ reading may be no evidence.
 from collections.abc import Iterator, Mapping, Set
 import math
 
-from nova_servicegroup import domains
 from nova_servicegroup import evidence
+from nova_servicegroup import losses
 
 #: How often blindness, or the hold of a missing host, starts anew after a time
 #: without questions.
@@ -38,9 +38,6 @@ _MAX_RESTARTS = 2
 _FORGET_AFTER = 86400.0
 
 _NO_HOSTS: frozenset[str] = frozenset()
-
-#: Why a host is held, and until when.
-_Doubt = tuple[str, float]
 
 
 def canonical(host: str) -> str:
@@ -80,7 +77,8 @@ class Membership:
         self.present: Set[str] = _NO_HOSTS
         self.missing: dict[str, evidence.Missing] = {}
         self._held: set[str] = set()
-        self.domains = domains.Domains()
+        self._losses = losses.Losses(hold_time, self._settle_time)
+        self.domains = self._losses.domains
         self.contact = evidence.Contact(now)
         self._unknown_until = now + hold_time
 
@@ -124,7 +122,9 @@ class Membership:
         self._hold({host: found}, now)
         return True
 
-    def _doubt_of_unknown(self, now: float, unread: bool) -> _Doubt | None:
+    def _doubt_of_unknown(
+        self, now: float, unread: bool
+    ) -> losses.Doubt | None:
         """Return why an unknown host that is absent is held, if it is."""
         if unread:
             return evidence.UNREAD, now + self._hold_time
@@ -173,6 +173,7 @@ class Membership:
 
         :param begun: when the read began; default: now
         """
+        awaited = losses.Absent(self.missing, self._held).awaited()
         expired = self.expire(now)
         joined = reading.present - self.present
         lost = (self.present - reading.present) | (self._held & reading.left)
@@ -186,9 +187,12 @@ class Membership:
         self._confirm_present(reading.present, joined, now)
         self._resolve_unknown(now, now if begun is None else begun)
         self._forget_old(now)
-        self.domains.update(reading.domains, self.missing.keys())
+        self.domains.update(reading, self.missing.keys())
         held = {host: reason for host, (reason, _) in doubts.items()}
-        return evidence.Changes(up, down, held, expired - joined)
+        over = expired - joined
+        # Those that were only awaited are down since they are absent.
+        down |= over & awaited
+        return evidence.Changes(up, down, held, over - awaited)
 
     def fail(self, now: float, begun: float | None = None) -> evidence.Changes:
         """Apply a read that began at begun, by default now, and failed."""
@@ -239,26 +243,20 @@ class Membership:
 
     def _doubts(
         self, reading: evidence.Reading, lost: Set[str], now: float
-    ) -> dict[str, _Doubt]:
+    ) -> dict[str, losses.Doubt]:
         """Return the hosts to hold from now on.
 
         :param lost: the members that it misses, without those that have left
         """
-        doubts: dict[str, _Doubt] = {}
+        doubts: dict[str, losses.Doubt] = {}
         latest = self.contact.outage_until(now)
         for host, seconds in (reading.doubted or {}).items():
             absent = host in lost or host in reading.renewed
             if absent or not self.knows(host):
                 doubts[host] = str(reading.doubt), min(now + seconds, latest)
-        if not lost:
-            return doubts
-        since, hold = now - self._settle_time, self._hold_time
-        recent = lost | evidence.recently_lost(reading, self.missing, since)
-        found = evidence.doubt(reading, self.contact, len(recent), now, hold)
-        if found is not None:
-            return dict.fromkeys(lost, found) | doubts
-        reasons = self.domains.lost(reading, lost, recent)
-        return {host: (reasons[host], now + hold) for host in reasons} | doubts
+        missed = losses.Absent(self.missing, self._held)
+        of_lost = self._losses.doubts(reading, self.contact, lost, missed, now)
+        return of_lost | doubts
 
     def _miss(self, host: str, until: float, reason: str, now: float) -> None:
         """Add a missing host after all others."""
@@ -271,7 +269,7 @@ class Membership:
             self._miss(host, -math.inf, evidence.ABSENT, now)
         self._held -= hosts
 
-    def _hold(self, doubts: Mapping[str, _Doubt], now: float) -> None:
+    def _hold(self, doubts: Mapping[str, losses.Doubt], now: float) -> None:
         for host, (reason, until) in doubts.items():
             self._miss(host, until, reason, now)
         self._held |= doubts.keys()

@@ -17,11 +17,13 @@ The oracle must notice each: a checker that cannot fail checks nothing.
 
 from collections.abc import Callable
 import functools
+import math
 from typing import Any
 
 from nova_servicegroup import domains
 from nova_servicegroup import evidence
 from nova_servicegroup import fitness
+from nova_servicegroup import losses
 
 
 def _remember(
@@ -31,6 +33,13 @@ def _remember(
     before = self._reports
     read(self, *how)
     self._reports = before | self._reports
+
+
+def _await_nobody(
+    self: losses.Losses, until: Callable[..., float], why: str, *how: Any
+) -> float:
+    """Return until when a host is held: not at all if it is awaited."""
+    return -math.inf if why == domains.AWAITED else until(self, why, *how)
 
 
 #: What is replaced, and what makes of it what replaces it.
@@ -53,8 +62,13 @@ MUTATIONS: dict[str, tuple[object, str, Callable[[Any], Any]]] = {
     ),
     'no_domain_is_lost': (
         domains.Domains,
-        'lost',
+        'doubts',
         lambda _: lambda self, *how: {},
+    ),
+    'the_rest_of_a_domain_is_not_awaited': (
+        losses.Losses,
+        '_until',
+        lambda until: functools.partialmethod(_await_nobody, until),
     ),
     'everybody_passes_over_them': (
         fitness.Fitness,

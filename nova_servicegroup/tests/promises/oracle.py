@@ -21,8 +21,9 @@ Written from the promises alone:
    hold_time after that.
 3. Whoever asks, about whatever and how often: the same verdict, never an
    error, and no wait longer than read_timeout.
-4. Where more than half of a failure domain is lost together, those that are
-   missed from then on are held.
+4. A failure domain of which more than half is lost together is held as a
+   whole. To know that, a host of a domain that stands alone is held for half
+   of the time in which live members are back.
 
 Where nobody could know, it allows what is named here as an allowance.
 """
@@ -54,6 +55,7 @@ class Host:
     :ivar alive: whether its process runs and renews
     :ivar dead_at: when it died; None: it lives
     :ivar since: when it was registered; None: it is not
+    :ivar joined: when it was last registered anew
     :ivar proof: when it was last registered where it could be read
     :ivar registered: when it was last registered
     :ivar lost: when it was last lost, by whoever's fault
@@ -66,6 +68,7 @@ class Host:
     alive: bool
     dead_at: float | None = None
     since: float | None = None
+    joined: float = -math.inf
     proof: float = -math.inf
     registered: float = -math.inf
     lost: float = -math.inf
@@ -76,7 +79,8 @@ class Host:
     def sample(self, registered: bool, readable: bool, now: float) -> None:
         """Note whether it is registered now."""
         if registered:
-            self.since = now if self.since is None else self.since
+            if self.since is None:
+                self.since = self.joined = now
             self.registered = now
             self.proof = now if readable else self.proof
         elif self.since is not None:
@@ -284,11 +288,10 @@ class Oracle:
         return known < 3 and self._was_lost(host, now)
 
     def _check_held(self, process: Process, host: Host, now: float) -> None:
-        """Promise 4: that of a domain that is lost, what is lost last is held.
-
-        What was down before the half of it was lost stays down.
-        """
-        if now >= host.lost + self.hold or host.name in process.downs:
+        """Promise 4."""
+        told = process.downs.get(host.name, -math.inf)
+        unseen = host.joined <= told < host.lost
+        if unseen or now >= host.lost + self.hold:
             return
         domain = [
             each
@@ -300,7 +303,8 @@ class Oracle:
             for each in domain
             if each.since is None
             and not each.left
-            and 0 <= host.lost - each.lost <= self.rejoin - self.lag - EPSILON
+            and abs(host.lost - each.lost)
+            <= self.rejoin / 2 - self.lag - EPSILON
         ]
         if (
             len(lost) >= 3
@@ -349,6 +353,8 @@ class Oracle:
     def _deadline(self, process: Process, host: Host) -> float:
         died = host.dead_at or 0.0
         found = [died + self.bound]
+        if host.domain is not None:
+            found.append(died + self.bound + self.rejoin / 2)
         if process.clock is not None:
             found.append(died + self.bound + self.hold)
         if self.disturbed > died - self.rejoin:

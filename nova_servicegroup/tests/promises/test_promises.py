@@ -97,7 +97,10 @@ class MutationTest(base.TestCase):
         self.check('nobody_is_forgotten', 1591)
 
     def test_no_domain_is_lost(self) -> None:
-        self.check('no_domain_is_lost', 5352)
+        self.check('no_domain_is_lost', 5364)
+
+    def test_the_rest_of_a_domain_is_not_awaited(self) -> None:
+        self.check('the_rest_of_a_domain_is_not_awaited', 5748)
 
     def test_everybody_passes_over_them(self) -> None:
         self.check('everybody_passes_over_them', 1226)

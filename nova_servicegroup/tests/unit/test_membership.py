@@ -14,6 +14,7 @@ import sys
 import types
 from typing import Any
 
+from nova_servicegroup import condition
 from nova_servicegroup import domains
 from nova_servicegroup import evidence
 from nova_servicegroup import membership
@@ -488,11 +489,12 @@ class DomainTest(MembershipTest):
 
     RACK = dict.fromkeys('abcd', 'rack1')
     OTHER = dict.fromkeys('efghij', 'rack2')
+    #: The hosts of both; one more, x, has none.
     ALL = 'abcdefghij'
 
     def begin(self, hold_time: float = HOLD) -> None:
         super().begin(hold_time)
-        self.see(self.ALL)
+        self.see(self.ALL + 'x')
 
     def see(self, hosts: str, **how: Any) -> evidence.Changes:
         """Confirm a reading a second later."""
@@ -502,7 +504,7 @@ class DomainTest(MembershipTest):
         return self.confirm(*hosts, domains=found, **how)
 
     def test_it_is_held_as_a_whole(self) -> None:
-        changes = self.see('defghij')
+        changes = self.see('defghijx')
         self.assertEqual(
             dict.fromkeys('abc', domains.reason('rack1')), changes.held
         )
@@ -510,39 +512,74 @@ class DomainTest(MembershipTest):
         self.assertEqual(list(self.ALL), self.up(*self.ALL))
 
     def test_the_others_are_judged_as_ever(self) -> None:
-        self.assertEqual({'e'}, self.see('dfghij').down)
-        self.assertEqual({'f'}, self.see('dghij').down)
-        self.assertEqual(list('abcdghij'), self.up(*self.ALL))
+        self.assertEqual({'x'}, self.see('defghij').down)
+        self.assertEqual(list(self.ALL), self.up(*self.ALL, 'x'))
 
     def test_it_is_down_after_the_hold_time(self) -> None:
-        self.see('defghij')
+        self.see('defghijx')
         for _ in range(60):
-            self.assertEqual(set(), self.see('defghij').expired)
-        self.assertEqual(set('abc'), self.see('defghij').expired)
+            self.assertEqual(set(), self.see('defghijx').expired)
+        self.assertEqual(set('abc'), self.see('defghijx').expired)
 
-    def test_half_of_it_is_down(self) -> None:
-        self.assertEqual({'e', 'f', 'g'}, self.see('abcdhij').down)
+    def test_half_of_it_is_down_when_no_more_is_lost(self) -> None:
+        changes = self.see('abcdhijx')
+        self.assertEqual(dict.fromkeys('efg', domains.AWAITED), changes.held)
+        for _ in range(10):
+            self.assertEqual(evidence.Changes(), self.see('abcdhijx'))
+        changes = self.see('abcdhijx')
+        self.assertEqual((set('efg'), set()), (changes.down, changes.expired))
+        self.assertEqual(list('abcdhij'), self.up(*self.ALL))
 
     def test_a_loss_spread_over_readings_is_one(self) -> None:
-        self.assertEqual({'a', 'b'}, self.see('cdefghij').down)
-        self.assertEqual({'c'}, set(self.see('defghij').held))
-        self.assertEqual(list('cdefghij'), self.up(*self.ALL))
+        self.assertEqual(set(), self.see('cdefghijx').down)
+        for _ in range(9):
+            self.assertEqual(evidence.Changes(), self.see('cdefghijx'))
+        changes = self.see('defghijx')
+        self.assertEqual(
+            dict.fromkeys('abc', domains.reason('rack1')), changes.held
+        )
+        for _ in range(60):
+            self.see('defghijx')
+            self.assertEqual(list(self.ALL), self.up(*self.ALL))
+        self.assertEqual(set('abc'), self.see('defghijx').expired)
 
     def test_losses_long_apart_are_several(self) -> None:
-        self.see('bcdefghij')
-        for _ in range(30):
-            self.see('bcdefghij')
-        self.assertEqual({'b', 'c'}, self.see('defghij').down)
+        for lost in range(1, 4):
+            for _ in range(25):
+                self.see(self.ALL[lost:] + 'x')
+            self.assertEqual(list(self.ALL[lost:]), self.up(*self.ALL))
+
+    def test_one_that_is_awaited_may_return(self) -> None:
+        self.see('bcdefghijx')
+        self.assertEqual(evidence.Changes(), self.see(self.ALL + 'x'))
+        self.assertEqual(list(self.ALL), self.up(*self.ALL))
+
+    def test_one_that_is_awaited_is_down_without_a_reading(self) -> None:
+        self.see('bcdefghijx')
+        self.clock.advance(10)
+        self.assertEqual(['a'], self.up('a'))
+        self.clock.advance(1)
+        self.assertEqual([], self.up('a'))
+
+    def test_after_a_long_time_without_readings_none_is_awaited(self) -> None:
+        self.clock.advance(15)
+        self.assertEqual({'a'}, self.see('bcdefghijx').down)
+
+    def test_one_that_stops_is_not_awaited(self) -> None:
+        stops = condition.Condition(condition.DRAINING, 'stopping', 0.0)
+        self.see(self.ALL + 'x', unfit={'a': stops})
+        changes = self.see('cdefghijx')
+        self.assertEqual(({'a'}, {'b'}), (changes.down, set(changes.held)))
 
     def test_those_that_have_left_do_not_count(self) -> None:
-        changes = self.see('defghij', left={'a'})
-        self.assertEqual(set('abc'), changes.down)
+        changes = self.see('defghijx', left={'a'})
+        self.assertEqual({'a'}, changes.down)
+        self.assertEqual(dict.fromkeys('bc', domains.AWAITED), changes.held)
 
     def test_two_hosts_are_no_domain(self) -> None:
-        self.see('abefghij')
         for _ in range(30):
-            self.see('abefghij')
-        self.assertEqual({'a', 'b'}, self.see('efghij').down)
+            self.see('abefghijx')
+        self.assertEqual({'a', 'b'}, self.see('efghijx').down)
 
     def test_hosts_without_one_are_judged_as_ever(self) -> None:
         self.confirm(*'abcdefghij')
@@ -550,16 +587,16 @@ class DomainTest(MembershipTest):
 
     def test_a_host_that_moves_counts_where_it_is(self) -> None:
         moved = {**self.RACK, **self.OTHER, 'a': 'rack2'}
-        self.confirm(*self.ALL, domains=moved)
+        self.confirm(*self.ALL, 'x', domains=moved)
         del moved['b'], moved['c']
-        found = self.confirm(*'adefghij', domains=dict(moved))
-        self.assertEqual({'b', 'c'}, found.down)
+        changes = self.confirm(*'adefghijx', domains=dict(moved))
+        self.assertEqual(dict.fromkeys('bc', domains.AWAITED), changes.held)
 
     def test_the_domain_of_a_missing_host_is_known(self) -> None:
-        self.see('bcdefghij')
+        self.see('bcdefghijx')
         self.assertEqual('rack1', self.members.domains.of('a'))
         self.assertEqual('rack2', self.members.domains.of('j'))
-        self.assertIsNone(self.members.domains.of('x'))
+        self.assertIsNone(self.members.domains.of('y'))
 
 
 class LeftTest(MembershipTest):
