@@ -194,9 +194,11 @@ def _host(found: Any) -> Host:
 
 def _seconds(text: str) -> float:
     """Return the seconds since the epoch of a time in UTC."""
-    return timeutils.normalize_time(timeutils.parse_isotime(text)).replace(
-        tzinfo=datetime.timezone.utc
-    ).timestamp()
+    return (
+        timeutils.normalize_time(timeutils.parse_isotime(text))
+        .replace(tzinfo=datetime.timezone.utc)
+        .timestamp()
+    )
 
 
 def _event(found: Any) -> str | None:

@@ -42,6 +42,7 @@ class Case:
         or None if this process has not seen it alive
     :ivar due: when to act next, by the monotonic clock
     :ivar failures: how often that has failed
+    :ivar problem: why it has failed last
     :ivar asked: whether masakari has answered that it does not know yet
     :ivar settled_at: since when masakari knows, by the monotonic clock;
         -inf: since before this process has begun; None: it does not know
@@ -52,16 +53,17 @@ class Case:
     lived_at: float | None
     due: float
     failures: int = 0
+    problem: str | None = None
     asked: bool = False
     settled_at: float | None = None
 
-    def fail(self, due: float) -> None:
+    def fail(self, problem: str, due: float) -> None:
         """Record that acting on it has failed.
 
         :param due: when to act again, by the monotonic clock
         """
         self.failures += 1
-        self.due = due
+        self.problem, self.due = problem, due
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,7 +169,7 @@ class Cases:
             and each.due <= now
             and not (each.asked and each.host in waiting)
         ]
-        return sorted(found, key=lambda each: each.due)
+        return sorted(found, key=lambda each: (each.due, each.host))
 
     def may_send(self, case: Case, domain_of: DomainOf, now: float) -> bool:
         """Return whether to notify masakari, which does not know, now."""

@@ -12,7 +12,7 @@
 
 """Watches nova-compute of all hosts, and notifies masakari of dead ones."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 import threading
 import time
 
@@ -89,28 +89,23 @@ class Notifier:
 
     def _act(self, case: decisions.Case) -> bool:
         """Act on an event; return whether that has not failed."""
-        name = escaping.printable(case.host)
         try:
             objection = self._settle(case)
         except exceptions.BackendError as error:
-            if case.failures == 0:
-                LOG.warning(
-                    'Host %s: masakari cannot be notified: %s. That is tried '
-                    'again until the host is up.',
-                    name,
-                    error,
-                )
-            self._retry(case)
+            self._retry(case, 'masakari cannot be notified', f': {error}')
             return False
         if objection is not None:
-            if case.failures == 0:
-                LOG.warning('Host %s is not reported: %s.', name, objection)
-            self._retry(case)
+            self._retry(case, objection)
         return True
 
-    def _retry(self, case: decisions.Case) -> None:
+    def _retry(
+        self, case: decisions.Case, problem: str, more: str = ''
+    ) -> None:
+        """Have a case tried again; log each problem once."""
+        if case.problem != problem:
+            LOG.warning('%s: %s%s. Trying again.', _name(case), problem, more)
         pause = backoff.backoff(case.failures, _LONGEST)
-        case.fail(time.monotonic() + pause)
+        case.fail(problem, time.monotonic() + pause)
 
     def _settle(self, case: decisions.Case) -> str | None:
         """Let masakari know of an event; return why not, or None.
@@ -122,7 +117,7 @@ class Notifier:
             self._cases.settle(case, time.monotonic())
             return None
         if self._masakari.knows(case.host, case.lived_at):
-            LOG.info('Host %s is dead, and masakari knows.', case.host)
+            LOG.info('%s is dead, and masakari knows.', _name(case))
             self._cases.settle(case, time.monotonic())
             return None
         if not self._cases.may_send(case, self._domain_of, time.monotonic()):
@@ -133,7 +128,7 @@ class Notifier:
         if not self._masakari.send(case.host, client.STOPPED):
             # It knows by now, or of an earlier death: asking it again tells.
             return 'masakari refuses it'
-        LOG.warning('Host %s is dead: masakari was notified.', case.host)
+        LOG.warning('%s is dead: masakari was notified.', _name(case))
         self._cases.settle(case, time.monotonic())
         return None
 
@@ -151,6 +146,10 @@ class Notifier:
         for domain in self._lost.keys() - lost.keys():
             LOG.info('%s is not lost any more.', _words(domain))
         self._lost = lost
+
+
+def _name(case: decisions.Case) -> str:
+    return f'Host {escaping.printable(case.host)}'
 
 
 def _words(domain: str | None) -> str:

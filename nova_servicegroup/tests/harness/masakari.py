@@ -108,7 +108,7 @@ class Masakari:
         self._server.server_close()
 
     def accepted(self, event: str = 'STOPPED') -> list[str]:
-        """Return the hosts of the notifications of an event that were taken."""
+        """Return the hosts of the notifications that were taken."""
         return [
             each.host
             for each in self.posted
@@ -120,9 +120,7 @@ class Masakari:
         with self._lock:
             status = self.broken or self._judge(given)
             host, payload = given['hostname'], given['payload']
-            self.posted.append(
-                Posted(time.monotonic(), status, host, payload)
-            )
+            self.posted.append(Posted(time.monotonic(), status, host, payload))
             if status != 202:
                 return status, {'error': {'message': 'refused'}}
             return status, {'notification': self._add(given)}

@@ -12,6 +12,7 @@
 
 """The real masakari-hostmonitor with our driver, beside real members."""
 
+import signal
 import time
 from typing import Any
 
@@ -30,6 +31,8 @@ HOSTS = [f'host{number}' for number in range(1, 5)]
 #: which a second one would have come.
 NOTIFIED = 45.0
 NO_MORE = 15.0
+#: Seconds in which hostmonitor ends.
+STOP = 5.0
 
 
 class Setting:
@@ -103,6 +106,13 @@ class Setting:
                 f'{what}:\n{self.masakari.posted}\n{logs}'
             ) from None
 
+    def stop_in_time(self, stopped: masakari.Hostmonitor) -> None:
+        begun = time.monotonic()
+        stopped.signal(signal.SIGTERM)
+        self.wait_for(lambda: not stopped.running, 'it ends', 2 * STOP)
+        self.measured('stop', time.monotonic() - begun)
+        self.assert_within(time.monotonic() - begun, STOP)
+
     def wait_notified(self, *hosts: str) -> None:
         seconds = self.wait_for(
             lambda: set(hosts) <= set(self.masakari.accepted()),
@@ -138,8 +148,7 @@ class HostmonitorContract(Setting):
             self.masakari.posted[0].payload,
         )
         # One that is restarted does not repeat it.
-        first.stop()
-        self.assertFalse(first.running)
+        self.stop_in_time(first)
         first.start()
         self.assert_once(HOST)
         self.agent.start()
@@ -155,6 +164,8 @@ class HostmonitorContract(Setting):
         self.member.kill()
         self.wait_down(HOST, self.down_within)
         self.assert_once()
+        self.agent.kill()
+        self.wait_notified(HOST)
 
     def test_masakari_fails_for_a_while(self) -> None:
         self.start_host()
@@ -190,6 +201,8 @@ class HostmonitorContract(Setting):
         time.sleep(self.hold / 2)
         self.server.thaw()
         self.assert_once()
+        self.kill_host()
+        self.wait_notified(HOST)
 
     def test_a_domain_is_lost(self) -> None:
         self.start_host()
@@ -205,6 +218,10 @@ class HostmonitorContract(Setting):
         )
         self.assert_once()
         self.assertEqual(1, made.count('is lost:'), made.tail(60))
+        self.agent.start()
+        self.member.start()
+        self.wait_notified('host3', 'host4')
+        self.assert_once('host3', 'host4')
 
     def test_an_operator_has_forced_it_down(self) -> None:
         self.masakari.forced.add(HOST)
@@ -215,6 +232,8 @@ class HostmonitorContract(Setting):
             lambda: made.count('has forced it down'), 'it is seen', NOTIFIED
         )
         self.assert_once()
+        self.masakari.forced.clear()
+        self.wait_notified(HOST)
 
 
 class ZooKeeperTest(
