@@ -129,7 +129,8 @@ class Client:
             return 'Nova has no nova-compute of it'
         if any(each.is_forced_down for each in found):
             return 'an operator has forced it down'
-        return None if found[0].state == 'down' else 'Nova says that it is up'
+        is_down = all(each.state == 'down' for each in found)
+        return None if is_down else 'Nova says that it is up'
 
     def send(self, host: str, event: str) -> bool:
         """Notify masakari; return whether it has accepted that.

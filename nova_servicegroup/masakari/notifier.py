@@ -19,6 +19,7 @@ import time
 from oslo_log import log as logging
 
 from nova_servicegroup.drivers.common import backoff
+from nova_servicegroup.drivers import views
 from nova_servicegroup import escaping
 from nova_servicegroup import exceptions
 from nova_servicegroup.masakari import client
@@ -29,6 +30,8 @@ LOG = logging.getLogger(__name__)
 
 #: The longest pause between two attempts, in seconds.
 _LONGEST = 60.0
+#: Seconds after which a reading is too old, besides the interval.
+_OLD = 10.0
 _NAMED = 100
 
 
@@ -69,7 +72,7 @@ class Notifier:
     def work(self) -> None:
         """Read the group once, and act on what is due until that fails."""
         seen = self._reader.read()
-        if seen.view.error is not None or seen.view.age is None:
+        if not self._is_news(seen.view):
             # Nothing is known now, and so nobody is dead.
             return
         self._entries = seen.entries
@@ -79,6 +82,12 @@ class Notifier:
             if self._stopped.is_set() or not self._act(case):
                 break
         self._log_lost()
+
+    def _is_news(self, view: views.View) -> bool:
+        """Return whether the backend has confirmed a reading lately."""
+        if view.error is not None or view.age is None:
+            return False
+        return view.age < _OLD + self._interval
 
     def _lived_at(self, host: str) -> float | None:
         age = self._reader.proof_age(host)

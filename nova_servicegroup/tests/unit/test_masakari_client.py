@@ -189,6 +189,13 @@ class ClientTest(base.TestCase):
         ]
         return self.client.objection('host1')
 
+    def test_one_of_two_cells_objects(self) -> None:
+        self.objection('up', False)
+        (up,) = self.apis.nova
+        self.objection('down', False)
+        self.apis.nova.append(up)
+        self.assertIn('is up', str(self.client.objection('host1')))
+
     def test_what_nova_objects_to(self) -> None:
         self.assertIsNone(self.objection('down', False))
         self.assertIsNone(self.objection('down', None))

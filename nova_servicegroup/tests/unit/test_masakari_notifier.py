@@ -108,7 +108,11 @@ class NotifierTest(base.TestCase):
     def test_a_reading_that_fails_is_no_news(self) -> None:
         self.die('host1')
         error = exceptions.BackendError('zk', 'away')
-        for view in (views.View((), 5.0, error), views.View((), None)):
+        for view in (
+            views.View((), 5.0, error),
+            views.View((), None),
+            views.View((), 11.1),
+        ):
             self.reader.view = view
             self.work(10)
         self.assertEqual(0, self.masakari.attempts)
