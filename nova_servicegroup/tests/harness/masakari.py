@@ -21,6 +21,7 @@ import dataclasses
 import datetime
 import http.server
 import json
+import os
 import pathlib
 import sys
 import threading
@@ -36,6 +37,9 @@ from nova_servicegroup.tests.harness import process
 _TOKEN = 'token-of-masakari'
 _DOMAIN = {'id': 'default', 'name': 'Default'}
 _SEGMENT = str(uuid.uuid4())
+#: The variable with the Python of another environment, with another release of
+#: masakari-monitors.
+_PYTHON = 'NOVA_SERVICEGROUP_MASAKARI_PYTHON'
 #: Seconds in which the same notification is a duplicate.
 DUPLICATE = 180
 
@@ -314,9 +318,10 @@ class Hostmonitor(process.Process):
         config = directory / 'masakarimonitors.conf'
         config.write_text(CONFIG.format(url=url, nova=nova) + options)
         root = pathlib.Path(__file__).parents[3]
-        program = pathlib.Path(sys.executable).parent / 'masakari-hostmonitor'
+        python = os.environ.get(_PYTHON, sys.executable)
+        program = pathlib.Path(python).parent / 'masakari-hostmonitor'
         super().__init__(
-            [sys.executable, str(program), f'--config-file={config}'],
+            [python, str(program), f'--config-file={config}'],
             directory,
             {'PYTHONPATH': str(root), 'PYTHONWARNINGS': 'ignore'},
         )

@@ -147,10 +147,16 @@ class HostmonitorContract(Setting):
             },
             self.masakari.posted[0].payload,
         )
-        # One that is restarted does not repeat it.
+        # One that is restarted asks, and does not repeat it.
+        posted = list(self.masakari.posted)
+        known = first.count('masakari knows')
         self.stop_in_time(first)
         first.start()
+        self.wait_for(
+            lambda: first.count('masakari knows') > known, 'asked', 90
+        )
         self.assert_once(HOST)
+        self.assertEqual(posted, self.masakari.posted)
         self.agent.start()
         self.member.start()
         self.wait_for(
