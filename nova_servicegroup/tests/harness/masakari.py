@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A stand-in for keystone, masakari-api and nova-api, and hostmonitor.
+"""A stand-in for keystone, masakari-api and nova-api.
 
 masakari-api answers as the real one does: it refuses duplicates, and hosts on
 maintenance. Nova answers as a test says.
@@ -21,9 +21,6 @@ import dataclasses
 import datetime
 import http.server
 import json
-import os
-import pathlib
-import sys
 import threading
 import time
 from typing import Any
@@ -32,34 +29,11 @@ import uuid
 
 from oslo_utils import timeutils
 
-from nova_servicegroup.tests.harness import process
-
 _TOKEN = 'token-of-masakari'
 _DOMAIN = {'id': 'default', 'name': 'Default'}
 _SEGMENT = str(uuid.uuid4())
-#: The variable with the Python of another environment, with another release of
-#: masakari-monitors.
-_PYTHON = 'NOVA_SERVICEGROUP_MASAKARI_PYTHON'
 #: Seconds in which the same notification is a duplicate.
 DUPLICATE = 180
-
-CONFIG = """
-[DEFAULT]
-hostname = controller
-[host]
-monitoring_driver = servicegroup
-[api]
-auth_type = password
-auth_url = {url}/v3
-username = masakari
-password = hush-hush
-project_name = service
-user_domain_id = default
-project_domain_id = default
-timeout = 5
-[servicegroup_masakari]
-nova_config_files = {nova}
-"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -298,34 +272,3 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Print nothing."""
-
-
-class Hostmonitor(process.Process):
-    """The real masakari-hostmonitor, with the driver servicegroup.
-
-    :param nova: Nova's configuration file
-    :param options: more lines for [servicegroup_masakari]
-    """
-
-    def __init__(
-        self,
-        directory: pathlib.Path,
-        url: str,
-        nova: pathlib.Path,
-        options: str = '',
-    ) -> None:
-        directory.mkdir(exist_ok=True)
-        config = directory / 'masakarimonitors.conf'
-        config.write_text(CONFIG.format(url=url, nova=nova) + options)
-        root = pathlib.Path(__file__).parents[3]
-        python = os.environ.get(_PYTHON, sys.executable)
-        program = pathlib.Path(python).parent / 'masakari-hostmonitor'
-        super().__init__(
-            [python, str(program), f'--config-file={config}'],
-            directory,
-            {'PYTHONPATH': str(root), 'PYTHONWARNINGS': 'ignore'},
-        )
-
-    def count(self, words: str) -> int:
-        """Return how often it has logged these words."""
-        return self.log.read_text().count(words) if self.log.exists() else 0

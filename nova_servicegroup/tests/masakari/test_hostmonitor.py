@@ -21,6 +21,7 @@ from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import test_redis
 from nova_servicegroup.tests.functional import test_zk
 from nova_servicegroup.tests.harness import agent
+from nova_servicegroup.tests.harness import hostmonitor
 from nova_servicegroup.tests.harness import masakari
 from nova_servicegroup.tests.harness import process
 
@@ -55,7 +56,7 @@ class Setting:
             HOSTS, lambda host: 'up' if self.is_up(host) else 'down'
         )
         self.addCleanup(self.masakari.close)
-        self.hostmonitors: list[masakari.Hostmonitor] = []
+        self.hostmonitors: list[hostmonitor.Hostmonitor] = []
 
     def start_host(self) -> None:
         """Start a host with an agent, and the nova-compute of the others."""
@@ -76,8 +77,8 @@ class Setting:
         for each in (self.member, self.agent):
             each.kill()
 
-    def make_hostmonitor(self, options: str = '') -> masakari.Hostmonitor:
-        made = masakari.Hostmonitor(
+    def make_hostmonitor(self, options: str = '') -> hostmonitor.Hostmonitor:
+        made = hostmonitor.Hostmonitor(
             self.directory / f'hostmonitor{len(self.hostmonitors)}',
             self.masakari.url,
             self.config,
@@ -87,7 +88,7 @@ class Setting:
         self.addCleanup(made.kill)
         return made
 
-    def start_hostmonitor(self, options: str = '') -> masakari.Hostmonitor:
+    def start_hostmonitor(self, options: str = '') -> hostmonitor.Hostmonitor:
         """Return one that watches, and has learned that members are alive."""
         made = self.make_hostmonitor(options)
         made.start()
@@ -106,7 +107,7 @@ class Setting:
                 f'{what}:\n{self.masakari.posted}\n{logs}'
             ) from None
 
-    def stop_in_time(self, stopped: masakari.Hostmonitor) -> None:
+    def stop_in_time(self, stopped: hostmonitor.Hostmonitor) -> None:
         begun = time.monotonic()
         stopped.signal(signal.SIGTERM)
         self.wait_for(lambda: not stopped.running, 'it ends', 2 * STOP)
