@@ -24,6 +24,8 @@ extensions = [
 ]
 # The lists of modules are not worth a page for each.
 autosummary_generate = False
+# What only the driver of masakari-hostmonitor needs.
+autodoc_mock_imports = ['masakarimonitors', 'openstack']
 html_theme = 'openstackdocs'
 openstackdocs_repo_name = 'nova-servicegroup'
 openstackdocs_auto_name = False
@@ -33,6 +35,11 @@ config_generator_config_file = [
     (
         '../../etc/nova_servicegroup/nova-servicegroup-config-generator.conf',
         '_static/nova_servicegroup',
+    ),
+    (
+        '../../etc/nova_servicegroup/'
+        'masakari-hostmonitor-config-generator.conf',
+        '_static/masakari_hostmonitor',
     ),
 ]
 man_pages = [

@@ -31,6 +31,7 @@ from nova_servicegroup import diagnostics
 from nova_servicegroup import exceptions
 from nova_servicegroup.opts import secrets
 from nova_servicegroup import process
+from nova_servicegroup import startup
 
 #: The exit status of a daemon that could not do its work.
 ERROR = 2
@@ -122,7 +123,7 @@ def start(program: str, conf: cfg.ConfigOpts, problem: str | None) -> api.API:
     """
     configure(program, conf)
     made = _startup.make_api(conf, problem)
-    _startup.require_servers(conf.servicegroup_driver, made.driver)
+    startup.require_servers(conf.servicegroup_driver, made.driver)
     diagnostics.register(lambda: [made])
     return made
 

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 import contextlib
 import functools
 import os
-import re
 
 from oslo_config import cfg
 
@@ -48,31 +47,6 @@ def load() -> tuple[cfg.ConfigOpts, str | None]:
     return conf, problem
 
 
-def read(
-    conf: cfg.ConfigOpts,
-    files: Sequence[str] | None,
-    directories: Sequence[str] | None,
-) -> None:
-    """Read configuration files and directories, by default Nova's.
-
-    :raises ConfigurationFileError: one of them cannot be read
-    """
-    arguments = [f'--config-file={each}' for each in files or ()]
-    arguments += [f'--config-dir={each}' for each in directories or ()]
-    try:
-        # Nova's parser does not know the arguments of our commands.
-        conf(arguments, project='nova', prog='nova-servicegroup')
-    except cfg.ConfigFileParseError as error:
-        # The rest of the message is the line, which may hold a password.
-        place = re.match(r'at .*?:\d+', error.msg or '')
-        raise exceptions.ConfigurationFileError(
-            f'{place[0] if place else error.config_file}: neither a [group] '
-            'nor name = value'
-        ) from None
-    except (cfg.Error, OSError, ValueError) as error:
-        raise exceptions.ConfigurationFileError(str(error)) from None
-
-
 def make_api(
     conf: cfg.ConfigOpts,
     problem: str | None,
@@ -93,23 +67,6 @@ def make_api(
     if problem is not None:
         made.give_table(services.NoTable(problem))
     return made
-
-
-def require_servers(name: str, driver: base.Driver) -> None:
-    """Check that members are kept on servers, not in their own processes.
-
-    In the memory of its process a member is invisible to other programs.
-
-    :param name: the name of the driver
-    :raises ConfigurationError: the driver has no servers
-    """
-    if driver.servers is not None and not driver.servers:
-        raise exceptions.ConfigurationError(
-            exceptions.DRIVER_OPTION,
-            name,
-            'a driver with servers. This one has none, so that every process '
-            'sees only itself: see [DEFAULT] memcached_servers',
-        )
 
 
 def _open_database(conf: cfg.ConfigOpts) -> str | None:

@@ -37,6 +37,7 @@ from nova_servicegroup import api
 from nova_servicegroup.cmd import _command
 from nova_servicegroup.cmd import _startup
 from nova_servicegroup import exceptions
+from nova_servicegroup import startup
 
 NAMESPACE = 'nova_servicegroup.cli'
 
@@ -179,7 +180,7 @@ class Cli(app.App):
         :raises ArgumentError: there is no such driver
         """
         conf, options = self._loaded[0], self.options
-        _startup.read(conf, options.config_file, options.config_dir)
+        startup.read(conf, options.config_file, options.config_dir)
         if options.driver is not None:
             installed = api.installed_drivers()
             if options.driver not in installed:
@@ -196,7 +197,7 @@ class Cli(app.App):
         :raises ServiceGroupError: see api.API; or the driver has no servers
         """
         made = _startup.make_api(self.conf, self.nova_error)
-        _startup.require_servers(self.conf.servicegroup_driver, made.driver)
+        startup.require_servers(self.conf.servicegroup_driver, made.driver)
         return made
 
     def run_subcommand(self, argv: list[str]) -> int:

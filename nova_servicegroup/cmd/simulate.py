@@ -22,11 +22,11 @@ from typing import Any
 from cliff import show
 
 from nova_servicegroup.cmd import _command
-from nova_servicegroup.cmd import _startup
 from nova_servicegroup import exceptions
 from nova_servicegroup.simulation import limits
 from nova_servicegroup.simulation import plan
 from nova_servicegroup.simulation import run
+from nova_servicegroup import startup
 
 #: The exit status when members were never seen, or falsely seen down.
 FAILED = 1
@@ -154,7 +154,7 @@ def check_driver(name: str, driver: Any) -> None:
             'zk, etcd, mc, or another driver whose members need no record in '
             "Nova's services table",
         )
-    _startup.require_servers(name, driver)
+    startup.require_servers(name, driver)
 
 
 def _check_interval(seconds: int) -> None:

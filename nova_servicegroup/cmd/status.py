@@ -34,6 +34,7 @@ from nova_servicegroup.opts import secrets
 from nova_servicegroup.plugin import database
 from nova_servicegroup.plugin import driver as nova_driver
 from nova_servicegroup.plugin import hook as plugin_hook
+from nova_servicegroup import startup
 
 
 Code = upgradecheck.Code
@@ -86,7 +87,7 @@ class Checks(upgradecheck.UpgradeCommands):
         if self._lacks_database():
             return Result(Code.WARNING, backend.NO_DATABASE)
         name, loaded = self._conf.servicegroup_driver, self._api.driver
-        _startup.require_servers(name, loaded)
+        startup.require_servers(name, loaded)
         return Result(Code.SUCCESS, self._hide(loaded.check()))
 
     def _lacks_database(self) -> bool:

@@ -21,6 +21,7 @@ from nova_servicegroup.opts import _nova
 from nova_servicegroup.opts import default
 from nova_servicegroup.opts import etcd
 from nova_servicegroup.opts import exporter
+from nova_servicegroup.opts import masakari
 from nova_servicegroup.opts import memcached
 from nova_servicegroup.opts import monitor
 from nova_servicegroup.opts import redis
@@ -51,6 +52,11 @@ def register_opts(conf: cfg.ConfigOpts) -> None:
 def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:
     """Return copies of the package's options, for the sample generator."""
     return [(group, copy.deepcopy(options)) for group, options in _OPTS]
+
+
+def list_masakari_opts() -> list[tuple[str | None, list[cfg.Opt]]]:
+    """Return the options of masakarimonitors.conf, as list_opts does."""
+    return [(masakari.GROUP, copy.deepcopy(masakari.OPTS))]
 
 
 def service_down_time(conf: cfg.ConfigOpts) -> int:

@@ -127,14 +127,14 @@ class OptsTest(base.TestCase):
 
 
 class SampleTest(base.TestCase):
-    def test_the_sample_is_up_to_date(self) -> None:
+    def assert_up_to_date(self, program: str, sample: str) -> None:
         conf = cfg.ConfigOpts()
         generator.register_cli_opts(conf)
         fresh = self.create_tempfiles([('sample', '')], ext='.conf')[0]
         conf(
             [
                 '--config-file',
-                str(ETC / 'nova-servicegroup-config-generator.conf'),
+                str(ETC / f'{program}-config-generator.conf'),
                 '--output-file',
                 fresh,
             ]
@@ -142,8 +142,18 @@ class SampleTest(base.TestCase):
         generator.generate(conf)
         self.assertEqual(
             pathlib.Path(fresh).read_text(),
-            (ETC / 'nova_servicegroup.conf.sample').read_text(),
+            (ETC / sample).read_text(),
             'run: tox -e genconfig',
+        )
+
+    def test_the_sample_is_up_to_date(self) -> None:
+        self.assert_up_to_date(
+            'nova-servicegroup', 'nova_servicegroup.conf.sample'
+        )
+
+    def test_that_of_masakari_hostmonitor_is_up_to_date(self) -> None:
+        self.assert_up_to_date(
+            'masakari-hostmonitor', 'masakari_hostmonitor.conf.sample'
         )
 
     def test_it_needs_no_client_library_and_no_nova(self) -> None:
