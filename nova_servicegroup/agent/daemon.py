@@ -14,7 +14,6 @@
 
 import contextlib
 import functools
-import socket
 import threading
 import time
 
@@ -78,7 +77,7 @@ class Agent(service.Service):  # type: ignore[misc]
         super().__init__()
         _check(conf)
         self._api = servicegroup
-        self._host = _host(conf)
+        self._host = str(conf.host)
         self._service = services.Unrecorded(
             self._host,
             services.HOST_GROUP,
@@ -185,14 +184,6 @@ def _watch(
         driver.found_within or float(conf.service_down_time),
         removes=removes,
     )
-
-
-def _host(conf: cfg.ConfigOpts) -> str:
-    """Return the name of this host, as its nova-compute has it."""
-    if 'host' not in conf:
-        # Nova is not installed here.
-        conf.register_opt(cfg.StrOpt('host', default=socket.gethostname()))
-    return str(conf.host)
 
 
 def _check(conf: cfg.ConfigOpts) -> None:

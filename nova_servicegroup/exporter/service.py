@@ -13,7 +13,6 @@
 """The exporter as a service of oslo.service."""
 
 from collections.abc import Iterator
-import socket
 import threading
 
 from oslo_config import cfg
@@ -178,8 +177,7 @@ class Exporter(service.Service):  # type: ignore[misc]
                 conf.servicegroup_driver,
             )
             return None
-        host = conf.host if 'host' in conf else socket.gethostname()
-        canary = Canary(self._api, host, self.tg)
+        canary = Canary(self._api, conf.host, self.tg)
         self._metrics.registry.register(canary)
         return canary
 

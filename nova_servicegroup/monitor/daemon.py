@@ -13,7 +13,6 @@
 """The monitor service: watches groups, takes part in the election, sends."""
 
 from collections.abc import Mapping
-import socket
 import threading
 import time
 
@@ -129,7 +128,7 @@ class Monitor:
         _check_list(conf, 'topics', 'the names of topics')
         self._api = servicegroup
         self._outbox = outbox.Outbox()
-        host = conf.host if 'host' in conf else socket.gethostname()
+        host = conf.host
         self._election = _election(
             conf, servicegroup.driver, self._outbox, host
         )

@@ -15,11 +15,18 @@
 They are registered only where Nova has not done so.
 """
 
+import socket
+
 from oslo_config import cfg
 from oslo_utils import importutils
 
 #: With Nova's defaults, so that the package can read nova.conf without Nova.
 OPTS: list[cfg.Opt] = [
+    cfg.StrOpt(
+        'host',
+        default=socket.gethostname(),
+        help='The name by which Nova knows this host.',
+    ),
     cfg.StrOpt(
         'servicegroup_driver',
         default='db',

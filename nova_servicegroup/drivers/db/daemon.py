@@ -17,7 +17,6 @@ intake.
 """
 
 import inspect
-import socket
 from typing import Any
 
 from oslo_config import cfg
@@ -47,7 +46,7 @@ class Daemon:
         self._collector = collector.Collector(
             transports.make(conf, intake.transport_options),
             store.Store(lambda: engine),
-            conf.host if 'host' in conf else socket.gethostname(),
+            conf.host,
             'threading',
             intake,
         )

@@ -23,7 +23,6 @@ from typing import Any
 from unittest import mock
 
 import fixtures
-from oslo_config import cfg
 
 from nova_servicegroup.agent import daemon
 from nova_servicegroup.agent import watching
@@ -370,7 +369,6 @@ class AgentTest(base.TestCase):
             f'[servicegroup]\nprocess_directory = {made.name}\n'
             'also_report_to = zk\n[zookeeper]\naddress = localhost:1\n'
         )
-        conf.register_opt(cfg.StrOpt('host'))
         self.api = api.API(conf)
         for name in ('join', 'mark', 'close'):
             self.useFixture(
