@@ -30,6 +30,7 @@ from nova_servicegroup.tests.ministack import settings as settings_
 from nova_servicegroup.tests.ministack import stack as stack_
 from nova_servicegroup.tests.ministack import venv
 from tools._ministack import demo
+from tools._ministack import masakari as masakari_demo
 
 _TAIL = 15
 
@@ -241,7 +242,10 @@ def _demo(arguments: argparse.Namespace) -> None:
         stack = _new(arguments)
         if len(stack.hosts) < 2:
             raise progress_.StepFailed('the demo needs at least two computes')
-        demo.Demo(stack, stack.progress).run()
+        kind = demo.Demo
+        if isinstance(stack, with_masakari.Stack):
+            kind = masakari_demo.Demo
+        kind(stack, stack.progress).run()
         stack.progress.log('everything held')
 
 

@@ -38,14 +38,18 @@ class Place:
 
     :param directory: of both; each process has one of its own below.
     :param keystone: the URL of its API.
-    :param masakari: likewise.
     """
 
     directory: pathlib.Path
     keystone: str
-    masakari: str
+    masakari_port: int
     keystone_database: str
     masakari_database: str
+
+    @property
+    def masakari(self) -> str:
+        """The URL of Masakari's API."""
+        return f'http://127.0.0.1:{self.masakari_port}/v1'
 
     @property
     def files(self) -> pathlib.Path:
@@ -152,6 +156,9 @@ def masakari(place: Place, at: config.Endpoints) -> config.Config:
     return {
         'DEFAULT': {
             'host': config.CONTROLLER,
+            'masakari_api_listen': '127.0.0.1',
+            'masakari_api_listen_port': place.masakari_port,
+            'masakari_api_workers': 1,
             'transport_url': at.transport,
             'os_privileged_user_name': 'masakari',
             'os_privileged_user_password': PASSWORD,

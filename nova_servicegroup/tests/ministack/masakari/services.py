@@ -66,10 +66,15 @@ class Services:
         return config.Place(
             directory=self.directory,
             keystone=f'http://127.0.0.1:{keystone}/v3',
-            masakari=f'http://127.0.0.1:{masakari}/v1',
+            masakari_port=masakari,
             keystone_database=self.mariadb.url('keystone'),
             masakari_database=self.mariadb.url('masakari'),
         )
+
+    @property
+    def monitors(self) -> bool:
+        """Whether there is a driver for masakari-hostmonitor."""
+        return _DRIVER.exists()
 
     @property
     def all(self) -> list[process.Process]:
@@ -79,24 +84,19 @@ class Services:
 
     def named(self, name: str) -> process.Process:
         """Return a process by its name."""
-        argv = self._uwsgi(name) or self._program(name)
         return process.Process(
-            argv, self.directory / name, self._environment()
+            self._argv(name), self.directory / name, self._environment()
         )
 
-    def _uwsgi(self, name: str) -> list[str]:
-        modules = {KEYSTONE: 'keystone.wsgi.api', API: 'masakari.wsgi.api'}
-        if name not in modules:
-            return []
-        port = self.ports[0 if name == KEYSTONE else 1]
-        which = ['--module', f'{modules[name]}:application']
-        if name == API:
-            # It reads its files once more, from the command line.
-            file = self.place.files / 'masakari.conf'
-            which += ['--pyargv', f'--config-file {file}']
-        return programs.uwsgi(self.venv, which, port, processes=1, threads=4)
+    def _argv(self, name: str) -> list[str]:
+        """Return a command line.
 
-    def _program(self, name: str) -> list[str]:
+        masakari-api has its own server: it runs on eventlet, which stands
+        still between the requests of uWSGI.
+        """
+        if name == KEYSTONE:
+            which = ('--module', 'keystone.wsgi.api:application')
+            return programs.uwsgi(self.venv, which, self.ports[0], 1, 4)
         file = 'masakarimonitors' if name == MONITOR else 'masakari'
         path = self.place.files / f'{file}.conf'
         return [self.venv.program(name), '--config-file', str(path)]
@@ -105,7 +105,6 @@ class Services:
         return {
             **database.environment(),
             'OS_KEYSTONE_CONFIG_DIR': str(self.place.files),
-            'OS_MASAKARI_CONFIG_DIR': str(self.place.files),
             'PYTHONWARNINGS': 'ignore',
         }
 
@@ -166,7 +165,7 @@ class Services:
             self._wait_for(self.named(API), self.ports[1], b'/')
             self._wait_for_log(ENGINE)
             self.masakari.create_segment(hosts)
-        if _DRIVER.exists():
+        if self.monitors:
             with progress.step('starting the hostmonitor'):
                 self.named(MONITOR).start()
                 self._wait_for_log(MONITOR)
