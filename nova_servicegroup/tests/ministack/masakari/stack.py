@@ -130,6 +130,8 @@ class Stack(stack.Stack):
         super()._configure()
         files, at = self.directory / 'conf', self.servers.endpoints()
         config.write_all(self.others.place, self.settings, at, files)
+        for host in self.hosts:
+            config.processes(at, host).mkdir(exist_ok=True)
         shutil.copy(self.venv.etc / 'api-paste.ini', files)
 
     def _start(self) -> None:
