@@ -18,6 +18,7 @@ import json
 import time
 from typing import Any
 
+from nova_servicegroup.tests.harness import process
 from nova_servicegroup.tests.ministack import client
 from nova_servicegroup.tests.ministack.masakari import config
 
@@ -25,6 +26,7 @@ _RENEWED_AFTER = 600.0
 _DOMAIN = {'id': 'default'}
 _INTERFACES = ('public', 'internal')
 _TIMEOUT = 30.0
+_AT_WORK = 240.0
 
 Body = dict[str, Any]
 
@@ -168,11 +170,25 @@ class Masakari(client.Client):
         raise LookupError(f'Masakari has no host {name}')
 
     def set_maintenance(self, name: str, value: bool) -> None:
-        """Tell Masakari that a host is not to be looked after, or is."""
+        """Tell Masakari that a host is not to be looked after, or is.
+
+        Masakari refuses that while it is at work on the segment.
+
+        :raises TimeoutError: when it does so for minutes.
+        """
         found = self.host(name)
         segment = found['failover_segment_id']
         path = f'/segments/{segment}/hosts/{found["uuid"]}'
-        self.expect('PUT', path, {'host': {'on_maintenance': value}})
+        body = {'host': {'on_maintenance': value}}
+
+        def accepted() -> bool:
+            status, content, _ = self.request('PUT', path, body)
+            if status not in (200, 409):
+                raise RuntimeError(f'PUT {path}: {status} {content}')
+            return status == 200
+
+        what = f'Masakari is at work on the segment of {name}'
+        process.wait_until(accepted, _AT_WORK, 1.0, what)
 
     def notify(self, host: str) -> str:
         """Report that a host has failed, as a monitor does.

@@ -90,10 +90,7 @@ class Recovery:
         self.host = host
         self.servers = list(servers)
         self.seen: dict[str, float] = {}
-        self._told = {
-            each['notification_uuid']
-            for each in stack.masakari.notifications(host)
-        }
+        self._told = told(stack, host)
         self._checks: dict[str, Callable[[], object]] = {
             'silent': lambda: watch.is_silent(host),
             'notified': self.notification,
@@ -131,7 +128,7 @@ class Recovery:
 
     def notification(self) -> clients.Body:
         """Return what Masakari was told since; empty if nothing."""
-        for each in self.stack.masakari.notifications(self.host):
+        for each in _deaths(self.stack, self.host):
             if each['notification_uuid'] not in self._told:
                 return each
         return {}
@@ -154,8 +151,18 @@ def moved(stack: stack_.Stack) -> set[str]:
     return {each['uuid'] for each in found}
 
 
-def told(stack: stack_.Stack) -> set[str]:
-    """Return the ids of all notifications so far."""
-    return {
-        each['notification_uuid'] for each in stack.masakari.notifications()
-    }
+def told(stack: stack_.Stack, host: str = '') -> set[str]:
+    """Return the ids of all notifications of dead hosts so far.
+
+    :param host: only of those about this one
+    """
+    return {each['notification_uuid'] for each in _deaths(stack, host)}
+
+
+def _deaths(stack: stack_.Stack, host: str) -> list[clients.Body]:
+    """Return the notifications of hosts that have ended, not come back."""
+    return [
+        each
+        for each in stack.masakari.notifications(host)
+        if each['payload'].get('event') == 'STOPPED'
+    ]
