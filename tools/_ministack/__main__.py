@@ -21,6 +21,8 @@ import pathlib
 import signal
 import sys
 
+from nova_servicegroup.tests.ministack.masakari import config as masakari
+from nova_servicegroup.tests.ministack.masakari import stack as with_masakari
 from nova_servicegroup.tests.ministack import nova
 from nova_servicegroup.tests.ministack import progress as progress_
 from nova_servicegroup.tests.ministack import releases
@@ -28,6 +30,7 @@ from nova_servicegroup.tests.ministack import settings as settings_
 from nova_servicegroup.tests.ministack import stack as stack_
 from nova_servicegroup.tests.ministack import venv
 from tools._ministack import demo
+from tools._ministack import masakari as masakari_demo
 
 _TAIL = 15
 
@@ -96,6 +99,9 @@ def build_parser() -> argparse.ArgumentParser:
 _DIRECTORY = 'of the stack, by default below the cache directory'
 _NOVA = f'its series, by default {releases.DEFAULT}'
 _MODE = 'how its services run, by default as usual for the release'
+_MASAKARI = (
+    'with keystone, Masakari and agents; its settings are ours by default'
+)
 _HOST = 'compute1 and so on, or api, conductor, scheduler'
 _NUMBERS = {
     'computes': 'compute hosts',
@@ -139,6 +145,14 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         option = f'--{name.replace("_", "-")}'
         words = f'{words}, by default {value}'
         add(option, type=_positive, default=value, metavar='N', help=words)
+    add(
+        '--masakari',
+        nargs='?',
+        const='ours',
+        default=default.masakari,
+        choices=masakari.choices(),
+        help=_MASAKARI,
+    )
     add(
         '--set',
         action='append',
@@ -206,11 +220,12 @@ def _locked(arguments: argparse.Namespace) -> Iterator[None]:
 def _new(arguments: argparse.Namespace) -> stack_.Stack:
     progress = progress_.Progress()
     settings = _settings(arguments)
-    return stack_.Stack(arguments.directory, settings, progress=progress)
+    return with_masakari.open_stack(arguments.directory, settings, progress)
 
 
 def _old(arguments: argparse.Namespace) -> stack_.Stack:
-    return stack_.Stack(arguments.directory, progress=progress_.Progress())
+    progress = progress_.Progress()
+    return with_masakari.open_stack(arguments.directory, None, progress)
 
 
 def _live(arguments: argparse.Namespace) -> stack_.Stack:
@@ -227,7 +242,10 @@ def _demo(arguments: argparse.Namespace) -> None:
         stack = _new(arguments)
         if len(stack.hosts) < 2:
             raise progress_.StepFailed('the demo needs at least two computes')
-        demo.Demo(stack, stack.progress).run()
+        kind = demo.Demo
+        if isinstance(stack, with_masakari.Stack):
+            kind = masakari_demo.Demo
+        kind(stack, stack.progress).run()
         stack.progress.log('everything held')
 
 
@@ -236,6 +254,8 @@ def _up(arguments: argparse.Namespace) -> None:
         stack = _new(arguments)
         stack.up()
     print(nova.table(stack.services()))
+    if isinstance(stack, with_masakari.Stack):
+        print(f'\n{stack.usage()}')
 
 
 def _services(arguments: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@
 
 """A small client for Nova's API."""
 
+from collections.abc import Mapping
 import http.client
 import json
 import time
@@ -21,6 +22,9 @@ MICROVERSION = '2.100'
 _HEADERS = {
     'Content-Type': 'application/json',
     'Accept': 'application/json',
+}
+#: By which Nova without keystone knows who asks.
+_ADMINISTRATOR = {
     'X-User-Id': 'admin',
     'X-Project-Id': 'admin',
     'X-Roles': 'admin,member,reader',
@@ -28,7 +32,14 @@ _HEADERS = {
 
 
 class Client:
-    """Talks to one API as an administrator."""
+    """Talks to one API as an administrator.
+
+    :cvar prefix: of its paths
+    :cvar service_type: its type, which its microversions go by
+    """
+
+    prefix = '/v2.1'
+    service_type = 'compute'
 
     def __init__(self, port: int, microversion: str = MICROVERSION) -> None:
         self.port = port
@@ -44,7 +55,7 @@ class Client:
     ) -> tuple[int, Any, float]:
         """Send a request and return its status, body and seconds.
 
-        :param path: below ``/v2.1``, for instance ``/os-services``.
+        :param path: below the prefix, for instance ``/os-services``.
         :raises OSError: when the API cannot be reached or is too slow.
         """
         begun = time.monotonic()
@@ -54,7 +65,7 @@ class Client:
         try:
             headers = self._headers(microversion or self.microversion)
             data = None if body is None else json.dumps(body)
-            conn.request(method, f'/v2.1{path}', data, headers)
+            conn.request(method, f'{self.prefix}{path}', data, headers)
             answer = conn.getresponse()
             content = _decode(answer.read())
         except http.client.HTTPException as error:
@@ -77,9 +88,14 @@ class Client:
             raise RuntimeError(f'{method} {path}: {found} {content}')
         return content
 
+    def credentials(self) -> Mapping[str, str]:
+        """Return the headers that tell who asks."""
+        return _ADMINISTRATOR
+
     def _headers(self, microversion: str) -> dict[str, str]:
-        version = {'OpenStack-API-Version': f'compute {microversion}'}
-        return {**_HEADERS, **version}
+        asked = f'{self.service_type} {microversion}'
+        version = {'OpenStack-API-Version': asked} if microversion else {}
+        return {**_HEADERS, **self.credentials(), **version}
 
 
 def _decode(data: bytes) -> Any:

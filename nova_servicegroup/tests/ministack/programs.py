@@ -137,23 +137,8 @@ class Programs:
         processes: int,
         threads: int,
     ) -> list[str]:
-        return [
-            self.venv.program('uwsgi'),
-            *('--home', str(self.venv.directory)),
-            *('--http-socket', f'127.0.0.1:{port}'),
-            *self._application(*application),
-            *('--processes', str(processes)),
-            *('--threads', str(threads)),
-            *('--listen', '100', '--buffer-size', '65535'),
-            *('--add-header', 'Connection: close'),
-            *('--master', '--enable-threads', '--die-on-term'),
-            *('--need-app', '--no-orphans', '--disable-logging'),
-            # uWSGI forks without Python's knowledge: a lock that a thread of
-            # the master holds at that moment is never let go in the child.
-            '--lazy-apps',
-            # Python's own teardown waits for thread pools that never end.
-            '--skip-atexit-teardown',
-        ]
+        where = self._application(*application)
+        return uwsgi(self.venv, where, port, processes, threads)
 
     def _application(self, script: str, module: str) -> tuple[str, str]:
         """Return uWSGI's option for a script, which newer releases lack."""
@@ -171,3 +156,33 @@ class Programs:
             'OS_PLACEMENT_CONFIG_DIR': str(self.files),
             'OS_NOVA_DISABLE_EVENTLET_PATCHING': str(threading).lower(),
         }
+
+
+def uwsgi(
+    venv: venv_.Venv,
+    application: Sequence[str],
+    port: int,
+    processes: int,
+    threads: int,
+) -> list[str]:
+    """Return the command line of a WSGI application.
+
+    :param application: uWSGI's options that tell which one
+    """
+    return [
+        venv.program('uwsgi'),
+        *('--home', str(venv.directory)),
+        *('--http-socket', f'127.0.0.1:{port}'),
+        *application,
+        *('--processes', str(processes)),
+        *('--threads', str(threads)),
+        *('--listen', '100', '--buffer-size', '65535'),
+        *('--add-header', 'Connection: close'),
+        *('--master', '--enable-threads', '--die-on-term'),
+        *('--need-app', '--no-orphans', '--disable-logging'),
+        # uWSGI forks without Python's knowledge: a lock that a thread of
+        # the master holds at that moment is never let go in the child.
+        '--lazy-apps',
+        # Python's own teardown waits for thread pools that never end.
+        '--skip-atexit-teardown',
+    ]

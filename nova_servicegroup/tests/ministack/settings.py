@@ -43,6 +43,8 @@ class Settings:
     :param overrides: ``{'group.key': 'value'}`` for all nova.conf files.
     :param own: the same for the file of one compute host, by its name.
     :param python_path: where Nova's processes find more modules.
+    :param masakari: which of the settings of ``masakari/settings.csv``
+        keystone and Masakari run with; without any there is neither.
     """
 
     driver: str = 'zk'
@@ -60,6 +62,7 @@ class Settings:
         default_factory=dict
     )
     python_path: str = ''
+    masakari: str = ''
 
     @property
     def hosts(self) -> list[str]:

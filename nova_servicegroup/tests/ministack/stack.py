@@ -108,13 +108,12 @@ class Stack(nova.Nova):
             names = ', '.join(self.alive())
             what = f'a stack is up in {self.directory} ({names})'
             raise progress_.StepFailed(f'{what}; take it down first')
-        for each in (self.venv, *self._other_venvs()):
+        for each in self._venvs():
             each.ensure(self.progress)
         self._clear()
         try:
             self._configure()
-            self.servers.start(self.progress)
-            self._start_nova()
+            self._start()
         except BaseException:
             self.down()
             raise
@@ -267,10 +266,10 @@ class Stack(nova.Nova):
         microversion = self.venv.release.microversion
         super().__init__(self.servers.api_port, microversion)
 
-    def _other_venvs(self) -> list[venv_.Venv]:
-        """Return those of processes that are of another release."""
+    def _venvs(self) -> list[venv_.Venv]:
+        """Return its own, and those of processes of another release."""
         others = set(self.settings.novas.values())
-        return [venv_.Venv(nova) for nova in sorted(others)]
+        return [self.venv, *[venv_.Venv(nova) for nova in sorted(others)]]
 
     def _clear(self) -> None:
         self.servers.remove()
@@ -288,7 +287,15 @@ class Stack(nova.Nova):
         self.settings.save(self.directory / 'stack.json')
         sample = (self.venv.etc / 'api-paste.ini').read_text()
         at = self.servers.endpoints()
-        config.write_all(self.directory / 'conf', self.settings, at, sample)
+        config.write_all(self.directory / 'conf', self._files(), at, sample)
+
+    def _files(self) -> settings_.Settings:
+        """Return the settings with all that the files of Nova have."""
+        return self.settings
+
+    def _start(self) -> None:
+        self.servers.start(self.progress)
+        self._start_nova()
 
     def _start_nova(self) -> None:
         begun = nova.now()

@@ -69,6 +69,7 @@ class Venv:
     ) -> None:
         self.release = releases.find(nova)
         self.nova_version = self.release.nova
+        self.name = f'nova {self.nova_version}'
         name = f'venv-nova-{self.nova_version}'
         self.directory = directory or CACHE / name
         self.log = self.directory.with_suffix('.log')
@@ -95,7 +96,7 @@ class Venv:
         :raises StepFailed: with pip's log.
         """
         if self._stamp() != self._stock():
-            with progress.step(f'installing nova {self.nova_version}'):
+            with progress.step(f'installing {self.name}'):
                 self._install_stock()
         if self._stamp('package') != self._package():
             with progress.step('installing nova-servicegroup into it'):
@@ -115,8 +116,7 @@ class Venv:
 
     def _install_package(self) -> None:
         if self._package():
-            nova = f'nova=={self.nova_version}'
-            self.install(nova, '-e', f'{ROOT}[all]')
+            self.install(self._packages()[0], '-e', f'{ROOT}[all]')
         self._write('package', self._package())
 
     def install(self, *arguments: str) -> None:

@@ -1,0 +1,186 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Masakari recovers the servers of a host that is dead, and no others."""
+
+import json
+import pathlib
+import tempfile
+import time
+from typing import ClassVar
+
+from nova_servicegroup.tests import base
+from nova_servicegroup.tests.harness import process
+from nova_servicegroup.tests.ministack.masakari import recovery
+from nova_servicegroup.tests.ministack.masakari import services
+from nova_servicegroup.tests.ministack.masakari import stack as stack_
+from nova_servicegroup.tests.ministack import settings
+
+SESSION_TIMEOUT = 4
+HOLD_TIME = 40
+#: Less than HOLD_TIME, and more than a session lasts.
+FREEZE = 15.0
+#: Seconds in which a false alarm would be raised.
+PATIENCE = 25.0
+RECOVERED = 300.0
+SOON = 60.0
+
+_SETTINGS = settings.Settings(
+    driver='zk',
+    masakari='ours',
+    report_interval=2,
+    service_down_time=10,
+    overrides={
+        'zookeeper.session_timeout': str(SESSION_TIMEOUT),
+        'servicegroup.hold_time': str(HOLD_TIME),
+    },
+)
+
+
+class Recovering(base.TestCase):
+    """A Nova with Masakari, which all tests of a class share."""
+
+    stack: ClassVar[stack_.Stack]
+    watch: ClassVar[recovery.Watch]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        directory = tempfile.TemporaryDirectory(prefix='servicegroup-')
+        cls.addClassCleanup(directory.cleanup)
+        cls.stack = stack_.Stack(pathlib.Path(directory.name), _SETTINGS)
+        cls.addClassCleanup(cls.stack.down)
+        cls.stack.up()
+        cls.watch = recovery.Watch(cls.stack)
+        cls.addClassCleanup(cls.watch.stop)
+        cls.watch.start()
+
+    def boot(self, host: str) -> str:
+        """Boot a server on a host; return its id."""
+        server = self.stack.boot(self.id().rpartition('.')[2], host)
+        self.assertEqual(('ACTIVE', host), (server.status, server.host))
+        self.addCleanup(self.stack.delete, server.id)
+        return server.id
+
+    def recover(self, host: str, by_hand: bool) -> recovery.Recovery:
+        """Kill a host with two servers; return what was seen of them."""
+        servers = [self.boot(host) for _ in range(2)]
+        seen = recovery.Recovery(self.stack, self.watch, host, servers)
+        self.addCleanup(self.stack.revive, host)
+        for mark, seconds in seen.run(RECOVERED, by_hand).items():
+            self.measured(f'kill to {mark}', seconds)
+        return seen
+
+
+class ByHandTest(Recovering):
+    """Without a monitor: Masakari is told of a dead host by hand."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.stack.process(services.MONITOR).stop()
+
+    def test_all_servers_of_a_dead_host_are_active_elsewhere(self) -> None:
+        seen = self.recover('compute1', by_hand=True)
+        self.assertEqual('finished', seen.notification()['status'])
+        self.assertEqual(set(recovery.MARKS), set(seen.seen))
+        self.assertEqual(2, len(recovery.moved(self.stack)))
+        self.assertTrue(self.stack.masakari.host('compute1')['on_maintenance'])
+
+    def test_a_host_that_lives_is_not_evacuated(self) -> None:
+        server = self.boot('compute2')
+        self.addCleanup(self.stack.revive, 'compute2')
+        uuid = self.stack.masakari.notify('compute2')
+        process.wait_until(
+            lambda: self.status(uuid) in ('finished', 'failed'),
+            RECOVERED,
+            0.5,
+            'Masakari gives up',
+        )
+        # Nova refuses, since the host is up.
+        self.assertEqual('failed', self.status(uuid))
+        self.assertEqual('compute2', self.stack.server(server).host)
+
+    def status(self, notification: str) -> str:
+        """Return the status of a notification."""
+        return str(
+            next(
+                each['status']
+                for each in self.stack.masakari.notifications()
+                if each['notification_uuid'] == notification
+            )
+        )
+
+    def test_the_client_of_openstack_lists_the_hosts(self) -> None:
+        listed = self.stack.openstack('segment', 'list', '-f', 'json')
+        self.assertEqual(0, listed.returncode, listed.stderr)
+        (segment,) = json.loads(listed.stdout)
+        hosts = self.stack.openstack(
+            *('segment', 'host', 'list', segment['uuid'], '-f', 'json')
+        )
+        self.assertEqual(0, hosts.returncode, hosts.stderr)
+        self.assertEqual(
+            set(self.stack.hosts),
+            {each['name'] for each in json.loads(hosts.stdout)},
+        )
+
+    def test_nova_refuses_who_has_no_token(self) -> None:
+        self.addCleanup(setattr, self.stack, 'credentials', self.administrator)
+        self.stack.credentials = lambda: {'X-Roles': 'admin'}
+        status, _, _ = self.stack.request('GET', '/os-services')
+        self.assertEqual(401, status)
+
+    @property
+    def administrator(self) -> object:
+        return self.stack.others.tokens.headers
+
+
+class HostMonitorTest(Recovering):
+    """masakari-hostmonitor with the driver ``servicegroup``."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.assertTrue(self.stack.process(services.MONITOR).running)
+
+    def test_all_servers_of_a_dead_host_are_active_elsewhere(self) -> None:
+        seen = self.recover('compute1', by_hand=False)
+        self.assertEqual('finished', seen.notification()['status'])
+        self.assertEqual(2, len(recovery.moved(self.stack)))
+
+    def test_a_killed_nova_compute_moves_nothing(self) -> None:
+        before = self.done()
+        self.addCleanup(self.stack.revive, 'compute2')
+        self.boot('compute2')
+        self.stack.kill('compute2')
+        self.stack.wait_state('compute2', 'down', SOON)
+        time.sleep(PATIENCE)
+        self.assertEqual(before, self.done())
+
+    def test_a_frozen_backend_moves_nothing(self) -> None:
+        before = self.done()
+        self.boot('compute3')
+        self.addCleanup(self.stack.zookeeper.thaw)
+        self.stack.zookeeper.freeze()
+        time.sleep(FREEZE)
+        self.stack.zookeeper.thaw()
+        time.sleep(PATIENCE)
+        self.assertEqual(before, self.done())
+
+    def test_a_restart_of_everything_moves_nothing(self) -> None:
+        before = self.done()
+        self.boot('compute3')
+        self.stack.restart_nova()
+        time.sleep(PATIENCE)
+        self.assertEqual(before, self.done())
+
+    def done(self) -> set[str]:
+        """Return the evacuations and notifications of dead hosts so far."""
+        return recovery.moved(self.stack) | recovery.told(self.stack)
