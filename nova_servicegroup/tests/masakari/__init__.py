@@ -10,4 +10,4 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The examples for deployment tools, as those tools read them."""
+"""The driver of masakari-hostmonitor, and recoveries with a real Masakari."""
