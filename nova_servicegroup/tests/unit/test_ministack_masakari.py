@@ -141,3 +141,10 @@ class MasakariTest(base.BaseTestCase):
         self.assertTrue(watch.is_silent('compute1', 0))
         self.assertFalse(watch.is_silent('compute2', 0))
         self.assertFalse(watch.is_silent('compute1', 1))
+
+    def test_the_backend_is_frozen_for_less_than_it_is_held(self) -> None:
+        for overrides in ({}, {'servicegroup.hold_time': '40'}):
+            given = settings.Settings(overrides=overrides)
+            held = float(overrides.get('servicegroup.hold_time', 15))
+            self.assertLess(demo.freeze(given), held)
+            self.assertGreater(demo.freeze(given), held / 2)
