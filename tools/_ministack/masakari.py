@@ -21,9 +21,8 @@ from nova_servicegroup.tests.ministack.masakari import config
 from nova_servicegroup.tests.ministack.masakari import recovery
 from nova_servicegroup.tests.ministack.masakari import stack as stack_
 from nova_servicegroup.tests.ministack import progress as progress_
+from nova_servicegroup.tests.ministack import settings as settings_
 
-#: Seconds for which the backend is frozen: less than its hold time.
-FREEZE = 20.0
 #: Seconds in which a false alarm would have been raised.
 PATIENCE = 30.0
 _TIMEOUT = 600.0
@@ -38,6 +37,7 @@ class Demo:
         self.stack = stack
         self.progress = progress
         self.victim = stack.hosts[0]
+        self.frozen = freeze(stack.settings)
         self.watch = recovery.Watch(stack)
 
     def run(self) -> None:
@@ -58,7 +58,7 @@ class Demo:
         self.watch.start()
         for what, cause in (
             ('nova-compute alone is killed', self._kill_compute),
-            (f'ZooKeeper is frozen for {FREEZE:g} s', self._freeze),
+            (f'ZooKeeper is frozen for {self.frozen:g} s', self._freeze),
             ('all of Nova and the agents are restarted', self._restart),
         ):
             self._no_failure(what, cause)
@@ -82,7 +82,7 @@ class Demo:
     def _freeze(self) -> None:
         self.stack.zookeeper.freeze()
         try:
-            time.sleep(FREEZE)
+            time.sleep(self.frozen)
         finally:
             self.stack.zookeeper.thaw()
 
@@ -105,6 +105,12 @@ class Demo:
         status = seen.notification()['status']
         _check(status == 'finished', f'the recovery is {status}')
         print(timeline(self.stack.settings.masakari, self.victim, marks))
+
+
+def freeze(settings: settings_.Settings) -> float:
+    """Return the seconds to freeze the backend for: less than hold_time."""
+    hold_time = settings.overrides.get('servicegroup.hold_time')
+    return 0.6 * float(hold_time or settings.service_down_time)
 
 
 def timeline(choice: str, host: str, marks: dict[str, float]) -> str:

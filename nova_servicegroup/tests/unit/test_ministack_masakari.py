@@ -128,3 +128,23 @@ class MasakariTest(base.BaseTestCase):
             list(reversed(recovery.MARKS)),
             [each.split()[-1] for each in lines],
         )
+
+    def test_only_what_is_shown_later_counts_as_silent(self) -> None:
+        made = stack.Stack(
+            self.directory / 'new', settings.Settings(masakari='ours')
+        )
+        watch = recovery.Watch(made)
+        log = made.directory / 'masakari' / 'watch' / 'log'
+        log.parent.mkdir(parents=True)
+        event = json.dumps({'host': 'compute1', 'evidence': 'silent'})
+        log.write_text(f'a warning\n{event}\n')
+        self.assertTrue(watch.is_silent('compute1', 0))
+        self.assertFalse(watch.is_silent('compute2', 0))
+        self.assertFalse(watch.is_silent('compute1', 1))
+
+    def test_the_backend_is_frozen_for_less_than_it_is_held(self) -> None:
+        for overrides in ({}, {'servicegroup.hold_time': '40'}):
+            given = settings.Settings(overrides=overrides)
+            held = float(overrides.get('servicegroup.hold_time', 15))
+            self.assertLess(demo.freeze(given), held)
+            self.assertGreater(demo.freeze(given), held / 2)

@@ -64,11 +64,14 @@ class Watch:
         lines = self._process.log.read_text(errors='replace').splitlines()
         return [json.loads(line) for line in lines if line.startswith('{')]
 
-    def is_silent(self, host: str) -> bool:
-        """Tell whether it has shown that a host is silent."""
+    def is_silent(self, host: str, since: int) -> bool:
+        """Tell whether it has shown that a host is silent.
+
+        :param since: how many events it had shown before.
+        """
         return any(
             each.get('host') == host and each.get('evidence') == 'silent'
-            for each in self.events()
+            for each in self.events()[since:]
         )
 
 
@@ -91,8 +94,9 @@ class Recovery:
         self.servers = list(servers)
         self.seen: dict[str, float] = {}
         self._told = told(stack, host)
+        before = len(watch.events())
         self._checks: dict[str, Callable[[], object]] = {
-            'silent': lambda: watch.is_silent(host),
+            'silent': lambda: watch.is_silent(host, before),
             'notified': self.notification,
             'disabled': lambda: stack.service(host)['status'] == 'disabled',
             'evacuated': lambda: all(map(self._has_left, self.servers)),
