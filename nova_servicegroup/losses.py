@@ -97,10 +97,11 @@ class Losses:
     ) -> float:
         """Return until when a host of a domain is held.
 
-        Members that are lost together expire within half of the settle time.
-        That began before now if the group was not read for long.
+        Members that are lost together expire within half of the settle time
+        and a second, since some servers count whole seconds. That began before
+        now if the group was not read for long.
         """
         if reason != domains.AWAITED:
             return now + self._hold_time
         before = now if contact.confirmed is None else contact.confirmed
-        return min(now, before + _LATE) + self._settle_time / 2
+        return min(now, before + _LATE) + self._settle_time / 2 + 1.0

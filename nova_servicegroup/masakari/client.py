@@ -87,7 +87,7 @@ class Client:
             return {
                 membership.canonical(each.name): _host(each)
                 for segment in masakari.segments()
-                for each in masakari.hosts(segment.id)
+                for each in masakari.hosts(segment.uuid)
             }
 
     def knows(self, name: str, lived_at: float | None) -> bool:

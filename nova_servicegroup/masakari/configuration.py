@@ -33,7 +33,7 @@ from nova_servicegroup.watch import inventory
 
 #: The longest wait, in seconds, before masakari is asked and notified: the
 #: hostmonitors of several controllers choose a time each.
-_SPREAD = 5.0
+_SPREAD = 2.0
 #: Seconds for an answer of masakari or Nova, unless [api] sets them.
 _TIMEOUT = 10
 
@@ -135,7 +135,7 @@ def _policy(conf: cfg.ConfigOpts, made: api.API) -> decisions.Policy:
     return decisions.Policy(
         decisions.accepted(chosen.notify_on),
         chosen.on_domain_loss == options.WAIT,
-        float(slowest) if chosen.on_domain_loss == options.WAIT else 0.0,
+        slowest / 2 + 1.0 if chosen.on_domain_loss == options.WAIT else 0.0,
     )
 
 

@@ -54,6 +54,8 @@ class Notifier:
         self._interval = interval
         self._entries: Mapping[str, inventory.Entry] = {}
         self._lost: dict[str | None, list[str]] = {}
+        # Whether masakari's hosts could not be read.
+        self._unread = False
         self._stopped = threading.Event()
 
     def run(self) -> None:
@@ -75,6 +77,7 @@ class Notifier:
         if not self._is_news(seen.view):
             # Nothing is known now, and so nobody is dead.
             return
+        self._log_unread(seen.unregistered)
         self._entries = seen.entries
         now = time.monotonic()
         self._cases.update(seen.entries, self._lived_at, now)
@@ -82,6 +85,19 @@ class Notifier:
             if self._stopped.is_set() or not self._act(case):
                 break
         self._log_lost()
+
+    def _log_unread(self, error: exceptions.BackendError | None) -> None:
+        """Log once that masakari cannot be asked which hosts there are.
+
+        Those that are down are not seen then.
+        """
+        if error is not None and not self._unread:
+            LOG.warning(
+                'The hosts of masakari cannot be read (%s). Those that die '
+                'are not reported until they can.',
+                error,
+            )
+        self._unread = error is not None
 
     def _is_news(self, view: views.View) -> bool:
         """Return whether the backend has confirmed a reading lately."""

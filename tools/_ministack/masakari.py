@@ -95,10 +95,9 @@ class Demo:
             _check(each.status == 'ACTIVE', f'{each.name}: {each.fault}')
         ids = [each.id for each in servers]
         seen = recovery.Recovery(self.stack, self.watch, self.victim, ids)
-        by_hand = not self.stack.others.monitors
         with self.progress.step(f'{self.victim} dies'):
             try:
-                marks = seen.run(_TIMEOUT, by_hand)
+                marks = seen.run(_TIMEOUT)
             except TimeoutError as error:
                 log = self.stack.log('masakari-engine')
                 raise progress_.StepFailed(str(error), log) from error

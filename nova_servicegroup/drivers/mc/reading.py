@@ -109,8 +109,7 @@ class GroupReader(coordinated.GroupReader):
         self._settings = settings = backend.settings
         self._group = group
         self._clock = clock
-        # memcached counts whole seconds.
-        settle_time = 2.0 * (settings.conf.report_interval + 1)
+        settle_time = 2.0 * settings.conf.report_interval
         name = f'Group {group} (mc)'
         super().__init__(
             settings.conf, name, settle_time, backend.patience, clock

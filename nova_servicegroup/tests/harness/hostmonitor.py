@@ -12,15 +12,10 @@
 
 """The real masakari-hostmonitor, with the driver servicegroup."""
 
-import os
 import pathlib
-import sys
 
 from nova_servicegroup.tests.harness import process
 
-#: The variable with the Python of another environment, with another release of
-#: masakari-monitors.
-_PYTHON = 'NOVA_SERVICEGROUP_MASAKARI_PYTHON'
 CONFIG = """
 [DEFAULT]
 hostname = controller
@@ -43,6 +38,7 @@ nova_config_files = {nova}
 class Hostmonitor(process.Process):
     """The real masakari-hostmonitor, with the driver servicegroup.
 
+    :param python: of the environment of masakari-monitors
     :param nova: Nova's configuration file
     :param options: more lines for [servicegroup_masakari]
     """
@@ -50,6 +46,7 @@ class Hostmonitor(process.Process):
     def __init__(
         self,
         directory: pathlib.Path,
+        python: str,
         url: str,
         nova: pathlib.Path,
         options: str = '',
@@ -58,7 +55,6 @@ class Hostmonitor(process.Process):
         config = directory / 'masakarimonitors.conf'
         config.write_text(CONFIG.format(url=url, nova=nova) + options)
         root = pathlib.Path(__file__).parents[3]
-        python = os.environ.get(_PYTHON, sys.executable)
         program = pathlib.Path(python).parent / 'masakari-hostmonitor'
         super().__init__(
             [python, str(program), f'--config-file={config}'],

@@ -186,7 +186,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts = urllib.parse.urlsplit(self.path)
         query = dict(urllib.parse.parse_qsl(parts.query))
-        self._answer(200, self._found(parts.path.rstrip('/'), query))
+        path = parts.path.rstrip('/')
+        parent, _, segment = path.removesuffix('/hosts').rpartition('/')
+        if parent.endswith('/segments') and segment != _SEGMENT:
+            self._answer(404, {'error': {'message': 'no such segment'}})
+        else:
+            self._answer(200, self._found(path, query))
 
     def _found(self, path: str, query: dict[str, str]) -> dict[str, Any]:
         masakari = self.server.masakari

@@ -12,9 +12,10 @@
 
 """The real masakari-hostmonitor with our driver, beside real members."""
 
+import os
 import signal
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 from nova_servicegroup import services
 from nova_servicegroup.tests.functional import contract
@@ -24,7 +25,12 @@ from nova_servicegroup.tests.harness import agent
 from nova_servicegroup.tests.harness import hostmonitor
 from nova_servicegroup.tests.harness import masakari
 from nova_servicegroup.tests.harness import process
+from nova_servicegroup.tests.ministack.masakari import venv
+from nova_servicegroup.tests.ministack import progress
 
+#: The variable with the Python of another environment, with another release of
+#: masakari-monitors.
+_PYTHON = 'NOVA_SERVICEGROUP_MASAKARI_PYTHON'
 HOST = 'host1'
 HOSTS = [f'host{number}' for number in range(1, 5)]
 #: Seconds from the end of a host to its notification: until it is silent, as
@@ -40,6 +46,12 @@ class Setting:
     """Hosts, a stand-in for masakari, and hostmonitors."""
 
     agents = True
+    python: ClassVar[str]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.python = os.environ.get(_PYTHON) or _install()
 
     def _config(self) -> str:
         """See Contract."""
@@ -80,6 +92,7 @@ class Setting:
     def make_hostmonitor(self, options: str = '') -> hostmonitor.Hostmonitor:
         made = hostmonitor.Hostmonitor(
             self.directory / f'hostmonitor{len(self.hostmonitors)}',
+            self.python,
             self.masakari.url,
             self.config,
             options,
@@ -293,3 +306,10 @@ class RefusalTest(
             '[servicegroup_masakari] notify_on',
             'notify_on = everything\n',
         )
+
+
+def _install() -> str:
+    """Return the Python of an environment with masakari-monitors."""
+    made = venv.Venv()
+    made.ensure(progress.Progress())
+    return made.program('python')

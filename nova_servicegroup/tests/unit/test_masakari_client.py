@@ -65,7 +65,7 @@ class FakeApis:
     def segments(self) -> list[Any]:
         if self.error is not None:
             raise self.error
-        return [types.SimpleNamespace(id='segment')]
+        return [types.SimpleNamespace(id=1, uuid='segment')]
 
     def hosts(self, segment: str) -> list[Any]:
         return self.list if segment == 'segment' else []

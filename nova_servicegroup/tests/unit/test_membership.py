@@ -524,7 +524,7 @@ class DomainTest(MembershipTest):
     def test_half_of_it_is_down_when_no_more_is_lost(self) -> None:
         changes = self.see('abcdhijx')
         self.assertEqual(dict.fromkeys('efg', domains.AWAITED), changes.held)
-        for _ in range(10):
+        for _ in range(11):
             self.assertEqual(evidence.Changes(), self.see('abcdhijx'))
         changes = self.see('abcdhijx')
         self.assertEqual((set('efg'), set()), (changes.down, changes.expired))
@@ -532,7 +532,7 @@ class DomainTest(MembershipTest):
 
     def test_a_loss_spread_over_readings_is_one(self) -> None:
         self.assertEqual(set(), self.see('cdefghijx').down)
-        for _ in range(9):
+        for _ in range(10):
             self.assertEqual(evidence.Changes(), self.see('cdefghijx'))
         changes = self.see('defghijx')
         self.assertEqual(
@@ -556,7 +556,7 @@ class DomainTest(MembershipTest):
 
     def test_one_that_is_awaited_is_down_without_a_reading(self) -> None:
         self.see('bcdefghijx')
-        self.clock.advance(10)
+        self.clock.advance(11)
         self.assertEqual(['a'], self.up('a'))
         self.clock.advance(1)
         self.assertEqual([], self.up('a'))

@@ -28,7 +28,6 @@ from nova_servicegroup.tests.ministack.masakari import venv as venv_
 from nova_servicegroup.tests.ministack import programs
 from nova_servicegroup.tests.ministack import progress as progress_
 from nova_servicegroup.tests.ministack import servers
-from nova_servicegroup.tests.ministack import venv as base_venv
 
 _TIMEOUT = 60.0
 _STOP = 6.0
@@ -36,7 +35,6 @@ KEYSTONE = 'keystone'
 API = 'masakari-api'
 ENGINE = 'masakari-engine'
 MONITOR = 'masakari-hostmonitor'
-_DRIVER = base_venv.ROOT / 'nova_servicegroup' / 'masakari' / 'driver.py'
 _STARTED = {
     ENGINE: 'Starting ha_engine',
     MONITOR: 'Starting masakarimonitors-hostmonitor',
@@ -70,11 +68,6 @@ class Services:
             keystone_database=self.mariadb.url('keystone'),
             masakari_database=self.mariadb.url('masakari'),
         )
-
-    @property
-    def monitors(self) -> bool:
-        """Whether there is a driver for masakari-hostmonitor."""
-        return _DRIVER.exists()
 
     @property
     def all(self) -> list[process.Process]:
@@ -165,10 +158,9 @@ class Services:
             self._wait_for(self.named(API), self.ports[1], b'/')
             self._wait_for_log(ENGINE)
             self.masakari.create_segment(hosts)
-        if self.monitors:
-            with progress.step('starting the hostmonitor'):
-                self.named(MONITOR).start()
-                self._wait_for_log(MONITOR)
+        with progress.step('starting the hostmonitor'):
+            self.named(MONITOR).start()
+            self._wait_for_log(MONITOR)
 
     def run(
         self, program: str, clouds: pathlib.Path, *words: str
