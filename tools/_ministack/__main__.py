@@ -15,22 +15,19 @@
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
-import dataclasses
 import fcntl
 import pathlib
 import signal
 import sys
 
-from nova_servicegroup.tests.ministack.masakari import config as masakari
 from nova_servicegroup.tests.ministack.masakari import stack as with_masakari
 from nova_servicegroup.tests.ministack import nova
 from nova_servicegroup.tests.ministack import progress as progress_
-from nova_servicegroup.tests.ministack import releases
-from nova_servicegroup.tests.ministack import settings as settings_
 from nova_servicegroup.tests.ministack import stack as stack_
 from nova_servicegroup.tests.ministack import venv
 from tools._ministack import demo
 from tools._ministack import masakari as masakari_demo
+from tools._ministack import options
 
 _TAIL = 15
 
@@ -97,18 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 _DIRECTORY = 'of the stack, by default below the cache directory'
-_NOVA = f'its series, by default {releases.DEFAULT}'
-_MODE = 'how its services run, by default as usual for the release'
-_MASAKARI = (
-    'with keystone, Masakari and agents; its settings are ours by default'
-)
 _HOST = 'compute1 and so on, or api, conductor, scheduler'
-_NUMBERS = {
-    'computes': 'compute hosts',
-    'workers': 'processes of API, conductor and scheduler each',
-    'report_interval': 'seconds between reports',
-    'service_down_time': 'seconds until a silent service is down',
-}
 
 
 def _add(
@@ -126,78 +112,8 @@ def _add(
         default=argparse.SUPPRESS,
     )
     if name in ('demo', 'up'):
-        _add_settings(found)
+        options.add(found)
     return found
-
-
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    default = settings_.Settings()
-    add = parser.add_argument
-    add(
-        '--driver',
-        default=default.driver,
-        help='zk, etcd, redis, mc, db or other',
-    )
-    add('--nova', choices=releases.known(), default=default.nova, help=_NOVA)
-    add('--mode', choices=settings_.MODES, help=_MODE)
-    for name, words in _NUMBERS.items():
-        value = getattr(default, name)
-        option = f'--{name.replace("_", "-")}'
-        words = f'{words}, by default {value}'
-        add(option, type=_positive, default=value, metavar='N', help=words)
-    add(
-        '--masakari',
-        nargs='?',
-        const='ours',
-        default=default.masakari,
-        choices=masakari.choices(),
-        help=_MASAKARI,
-    )
-    add(
-        '--set',
-        action='append',
-        default=[],
-        dest='overrides',
-        type=_override,
-        metavar='GROUP.KEY=VALUE',
-        help='for nova.conf, for instance zookeeper.session_timeout=5',
-    )
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
-
-
-def _override(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition('=')
-    if not (name and equals):
-        raise argparse.ArgumentTypeError(f'{text} is not GROUP.KEY=VALUE')
-    return name, value
-
-
-def _settings(arguments: argparse.Namespace) -> settings_.Settings:
-    fields = {field.name for field in dataclasses.fields(settings_.Settings)}
-    given = {k: v for k, v in vars(arguments).items() if k in fields}
-    given['mode'] = mode_of(arguments)
-    return settings_.Settings(
-        **{**given, 'overrides': dict(arguments.overrides)}
-    )
-
-
-def mode_of(arguments: argparse.Namespace) -> str:
-    """Return the mode in which the services run.
-
-    :raises StepFailed: the release does not have that mode
-    """
-    modes = releases.find(arguments.nova).modes
-    mode = str(arguments.mode or modes[0])
-    if mode not in modes:
-        what = f'Nova {arguments.nova} has no mode {mode}'
-        raise progress_.StepFailed(f'{what}, only {", ".join(modes)}')
-    return mode
 
 
 @contextlib.contextmanager
@@ -219,7 +135,7 @@ def _locked(arguments: argparse.Namespace) -> Iterator[None]:
 
 def _new(arguments: argparse.Namespace) -> stack_.Stack:
     progress = progress_.Progress()
-    settings = _settings(arguments)
+    settings = options.settings(arguments)
     return with_masakari.open_stack(arguments.directory, settings, progress)
 
 

@@ -25,6 +25,7 @@ from nova_servicegroup.tests.ministack import releases
 from nova_servicegroup.tests.ministack import settings
 from nova_servicegroup.tests.ministack import venv
 from tools._ministack import __main__ as cli
+from tools._ministack import options
 from tools import _releases
 
 
@@ -106,13 +107,15 @@ class ModeTest(base.BaseTestCase):
             ('34', 'threading'),
         ):
             arguments = cli.build_parser().parse_args(['up', '--nova', nova])
-            self.assertEqual(mode, cli.mode_of(arguments))
+            self.assertEqual(mode, options.mode_of(arguments))
 
     def test_a_mode_that_the_release_has_not(self) -> None:
         arguments = cli.build_parser().parse_args(
             ['up', '--nova', '31', '--mode', 'threading']
         )
-        error = self.assertRaises(progress.StepFailed, cli.mode_of, arguments)
+        error = self.assertRaises(
+            progress.StepFailed, options.mode_of, arguments
+        )
         self.assertEqual(
             'Nova 31 has no mode threading, only eventlet', str(error)
         )
