@@ -105,9 +105,10 @@ class Cases:
         self._own = own
         self._deaths: dict[str, Case] = {}
         self._returns: dict[str, Case] = {}
-        # All hosts; those that are silent; and those of them with evidence
-        # that is enough.
+        # All hosts; those that are missing, held ones with them; those that
+        # are silent; and those of them with evidence that is enough.
         self._hosts: Set[str] = frozenset()
+        self._missing: Set[str] = frozenset()
         self._silent: Set[str] = frozenset()
         self._dead: Set[str] = frozenset()
 
@@ -122,12 +123,20 @@ class Cases:
         :param lived_at: returns when a host was last proved alive; see Case
         """
         self._hosts = entries.keys()
+        self._missing = {
+            host
+            for host, each in entries.items()
+            if each.state in (views.HELD, views.DOWN)
+        }
         self._silent = self._down(entries, accepted(options.SILENT))
         self._dead = self._down(entries, self._policy.accepted)
         self._end_deaths(entries, now)
         for host in self._dead - self._deaths.keys():
             self._returns.pop(host, None)
-            due = now + self._policy.settle + self._spread()
+            # A driver waits for the rest of a domain itself.
+            alone = entries[host].domain is None
+            settle = self._policy.settle if alone else 0.0
+            due = now + settle + self._spread()
             self._deaths[host] = Case(host, True, lived_at(host), due)
 
     def _down(
@@ -205,24 +214,24 @@ class Cases:
             if each.settled_at is not None
         }
         old = {host for host, at in settled.items() if now - at > TOGETHER}
-        found = lost_domains(self._silent - old, self._hosts - old, domain_of)
+        found = lost_domains(self._missing - old, self._hosts - old, domain_of)
         left = {
-            domain: sorted(hosts - settled.keys())
+            domain: sorted(hosts & self._silent - settled.keys())
             for domain, hosts in found.items()
         }
         return {domain: hosts for domain, hosts in left.items() if hosts}
 
 
 def lost_domains(
-    silent: Collection[str], hosts: Collection[str], domain_of: DomainOf
+    missing: Collection[str], hosts: Collection[str], domain_of: DomainOf
 ) -> dict[str | None, set[str]]:
-    """Return the silent hosts of each domain that is lost.
+    """Return the missing hosts of each domain that is lost.
 
-    :param hosts: all hosts, with the silent ones
+    :param hosts: all hosts, with the missing ones
     """
     sizes = collections.Counter(map(domain_of, hosts))
     found = collections.defaultdict(set)
-    for host in silent:
+    for host in missing:
         found[domain_of(host)].add(host)
     return {
         domain: lost

@@ -235,12 +235,13 @@ class RacksTest(Recovering):
         taken: dict[str, list[float]] = {each: [] for each in recovery.MARKS}
         for number in range(TIMES):
             host = self.stack.hosts[number % len(self.stack.hosts)]
-            server = self.boot(host)
+            server = self.stack.boot(f'server{number}', host).id
             seen = recovery.Recovery(self.stack, self.watch, host, [server])
             for mark, seconds in seen.run(RECOVERED).items():
                 taken[mark].append(seconds)
             self.assertEqual('finished', seen.notification()['status'])
             self.stack.revive(host)
             self.stack.wait_state(host, 'up', SOON)
+            self.stack.delete(server)
         for mark, seconds in taken.items():
             self.measured(f'kill to {mark}', *sorted(seconds))

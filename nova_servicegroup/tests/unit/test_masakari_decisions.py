@@ -33,6 +33,7 @@ class DecisionsTest(base.TestCase):
         self.states = dict.fromkeys(RACK, (views.UP, None))
         self.lived: dict[str, float] = dict.fromkeys(RACK, 5.0)
         self.cases = self.make()
+        self.domains: dict[str, str] = {}
 
     def make(self, **policy: object) -> decisions.Cases:
         chosen = dataclasses.replace(POLICY, **policy)
@@ -49,7 +50,13 @@ class DecisionsTest(base.TestCase):
                 (evidence, None) if is_state else (views.DOWN, evidence)
             )
         entries = {
-            host: inventory.Entry(host, 'compute', state, evidence=evidence)
+            host: inventory.Entry(
+                host,
+                'compute',
+                state,
+                evidence=evidence,
+                domain=self.domains.get(host),
+            )
             for host, (state, evidence) in self.states.items()
         }
         self.cases.update(entries, self.lived.get, self.clock.now)
@@ -181,6 +188,21 @@ class DecisionsTest(base.TestCase):
         # Another host's loss is its own.
         self.see(b1=deaths.SILENT)
         self.assertEqual(['b1'], self.later())
+
+    def test_those_that_are_held_or_died_otherwise_count_as_well(self) -> None:
+        self.see(a1=deaths.SILENT, a2=views.HELD, a3=deaths.UNKNOWN)
+        self.later()
+        self.assertEqual(
+            {'a': ['a1']}, self.cases.lost(RACK.get, self.clock.now)
+        )
+        self.see(a2=views.UP)
+        self.assertEqual({}, self.cases.lost(RACK.get, self.clock.now))
+
+    def test_a_host_of_a_domain_was_waited_for_by_the_driver(self) -> None:
+        self.domains = {'a1': 'a'}
+        self.see(a1=deaths.SILENT, b1=deaths.SILENT)
+        self.assertEqual(['a1'], self.later(SPREAD))
+        self.assertEqual(['a1', 'b1'], self.later(SETTLE))
 
     def test_the_rest_of_a_domain_that_is_back(self) -> None:
         self.see(a1=deaths.SILENT, a2=deaths.SILENT, a3=deaths.SILENT)
