@@ -68,10 +68,18 @@ class Domains:
         """Return the domain of a host, or the last one that it had."""
         return self._of.get(host)
 
-    def update(self, reading: evidence.Reading, missing: Set[str]) -> None:
-        """Take over the domains of a reading; keep those of missing hosts."""
+    def update(
+        self, reading: evidence.Reading, joined: Set[str], missing: Set[str]
+    ) -> None:
+        """Take over the domains of a reading; keep those of missing hosts.
+
+        :param joined: the hosts that the last one did not have
+        """
         found = reading.domains
-        if found is not self._read:
+        moved = any(
+            host in self._of and host not in found for host in joined
+        )
+        if moved or found is not self._read:
             known = self._of
             kept = {host: known[host] for host in missing & known.keys()}
             self._read, self._of = found, {**kept, **found}

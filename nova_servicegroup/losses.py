@@ -21,10 +21,6 @@ from typing import NamedTuple
 from nova_servicegroup import domains
 from nova_servicegroup import evidence
 
-#: Seconds by which a reading is late that says nothing about when a member
-#: was lost.
-_LATE = 2.0
-
 #: Why a host is held, and until when.
 Doubt = tuple[str, float]
 
@@ -80,17 +76,24 @@ class Losses:
         found = evidence.doubt(
             reading, contact, len(recent), now, self._hold_time
         )
-        if found is not None:
-            return dict.fromkeys(lost, found)
         awaited = absent.awaited() - reading.present
         reasons = self.domains.doubts(
             reading, domains.Missed(lost, awaited, recent)
         )
-        return {
+        held = {
             host: (why, until)
             for host, why in reasons.items()
             if (until := self._until(why, contact, now)) > now
         }
+        if found is not None:
+            # Where a domain is lost, that is the reason.
+            return dict.fromkeys(lost | awaited, found) | {
+                host: each
+                for host, each in held.items()
+                if each[0] != domains.AWAITED
+                and found[0] == evidence.MANY_LOST
+            }
+        return held
 
     def _until(
         self, reason: str, contact: evidence.Contact, now: float
@@ -98,10 +101,12 @@ class Losses:
         """Return until when a host of a domain is held.
 
         Members that are lost together expire within half of the settle time
-        and a second, since some servers count whole seconds. That began before
-        now if the group was not read for long.
+        and a second, since some servers count whole seconds. If the group was
+        not read for longer than the settle time, all have.
         """
         if reason != domains.AWAITED:
             return now + self._hold_time
         before = now if contact.confirmed is None else contact.confirmed
-        return min(now, before + _LATE) + self._settle_time / 2 + 1.0
+        if now - before > self._settle_time:
+            return now
+        return now + self._settle_time / 2 + 1.0

@@ -187,7 +187,7 @@ class Membership:
         self._confirm_present(reading.present, joined, now)
         self._resolve_unknown(now, now if begun is None else begun)
         self._forget_old(now)
-        self.domains.update(reading, self.missing.keys())
+        self.domains.update(reading, joined, self.missing.keys())
         held = {host: reason for host, (reason, _) in doubts.items()}
         over = expired - joined
         # Those that were only awaited are down since they are absent.

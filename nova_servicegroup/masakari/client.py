@@ -71,6 +71,10 @@ class Host:
     changed_at: float | None
 
 
+class UnknownHost(exceptions.BackendError):
+    """No failover segment of masakari has a host."""
+
+
 class Client:
     """The APIs of masakari and Nova. Each method raises BackendError.
 
@@ -99,10 +103,13 @@ class Client:
 
         :param lived_at: when the host was last proved alive, in seconds since
             the epoch, or None if that is not known
+        :raises UnknownHost: masakari has no such host
         """
         host = self.hosts().get(membership.canonical(name))
         if host is None:
-            raise _error('masakari-api', 'no failover segment has the host')
+            raise UnknownHost(
+                'masakari-api', 'no failover segment has the host'
+            )
         since = host.changed_at if lived_at is None else lived_at
         return host.on_maintenance or self._was_notified(host, since)
 

@@ -111,6 +111,9 @@ class Cases:
         self._missing: Set[str] = frozenset()
         self._silent: Set[str] = frozenset()
         self._dead: Set[str] = frozenset()
+        # The hosts that were waited for, and those that are back just now.
+        self._waited: Set[str] = frozenset()
+        self._returned: Set[str] = frozenset()
 
     def update(
         self,
@@ -123,11 +126,13 @@ class Cases:
         :param lived_at: returns when a host was last proved alive; see Case
         """
         self._hosts = entries.keys()
-        self._missing = {
+        missing = {
             host
             for host, each in entries.items()
             if each.state in (views.HELD, views.DOWN)
         }
+        self._returned = self._missing & self._hosts - missing
+        self._missing = missing
         self._silent = self._down(entries, accepted(options.SILENT))
         self._dead = self._down(entries, self._policy.accepted)
         self._end_deaths(entries, now)
@@ -171,6 +176,8 @@ class Cases:
         A host that is waited for is among them until masakari was asked.
         """
         waiting = self._waiting(domain_of, now)
+        self._delay(self._waited - waiting, domain_of, now)
+        self._waited = waiting
         found = [
             each
             for each in (*self._deaths.values(), *self._returns.values())
@@ -179,6 +186,16 @@ class Cases:
             and not (each.asked and each.host in waiting)
         ]
         return sorted(found, key=lambda each: (each.due, each.host))
+
+    def _delay(
+        self, hosts: Set[str], domain_of: DomainOf, now: float
+    ) -> None:
+        """Wait longer for hosts: others of a domain are back just now."""
+        back = set(map(domain_of, self._returned))
+        for host in hosts & self._deaths.keys():
+            if domain_of(host) in back:
+                case = self._deaths[host]
+                case.due = max(case.due, now + 2 * self._policy.settle)
 
     def may_send(self, case: Case, domain_of: DomainOf, now: float) -> bool:
         """Return whether to notify masakari, which does not know, now."""
@@ -199,6 +216,17 @@ class Cases:
         lost = self.lost(domain_of, now).values()
         return {host for hosts in lost for host in hosts}
 
+    def _strangers(self, domain_of: DomainOf) -> Set[str]:
+        """Return the dead hosts that this process has not seen alive.
+
+        They may have been of one domain, which is not known any more.
+        """
+        return {
+            host
+            for host, each in self._deaths.items()
+            if each.lived_at is None and domain_of(host) is None
+        }
+
     def lost(
         self, domain_of: DomainOf, now: float
     ) -> dict[str | None, list[str]]:
@@ -215,6 +243,9 @@ class Cases:
         }
         old = {host for host, at in settled.items() if now - at > TOGETHER}
         found = lost_domains(self._missing - old, self._hosts - old, domain_of)
+        strangers = self._strangers(domain_of)
+        if len(strangers) >= evidence.MASS_LOSS:
+            found.setdefault(None, set()).update(strangers)
         left = {
             domain: sorted(hosts & self._silent - settled.keys())
             for domain, hosts in found.items()

@@ -117,6 +117,8 @@ class Notifier:
         """Act on an event; return whether that has not failed."""
         try:
             objection = self._settle(case)
+        except client.UnknownHost as error:
+            objection = str(error)
         except exceptions.BackendError as error:
             self._retry(case, 'masakari cannot be notified', f': {error}')
             return False

@@ -90,7 +90,7 @@ when its membership expires, as if it had been killed.
     ),
     cfg.StrOpt(
         'domain',
-        regex=f'^{DOMAIN}$',
+        regex=rf'^{DOMAIN}\Z',
         help="""
 The failure domain of this host: what it shares with other hosts and can be
 lost with them, as the power and the switch of a rack.

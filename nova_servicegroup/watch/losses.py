@@ -12,7 +12,6 @@
 
 """Which failure domains of a group are lost. Pure."""
 
-import collections
 from collections.abc import Iterable, Mapping, Sequence
 
 from nova_servicegroup import domains
@@ -23,39 +22,37 @@ from nova_servicegroup.watch import inventory
 class Losses:
     """The lost domains of one group, as one process has seen them.
 
-    A domain is lost from when more than half of its hosts are lost at once,
-    see domains.Domains, until at least half of them are up and not held.
+    A domain is lost from when hosts of it are held for that, see
+    domains.Domains, until at least half of these are up and not held.
 
-    :ivar lost: its hosts that are not up, by the name of the domain
+    :ivar lost: its hosts that are not up since then, by the name of the domain
     """
 
     def __init__(self) -> None:
         self.lost: Mapping[str, Sequence[str]] = {}
+        # The hosts that were held, by domain.
+        self._held: dict[str, set[str]] = {}
 
     def update(self, entries: Iterable[inventory.Entry]) -> None:
         """Take over a reading of the group.
 
         :param entries: also those that were known before and are not seen
         """
-        hosts, missing = collections.Counter[str](), _Missing(list)
-        held = set()
+        missing = set()
         for each in entries:
-            if each.domain is None:
-                continue
-            hosts[each.domain] += 1
             if each.state in (views.HELD, views.DOWN):
-                missing[each.domain].append(each.host)
-            if is_held(each):
-                held.add(each.domain)
-        self.lost = {
-            domain: found
-            for domain, found in sorted(missing.items())
-            if domain in held
-            or (domain in self.lost and 2 * len(found) > hosts[domain])
+                missing.add(each.host)
+            if each.domain is not None and is_held(each):
+                self._held.setdefault(each.domain, set()).add(each.host)
+        self._held = {
+            domain: hosts
+            for domain, hosts in self._held.items()
+            if 2 * len(hosts & missing) > len(hosts)
         }
-
-
-_Missing = collections.defaultdict[str, list[str]]
+        self.lost = {
+            domain: sorted(hosts & missing)
+            for domain, hosts in sorted(self._held.items())
+        }
 
 
 def is_held(entry: inventory.Entry) -> bool:

@@ -54,6 +54,8 @@ class Roster:
         self.rejoined = False
         self._marks = marks.Marks()
         self._domains: dict[str, str] = {}
+        # The hosts of the ids that have come with an update.
+        self._joined: set[str] = set()
         #: The failure domains of the hosts that have one; see Reading.
         self.domains: Mapping[str, str] = {}
 
@@ -66,6 +68,9 @@ class Roster:
         # Sorted, hosts are near to each other in memory: faster to iterate.
         foreign = [each for each in sorted(came) if not self._add(each)]
         self._foreign.add(foreign)
+        for host in left | self._joined:
+            self._place(host)
+        self._joined.clear()
         self.rejoined = bool(gone) and self._has_rejoined(left, before)
         if came or gone:
             self._hosts = frozenset(self._by_host)
@@ -120,12 +125,15 @@ class Roster:
         ids.add(member_id)
         if len(ids) > 1:
             self.duplicates.add(host)
-        self._place(host)
+        self._joined.add(host)
         return True
 
-    def _place(self, host: str) -> None:
+    def _place(self, host: str | None) -> None:
         """Note the domain of a host: that of the id that was made last."""
-        domain = naming.domain_of(max(self._by_host[host], key=_made))
+        if host is None:
+            return
+        ids = self._by_host.get(host)
+        domain = naming.domain_of(max(ids, key=_made)) if ids else None
         if domain is not None:
             self._domains[host] = domain
         else:
@@ -142,12 +150,9 @@ class Roster:
         ids.discard(member_id)
         if len(ids) < 2:
             self.duplicates.discard(host)
-        if ids:
-            self._place(host)
-        else:
+        if not ids:
             del self._by_host[host]
             self._names.pop(host, None)
-            self._domains.pop(host, None)
         return host
 
 

@@ -23,7 +23,8 @@ Written from the promises alone:
    error, and no wait longer than read_timeout.
 4. A failure domain of which more than half is lost together is held as a
    whole. To know that, a host of a domain that stands alone is held for half
-   of the time in which live members are back, and a second.
+   of the time in which live members are back, and a second, from the reading
+   that misses it.
 
 Where nobody could know, it allows what is named here as an allowance.
 """
@@ -354,7 +355,7 @@ class Oracle:
         died = host.dead_at or 0.0
         found = [died + self.bound]
         if host.domain is not None:
-            found.append(died + self.bound + self.rejoin / 2 + 1)
+            found.append(died + self.bound + 1.5 * self.rejoin + 1)
         if process.clock is not None:
             found.append(died + self.bound + self.hold)
         if self.disturbed > died - self.rejoin:

@@ -198,6 +198,19 @@ class DecisionsTest(base.TestCase):
         self.see(a2=views.UP)
         self.assertEqual({}, self.cases.lost(RACK.get, self.clock.now))
 
+    def test_many_that_were_never_seen_alive_may_be_of_one_domain(
+        self,
+    ) -> None:
+        self.lived = {}
+        hosts = {f'x{number}': deaths.SILENT for number in range(3)}
+        self.see(**hosts)
+        self.later()
+        self.assertEqual(
+            {None: sorted(hosts)}, self.cases.lost(RACK.get, self.clock.now)
+        )
+        self.see(x0=views.UP)
+        self.assertEqual({}, self.cases.lost(RACK.get, self.clock.now))
+
     def test_a_host_of_a_domain_was_waited_for_by_the_driver(self) -> None:
         self.domains = {'a1': 'a'}
         self.see(a1=deaths.SILENT, b1=deaths.SILENT)
@@ -209,8 +222,10 @@ class DecisionsTest(base.TestCase):
         self.later()
         for case in self.due():
             self.cases.may_send(case, RACK.get, self.clock.now)
-        self.see(a1=views.UP)
-        self.assertEqual(['a2', 'a3'], self.later())
+        # They may be back soon, too.
+        self.assertEqual([], self.see(a1=views.UP))
+        self.assertEqual([], self.later(2 * SETTLE - 0.1))
+        self.assertEqual(['a2', 'a3'], self.later(0.1))
         self.assertEqual({}, self.cases.lost(RACK.get, self.clock.now))
 
     def test_a_lost_domain_by_the_operators_policy(self) -> None:

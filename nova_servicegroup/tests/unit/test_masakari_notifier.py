@@ -14,6 +14,7 @@
 
 from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
+from nova_servicegroup.masakari import client
 from nova_servicegroup.masakari import decisions
 from nova_servicegroup.masakari import notifier
 from nova_servicegroup.opts import masakari as options
@@ -54,8 +55,12 @@ class FakeMasakari:
         self.refuses = False
         self.reason: str | None = None
         self.lived: list[float | None] = []
+        self.unknown: set[str] = set()
+        self.error_of_unknown: Exception = Exception()
 
     def knows(self, host: str, lived_at: float | None) -> bool:
+        if host in self.unknown:
+            raise self.error_of_unknown
         self.lived.append(lived_at)
         self.attempts += 1
         if self.error is not None:
@@ -127,6 +132,14 @@ class NotifierTest(base.TestCase):
         (first, second) = self.log_lines('WARNING')
         self.assertEqual(first, second)
         self.assertIn('masakari-api: 404', first)
+
+    def test_hosts_in_no_segment_delay_no_other(self) -> None:
+        unknown = client.UnknownHost('masakari-api', 'no segment')
+        self.masakari.unknown = {'host1'}
+        self.masakari.error_of_unknown = unknown
+        self.die('host1', 'host2')
+        self.work(1)
+        self.assertEqual([('host2', 'STOPPED')], self.masakari.sent)
 
     def test_masakari_knows_already(self) -> None:
         self.masakari.known = {'host1'}

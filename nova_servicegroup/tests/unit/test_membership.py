@@ -562,8 +562,43 @@ class DomainTest(MembershipTest):
         self.assertEqual([], self.up('a'))
 
     def test_after_a_long_time_without_readings_none_is_awaited(self) -> None:
-        self.clock.advance(15)
+        self.clock.advance(SETTLE)
         self.assertEqual({'a'}, self.see('bcdefghijx').down)
+
+    def test_a_process_that_asks_seldom_holds_it_as_a_whole(self) -> None:
+        self.clock.advance(12)
+        self.assertEqual(set(), self.see('bcdefghijx').down)
+        self.assertEqual(set(), self.see('defghijx').down)
+        self.assertEqual(list(self.ALL), self.up(*self.ALL))
+
+    def test_one_that_is_most_of_the_group_is_held_as_a_whole(self) -> None:
+        self.members = membership.Membership(self.clock(), HOLD, SETTLE)
+        self.confirm(*'abcdxy', domains=self.RACK)
+        self.clock.advance(1)
+        self.confirm(*'bcdxy', domains=self.RACK)
+        self.clock.advance(1)
+        changes = self.confirm(*'dx', domains={'d': 'rack1'})
+        why = domains.reason('rack1')
+        held = {'y': evidence.MANY_LOST, **dict.fromkeys('abc', why)}
+        self.assertEqual(held, changes.held)
+
+    def test_awaited_hosts_are_held_when_more_of_the_group_are_lost(
+        self,
+    ) -> None:
+        self.see('bcdefghijx')
+        changes = self.see('bx')
+        self.assertNotIn('a', changes.down)
+        self.poll(20, 'b', 'x')
+        self.assertEqual(['a'], self.up('a'))
+
+    def test_one_that_joins_without_a_domain_has_none(self) -> None:
+        self.see('bcdefghijx')
+        known = {**self.RACK, **self.OTHER}
+        del known['a']
+        self.confirm(*'bcdefghijx', domains=known)
+        self.clock.advance(30)
+        self.confirm(*self.ALL, 'x', domains=known)
+        self.assertIsNone(self.members.domains.of('a'))
 
     def test_one_that_stops_is_not_awaited(self) -> None:
         stops = condition.Condition(condition.DRAINING, 'stopping', 0.0)

@@ -584,6 +584,19 @@ class DomainTest(WatchedTest):
         self.assertEqual((views.DOWN, views.UP), (back.before, back.state))
         self.assertEqual({}, dict(self.watcher.lost))
 
+    def test_hosts_that_were_down_before_do_not_count(self) -> None:
+        dead = [f'dead{number}' for number in range(4)]
+        for host in dead:
+            self.driver.domains[host] = 'rack1'
+            self.driver.tell(**{host: views.UP})
+            self.watcher.poll()
+            self.driver.tell(**{host: views.DOWN})
+            self.watcher.poll()
+        self.driver.lose_domain('rack1', *self.RACK)
+        self.poll()
+        self.driver.tell(**dict.fromkeys(self.RACK, views.UP))
+        self.assertEqual([views.UP], [each.state for each in self.poll()])
+
     def test_hosts_that_are_down_one_by_one_are_no_loss(self) -> None:
         for host in self.RACK:
             self.driver.tell(**{host: views.DOWN})
