@@ -14,10 +14,12 @@
 
 from oslo_config import cfg
 
+from nova_servicegroup.opts import evidence
+
 GROUP = 'servicegroup_masakari'
 
 #: Values of notify_on: the evidence that is enough.
-SILENT, FENCED = 'silent', 'fenced'
+SILENT, FENCED = evidence.SILENT, evidence.FENCED
 #: Values of on_domain_loss.
 WAIT, NOTIFY = 'wait', 'notify'
 

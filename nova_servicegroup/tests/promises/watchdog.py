@@ -1,0 +1,285 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``python -m nova_servicegroup.tests.promises.watchdog``: is *fenced* true?
+
+Random schedules of faults around one host with a watchdog. The promises:
+
+- After an observer has said *fenced*, the host does nothing any more.
+- A host that dies while all else is well is *fenced* within the stated time.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+import contextlib
+import dataclasses
+import logging
+import math
+import random
+import sys
+from unittest import mock
+
+from nova_servicegroup.agent import guarding
+from nova_servicegroup.agent import watchdog
+from nova_servicegroup import fencing
+from nova_servicegroup.tests.promises import watchdog_world as worlds
+from nova_servicegroup.watch import claims
+
+#: The session timeouts or TTLs, and the timeouts of watchdogs.
+_EXPIRIES, _TIMEOUTS = (4.0, 10.0, 10.0, 30.0), (2, 4, 10, 10, 30)
+#: Seconds for a host to be well, at first.
+_STARTED = 20.0
+
+
+@dataclasses.dataclass
+class Result:
+    """What one schedule has shown.
+
+    :ivar problem: the promise that it refutes, or None
+    :ivar fenced: how many observers have said so
+    :ivar is_dead: whether the host is dead in the end
+    """
+
+    problem: str | None
+    fenced: int
+    is_dead: bool
+    events: list[str]
+
+
+class Schedule:
+    """One random schedule of faults."""
+
+    def __init__(self, seed: int, within: Callable[[float, int], int]) -> None:
+        self.chance = chance = random.Random(seed)
+        self.expiry = chance.choice(_EXPIRIES)
+        self.timeout = chance.choice(_TIMEOUTS)
+        self.within = math.ceil(self.expiry + 2 * self.timeout)
+        self.world = worlds.World(chance)
+        self.backend = worlds.Backend(self.world, self.expiry)
+        self.hardware = worlds.Hardware(self.world, self.timeout)
+        self.events: list[str] = []
+        self.agent = self._start_agent(1)
+        self.observers = [
+            worlds.Observer(
+                self.backend,
+                name,
+                within(self.expiry, self.timeout),
+                chance.choice((0.0, 0.0, 0.5, 0.9)) * self.expiry,
+            )
+            for name in ('one', 'two')
+        ]
+        self.dies = chance.random() < 0.15
+        self.ends = worlds.LASTS + 3 * self.within + 4 * self.expiry
+
+    def _start_agent(self, number: int) -> worlds.Agent:
+        return worlds.Agent(
+            number, self.backend, self.hardware, self.timeout
+        )
+
+    def run(self) -> Result:
+        """Run it."""
+        begins = _STARTED + 2 * self.timeout
+        if self.dies:
+            self.world.after(begins + 20, self._lose_power)
+        else:
+            self._plan(begins)
+        self.world.run(self.ends)
+        dead = self.hardware.dead
+        told = [
+            each.fenced_at
+            for each in self.observers
+            if each.fenced_at is not None
+        ]
+        return Result(
+            self._problem(told), len(told), dead, sorted(self.events)
+        )
+
+    def _lose_power(self) -> None:
+        self._log('power lost')
+        self.hardware.die()
+
+    def _problem(self, told: list[float]) -> str | None:
+        early = [each for each in told if each < self.hardware.dead_at]
+        if early:
+            return (
+                f'fenced at {early[0]:.1f}, alive until '
+                f'{self.hardware.dead_at:.1f}'
+            )
+        if not self.dies:
+            return None
+        for each in self.observers:
+            # As evacuation.rst states it, with the lag of its server.
+            bound = (
+                self.hardware.dead_at
+                + worlds.EXPIRES * self.expiry
+                + each.lag
+                + self.within
+                + self.expiry
+                + 5.0
+            )
+            if each.fenced_at is None or each.fenced_at > bound:
+                died = self.hardware.dead_at
+                return f'died at {died:.1f}, fenced at {each.fenced_at}'
+        return None
+
+    def _log(self, what: str) -> None:
+        self.events.append(f'{self.world.now:7.2f} {what}')
+
+    def _plan(self, begins: float) -> None:
+        faults = [
+            self._suspend,
+            self._kill,
+            self._stop,
+            self._wipe,
+            self._lose_power,
+            *(
+                lambda name=name: self._break(name)
+                for name in (
+                    'agent',
+                    'host',
+                    'frozen write',
+                    'agent cut off',
+                    'agent cut off',
+                    'backend',
+                    'one',
+                    'two',
+                    'one frozen',
+                )
+            ),
+        ]
+        for _ in range(self.chance.randint(1, 7)):
+            moment = begins + self.chance.uniform(0, worlds.LASTS - begins)
+            for fault in self.chance.sample(faults, self.chance.choice((1, 2))):
+                self.world.after(
+                    moment + self.chance.uniform(0, 3), fault
+                )
+
+    def _break(self, name: str) -> None:
+        usual = self.chance.choice(
+            (1.0, self.timeout, self.expiry, self.within, 60.0)
+        )
+        seconds = usual * self.chance.uniform(0.3, 1.3)
+        self._log(f'{name} for {seconds:.1f} s')
+        self.world.faults[name] = self.world.now + seconds
+
+    def _suspend(self) -> None:
+        """Suspend the host; its hardware goes on."""
+        seconds = self.chance.uniform(1, self.timeout)
+        self._log(f'suspended for {seconds:.1f} s')
+        faults, now = self.world.faults, self.world.now
+        faults['host'] = max(faults.get('host', 0.0), now + seconds)
+        faults['slept'] = faults.get('slept', 0.0) + seconds
+
+    def _kill(self) -> None:
+        """Kill the agent, which is mostly started again."""
+        if self.agent.over:
+            return
+        self._log('agent killed')
+        self.agent.killed = True
+        if self.chance.random() < 0.8:
+            pause = self.chance.choice((0.5, 3.0, self.timeout, 30.0))
+            self.world.after(pause, self._restart)
+            if self.chance.random() < 0.4:
+                self.world.after(pause + self.timeout / 2, self._kill)
+
+    def _restart(self) -> None:
+        if self.agent.over and not self.hardware.dead:
+            self._log('agent started')
+            self.agent = self._start_agent(self.agent.number + 1)
+
+    def _stop(self) -> None:
+        self._log('agent stops')
+        self.agent.stop()
+        if self.chance.random() < 0.3:
+            self.world.after(40.0, self._restart)
+
+    def _wipe(self) -> None:
+        self._log('all members dropped')
+        self.backend.wipe()
+
+
+def _within(expiry: float, timeout: int) -> int:
+    return math.ceil(expiry + 2 * timeout)
+
+
+@contextlib.contextmanager
+def mutated(name: str | None) -> Iterator[Callable[[float, int], int]]:
+    """Break a rule; yield how observers compute the time to the reset."""
+    broken = {
+        'the lease is not checked': (
+            watchdog.Lease, 'covers', lambda self, proof: proof is not None,
+        ),
+        'suspensions are not noticed': (watchdog, '_SUSPENDED', math.inf),
+        'nobody waits before arming': (guarding, '_LATE', -math.inf),
+        'a stopping agent counts': (claims, '_stops', lambda agent: False),
+        'blindness is not noticed': (
+            claims.Claims, '_forget', lambda self: None,
+        ),
+        'a stop is not waited for': (fencing, 'NOTICE', 0.0),
+        'a stop is not confirmed': (
+            guarding._Stop, '_keep', lambda self, *how: None,
+        ),
+        'an absent agent was not stopped': (
+            claims.Claims, '_is_withdrawn', _never_withdrawn,
+        ),
+    }
+    within = _within
+    if name == 'no time for the watchdog':
+        within = lambda expiry, timeout: math.ceil(expiry)  # noqa: E731
+    if name not in broken:
+        yield within
+        return
+    owner, attribute, wrong = broken[name]
+    with mock.patch.object(owner, attribute, wrong):
+        yield within
+
+
+def _never_withdrawn(self, lost, agent, asked, now):  # type: ignore
+    """Break the rule for gaps alone."""
+    if agent is None:
+        lost.unstopped = True
+        return False
+    if claims._stops(agent):
+        return True
+    lost.unstopped |= asked >= lost.missed
+    return False
+
+
+def main() -> int:
+    """Run schedules; 1 if one refutes a promise."""
+    parser = argparse.ArgumentParser(prog=__doc__.split('`')[2])
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--schedules', type=int, default=1)
+    parser.add_argument('--mutate')
+    args = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    fenced = dead = refuted = 0
+    with mutated(args.mutate) as within:
+        for seed in range(args.seed, args.seed + args.schedules):
+            result = Schedule(seed, within).run()
+            fenced += result.fenced
+            dead += result.is_dead
+            if result.problem is not None:
+                refuted += 1
+                print(f'seed {seed}: {result.problem}')
+                print('\n'.join(result.events))
+                if args.mutate:
+                    break
+    print(
+        f'{args.schedules} schedules from {args.seed}: {dead} hosts died, '
+        f'{fenced} verdicts, {refuted} refuted'
+    )
+    return 1 if refuted else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
