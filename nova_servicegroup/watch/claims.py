@@ -27,37 +27,34 @@ class _Lost:
 
     Times are of the monotonic clock.
 
-    :ivar had: when a reading that had it was asked for
-    :ivar missed: when the first one without it had come
+    :ivar missed: when the first reading without it had come
     :ivar since: since when it is absent, and not only held; None: it is held
-    :ivar unstopped: whether it is sure that the agent was not stopped
     """
 
-    had: float
     missed: float
     since: float | None = None
-    unstopped: bool = False
 
 
 class Claims:
     """The claims of all hosts, as one process has seen them.
 
     A claim that is lost shows that its host is reset only if no agent can have
-    withdrawn it, or made it anew, unseen. So it counts for nothing after a
-    time without readings in which that could have been.
+    withdrawn it, or made it anew, unseen. An agent that stops shows that
+    before it withdraws its claim, and for notice seconds after that. So what
+    was read before a longer time without readings counts for nothing.
 
     :param within: seconds from the last confirmation to the reset, at most
     :param margin: seconds in which the driver finds a dead member; also those
         by which one server may lag behind another
-    :param gap: the most seconds between two readings
+    :param notice: see fencing.NOTICE
     """
 
-    def __init__(self, within: float, margin: float, gap: float) -> None:
+    def __init__(self, within: float, margin: float, notice: float) -> None:
         self._within = within
         self._margin = margin
-        # A claim that was made anew lasts for longer than this.
-        self._gap = min(gap, margin)
-        self._had: dict[str, float] = {}
+        # A claim that is made anew lasts for longer than the margin.
+        self._gap = min(notice, margin)
+        self._had: set[str] = set()
         self._lost: dict[str, _Lost] = {}
         self._read = -math.inf
 
@@ -70,65 +67,54 @@ class Claims:
         """
         if _is_blind(claims) or _is_blind(agents):
             return
-        asked = now - (claims.asked or 0.0)
         if now - self._read > self._gap:
             self._forget()
-        self._read = asked
+        self._read = now - max(claims.asked or 0.0, agents.asked or 0.0)
         found = _present(claims)
-        for host, each in found.items():
-            if not each.held:
-                self._had[host] = asked
-                self._lost.pop(host, None)
-        for host in list(self._had):
-            if host not in found or found[host].held:
-                self._lost[host] = _Lost(self._had.pop(host), now)
-        self._judge(found, _present(agents), now - (agents.asked or 0.0), now)
+        proven = {host for host, each in found.items() if not each.held}
+        for host in proven:
+            self._lost.pop(host, None)
+        for host in self._had - proven:
+            self._lost[host] = _Lost(now)
+        self._had = proven
+        self._judge(found, _present(agents), now)
 
     def is_fenced(self, host: str) -> bool:
         """Return whether the watchdog of a host has reset it."""
         lost = self._lost.get(membership.canonical(host))
         return (
             lost is not None
-            and lost.unstopped
             and lost.since is not None
             and self._read - lost.since >= self._within + self._margin
         )
 
     def _forget(self) -> None:
-        self._had.clear()
+        self._had = set()
         self._lost.clear()
 
     def _judge(
         self,
         claims: Mapping[str, views.Member],
         agents: Mapping[str, views.Member],
-        asked: float,
         now: float,
     ) -> None:
-        """Judge what is lost, by the agents as they were asked about."""
         for host, lost in list(self._lost.items()):
             if host in claims:
                 lost.since = None
             elif lost.since is None:
                 lost.since = now
-            if self._is_withdrawn(lost, agents.get(host), asked, now):
+            if self._is_withdrawn(lost, agents.get(host), now):
                 del self._lost[host]
 
     def _is_withdrawn(
-        self, lost: _Lost, agent: views.Member | None, asked: float, now: float
+        self, lost: _Lost, agent: views.Member | None, now: float
     ) -> bool:
         """Return whether a host may be alive without its claim."""
-        if agent is None:
-            lost.unstopped |= now - lost.had <= self._gap
-            return not lost.unstopped
-        if agent.held:
+        if agent is None or agent.held:
             return False
-        if _stops(agent):
-            return True
-        # One that stops shows that before it withdraws its claim.
-        lost.unstopped |= asked >= lost.missed
-        # Two sessions that end together do not expire together.
-        return now - lost.missed > 2 * self._margin
+        # Two sessions that end together do not expire together. An agent that
+        # goes on for longer has another watchdog, or none.
+        return _stops(agent) or now - lost.missed > 2 * self._margin
 
 
 def _is_blind(view: views.View) -> bool:

@@ -26,16 +26,26 @@ import logging
 import math
 import random
 import sys
+import types
 from unittest import mock
 
 from nova_servicegroup.agent import guarding
 from nova_servicegroup.agent import watchdog
-from nova_servicegroup import fencing
 from nova_servicegroup.tests.promises import watchdog_world as worlds
 from nova_servicegroup.watch import claims
 
 #: The session timeouts or TTLs, and the timeouts of watchdogs.
 _EXPIRIES, _TIMEOUTS = (4.0, 10.0, 10.0, 30.0), (2, 4, 10, 10, 30)
+#: What may happen for some time: to observers; and in all.
+_OBSERVER_FAULTS = ('one', 'two', 'one frozen', 'two frozen')
+_FAULTS = (
+    *_OBSERVER_FAULTS,
+    'agent',
+    'host',
+    'frozen write',
+    'agent cut off',
+    'backend',
+)
 #: Seconds for a host to be well, at first.
 _STARTED = 20.0
 
@@ -78,6 +88,7 @@ class Schedule:
             for name in ('one', 'two')
         ]
         self.dies = chance.random() < 0.15
+        self.wants_verdicts = True
         self.ends = worlds.LASTS + 3 * self.within + 4 * self.expiry
 
     def _start_agent(self, number: int) -> worlds.Agent:
@@ -95,9 +106,9 @@ class Schedule:
         self.world.run(self.ends)
         dead = self.hardware.dead
         told = [
-            each.fenced_at
+            each.reset_at
             for each in self.observers
-            if each.fenced_at is not None
+            if each.reset_at is not None
         ]
         return Result(
             self._problem(told), len(told), dead, sorted(self.events)
@@ -114,7 +125,7 @@ class Schedule:
                 f'fenced at {early[0]:.1f}, alive until '
                 f'{self.hardware.dead_at:.1f}'
             )
-        if not self.dies:
+        if not self.dies or not self.wants_verdicts:
             return None
         for each in self.observers:
             # As evacuation.rst states it, with the lag of its server.
@@ -135,45 +146,77 @@ class Schedule:
         self.events.append(f'{self.world.now:7.2f} {what}')
 
     def _plan(self, begins: float) -> None:
-        faults = [
+        """Choose what happens: of all, or much of what goes together."""
+        moment = begins + self.chance.uniform(0, 40)
+        self.chance.choice(
+            (self._plan_any, self._plan_stop, self._plan_restarts, self._doze)
+        )(moment)
+
+    def _plan_any(self, moment: float) -> None:
+        for _ in range(self.chance.randint(1, 6)):
+            when = self.chance.uniform(moment, worlds.LASTS)
+            for fault in self.chance.sample(
+                self._faults(*_FAULTS), self.chance.choice((1, 2))
+            ):
+                self.world.after(when + self.chance.uniform(0, 3), fault)
+
+    def _plan_stop(self, moment: float) -> None:
+        """Stop the agent; what is near concerns mostly the observers."""
+        self.world.after(moment, self._stop)
+        faults = self._faults(*_OBSERVER_FAULTS, 'agent cut off', 'backend')
+        for fault in self.chance.sample(faults, self.chance.randint(1, 3)):
+            self.world.after(moment + self.chance.uniform(-6, 8), fault)
+        if self.chance.random() < 0.4:
+            # Its claim is lost, and comes back, before.
+            seconds = self.expiry * self.chance.uniform(1.2, 1.8)
+            self._cut_off(moment - seconds - 8, seconds)
+
+    def _plan_restarts(self, moment: float) -> None:
+        """Kill the agent again and again, when it has no claim any more."""
+        self._cut_off(moment, self.expiry * self.chance.uniform(0.8, 1.5))
+        when = moment + self.expiry
+        for _ in range(self.chance.randint(2, 20)):
+            self.world.after(when, self._kill_and_start)
+            when += self.timeout * self.chance.uniform(0.5, 0.9)
+
+    def _doze(self, moment: float) -> None:
+        """Suspend a host that is cut off, for a little, many times."""
+        self._cut_off(moment, 300.0)
+        for _ in range(60):
+            pause = self.timeout * self.chance.uniform(0.5, 0.7)
+            self.world.after(moment, lambda each=pause: self._suspend(each))
+            moment += pause + self.timeout * self.chance.uniform(0.3, 0.4)
+
+    def _cut_off(self, moment: float, seconds: float) -> None:
+        self.world.after(moment, lambda: self._break('agent cut off', seconds))
+
+    def _faults(self, *names: str) -> list[Callable[[], None]]:
+        some = [lambda name=name: self._break(name) for name in names]
+        if names != _FAULTS:
+            return some
+        return [
+            *some,
             self._suspend,
             self._kill,
             self._stop,
             self._wipe,
             self._lose_power,
-            *(
-                lambda name=name: self._break(name)
-                for name in (
-                    'agent',
-                    'host',
-                    'frozen write',
-                    'agent cut off',
-                    'agent cut off',
-                    'backend',
-                    'one',
-                    'two',
-                    'one frozen',
-                )
-            ),
         ]
-        for _ in range(self.chance.randint(1, 7)):
-            moment = begins + self.chance.uniform(0, worlds.LASTS - begins)
-            for fault in self.chance.sample(faults, self.chance.choice((1, 2))):
-                self.world.after(
-                    moment + self.chance.uniform(0, 3), fault
-                )
 
-    def _break(self, name: str) -> None:
-        usual = self.chance.choice(
-            (1.0, self.timeout, self.expiry, self.within, 60.0)
-        )
-        seconds = usual * self.chance.uniform(0.3, 1.3)
+    def _break(self, name: str, seconds: float | None = None) -> None:
+        if seconds is None:
+            usual = self.chance.choice(
+                (2.0, 6.0, self.timeout, self.expiry, self.within)
+            )
+            seconds = usual * self.chance.uniform(0.3, 1.3)
         self._log(f'{name} for {seconds:.1f} s')
         self.world.faults[name] = self.world.now + seconds
 
-    def _suspend(self) -> None:
+    def _suspend(self, seconds: float | None = None) -> None:
         """Suspend the host; its hardware goes on."""
-        seconds = self.chance.uniform(1, self.timeout)
+        if self.hardware.dead:
+            return
+        seconds = seconds or self.chance.uniform(1, self.timeout)
         self._log(f'suspended for {seconds:.1f} s')
         faults, now = self.world.faults, self.world.now
         faults['host'] = max(faults.get('host', 0.0), now + seconds)
@@ -191,6 +234,10 @@ class Schedule:
             if self.chance.random() < 0.4:
                 self.world.after(pause + self.timeout / 2, self._kill)
 
+    def _kill_and_start(self) -> None:
+        self.agent.killed = True
+        self._restart()
+
     def _restart(self) -> None:
         if self.agent.over and not self.hardware.dead:
             self._log('agent started')
@@ -203,6 +250,9 @@ class Schedule:
             self.world.after(40.0, self._restart)
 
     def _wipe(self) -> None:
+        """Drop all members; a stop in that moment is not covered."""
+        if self.agent.shows:
+            return
         self._log('all members dropped')
         self.backend.wipe()
 
@@ -224,12 +274,11 @@ def mutated(name: str | None) -> Iterator[Callable[[float, int], int]]:
         'blindness is not noticed': (
             claims.Claims, '_forget', lambda self: None,
         ),
-        'a stop is not waited for': (fencing, 'NOTICE', 0.0),
+        'a stop is not waited for': (
+            guarding, 'fencing', types.SimpleNamespace(NOTICE=0.0),
+        ),
         'a stop is not confirmed': (
             guarding._Stop, '_keep', lambda self, *how: None,
-        ),
-        'an absent agent was not stopped': (
-            claims.Claims, '_is_withdrawn', _never_withdrawn,
         ),
     }
     within = _within
@@ -243,34 +292,26 @@ def mutated(name: str | None) -> Iterator[Callable[[float, int], int]]:
         yield within
 
 
-def _never_withdrawn(self, lost, agent, asked, now):  # type: ignore
-    """Break the rule for gaps alone."""
-    if agent is None:
-        lost.unstopped = True
-        return False
-    if claims._stops(agent):
-        return True
-    lost.unstopped |= asked >= lost.missed
-    return False
-
-
 def main() -> int:
     """Run schedules; 1 if one refutes a promise."""
     parser = argparse.ArgumentParser(prog=__doc__.split('`')[2])
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--schedules', type=int, default=1)
-    parser.add_argument('--mutate')
+    parser.add_argument('--mutate', help='the rule to break')
     args = parser.parse_args()
     logging.disable(logging.CRITICAL)
     fenced = dead = refuted = 0
     with mutated(args.mutate) as within:
         for seed in range(args.seed, args.seed + args.schedules):
-            result = Schedule(seed, within).run()
+            schedule = Schedule(seed, within)
+            schedule.wants_verdicts = not args.mutate
+            result = schedule.run()
             fenced += result.fenced
             dead += result.is_dead
             if result.problem is not None:
                 refuted += 1
                 print(f'seed {seed}: {result.problem}')
+                print(f'expiry {schedule.expiry}, timeout {schedule.timeout}')
                 print('\n'.join(result.events))
                 if args.mutate:
                     break

@@ -22,7 +22,6 @@ import heapq
 import itertools
 import math
 import random
-from typing import Any
 
 from nova_servicegroup.agent import guarding
 from nova_servicegroup.agent import watchdog
@@ -358,7 +357,8 @@ class Observer:
     """An observer, with its real rules and its own clock.
 
     :param lag: seconds by which its server is behind
-    :ivar fenced_at: when it has said so first, in true time
+    :ivar reset_at: when the claim alone has first shown a reset, in true time
+    :ivar fenced_at: when the agent was silent, too
     """
 
     def __init__(
@@ -371,8 +371,8 @@ class Observer:
         self._ahead = world.chance.uniform(0, 1e6)
         self._claims = claims.Claims(within, backend.expiry, fencing.NOTICE)
         self._agents = deaths.Agents(2 * backend.expiry)
+        self.reset_at: float | None = None
         self.fenced_at: float | None = None
-        self.seen: list[tuple[float, Any]] = []
         world.every(world.chance.choice((0.4, 1.0, 1.6)), self._poll)
 
     def _poll(self) -> bool:
@@ -383,12 +383,10 @@ class Observer:
         claimed, found = self._view(CLAIM), self._view(AGENT)
         self._agents.update(found, now)
         self._claims.update(claimed, found, now)
-        if (
-            self.fenced_at is None
-            and self._agents.evidence('a', 'compute', None, False)
-            == deaths.SILENT
-            and self._claims.is_fenced('a')
-        ):
+        if self.reset_at is None and self._claims.is_fenced('a'):
+            self.reset_at = self._world.now
+        silent = self._agents.evidence('a', 'compute', None, False)
+        if self.reset_at is not None and silent == deaths.SILENT:
             self.fenced_at = self._world.now
         return self.fenced_at is None
 
