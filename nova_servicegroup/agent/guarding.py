@@ -117,7 +117,10 @@ class Guard:
         if not self._armed or self.ended:
             return
         self._lease.note(self._members.claim_proof())
-        if self._lease.permits():
+        if self._lease.permits() or (
+            self._stop is not None
+            and self._stop.permits(self._members, self._lease)
+        ):
             self._device.feed()
 
     def interval(self) -> float:
@@ -206,6 +209,7 @@ class _Stop:
     def __init__(self, begun: float) -> None:
         self.begun = begun
         self.failed = False
+        self._leaving: float | None = None
         self._left: float | None = None
         self._gone: float | None = None
         # Until when the agent is a member for sure.
@@ -232,6 +236,19 @@ class _Stop:
             and clock() - self._gone > fencing.NOTICE
         )
 
+    def permits(self, members: Memberships, lease: watchdog.Lease) -> bool:
+        """Return whether to feed without a claim.
+
+        The agent shows that it stops, and all who could miss that have to
+        wait for longer than twice the lease: see Claims.
+        """
+        return (
+            self._leaving is not None
+            and not self.failed
+            and lease.covers(members.agent_proof())
+            and lease.covers_twice(self._leaving)
+        )
+
     def _leave(
         self,
         members: Memberships,
@@ -243,6 +260,7 @@ class _Stop:
             return
         if seen.stops and lease.covers(proof):
             self._lasts = lease.until(proof)
+            self._leaving = clock()
             members.leave()
             self._left = clock()
 

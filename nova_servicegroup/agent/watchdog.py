@@ -170,6 +170,10 @@ class Lease:
         """Return until when a membership lasts that was proved then."""
         return -math.inf if proof is None else proof + self._seconds
 
+    def covers_twice(self, moment: float) -> bool:
+        """Return whether fewer seconds have passed than twice its own."""
+        return self._clock() - moment < 2 * self._seconds
+
     def covers(self, proof: float | None) -> bool:
         """Return whether a proof would permit it."""
         now = self._clock()

@@ -89,7 +89,7 @@ class Schedule:
         ]
         self.dies = chance.random() < 0.15
         self.wants_verdicts = True
-        self.ends = worlds.LASTS + 3 * self.within + 4 * self.expiry
+        self.last = 0.0
 
     def _start_agent(self, number: int) -> worlds.Agent:
         return worlds.Agent(
@@ -100,10 +100,10 @@ class Schedule:
         """Run it."""
         begins = _STARTED + 2 * self.timeout
         if self.dies:
-            self.world.after(begins + 20, self._lose_power)
+            self._at(begins + 20, self._lose_power)
         else:
             self._plan(begins)
-        self.world.run(self.ends)
+        self._run()
         dead = self.hardware.dead
         told = [
             each.reset_at
@@ -113,6 +113,19 @@ class Schedule:
         return Result(
             self._problem(told), len(told), dead, sorted(self.events)
         )
+
+    def _run(self) -> None:
+        """Run until every observer must have said what it may."""
+        ends = self.last + self.within + 3 * self.expiry + 10.0
+        for moment in (self.last, *range(int(self.last), int(ends), 5), ends):
+            told = [each.fenced_at for each in self.observers]
+            if self.hardware.dead and None not in told:
+                return
+            self.world.run(moment)
+
+    def _at(self, moment: float, call: Callable[[], None]) -> None:
+        self.last = max(self.last, moment)
+        self.world.after(moment - self.world.now, call)
 
     def _lose_power(self) -> None:
         self._log('power lost')
@@ -158,14 +171,14 @@ class Schedule:
             for fault in self.chance.sample(
                 self._faults(*_FAULTS), self.chance.choice((1, 2))
             ):
-                self.world.after(when + self.chance.uniform(0, 3), fault)
+                self._at(when + self.chance.uniform(0, 3), fault)
 
     def _plan_stop(self, moment: float) -> None:
         """Stop the agent; what is near concerns mostly the observers."""
-        self.world.after(moment, self._stop)
+        self._at(moment, self._stop)
         faults = self._faults(*_OBSERVER_FAULTS, 'agent cut off', 'backend')
         for fault in self.chance.sample(faults, self.chance.randint(1, 3)):
-            self.world.after(moment + self.chance.uniform(-6, 8), fault)
+            self._at(moment + self.chance.uniform(-6, 8), fault)
         if self.chance.random() < 0.4:
             # Its claim is lost, and comes back, before.
             seconds = self.expiry * self.chance.uniform(1.2, 1.8)
@@ -176,7 +189,7 @@ class Schedule:
         self._cut_off(moment, self.expiry * self.chance.uniform(0.8, 1.5))
         when = moment + self.expiry
         for _ in range(self.chance.randint(2, 20)):
-            self.world.after(when, self._kill_and_start)
+            self._at(when, self._kill_and_start)
             when += self.timeout * self.chance.uniform(0.5, 0.9)
 
     def _doze(self, moment: float) -> None:
@@ -184,11 +197,11 @@ class Schedule:
         self._cut_off(moment, 300.0)
         for _ in range(60):
             pause = self.timeout * self.chance.uniform(0.5, 0.7)
-            self.world.after(moment, lambda each=pause: self._suspend(each))
+            self._at(moment, lambda each=pause: self._suspend(each))
             moment += pause + self.timeout * self.chance.uniform(0.3, 0.4)
 
     def _cut_off(self, moment: float, seconds: float) -> None:
-        self.world.after(moment, lambda: self._break('agent cut off', seconds))
+        self._at(moment, lambda: self._break('agent cut off', seconds))
 
     def _faults(self, *names: str) -> list[Callable[[], None]]:
         some = [lambda name=name: self._break(name) for name in names]

@@ -73,6 +73,7 @@ class World:
         while self._queue and self._queue[0][0] <= until:
             self.now, _, call = heapq.heappop(self._queue)
             call()
+        self.now = max(self.now, until)
 
     def has(self, fault: str) -> bool:
         return self.now < self.faults.get(fault, -math.inf)
@@ -120,7 +121,7 @@ class Backend:
         self.members: dict[str, dict[int, Member]] = {
             each: {} for each in GROUPS
         }
-        world.every(0.25, self._expire)
+        world.every(0.5, self._expire)
 
     def renew(self, group: str, owner: int, stops: bool) -> None:
         found = self.members[group].setdefault(owner, Member(owner))
