@@ -51,10 +51,12 @@ def reset_within(conf: cfg.ConfigOpts, driver: base.Driver) -> int:
 def lease(conf: cfg.ConfigOpts, driver: base.Driver) -> float:
     """Return the seconds for which a confirmation permits to feed.
 
+    It is a member for at least as long.
+
     :raises ConfigurationError: a reading of the driver may lack a member that
         was confirmed before
     """
-    if not driver.readings_agree or driver.found_within is None:
+    if not driver.readings_agree or driver.kept_for is None:
         raise exceptions.ConfigurationError(
             options.WATCHDOG,
             conf.servicegroup_agent.watchdog,
@@ -62,7 +64,7 @@ def lease(conf: cfg.ConfigOpts, driver: base.Driver) -> float:
             'Sentinels, or mc with one server: other backends may lose what '
             'they have confirmed',
         )
-    return driver.found_within
+    return driver.kept_for
 
 
 def group(conf: cfg.ConfigOpts, driver: base.Driver) -> str:

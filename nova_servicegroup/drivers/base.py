@@ -89,6 +89,9 @@ class Driver(abc.ABC):
     #: Seconds after which the backend drops a member that has died, at the
     #: latest, or None if unknown.
     found_within: float | None = None
+    #: Seconds for which it keeps a member since it was last renewed, at the
+    #: least, or None if unknown.
+    kept_for: float | None = None
     #: Whether is_up is False for members that are alive and unfit. Set in a
     #: process that chooses hosts for new servers; to all others they are up.
     passes_over_unfit = False

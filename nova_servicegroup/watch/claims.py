@@ -40,20 +40,20 @@ class Claims:
 
     A claim that is lost shows that its host is reset only if no agent can have
     withdrawn it, or made it anew, unseen. An agent that stops shows that
-    before it withdraws its claim, and for notice seconds after that. So what
+    before it withdraws its claim, and for some time after that. So what
     was read before a longer time without readings counts for nothing.
 
     :param within: seconds from the last confirmation to the reset, at most
     :param margin: seconds in which the driver finds a dead member; also those
         by which one server may lag behind another
-    :param notice: see fencing.NOTICE
+    :param gap: the most seconds between two readings: fencing.NOTICE, and not
+        longer than a claim that is made anew lasts
     """
 
-    def __init__(self, within: float, margin: float, notice: float) -> None:
+    def __init__(self, within: float, margin: float, gap: float) -> None:
         self._within = within
         self._margin = margin
-        # A claim that is made anew lasts for longer than the margin.
-        self._gap = min(notice, margin)
+        self._gap = gap
         self._had: set[str] = set()
         self._lost: dict[str, _Lost] = {}
         self._read = -math.inf

@@ -91,7 +91,9 @@ class Proofs:
             return
         self._claimed = fencing.group(conf, driver)
         self._claims = claims.Claims(
-            float(within), fencing.lease(conf, driver), fencing.NOTICE
+            float(within),
+            driver.found_within or 0.0,
+            min(fencing.NOTICE, fencing.lease(conf, driver)),
         )
 
     def _read_agents(self) -> None:

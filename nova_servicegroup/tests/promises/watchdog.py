@@ -281,17 +281,12 @@ def mutated(name: str | None) -> Iterator[Callable[[float, int], int]]:
         'the lease is not checked': (
             watchdog.Lease, 'covers', lambda self, proof: proof is not None,
         ),
-        'suspensions are not noticed': (watchdog, '_SUSPENDED', math.inf),
-        'nobody waits before arming': (guarding, '_LATE', -math.inf),
         'a stopping agent counts': (claims, '_stops', lambda agent: False),
         'blindness is not noticed': (
             claims.Claims, '_forget', lambda self: None,
         ),
         'a stop is not waited for': (
             guarding, 'fencing', types.SimpleNamespace(NOTICE=0.0),
-        ),
-        'a stop is not confirmed': (
-            guarding._Stop, '_keep', lambda self, *how: None,
         ),
     }
     within = _within

@@ -370,7 +370,9 @@ class Observer:
         self._name = name
         self.lag = lag
         self._ahead = world.chance.uniform(0, 1e6)
-        self._claims = claims.Claims(within, backend.expiry, fencing.NOTICE)
+        self._claims = claims.Claims(
+            within, backend.expiry, min(fencing.NOTICE, backend.expiry)
+        )
         self._agents = deaths.Agents(2 * backend.expiry)
         self.reset_at: float | None = None
         self.fenced_at: float | None = None
