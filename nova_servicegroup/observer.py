@@ -177,7 +177,9 @@ class Observer(pace.Watched):
         if self._is_stale(now):
             up = self.members.recall(name, now) is not False
         else:
-            up = self.members.is_in_doubt(now) and self.members.is_up(name, now)
+            up = self.members.is_in_doubt(now) and self.members.is_up(
+                name, now
+            )
         return now if up else self.members.proof(name)
 
     def age(self) -> float | None:

@@ -65,7 +65,11 @@ class Device:
             is disarmed, if its driver permits that
         """
         self._file = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
-        found = self._set_timeout(self._file)
+        try:
+            found = self._set_timeout(self._file)
+        except OSError:
+            self.disarm()
+            raise
         if found is None:
             LOG.warning(
                 'The watchdog %s tells no timeout. %s = %d is trusted.',

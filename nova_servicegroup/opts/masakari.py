@@ -38,7 +38,7 @@ backend. ``[servicegroup] agents`` must be true in them.
         default=SILENT,
         choices=[
             (SILENT, 'neither nova-compute nor the agent of its host reports'),
-            (FENCED, 'the host is silent, and fencing it has succeeded'),
+            (FENCED, 'the host is silent, and its watchdog has reset it'),
         ],
         help="""
 The evidence that a host is dead with which masakari is notified, so that it

@@ -15,7 +15,6 @@
 from collections.abc import Mapping
 import time
 
-from oslo_config import cfg
 from oslo_log import log as logging
 
 from nova_servicegroup import api
@@ -42,7 +41,6 @@ class Proofs:
 
     def __init__(self, servicegroup: api.API, group: str) -> None:
         self._api = servicegroup
-        conf = servicegroup.driver.conf
         self._group = group
         self._reads_agents = (
             servicegroup.has_agents and group != services.HOST_GROUP
@@ -53,8 +51,8 @@ class Proofs:
         )
         self._claims: claims.Claims | None = None
         self._claimed = ''
-        if self._reads_agents and fencing.is_wanted(conf):
-            self._watch_claims(conf, servicegroup.driver)
+        if self._reads_agents and servicegroup.has_watchdogs:
+            self._watch_claims(servicegroup.driver)
         # When each service was last proved alive, by the monotonic clock.
         self._last: dict[str, float] = {}
         # The services that are down, since the last reading.
@@ -82,7 +80,8 @@ class Proofs:
         if self._reads_agents:
             self._read_agents()
 
-    def _watch_claims(self, conf: cfg.ConfigOpts, driver: base.Driver) -> None:
+    def _watch_claims(self, driver: base.Driver) -> None:
+        conf = driver.conf
         try:
             within = fencing.reset_within(conf, driver)
         except exceptions.ConfigurationError as error:

@@ -13,6 +13,7 @@
 """Hosts whose watchdogs are fed by their agents, with real servers."""
 
 from collections.abc import Callable
+import operator
 import random
 import time
 
@@ -34,7 +35,7 @@ RESET = EXPIRY + 2 * TIMEOUT
 FENCED = 1.5 * EXPIRY + RESET + EXPIRY + 3.0
 #: How many hosts have a fault at a time; and how often, in a long run.
 HOSTS = 6
-ROUNDS = 17
+ROUNDS = 9
 
 
 class WatchdogContract(contract.Contract):
@@ -187,12 +188,15 @@ class RandomContract(WatchdogContract):
         for _ in range(ROUNDS):
             self.start_hosts(HOSTS)
             due = sorted(
-                (chance.uniform(0, 6), number, what)
-                for number in range(len(self.hosts) - HOSTS, len(self.hosts))
-                for what in self._faults(chance, self.hosts[number])
+                (
+                    each
+                    for host in self.hosts[-HOSTS:]
+                    for each in self._faults(chance, host)
+                ),
+                key=operator.itemgetter(0),
             )
             begun = time.monotonic()
-            for moment, _, what in due:
+            for moment, what in due:
                 self.watch_hosts(begun + moment - time.monotonic())
                 what()
             self.watch_hosts(FENCED)
@@ -203,8 +207,8 @@ class RandomContract(WatchdogContract):
 
     def _faults(
         self, chance: random.Random, host: watchdog.Host
-    ) -> list[Callable[[], None]]:
-        """Return what happens to one host, in any order."""
+    ) -> list[tuple[float, Callable[[], None]]]:
+        """Return what happens to one host, and when."""
         pairs: list[list[Callable[[], None]]] = [
             [host.freeze, host.thaw],
             [host.agent.freeze, host.agent.thaw],
@@ -214,7 +218,13 @@ class RandomContract(WatchdogContract):
             [self.server.freeze, self.server.thaw],
         ]
         chosen = chance.sample(pairs, chance.choice((1, 1, 2)))
-        return [each for pair in chosen for each in pair]
+        return [
+            each
+            for pair in chosen
+            for each in zip(
+                sorted(chance.uniform(0, 7) for _ in pair), pair, strict=True
+            )
+        ]
 
     def _start(self, host: watchdog.Host) -> None:
         if host.fired is None and not host.agent.running:

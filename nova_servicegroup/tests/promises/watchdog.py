@@ -92,9 +92,7 @@ class Schedule:
         self.last = 0.0
 
     def _start_agent(self, number: int) -> worlds.Agent:
-        return worlds.Agent(
-            number, self.backend, self.hardware, self.timeout
-        )
+        return worlds.Agent(number, self.backend, self.hardware, self.timeout)
 
     def run(self) -> Result:
         """Run it."""
@@ -279,14 +277,20 @@ def mutated(name: str | None) -> Iterator[Callable[[float, int], int]]:
     """Break a rule; yield how observers compute the time to the reset."""
     broken = {
         'the lease is not checked': (
-            watchdog.Lease, 'covers', lambda self, proof: proof is not None,
+            watchdog.Lease,
+            'covers',
+            lambda self, proof: proof is not None,
         ),
         'a stopping agent counts': (claims, '_stops', lambda agent: False),
         'blindness is not noticed': (
-            claims.Claims, '_forget', lambda self: None,
+            claims.Claims,
+            '_forget',
+            lambda self: None,
         ),
         'a stop is not waited for': (
-            guarding, 'fencing', types.SimpleNamespace(NOTICE=0.0),
+            guarding,
+            'fencing',
+            types.SimpleNamespace(NOTICE=0.0),
         ),
     }
     within = _within

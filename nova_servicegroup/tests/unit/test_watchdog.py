@@ -43,9 +43,7 @@ class DeviceTest(base.TestCase):
         self.addCleanup(os.close, self.reader)
         self.answers: dict[int, int | OSError] = {}
         self.asked: list[tuple[int, int]] = []
-        self.useFixture(
-            fixtures.MockPatchObject(fcntl, 'ioctl', self._ioctl)
-        )
+        self.useFixture(fixtures.MockPatchObject(fcntl, 'ioctl', self._ioctl))
         self.device = watchdog.Device(str(self.path), TIMEOUT)
 
     def _ioctl(self, file: int, request: int, value: bytes) -> bytes:
@@ -101,6 +99,7 @@ class DeviceTest(base.TestCase):
     def test_an_error_of_the_device(self) -> None:
         self.answers[0xC0045706] = OSError(errno.EIO, 'broken')
         self.assertRaises(OSError, self.device.open)
+        self.assertEqual(b'V', self.written())
 
     def test_it_cannot_be_written_to(self) -> None:
         self.answers[0xC0045706] = TIMEOUT
