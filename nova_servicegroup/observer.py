@@ -158,10 +158,7 @@ class Observer(pace.Watched):
         return self.members.proof(membership.canonical(host))
 
     def is_presumed(self, host: str) -> bool:
-        """Return whether host is up without evidence, from memory.
-
-        It is missing, or nothing can be read.
-        """
+        """Return whether host is up, but missing, or nothing can be read."""
         name = membership.canonical(host)
         blind = self.members.contact.blind_since is not None
         without = blind or self.members.is_held(name)
@@ -177,9 +174,8 @@ class Observer(pace.Watched):
         if self._is_stale(now):
             up = self.members.recall(name, now) is not False
         else:
-            up = self.members.is_in_doubt(now) and self.members.is_up(
-                name, now
-            )
+            doubt = self.members.is_in_doubt(now)
+            up = doubt and self.members.is_up(name, now)
         return now if up else self.members.proof(name)
 
     def age(self) -> float | None:
@@ -249,9 +245,8 @@ class Observer(pace.Watched):
         self._journal.unfit(fit_changes)
 
     def _lost(self, error: exceptions.BackendError, begun: float) -> None:
-        now = self._clock()
+        now, contact = self._clock(), self.members.contact
         self._pace.lost(error, now - begun, now)
-        contact = self.members.contact
         had_doubt = self.members.is_in_doubt(now)
         with self._changing:
             changes = self.members.fail(now, begun)

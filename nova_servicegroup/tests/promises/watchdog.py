@@ -19,20 +19,16 @@ Random schedules of faults around one host with a watchdog. The promises:
 """
 
 import argparse
-from collections.abc import Callable, Iterator
-import contextlib
+from collections.abc import Callable
 import dataclasses
 import logging
 import math
 import random
 import sys
-import types
-from unittest import mock
 
-from nova_servicegroup.agent import guarding
-from nova_servicegroup.agent import watchdog
+from nova_servicegroup.tests.promises import watchdog_mutations
+from nova_servicegroup.tests.promises import watchdog_parts as parts
 from nova_servicegroup.tests.promises import watchdog_world as worlds
-from nova_servicegroup.watch import claims
 
 #: The session timeouts or TTLs, and the timeouts of watchdogs.
 _EXPIRIES, _TIMEOUTS = (4.0, 10.0, 10.0, 30.0), (2, 4, 10, 10, 30)
@@ -79,7 +75,7 @@ class Schedule:
         self.events: list[str] = []
         self.agent = self._start_agent(1)
         self.observers = [
-            worlds.Observer(
+            parts.Observer(
                 self.backend,
                 name,
                 within(self.expiry, self.timeout),
@@ -91,8 +87,8 @@ class Schedule:
         self.wants_verdicts = True
         self.last = 0.0
 
-    def _start_agent(self, number: int) -> worlds.Agent:
-        return worlds.Agent(number, self.backend, self.hardware, self.timeout)
+    def _start_agent(self, number: int) -> parts.Agent:
+        return parts.Agent(number, self.backend, self.hardware, self.timeout)
 
     def run(self) -> Result:
         """Run it."""
@@ -268,42 +264,6 @@ class Schedule:
         self.backend.wipe()
 
 
-def _within(expiry: float, timeout: int) -> int:
-    return math.ceil(expiry + 2 * timeout)
-
-
-@contextlib.contextmanager
-def mutated(name: str | None) -> Iterator[Callable[[float, int], int]]:
-    """Break a rule; yield how observers compute the time to the reset."""
-    broken = {
-        'the lease is not checked': (
-            watchdog.Lease,
-            'covers',
-            lambda self, proof: proof is not None,
-        ),
-        'a stopping agent counts': (claims, '_stops', lambda agent: False),
-        'blindness is not noticed': (
-            claims.Claims,
-            '_forget',
-            lambda self: None,
-        ),
-        'a stop is not waited for': (
-            guarding,
-            'fencing',
-            types.SimpleNamespace(NOTICE=0.0),
-        ),
-    }
-    within = _within
-    if name == 'no time for the watchdog':
-        within = lambda expiry, timeout: math.ceil(expiry)  # noqa: E731
-    if name not in broken:
-        yield within
-        return
-    owner, attribute, wrong = broken[name]
-    with mock.patch.object(owner, attribute, wrong):
-        yield within
-
-
 def main() -> int:
     """Run schedules; 1 if one refutes a promise."""
     parser = argparse.ArgumentParser(prog=__doc__.split('`')[2])
@@ -313,7 +273,7 @@ def main() -> int:
     args = parser.parse_args()
     logging.disable(logging.CRITICAL)
     fenced = dead = refuted = 0
-    with mutated(args.mutate) as within:
+    with watchdog_mutations.mutated(args.mutate) as within:
         for seed in range(args.seed, args.seed + args.schedules):
             schedule = Schedule(seed, within)
             schedule.wants_verdicts = not args.mutate
