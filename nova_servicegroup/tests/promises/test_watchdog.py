@@ -68,7 +68,7 @@ class WatchdogTest(base.TestCase):
         self.check('a stopping agent counts', 26)
 
     def test_blindness_is_not_noticed(self) -> None:
-        self.check('blindness is not noticed', 56)
+        self.check('blindness is not noticed', 15)
 
     def test_a_stop_is_not_waited_for(self) -> None:
-        self.check('a stop is not waited for', 1617)
+        self.check('a stop is not waited for', 4275)

@@ -119,7 +119,7 @@ class Schedule:
 
     def _at(self, moment: float, call: Callable[[], None]) -> None:
         self.last = max(self.last, moment)
-        self.world.after(moment - self.world.now, call)
+        self.world.after(max(0.0, moment - self.world.now), call)
 
     def _lose_power(self) -> None:
         self._log('power lost')
