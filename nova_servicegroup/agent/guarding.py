@@ -117,11 +117,14 @@ class Guard:
         if not self._armed or self.ended:
             return
         self._lease.note(self._members.claim_proof())
-        if self._lease.permits() or (
+        if self._permits():
+            self._device.feed()
+
+    def _permits(self) -> bool:
+        return self._lease.permits() or (
             self._stop is not None
             and self._stop.permits(self._members, self._lease)
-        ):
-            self._device.feed()
+        )
 
     def interval(self) -> float:
         """Return the seconds between two feeds."""
@@ -189,11 +192,9 @@ class Guard:
             LOG.info('The watchdog is disarmed.')
         elif stop.failed or self._clock() - stop.begun > STOP_WITHIN:
             self.ended = True
-            LOG.error(
-                'The backend does not confirm that this host has withdrawn '
-                'its claim. The watchdog stays armed: IT WILL RESET THIS '
-                'HOST, unless the agent is restarted at once.'
-            )
+            stop.warn()
+        elif not self._permits():
+            stop.warn()
 
 
 class _Stop:
@@ -209,11 +210,23 @@ class _Stop:
     def __init__(self, begun: float) -> None:
         self.begun = begun
         self.failed = False
+        self._warned = False
         self._leaving: float | None = None
         self._left: float | None = None
         self._gone: float | None = None
         # Until when the agent is a member for sure.
         self._lasts = -math.inf
+
+    def warn(self) -> None:
+        """Tell, once, what is going to happen."""
+        if not self._warned:
+            LOG.error(
+                'The backend does not confirm that this host has withdrawn '
+                'its claim. The watchdog stays armed: IT WILL RESET THIS '
+                'HOST, unless that is confirmed, or the agent is restarted, '
+                'at once.'
+            )
+        self._warned = True
 
     def is_done(
         self,
