@@ -204,6 +204,7 @@ class RandomContract(WatchdogContract):
             for each in self.hosts[-HOSTS:]:
                 each.kill()
         self.measured('verdicts', len(self.verdicts))
+        self.assertTrue(self.verdicts)
 
     def _faults(
         self, chance: random.Random, host: watchdog.Host
