@@ -47,6 +47,7 @@ class API:
     :ivar secondary: the other drivers with which a service joins
     :ivar has_agents: whether each host has an agent, whose reports the driver
         can read
+    :ivar has_watchdogs: whether hosts may have watchdogs that agents feed
     :param conf: the configuration; the package's options are registered on it
     :param driver: used instead of the driver that conf names
     :raises DriverNotFound: no installed driver has that name
@@ -73,6 +74,9 @@ class API:
 
         self.has_agents: bool = (
             conf.servicegroup.agents and self.driver.shows_marks
+        )
+        self.has_watchdogs = self.has_agents and bool(
+            conf.servicegroup_agent.watchdog
         )
         self._files: process.PerProcess[
             dict[tuple[str, str], process_files.ProcessFile]

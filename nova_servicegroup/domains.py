@@ -76,9 +76,7 @@ class Domains:
         :param joined: the hosts that the last one did not have
         """
         found = reading.domains
-        moved = any(
-            host in self._of and host not in found for host in joined
-        )
+        moved = any(host in self._of and host not in found for host in joined)
         if moved or found is not self._read:
             known = self._of
             kept = {host: known[host] for host in missing & known.keys()}

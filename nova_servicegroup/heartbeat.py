@@ -20,6 +20,10 @@ import math
 class Renewable(abc.ABC):
     """A membership that heartbeats renew, as its Reporter calls it."""
 
+    #: From before the request by which the backend has confirmed it last, by
+    #: time.monotonic; None: it has not, or that is not known.
+    proved_at: float | None = None
+
     @abc.abstractmethod
     def beat(self) -> float | None:
         """Renew and verify the membership, in bounded time.

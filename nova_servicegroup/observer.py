@@ -151,18 +151,14 @@ class Observer(pace.Watched):
 
     def proof_age(self, host: str) -> float | None:
         """Return the seconds since host's proof of life, from memory."""
-        proof = self.proof(host)
-        return None if proof is None else max(0.0, self._clock() - proof)
+        return self._age_of(self.proof(host))
 
     def proof(self, host: str) -> float | None:
         """Return the time of host's proof of life, or None."""
         return self.members.proof(membership.canonical(host))
 
     def is_presumed(self, host: str) -> bool:
-        """Return whether host is up without evidence, from memory.
-
-        It is missing, or nothing can be read.
-        """
+        """Return whether host is up, but missing, or nothing can be read."""
         name = membership.canonical(host)
         blind = self.members.contact.blind_since is not None
         without = blind or self.members.is_held(name)
@@ -171,8 +167,8 @@ class Observer(pace.Watched):
     def last_up(self, host: str) -> float | None:
         """Return the time when host was last up, from memory, or None.
 
-        That is its proof of life. But a host that is up without a recent one
-        is up now: some programs evacuate those that seem old.
+        Its proof of life; or now, if it is up without a recent one: some
+        programs evacuate those that seem old.
         """
         name, now = membership.canonical(host), self._clock()
         if self._is_stale(now):
@@ -184,8 +180,14 @@ class Observer(pace.Watched):
 
     def age(self) -> float | None:
         """Return the seconds since the group was confirmed; None: never."""
-        confirmed = self.members.contact.confirmed
-        return None if confirmed is None else self._clock() - confirmed
+        return self._age_of(self.members.contact.confirmed)
+
+    def asked_age(self) -> float | None:
+        """Return the seconds since the last answer was asked for, at most."""
+        return self._age_of(self._pace.answered)
+
+    def _age_of(self, moment: float | None) -> float | None:
+        return None if moment is None else max(0.0, self._clock() - moment)
 
     def close(self) -> None:
         """Stop reading in the background."""
@@ -228,7 +230,6 @@ class Observer(pace.Watched):
 
     def _confirmed(self, reading: evidence.Reading, begun: float) -> None:
         now = self._clock()
-        self._pace.confirmed(begun)
         blind_since = self.members.contact.blind_since
         had_doubt = self.members.is_in_doubt(now)
         with self._changing:
@@ -236,15 +237,16 @@ class Observer(pace.Watched):
             fit_changes = self.fitness.update(
                 reading, self.members.is_held, now
             )
+        # Later than the members: they must not seem newer than they are.
+        self._pace.confirmed(begun)
         self._wake(had_doubt, now)
         blind = None if blind_since is None else now - blind_since
         self._journal.confirmed(reading, changes, blind, now)
         self._journal.unfit(fit_changes)
 
     def _lost(self, error: exceptions.BackendError, begun: float) -> None:
-        now = self._clock()
+        now, contact = self._clock(), self.members.contact
         self._pace.lost(error, now - begun, now)
-        contact = self.members.contact
         had_doubt = self.members.is_in_doubt(now)
         with self._changing:
             changes = self.members.fail(now, begun)
@@ -281,11 +283,9 @@ class Observer(pace.Watched):
     def read_if_due(self) -> None:
         """Read in the background, if it is due; see pace.Watched.
 
-        Green threads may stand still between questions, so that an answer
-        fails to arrive only for lack of time. So after a failure here the
-        next question reads all the same. The failure still counts as an
-        outage: there may have been one, and a member that is missing after it
-        may be alive.
+        Green threads may stand still between questions, so that an answer only
+        lacks time. So after a failure here the next question reads all the
+        same. It still counts as an outage, since there may have been one.
         """
         if self.is_due() and self._pace.reading.acquire(blocking=False):
             try:

@@ -82,6 +82,8 @@ class Pace:
     :ivar asked: when the group was last asked about
     :ivar hurried: when it was last read before it was due
     :ivar begun: when the last successful read began
+    :ivar answered: when the last answer was asked for, at the earliest; None:
+        there was none
     :ivar reading: held by the thread that reads
     """
 
@@ -92,6 +94,7 @@ class Pace:
     asked: float = -math.inf
     hurried: float = -math.inf
     begun: float = -math.inf
+    answered: float | None = None
     # The lambda, so that a simulation can replace threading.Lock.
     reading: threading.Lock = dataclasses.field(
         default_factory=lambda: threading.Lock()
@@ -133,6 +136,8 @@ class Pace:
         :param begun: when it began
         """
         self.begun = begun
+        # It may be the answer to the question of a read that has failed.
+        self.answered = begun if self.failed is None else begun - IDLE
         self.failed = self.patience.mute = None
 
     def lost(

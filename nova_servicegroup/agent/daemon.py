@@ -21,6 +21,8 @@ from oslo_config import cfg
 from oslo_log import log as logging
 from oslo_service import service
 
+from nova_servicegroup.agent import claiming
+from nova_servicegroup.agent import guarding
 from nova_servicegroup.agent import watching
 from nova_servicegroup import api
 from nova_servicegroup import condition
@@ -40,6 +42,8 @@ _HANGS = 90.0
 _NOTICE = 2.0
 #: Seconds that leaving and closing connections may take.
 _STOP_TIMEOUT = 1.5
+#: Seconds that a step of the guard may take.
+_GIVE_UP = 5.0
 
 
 class Looks:
@@ -90,6 +94,10 @@ class Agent(service.Service):  # type: ignore[misc]
             _watch(conf, self._host, each, removes=False)
             for each in servicegroup.secondary.drivers.values()
         ]
+        self._claim = services.Unrecorded(
+            self._host, 'watchdog', float(conf.report_interval), self.tg
+        )
+        self._guard = claiming.make(conf, servicegroup.driver, self._claim)
         self._joins = not servicegroup.driver.needs_record
         self._stopping = threading.Event()
         self._looks = Looks()
@@ -118,6 +126,8 @@ class Agent(service.Service):  # type: ignore[misc]
     def _run(self) -> None:
         if self._joins:
             self._api.join(self._host, services.HOST_GROUP, self._service)
+            if self._guard is not None:
+                claiming.start(self._guard)
         else:
             LOG.warning(
                 'The driver %s has no group of hosts: this agent ends the '
@@ -158,7 +168,10 @@ class Agent(service.Service):  # type: ignore[misc]
         self._stopping.set()
         leaving = threading.Thread(target=self._leave, daemon=True)
         leaving.start()
-        leaving.join(_NOTICE + _STOP_TIMEOUT)
+        wait = _NOTICE + _STOP_TIMEOUT
+        if self._guard is not None:
+            wait += guarding.STOP_WITHIN + _GIVE_UP
+        leaving.join(wait)
         super().stop(graceful)
 
     def _leave(self) -> None:
@@ -167,9 +180,20 @@ class Agent(service.Service):  # type: ignore[misc]
             condition.DRAINING, condition.STOPPING, time.time()
         )
         self._mark(stops)
+        self._disarm()
         time.sleep(_NOTICE)
-        self._service.stop()
+        for each in (self._claim, self._service):
+            each.stop()
         self._api.close()
+
+    def _disarm(self) -> None:
+        """Have the guard end, in bounded time."""
+        if self._guard is None:
+            return
+        self._guard.stop()
+        end = time.monotonic() + guarding.STOP_WITHIN + _GIVE_UP
+        while not self._guard.ended and time.monotonic() < end:
+            time.sleep(_INTERVAL)
 
 
 def _watch(

@@ -89,9 +89,15 @@ class Driver(abc.ABC):
     #: Seconds after which the backend drops a member that has died, at the
     #: latest, or None if unknown.
     found_within: float | None = None
+    #: Seconds for which it keeps a member since it was last renewed, at the
+    #: least, or None if unknown.
+    kept_for: float | None = None
     #: Whether is_up is False for members that are alive and unfit. Set in a
     #: process that chooses hosts for new servers; to all others they are up.
     passes_over_unfit = False
+    #: Whether no reading lacks a member that was confirmed before, and has not
+    #: ended since; but for the time by which one server lags behind another.
+    readings_agree = False
     #: Whether others see what mark says. If not, members are not checked.
     shows_marks = False
 
@@ -144,6 +150,15 @@ class Driver(abc.ABC):
 
         :param condition: why it is unfit, or None if it is fit again
         """
+
+    def proof(self, member: str, group: str) -> float | None:
+        """Return when a member of this process was certainly a member.
+
+        That is before the request by which the backend has confirmed it last.
+
+        :returns: by time.monotonic; None: it was not confirmed, or has left
+        """
+        return None
 
     def reporters(self) -> dict[tuple[str, str], reporter.Reporter]:
         """Return the reporters of this process, by member and group."""

@@ -89,6 +89,8 @@ class View:
     :ivar members: sorted by host. Only db includes members that are down
     :ivar age: seconds since the backend confirmed it, or None if it never did
     :ivar error: why it could not be read just now, or None
+    :ivar asked: seconds since the reading was asked for that has confirmed it,
+        or None if that is unknown
     :ivar ignored: the checks that many members fail, or began to fail at the
         same time, so that none of them is degraded for it
     """
@@ -97,6 +99,7 @@ class View:
     age: float | None
     error: exceptions.BackendError | None = None
     ignored: tuple[str, ...] = ()
+    asked: float | None = None
 
 
 #: Whether to also ask where the processes behind members run: for all hosts,
@@ -122,6 +125,8 @@ def view_of(
     :param incarnations: returns those of a host
     """
     seen.refresh()
+    # Before the members, which may have been read once more meanwhile.
+    asked = seen.asked_age()
     return View(
         tuple(
             _member(seen, group, host, incarnations(host))
@@ -130,6 +135,7 @@ def view_of(
         seen.age(),
         seen.error,
         tuple(sorted(seen.fitness.ignored)),
+        asked,
     )
 
 

@@ -93,7 +93,8 @@ _OF_GROUP: dict[str, tuple[Any, str, tuple[str, ...]]] = {
     'members_down': (
         prometheus_client.Gauge,
         'Services of a group that are down or forced_down, by the evidence. '
-        'silent: neither the service nor the agent of its host reports; in '
+        'silent: neither the service nor the agent of its host reports; '
+        'fenced: and the watchdog of the host has reset it; in '
         'process-stopped, process-died and not-reporting, the agent does.',
         ('evidence',),
     ),

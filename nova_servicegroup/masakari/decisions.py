@@ -187,9 +187,7 @@ class Cases:
         ]
         return sorted(found, key=lambda each: (each.due, each.host))
 
-    def _delay(
-        self, hosts: Set[str], domain_of: DomainOf, now: float
-    ) -> None:
+    def _delay(self, hosts: Set[str], domain_of: DomainOf, now: float) -> None:
         """Wait longer for hosts: others of a domain are back just now."""
         back = set(map(domain_of, self._returned))
         for host in hosts & self._deaths.keys():

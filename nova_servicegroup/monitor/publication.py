@@ -27,7 +27,7 @@ from nova_servicegroup.watch import inventory
 #: A group and a host.
 Key = tuple[str, str]
 
-_FORMAT = 4
+_FORMAT = 5
 
 #: What a count can encode, in order: states, and down with its evidence.
 _NEWS = (

@@ -18,6 +18,7 @@ import math
 from oslo_config import cfg
 
 from nova_servicegroup.opts import _nova
+from nova_servicegroup.opts import agent
 from nova_servicegroup.opts import default
 from nova_servicegroup.opts import etcd
 from nova_servicegroup.opts import exporter
@@ -39,6 +40,7 @@ _OPTS: tuple[tuple[str | None, list[cfg.Opt]], ...] = (
     (redis.GROUP, redis.OPTS),
     (exporter.GROUP, exporter.OPTS),
     (monitor.GROUP, monitor.OPTS),
+    (agent.GROUP, agent.OPTS),
 )
 
 

@@ -14,10 +14,12 @@
 
 from oslo_config import cfg
 
+from nova_servicegroup.opts import evidence
+
 GROUP = 'servicegroup_masakari'
 
 #: Values of notify_on: the evidence that is enough.
-SILENT, FENCED = 'silent', 'fenced'
+SILENT, FENCED = evidence.SILENT, evidence.FENCED
 #: Values of on_domain_loss.
 WAIT, NOTIFY = 'wait', 'notify'
 
@@ -36,7 +38,7 @@ backend. ``[servicegroup] agents`` must be true in them.
         default=SILENT,
         choices=[
             (SILENT, 'neither nova-compute nor the agent of its host reports'),
-            (FENCED, 'the host is silent, and fencing it has succeeded'),
+            (FENCED, 'the host is silent, and its watchdog has reset it'),
         ],
         help="""
 The evidence that a host is dead with which masakari is notified, so that it

@@ -23,6 +23,7 @@ from typing import NamedTuple
 from nova_servicegroup import condition
 from nova_servicegroup.drivers import views
 from nova_servicegroup import membership
+from nova_servicegroup.opts import evidence as words
 from nova_servicegroup import services
 
 #: The service was stopped; or its process has died; or it runs but does not
@@ -30,7 +31,9 @@ from nova_servicegroup import services
 PROCESS_STOPPED, PROCESS_DIED = condition.STOPPED, condition.DIED
 NOT_REPORTING = 'not-reporting'
 #: Neither the service nor the agent reports any more.
-SILENT = 'silent'
+SILENT = words.SILENT
+#: So it is, and the watchdog of its host has reset it; see claims.
+FENCED = words.FENCED
 #: An operator has declared it down.
 FORCED = 'forced'
 #: Its host has no agent, or nothing is known of it now.
@@ -40,6 +43,7 @@ EVIDENCE = (
     PROCESS_DIED,
     NOT_REPORTING,
     SILENT,
+    FENCED,
     FORCED,
     UNKNOWN,
 )

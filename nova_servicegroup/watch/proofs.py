@@ -15,10 +15,18 @@
 from collections.abc import Mapping
 import time
 
+from oslo_log import log as logging
+
 from nova_servicegroup import api
+from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers import views
+from nova_servicegroup import exceptions
+from nova_servicegroup import fencing
 from nova_servicegroup import services
+from nova_servicegroup.watch import claims
 from nova_servicegroup.watch import deaths
+
+LOG = logging.getLogger(__name__)
 
 #: Seconds after which the last proof of life of a service is forgotten.
 _FORGET_AFTER = 7 * 86400.0
@@ -41,6 +49,10 @@ class Proofs:
         self._agents = deaths.Agents(
             2 * (servicegroup.driver.found_within or 0.0)
         )
+        self._claims: claims.Claims | None = None
+        self._claimed = ''
+        if self._reads_agents and servicegroup.has_watchdogs:
+            self._watch_claims(servicegroup.driver)
         # When each service was last proved alive, by the monotonic clock.
         self._last: dict[str, float] = {}
         # The services that are down, since the last reading.
@@ -66,8 +78,31 @@ class Proofs:
             if each is not None and each.proof_age is not None
         }
         if self._reads_agents:
-            found = self._api.view(services.HOST_GROUP)
-            self._agents.update(found, time.monotonic())
+            self._read_agents()
+
+    def _watch_claims(self, driver: base.Driver) -> None:
+        conf = driver.conf
+        try:
+            within = fencing.reset_within(conf, driver)
+        except exceptions.ConfigurationError as error:
+            # Agents refuse to start with it.
+            LOG.error('%s', error)
+            return
+        self._claimed = fencing.group(conf, driver)
+        self._claims = claims.Claims(
+            float(within),
+            driver.found_within or 0.0,
+            min(fencing.NOTICE, fencing.lease(conf, driver)),
+        )
+
+    def _read_agents(self) -> None:
+        # The claims first: an agent that withdraws its claim is there longer.
+        claimed = self._api.view(self._claimed) if self._claimed else None
+        found = self._api.view(services.HOST_GROUP)
+        now = time.monotonic()
+        self._agents.update(found, now)
+        if self._claims is not None and claimed is not None:
+            self._claims.update(claimed, found, now)
 
     def age(self, name: str) -> float | None:
         """Return the seconds since a service was proved alive; None: never."""
@@ -86,6 +121,9 @@ class Proofs:
         agent_is_up = self._api.service_is_up(
             {'host': host, 'topic': services.HOST_GROUP}
         )
-        return self._agents.evidence(
+        found = self._agents.evidence(
             host, self._group, self._last.get(name), agent_is_up
         )
+        if found != deaths.SILENT or self._claims is None:
+            return found
+        return deaths.FENCED if self._claims.is_fenced(host) else found

@@ -97,6 +97,10 @@ class Settings(Protocol):
     def found_within(self) -> float:
         """See base.Driver."""
 
+    @property
+    def kept_for(self) -> float:
+        """See base.Driver."""
+
     def peer_group(self, name: str, host: str) -> 'peers.PeerGroup | None':
         """See base.Driver."""
 
@@ -126,6 +130,7 @@ class CoordinatedDriver(registering.RegisteringDriver):
         self._settings = settings
         self.servers = settings.addresses
         self.found_within = settings.found_within
+        self.kept_for = settings.kept_for
         self._reading = process.PerProcess(lambda: Reading(self._connect()))
         # The observers that were used last, perhaps by a parent process:
         # finding those of this process takes a system call.

@@ -30,6 +30,10 @@ class Registration(Protocol):
 
     reporter: reporter.Reporter
 
+    @property
+    def proved_at(self) -> float | None:
+        """See heartbeat.Renewable."""
+
     def stop(self) -> None:
         """Leave, in bounded time. Raises nothing."""
 
@@ -68,6 +72,11 @@ class RegisteringDriver(base.Driver):
             LOG.error('%s of group %s: %s', member, group, error)
         else:
             registration.mark(mark)
+
+    def proof(self, member: str, group: str) -> float | None:
+        """See base.Driver."""
+        registration = self._registrations.get().get((member, group))
+        return None if registration is None else registration.proved_at
 
     def reporters(self) -> dict[tuple[str, str], reporter.Reporter]:
         """See base.Driver."""

@@ -77,7 +77,9 @@ class Registration(heartbeat.Renewable):
         """See heartbeat.Renewable."""
         deadline = requests.Deadline(self._wait)
         with self._sessions.use(deadline) as session:
-            self._verify(session)
+            proof = self._verify(session)
+        if proof is not None:
+            self.proved_at = proof
         # Apart from the above: a mark that fails must not fail a connection.
         self._update_mark(deadline)
 
@@ -98,9 +100,11 @@ class Registration(heartbeat.Renewable):
                 self._marks.discard(each)
 
     @abc.abstractmethod
-    def _verify(self, session: sessions.Session) -> None:
+    def _verify(self, session: sessions.Session) -> float | None:
         """Verify the membership, and restore it if it is gone.
 
+        :returns: the time before the request that has confirmed it, by
+            time.monotonic; None: unknown, since it was restored
         :raises BackendError: it could not be restored
         :raises tooz.ToozError: an error of the backend
         """

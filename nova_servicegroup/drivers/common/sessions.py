@@ -49,6 +49,11 @@ class Session:
         self.deadline = deadline
         self._request = request
 
+    @property
+    def asked_at(self) -> float:
+        """When the last request was issued, see requests.Request."""
+        return self._request.asked_at
+
     def with_request(self, request: requests.Request) -> Session:
         """Return a session with a request that does not await this one's."""
         return Session(self._connected, self.group, request, self.deadline)

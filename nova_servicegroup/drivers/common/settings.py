@@ -51,6 +51,11 @@ class Settings(starting.Factory):
         """See base.Driver."""
         return self.expiry
 
+    @property
+    def kept_for(self) -> float:
+        """See base.Driver."""
+        return self.expiry
+
     def new_id(self, host: str) -> bytes:
         """See starting.Factory."""
         return naming.member_id(host, self.conf.servicegroup.domain)

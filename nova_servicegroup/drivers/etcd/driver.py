@@ -43,6 +43,7 @@ class EtcdDriver(coordinated.CoordinatedDriver):
     """
 
     backend = base.ETCD
+    readings_agree = True
     cost = base.Cost(
         threads=1,
         files=1,
@@ -71,10 +72,11 @@ class Registration(registration.Registration):
     service stop.
     """
 
-    def _verify(self, session: sessions.Session) -> None:
+    def _verify(self, session: sessions.Session) -> float:
         """See registration.Registration."""
         renew = session.coordinator.renew
         session.ask('renew', renew, session.group, self._capabilities())
+        return self._sessions.request.asked_at
 
     def _put_mark(self, session: sessions.Session, mark: str) -> None:
         """See registration.Registration."""

@@ -56,6 +56,8 @@ class Settings:
                 _check_tls(conf, self.addresses[0])
         self.ttl = opts.memcached_ttl(conf)
         self.found_within = float(self.ttl)
+        # Its clock has whole seconds.
+        self.kept_for = self.ttl - 1.0
         self.keys = keyspace.Keys(conf.memcached.key_prefix)
 
     def servers(self, member_id: str) -> list[storage.Server]:

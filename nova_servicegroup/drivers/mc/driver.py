@@ -47,6 +47,8 @@ class MemcachedDriver(coordinated.CoordinatedDriver):
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         super().__init__(conf, configuration.Settings(conf))
+        # Of several servers, a member and a reader may reach different ones.
+        self.readings_agree = len(self.servers or ()) == 1
 
     def end(self, joined: services.Joined, ago: float = 0.0) -> None:
         """See base.Driver.

@@ -118,8 +118,12 @@ class Registration(heartbeat.Renewable):
         if len(self._servers) > 1:
             return []
         [server] = self._servers
+        begun = time.monotonic()
         answer = server.touch(self._id, self._value)
-        return [] if answer is None else [(server, answer)]
+        if answer is None:
+            return []
+        self.proved_at = begun
+        return [(server, answer)]
 
     def leave(self) -> None:
         """End the membership.

@@ -39,6 +39,7 @@ class Settings(settings.Settings):
 
     :ivar timeout: seconds that an answer may take. A server that does not
         answer must not use up the time until a member expires.
+    :ivar has_sentinels: whether Sentinels name the server
     :raises ConfigurationError: an option cannot be used
     """
 
@@ -49,6 +50,8 @@ class Settings(settings.Settings):
         own = group.address or group.sentinel_addresses or group.sentinel_name
         # It has a password only if it is that of other services.
         self._url = _own_url(group) if own else _shared_url(conf)
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(self._url).query)
+        self.has_sentinels = 'sentinel' in query
         super().__init__(conf, _servers(self._url), group.ttl)
         read_timeout = float(conf.servicegroup.read_timeout)
         self.timeout = min(read_timeout, self.expiry / 5)

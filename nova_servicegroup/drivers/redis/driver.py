@@ -66,7 +66,10 @@ class RedisDriver(coordinated.CoordinatedDriver):
         requests.require(
             'redis', 'redis', 'redis', 'tooz.drivers.redis', 'redis.sentinel'
         )
-        super().__init__(conf, configuration.Settings(conf))
+        settings = configuration.Settings(conf)
+        super().__init__(conf, settings)
+        # A server that takes over may not have what the other confirmed.
+        self.readings_agree = not settings.has_sentinels
 
     def _register(self, host: str, group: str) -> 'Registration':
         return Registration(self._settings, host, group)
@@ -78,14 +81,14 @@ class RedisDriver(coordinated.CoordinatedDriver):
 class Registration(registration.Registration):
     """A registration whose key is renewed at each heartbeat."""
 
-    def _verify(self, session: sessions.Session) -> None:
+    def _verify(self, session: sessions.Session) -> float | None:
         """See registration.Registration.
 
         The member, or all data of the server, may have been removed.
         """
         group, capabilities = internals.Group(session), self._capabilities()
         if group.ask('renew', group.renew, capabilities):
-            return
+            return self._sessions.request.asked_at
         # Other members have yet to rejoin. Readers must know that before they
         # see the first member.
         group.ask('mark', group.mark_young, self._settings.settle_time)
@@ -95,6 +98,7 @@ class Registration(registration.Registration):
             session.join(capabilities)
         if not random.randrange(_SWEEP):
             group.ask('sweep', group.sweep)
+        return None
 
     def leave(self) -> None:
         """See registration.Registration.

@@ -38,6 +38,7 @@ class ZooKeeperDriver(coordinated.CoordinatedDriver):
     """
 
     backend = base.ZOOKEEPER
+    readings_agree = True
     cost = base.Cost(
         threads=4,
         files=4,

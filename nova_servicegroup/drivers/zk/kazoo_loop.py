@@ -118,13 +118,38 @@ class Frames:
         self._clock = clock
         self._end: float | None = None
         self._received = clock()
+        # When the last ping was sent; and the last one that was answered.
+        self._ping = self._pinged = -math.inf
 
     def guard(self, coordinator: Any) -> None:
         """Bound the reads of a coordinator and record them; see silence."""
-        if _wrap(
-            coordinator, '_connection.handler.select', self._select
-        ) and _wrap(coordinator, '_connection._read', self._read):
+        wrappers: dict[str, Callable[..., Any]] = {
+            'handler.select': self._select,
+            '_read': self._read,
+            '_send_ping': self._send_ping,
+            '_read_socket': functools.partial(self._read_socket, coordinator),
+        }
+        if all(
+            _wrap(coordinator, f'_connection.{name}', wrapper)
+            for name, wrapper in wrappers.items()
+        ):
             coordinator.silence = lambda: self._clock() - self._received
+            coordinator.pinged = lambda: self._pinged
+
+    def _send_ping(self, send: Callable[..., Any], *args: Any) -> Any:
+        self._ping = self._clock()
+        return send(*args)
+
+    def _read_socket(
+        self, coordinator: Any, read: Callable[..., Any], *args: Any
+    ) -> Any:
+        # kazoo has one ping outstanding at most, and none after it connects.
+        outstanding = coordinator._coord._connection.ping_outstanding
+        awaited = outstanding.is_set()
+        found = read(*args)
+        if awaited and not outstanding.is_set():
+            self._pinged = self._ping
+        return found
 
     def _read(
         self, read: Callable[..., Any], length: int, timeout: float
@@ -155,6 +180,15 @@ def silence(coordinator: Any) -> float:
     """
     measure = getattr(coordinator, 'silence', None)
     return math.inf if measure is None else float(measure())
+
+
+def pinged(coordinator: Any) -> float:
+    """Return when the last ping was sent that a server has answered.
+
+    :returns: by time.monotonic; -infinity if it is unknown
+    """
+    measure = getattr(coordinator, 'pinged', None)
+    return -math.inf if measure is None else float(measure())
 
 
 def on_session(coordinator: Any, granted: Callable[[float], None]) -> None:

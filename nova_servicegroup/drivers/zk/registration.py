@@ -54,17 +54,17 @@ class Registration(registration.Registration):
         """See registration.Registration."""
         return self._watches.in_doubt()
 
-    def _verify(self, session: sessions.Session) -> None:
+    def _verify(self, session: sessions.Session) -> float:
         """See registration.Registration."""
         self._gate.keep()
         # The group exists, unless this is its first member.
-        if self._is_joined(session) or self._try_to_join(session):
-            return
-        session.create()
-        if not self._try_to_join(session):
-            raise exceptions.BackendError(
-                self._connection.backend, 'the membership was not accepted'
-            )
+        if not self._is_joined(session) and not self._try_to_join(session):
+            session.create()
+            if not self._try_to_join(session):
+                raise exceptions.BackendError(
+                    self._connection.backend, 'the membership was not accepted'
+                )
+        return self._watches.proof(session)
 
     def _is_joined(self, session: sessions.Session) -> bool:
         """Return whether the member's node exists in this session.

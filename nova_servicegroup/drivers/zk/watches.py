@@ -58,10 +58,20 @@ class Watches:
         if not node.is_valid(self._clock(), self._patience):
             node.stat = None
             found = session.ask(what, node.ask, session.group, self._clock())
+            node.asked_at = session.asked_at
             if found is None or not node.is_watched(found):
                 return found
             node.stat = found
         return node.stat
+
+    def proof(self, session: sessions.Session) -> float:
+        """Return when the member's node was in its session for sure.
+
+        Call it after read has returned the stat of that. What was asked before
+        was answered later: the node, or a ping while it was watched.
+        """
+        node = self._node(session.coordinator, session.member_id)
+        return max(node.asked_at, kazoo_loop.pinged(session.coordinator))
 
     def forget(self, name: bytes) -> None:
         """Drop a node from the cache."""
@@ -85,6 +95,7 @@ class _Node:
     """One node, as a coordinator has read it.
 
     :ivar stat: what was read, or None if it is to be read
+    :ivar asked_at: when the request was issued that has read it
     """
 
     def __init__(self, coordinator: Any, name: bytes) -> None:
@@ -92,7 +103,7 @@ class _Node:
         self._coordinator = coordinator
         self._name = name
         self._changed = False
-        self._until = -math.inf
+        self._until = self.asked_at = -math.inf
 
     def ask(self, group: bytes, now: float) -> internals.Stat:
         """Read and watch the node."""

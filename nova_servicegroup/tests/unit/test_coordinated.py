@@ -76,7 +76,10 @@ class Driver(coordinated.CoordinatedDriver):
         self.backends: list[FakeBackend] = []
         self._clock = clock
         super().__init__(
-            None, types.SimpleNamespace(addresses=[], found_within=0.0)
+            None,
+            types.SimpleNamespace(
+                addresses=[], found_within=0.0, kept_for=0.0
+            ),
         )
 
     def _register(self, host: str, group: str) -> Any:

@@ -85,7 +85,7 @@ class DecisionsTest(base.TestCase):
         self.assertEqual((True, 5.0), (case.is_death, case.lived_at))
 
     def test_no_other_evidence(self) -> None:
-        for evidence in set(deaths.EVIDENCE) - {deaths.SILENT}:
+        for evidence in set(deaths.EVIDENCE) - {deaths.SILENT, deaths.FENCED}:
             self.see(a1=evidence)
             self.assertEqual([], self.later(100), evidence)
 

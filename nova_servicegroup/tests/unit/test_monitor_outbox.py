@@ -774,7 +774,7 @@ class PublicationTest(base.TestCase):
     def packed(self, **fields: str) -> bytes:
         """Return a publication of which some fields are given as JSON."""
         known = {
-            'form': '4',
+            'form': '5',
             'number': '1',
             'term': f'"{self.TERM}"',
             'lag': '0.5',
@@ -789,7 +789,7 @@ class PublicationTest(base.TestCase):
             b'',
             b'x',
             {'a': 1},
-            publication.zlib.compress(b'[4]'),
+            publication.zlib.compress(b'[5]'),
             publication.zlib.compress(b'{}'),
             publication.encode(None),
             self.packed()[:-1],
@@ -854,7 +854,13 @@ class PublicationTest(base.TestCase):
             self.assertIsNone(publication.decode(data))
 
     def test_a_count_never_leaves_its_bounds(self) -> None:
-        counts = f'{{"compute": {{"a": {publication.MOST}}}}}'
+        # The greatest one of which it is news that the host is down.
+        most = next(
+            count
+            for count in range(publication.MOST, 0, -1)
+            if publication.news_of(count) == UP
+        )
+        counts = f'{{"compute": {{"a": {most}}}}}'
         box = ScriptedOutbox(self.clock, a=DOWN)
         box.receive(publication.decode(self.packed(counts=counts)), 0.0)
         box.lead()

@@ -773,6 +773,7 @@ class InventoryEvidenceTest(EvidenceCase):
                 'process-died': 1,
                 'not-reporting': 0,
                 'silent': 1,
+                'fenced': 0,
                 'forced': 1,
                 'unknown': 0,
             },

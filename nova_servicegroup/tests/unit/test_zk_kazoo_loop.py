@@ -13,6 +13,7 @@
 """The changes to kazoo's client."""
 
 import math
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -97,7 +98,13 @@ class FramesTest(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.handler = SimpleNamespace(select=self.select)
-        self.connection = SimpleNamespace(_read=self.read)
+        self.outstanding = threading.Event()
+        self.connection = SimpleNamespace(
+            _read=self.read,
+            _send_ping=lambda timeout: self.outstanding.set(),
+            _read_socket=lambda answers: answers and self.outstanding.clear(),
+            ping_outstanding=self.outstanding,
+        )
         self.connection.handler = self.handler
         self.coordinator = SimpleNamespace(
             _coord=SimpleNamespace(_connection=self.connection)
@@ -140,7 +147,21 @@ class FramesTest(base.TestCase):
         self.assertRaises(TimeoutError, self.connection._read, 9, 3.5)
         self.assertEqual(6.0, kazoo_loop.silence(self.coordinator))
 
+    def test_it_knows_which_ping_was_answered(self) -> None:
+        pinged = self.clock()
+        self.connection._send_ping(1.0)
+        self.clock.advance(2.0)
+        # An answer to something else, as to a request.
+        self.connection._read_socket(False)
+        self.assertEqual(-math.inf, kazoo_loop.pinged(self.coordinator))
+        self.connection._read_socket(True)
+        self.assertEqual(pinged, kazoo_loop.pinged(self.coordinator))
+        self.clock.advance(1.0)
+        self.connection._send_ping(1.0)
+        self.assertEqual(pinged, kazoo_loop.pinged(self.coordinator))
+
     def test_a_kazoo_that_has_changed_is_left_alone(self) -> None:
         changed = SimpleNamespace()
         kazoo_loop.Frames().guard(changed)
         self.assertEqual(math.inf, kazoo_loop.silence(changed))
+        self.assertEqual(-math.inf, kazoo_loop.pinged(changed))

@@ -1,0 +1,144 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The watchdog of this host, as the options want it, and its threads."""
+
+from collections.abc import Callable
+import functools
+import time
+
+from oslo_config import cfg
+from oslo_log import log as logging
+
+from nova_servicegroup.agent import guarding
+from nova_servicegroup.agent import watchdog
+from nova_servicegroup import condition
+from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers import views
+from nova_servicegroup import fencing
+from nova_servicegroup import membership
+from nova_servicegroup import process
+from nova_servicegroup import services
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds between two steps of arming, or of stopping.
+_INTERVAL = 0.5
+
+
+class Memberships:
+    """See guarding.Memberships.
+
+    :param claim: the service that joins the group of claims
+    :param group: its name
+    """
+
+    def __init__(
+        self, driver: base.Driver, claim: services.Service, group: str
+    ) -> None:
+        self._driver = driver
+        self._claim = claim
+        self._group = group
+
+    def agent_proof(self) -> float | None:
+        """See guarding.Memberships."""
+        return self._driver.proof(self._claim.host, services.HOST_GROUP)
+
+    def claim_proof(self) -> float | None:
+        """See guarding.Memberships."""
+        return self._driver.proof(self._claim.host, self._group)
+
+    def see_agent(self) -> guarding.Seen | None:
+        """See guarding.Memberships."""
+        return self._see(services.HOST_GROUP)
+
+    def see_claim(self) -> guarding.Seen | None:
+        """See guarding.Memberships."""
+        return self._see(self._group)
+
+    def _see(self, group: str) -> guarding.Seen | None:
+        now = time.monotonic()
+        view = self._driver.view(group)
+        if view.error is not None or view.asked is None:
+            return None
+        name = membership.canonical(self._claim.host)
+        found = [
+            each
+            for each in view.members
+            if membership.canonical(each.host) == name
+        ]
+        if any(each.held for each in found):
+            return None
+        return guarding.Seen(
+            any(each.up for each in found),
+            any(map(_stops, found)),
+            now - view.asked,
+        )
+
+    def join(self) -> None:
+        """See guarding.Memberships."""
+        self._driver.join(self._claim.host, self._group, self._claim)
+
+    def leave(self) -> None:
+        """See guarding.Memberships."""
+        self._driver.leave(self._claim.host, self._group)
+
+
+def _stops(agent: views.Member) -> bool:
+    found = agent.condition
+    return found is not None and found.state == condition.DRAINING
+
+
+def make(
+    conf: cfg.ConfigOpts, driver: base.Driver, claim: services.Service
+) -> guarding.Guard | None:
+    """Return the guard that the options want, or None; see start.
+
+    :raises ConfigurationError: the driver cannot be used with a watchdog
+    """
+    if not fencing.is_wanted(conf):
+        return None
+    options = conf.servicegroup_agent
+    return guarding.Guard(
+        watchdog.Device(options.watchdog, options.watchdog_timeout),
+        watchdog.Lease(fencing.lease(conf, driver)),
+        Memberships(driver, claim, fencing.group(conf, driver)),
+        options.watchdog_timeout,
+    )
+
+
+def start(guard: guarding.Guard) -> None:
+    """Start its threads, which end with it."""
+    _start(guard, guard.poll, lambda: _INTERVAL, 'servicegroup-guard')
+    _start(guard, guard.feed, guard.interval, 'servicegroup-watchdog')
+
+
+def _start(
+    guard: guarding.Guard,
+    step: Callable[[], None],
+    interval: Callable[[], float],
+    name: str,
+) -> None:
+    process.start_thread(functools.partial(_run, guard, step, interval), name)
+
+
+def _run(
+    guard: guarding.Guard,
+    step: Callable[[], None],
+    interval: Callable[[], float],
+) -> None:
+    while not guard.ended:
+        try:
+            step()
+        except Exception:
+            LOG.exception('Unexpected error of the watchdog')
+        time.sleep(interval())
