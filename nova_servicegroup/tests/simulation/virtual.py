@@ -33,7 +33,15 @@ from nova_servicegroup.tests.simulation import threads
 #: The real clock.
 monotonic = time.monotonic
 
-_SKIPPED = ('tests', 'monitor', 'exporter', 'cmd', 'plugin', 'doctor')
+_SKIPPED = (
+    'tests',
+    'monitor',
+    'masakari',
+    'exporter',
+    'cmd',
+    'plugin',
+    'doctor',
+)
 
 
 class Servers:
