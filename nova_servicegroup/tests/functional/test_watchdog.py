@@ -134,7 +134,8 @@ class FaultsContract(WatchdogContract):
         # What has not been reset by now would go on.
         frozen.thaw()
         alone.agent.thaw()
-        left = FENCED - (time.monotonic() - begun)
+        # Most of them die at once, so the last ones may be held.
+        left = FENCED + 2 * self.hold - (time.monotonic() - begun)
         self.wait_fenced(dead, frozen, alone, killed, within=left)
         self.measured('death to fenced', time.monotonic() - begun)
         self.watch_hosts(1.0)
