@@ -163,16 +163,19 @@ class ZooKeeperTest(
 class MemcachedTest(
     test_mc.MemcachedBackend, DomainContract, contract.FunctionalTestCase
 ):
-    pass
+    test_it_comes_back = base.only_long(DomainContract.test_it_comes_back)
 
 
+# What they do is common with zk.
+@base.only_long
 class EtcdTest(
     test_etcd.EtcdBackend, DomainContract, contract.FunctionalTestCase
 ):
-    test_it_comes_back = base.only_long(DomainContract.test_it_comes_back)
+    pass
 
 
+@base.only_long
 class RedisTest(
     test_redis.RedisBackend, DomainContract, contract.FunctionalTestCase
 ):
-    test_it_comes_back = base.only_long(DomainContract.test_it_comes_back)
+    pass

@@ -243,6 +243,7 @@ class ZooKeeperTest(
     session_timeout = EXPIRY
 
 
+@base.only_long
 class EtcdTest(
     test_etcd.EtcdBackend,
     FaultsContract,

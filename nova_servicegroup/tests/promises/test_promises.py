@@ -85,7 +85,7 @@ class MutationTest(base.TestCase):
         self.assertEqual(1, self.run_history(seed, f'--mutate={name}'))
 
     def test_no_fault_is_shared(self) -> None:
-        self.check('no_fault_is_shared', 2361)
+        self.check('no_fault_is_shared', 3548)
 
     def test_a_shared_fault_ends_for_all_at_once(self) -> None:
         self.check('a_shared_fault_ends_for_all_at_once', 1096)
@@ -99,6 +99,7 @@ class MutationTest(base.TestCase):
     def test_no_domain_is_lost(self) -> None:
         self.check('no_domain_is_lost', 5364)
 
+    @base.only_long
     def test_the_rest_of_a_domain_is_not_awaited(self) -> None:
         self.check('the_rest_of_a_domain_is_not_awaited', 5748)
 

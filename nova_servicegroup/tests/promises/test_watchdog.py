@@ -21,7 +21,7 @@ from testtools import content
 
 from nova_servicegroup.tests import base
 
-_SCHEDULES = 20_000 if base.LONG else 2_000
+_SCHEDULES = 20_000 if base.LONG else 1_000
 _SEED = '0'
 
 
