@@ -73,6 +73,7 @@ class MemberCut(Network):
     def test_a_member_whose_packets_are_dropped_comes_back(self) -> None:
         self._cut('drop')
 
+    @base.only_long
     def test_a_member_whose_packets_are_refused_comes_back(self) -> None:
         self._cut('reject')
 

@@ -191,7 +191,7 @@ class ZooKeeperTest(
 
 
 class MemcachedTest(
-    test_mc.MemcachedBackend, AgentFaults, contract.FunctionalTestCase
+    test_mc.MemcachedBackend, _Rest, contract.FunctionalTestCase
 ):
     pass
 

@@ -614,6 +614,7 @@ class DeadConnectionTest(Collected):
         self.measured('writes again after', time.monotonic() - begun)
         self.assert_fresh(*ids)
 
+    @base.only_long
     def test_meanwhile_another_one_writes_all(self) -> None:
         self._fill_pool(self.make_collector('dead', gather=0.2))
         self.url = self.direct

@@ -142,6 +142,7 @@ class SilenceTest(test_db_collector.Collected):
         )
         self.assert_within(time.monotonic() - begun, 8.0)
 
+    @base.only_long
     def test_collectors_that_are_killed_leave_nobody_down(self) -> None:
         down_time = 20.0
         collector = self.start_collector()

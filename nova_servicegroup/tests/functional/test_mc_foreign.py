@@ -166,6 +166,7 @@ class GarbageTest(mc_faults.Faults, contract.FunctionalTestCase):
                 {None}, {one.incarnations[0].machine for one in found.members}
             )
 
+    @base.only_long
     def test_garbage_under_the_marker_does_no_harm(self) -> None:
         self._foul([self.keys.marker.encode()], READABLE + UNREADABLE)
 

@@ -94,6 +94,7 @@ class OneOfAllTest(Watched, contract.FunctionalTestCase):
         master.start()
         self.after(fault, 2 * self.ttl)
 
+    @base.only_long
     def test_a_frozen_master_makes_nobody_down(self) -> None:
         fault = self.begin()
         frozen = self.servers.master()
