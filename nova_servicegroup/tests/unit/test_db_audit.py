@@ -58,7 +58,7 @@ class AuditTest(base.TestCase):
 
     def test_a_record_that_is_no_longer_written_is_found_later(self) -> None:
         self.beat(100)
-        self.assertIn(False, self.beat(40, writes=False))
+        self.assertIn(False, self.beat(50, writes=False))
 
     def test_each_check_finds_that_nothing_is_written(self) -> None:
         found = self.beat(100, writes=False)
