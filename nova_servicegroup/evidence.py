@@ -234,5 +234,5 @@ def shared(
     return {
         check
         for check, number in failing.items()
-        if number >= MASS_LOSS and 2 * number > members
+        if is_mass(number, members - number)
     }

@@ -21,13 +21,12 @@ from oslo_log import log as logging
 
 from nova_servicegroup.agent import guarding
 from nova_servicegroup.agent import watchdog
-from nova_servicegroup import condition
 from nova_servicegroup.drivers import base
-from nova_servicegroup.drivers import views
 from nova_servicegroup import fencing
 from nova_servicegroup import membership
 from nova_servicegroup import process
 from nova_servicegroup import services
+from nova_servicegroup.watch import deaths
 
 LOG = logging.getLogger(__name__)
 
@@ -80,7 +79,7 @@ class Memberships:
             return None
         return guarding.Seen(
             any(each.up for each in found),
-            any(map(_stops, found)),
+            any(map(deaths.stops, found)),
             now - view.asked,
         )
 
@@ -91,11 +90,6 @@ class Memberships:
     def leave(self) -> None:
         """See guarding.Memberships."""
         self._driver.leave(self._claim.host, self._group)
-
-
-def _stops(agent: views.Member) -> bool:
-    found = agent.condition
-    return found is not None and found.state == condition.DRAINING
 
 
 def make(

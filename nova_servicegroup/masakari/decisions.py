@@ -265,5 +265,5 @@ def lost_domains(
     return {
         domain: lost
         for domain, lost in found.items()
-        if len(lost) >= evidence.MASS_LOSS and 2 * len(lost) > sizes[domain]
+        if evidence.is_mass(len(lost), sizes[domain] - len(lost))
     }

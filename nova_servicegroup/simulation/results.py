@@ -49,7 +49,7 @@ def promise(
     killed, left = len(wanted.killed), len(wanted.hosts - wanted.killed)
     if found_within is None:
         return None
-    if killed >= evidence.MASS_LOSS and killed > left:
+    if evidence.is_mass(killed, left):
         return found_within + hold_time
     return found_within
 

@@ -16,9 +16,9 @@ from collections.abc import Mapping
 import dataclasses
 import math
 
-from nova_servicegroup import condition
 from nova_servicegroup.drivers import views
 from nova_servicegroup import membership
+from nova_servicegroup.watch import deaths
 
 
 @dataclasses.dataclass
@@ -114,7 +114,7 @@ class Claims:
             return False
         # Two sessions that end together do not expire together. An agent that
         # goes on for longer has another watchdog, or none.
-        return _stops(agent) or now - lost.missed > 2 * self._margin
+        return deaths.stops(agent) or now - lost.missed > 2 * self._margin
 
 
 def _is_blind(view: views.View) -> bool:
@@ -127,8 +127,3 @@ def _present(view: views.View) -> dict[str, views.Member]:
         for each in view.members
         if each.up
     }
-
-
-def _stops(agent: views.Member) -> bool:
-    found = agent.condition
-    return found is not None and found.state == condition.DRAINING

@@ -96,8 +96,7 @@ class Agents:
         }
         for host, each in self._present.items():
             if each.proof_age is not None and not each.held:
-                stops = reported_state(each) == condition.DRAINING
-                self._seen[host] = _Agent(now - each.proof_age, stops)
+                self._seen[host] = _Agent(now - each.proof_age, stops(each))
 
     def evidence(
         self, host: str, group: str, proof: float | None, agent_is_up: bool
@@ -143,6 +142,11 @@ def _reported(agent: views.Member) -> str:
     if state in (PROCESS_STOPPED, PROCESS_DIED):
         return str(state)
     return UNKNOWN if state == condition.DRAINING else NOT_REPORTING
+
+
+def stops(agent: views.Member) -> bool:
+    """Return whether an agent reports that it stops."""
+    return reported_state(agent) == condition.DRAINING
 
 
 def reported_state(agent: views.Member) -> str | None:

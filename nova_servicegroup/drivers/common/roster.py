@@ -111,7 +111,7 @@ class Roster:
         )
         if anew == stayed:
             return stayed > 0 and len(self._hosts) >= evidence.MASS_LOSS
-        return anew >= evidence.MASS_LOSS and 2 * anew > stayed
+        return evidence.is_mass(anew, stayed - anew)
 
     def _add(self, member_id: bytes) -> bool:
         """Add a member id or a mark; return whether it was one of them."""
