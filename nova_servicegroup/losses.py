@@ -77,23 +77,33 @@ class Losses:
             reading, contact, len(recent), now, self._hold_time
         )
         awaited = absent.awaited() - reading.present
-        reasons = self.domains.doubts(
-            reading, domains.Missed(lost, awaited, recent)
-        )
-        held = {
-            host: (why, until)
-            for host, why in reasons.items()
-            if (until := self._until(why, contact, now)) > now
-        }
-        if found is not None:
+        missed = domains.Missed(lost, awaited, recent)
+        held = self._of_domains(reading, contact, missed, now)
+        if found is None:
+            return held
+        doubts = dict.fromkeys(lost | awaited, found)
+        if found[0] == evidence.MANY_LOST:
             # Where a domain is lost, that is the reason.
-            return dict.fromkeys(lost | awaited, found) | {
+            doubts |= {
                 host: each
                 for host, each in held.items()
                 if each[0] != domains.AWAITED
-                and found[0] == evidence.MANY_LOST
             }
-        return held
+        return doubts
+
+    def _of_domains(
+        self,
+        reading: evidence.Reading,
+        contact: evidence.Contact,
+        missed: domains.Missed,
+        now: float,
+    ) -> dict[str, Doubt]:
+        """Return the hosts to hold for their domains."""
+        return {
+            host: (why, until)
+            for host, why in self.domains.doubts(reading, missed).items()
+            if (until := self._until(why, contact, now)) > now
+        }
 
     def _until(
         self, reason: str, contact: evidence.Contact, now: float
