@@ -45,6 +45,8 @@ class EndFaults(faults.Faults):
 
     times = 30 if base.LONG else 3
     down_time = 12
+    #: Seconds until a client that tries by itself has connected again.
+    reconnects_within = 0.0
 
     def freeze_backend(self) -> None:
         """Have every server mute."""
@@ -196,6 +198,7 @@ class EndFaults(faults.Faults):
         watcher.wait('kept', contract.START)
         self.restore_backend()
         watcher.wait('up', contract.START)
+        time.sleep(self.reconnects_within)
         self.end(NOBODY)
 
 

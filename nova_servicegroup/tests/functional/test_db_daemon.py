@@ -29,6 +29,7 @@ from nova_servicegroup.drivers.db import intake
 from nova_servicegroup.drivers.db import messages
 from nova_servicegroup.drivers.db import relay
 from nova_servicegroup import exceptions
+from nova_servicegroup.tests import base
 from nova_servicegroup.tests.functional import faults
 from nova_servicegroup.tests.functional import test_db_collector
 from nova_servicegroup.tests.harness import collector
@@ -297,6 +298,7 @@ class TakeoverTest(Daemons):
         members.end()
         self.assert_preferred()
 
+    @base.only_long
     def test_stopped_and_restarted(self) -> None:
         members = self.members()
         time.sleep(3)

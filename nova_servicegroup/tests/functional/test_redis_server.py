@@ -74,6 +74,7 @@ class EmptiedTest(OnlyServer):
     def test_wiped_makes_nobody_down(self) -> None:
         self.away(self.server.wipe, 0)
 
+    @base.only_long
     def test_the_dead_of_an_outage_go_and_the_living_stay(self) -> None:
         members = self.members_of(*HOSTS)
         watcher = self.observe(*HOSTS)

@@ -53,6 +53,8 @@ class EndTest(
     """Memberships that are ended for the dead."""
 
     session = 10
+    # kazoo's longest pause between two attempts, and one attempt.
+    reconnects_within = 4.0
 
     def freeze_backend(self) -> None:
         self.servers.freeze()

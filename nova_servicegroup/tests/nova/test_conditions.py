@@ -129,6 +129,7 @@ class Conditions:
         finally:
             away.rename(self._instances())
 
+    @base.only_long
     def test_its_virt_driver_hangs(self) -> None:
         with self.fault('virt', victim.hanging(self.stack, HOST)):
             pass

@@ -178,6 +178,7 @@ class Harmed(base.TestCase):
 class Single:
     """The faults of one host."""
 
+    @base.only_long
     @unittest.skipUnless(fuse.is_there(), 'needs root and /dev/fuse')
     def test_its_storage_is_frozen(self) -> None:
         with self.victim.on_a_cluster() as mount:

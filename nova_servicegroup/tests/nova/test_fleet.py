@@ -171,6 +171,7 @@ class StockComputesTest(Mixed):
 class StockControllerTest(Mixed):
     stock = ('api', 'conductor', 'scheduler')
 
+    @base.only_long
     def test_our_computes_with_stock_conductors(self) -> None:
         self.check()
         text = self.stack.log('compute2').read_text()
@@ -215,6 +216,7 @@ class BadMinuteTest(FleetTest):
         self.stack.rabbitmq.thaw()
         self.stack.kill('conductor', signal.SIGCONT)
 
+    @base.only_long
     def test_the_clock_of_a_reader_is_wrong(self) -> None:
         readers = [self._reader(offset) for offset in ('-5m', '+5m')]
         process.wait_until(

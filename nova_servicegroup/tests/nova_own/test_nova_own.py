@@ -56,7 +56,7 @@ _SUITES = {
     for suite, names in selection.SUITES.items()
 }
 _CHOICES = {
-    'functional': ('db', 'mc', *_SERVERS) if base.LONG else ('db', 'mc'),
+    'functional': ('db', 'mc', *_SERVERS) if base.LONG else ('mc',),
     'long': ('db', 'mc') if base.LONG else (),
 }
 _WORKERS = 2
