@@ -17,6 +17,8 @@ import datetime
 import math
 import time
 
+from oslo_utils import timeutils
+
 
 class Dates:
     """A converter of clock times to dates, which caches the last date."""
@@ -40,3 +42,16 @@ def time_ago(seconds: float) -> datetime.datetime:
     """Return the aware date of so many seconds ago."""
     now = datetime.datetime.now(datetime.timezone.utc)
     return now - datetime.timedelta(seconds=seconds)
+
+
+def aware(value: datetime.datetime | str | None) -> datetime.datetime | None:
+    """Return a record's time as an aware one.
+
+    :param value: aware, or naive in UTC, or either as text
+    :raises ValueError: the text is no time
+    """
+    if isinstance(value, str):
+        value = timeutils.parse_isotime(value)
+    if value is None or value.tzinfo is not None:
+        return value
+    return value.replace(tzinfo=datetime.timezone.utc)

@@ -23,6 +23,7 @@ from oslo_config import cfg
 from nova_servicegroup import api
 from nova_servicegroup import condition
 from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers import updates
 from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup import services
@@ -172,7 +173,7 @@ class _Driver(base.Driver):
         """See base.Driver."""
         found = self._find(service_ref)
         age = None if found is None else found.proof_age
-        return base.newer(0.0 if found and found.held else age, service_ref)
+        return updates.newer(0.0 if found and found.held else age, service_ref)
 
     def view(
         self, group: str, detailed: bool | Collection[str] = False

@@ -32,6 +32,12 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds between two steps of arming, or of stopping.
 _INTERVAL = 0.5
+#: Seconds that a step may take.
+_GIVE_UP = 5.0
+#: Seconds that a claim may take to be withdrawn.
+WITHDRAWN_WITHIN = guarding.STOP_WITHIN + _GIVE_UP
+
+_GROUP = 'watchdog'
 
 
 class Memberships:
@@ -92,28 +98,57 @@ class Memberships:
         self._driver.leave(self._claim.host, self._group)
 
 
-def make(
-    conf: cfg.ConfigOpts, driver: base.Driver, claim: services.Service
-) -> guarding.Guard | None:
-    """Return the guard that the options want, or None; see start.
+class Claim:
+    """The claim of this host that its watchdog resets it, and its guard.
 
+    :param service: joins the group of claims
+    """
+
+    def __init__(
+        self, guard: guarding.Guard, service: services.Unrecorded
+    ) -> None:
+        self._guard = guard
+        self._service = service
+
+    def start(self) -> None:
+        """Start the guard's threads, which end with it."""
+        guard = self._guard
+        _start(guard, guard.poll, lambda: _INTERVAL, 'servicegroup-guard')
+        _start(guard, guard.feed, guard.interval, 'servicegroup-watchdog')
+
+    def withdraw(self) -> None:
+        """Have the guard end, in WITHDRAWN_WITHIN."""
+        self._guard.stop()
+        end = time.monotonic() + WITHDRAWN_WITHIN
+        while not self._guard.ended and time.monotonic() < end:
+            time.sleep(_INTERVAL)
+
+    def stop(self) -> None:
+        """Renew the claim no more."""
+        self._service.stop()
+
+
+def make(
+    conf: cfg.ConfigOpts, driver: base.Driver, timers: services.Timers
+) -> Claim | None:
+    """Return the claim that the options want, or None.
+
+    :param timers: renews it
     :raises ConfigurationError: the driver cannot be used with a watchdog
     """
     if not fencing.is_wanted(conf):
         return None
     options = conf.servicegroup_agent
-    return guarding.Guard(
+    service = services.Unrecorded(
+        str(conf.host), _GROUP, float(conf.report_interval), timers
+    )
+    guard = guarding.Guard(
         watchdog.Device(options.watchdog, options.watchdog_timeout),
         watchdog.Lease(fencing.lease(conf, driver)),
-        Memberships(driver, claim, fencing.group(conf, driver)),
+        Memberships(driver, service, fencing.group(conf, driver)),
         options.watchdog_timeout,
     )
-
-
-def start(guard: guarding.Guard) -> None:
-    """Start its threads, which end with it."""
-    _start(guard, guard.poll, lambda: _INTERVAL, 'servicegroup-guard')
-    _start(guard, guard.feed, guard.interval, 'servicegroup-watchdog')
+    return Claim(guard, service)
 
 
 def _start(

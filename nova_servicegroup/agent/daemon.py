@@ -22,7 +22,6 @@ from oslo_log import log as logging
 from oslo_service import service
 
 from nova_servicegroup.agent import claiming
-from nova_servicegroup.agent import guarding
 from nova_servicegroup.agent import watching
 from nova_servicegroup import api
 from nova_servicegroup import condition
@@ -42,8 +41,6 @@ _HANGS = 90.0
 _NOTICE = 2.0
 #: Seconds that leaving and closing connections may take.
 _STOP_TIMEOUT = 1.5
-#: Seconds that a step of the guard may take.
-_GIVE_UP = 5.0
 
 
 class Looks:
@@ -94,11 +91,7 @@ class Agent(service.Service):  # type: ignore[misc]
             _watch(conf, self._host, each, removes=False)
             for each in servicegroup.secondary.drivers.values()
         ]
-        self._claim = services.Unrecorded(
-            self._host, 'watchdog', float(conf.report_interval), self.tg
-        )
-        self._guard = claiming.make(conf, servicegroup.driver, self._claim)
-        self._joins = not servicegroup.driver.needs_record
+        self._claim = claiming.make(conf, servicegroup.driver, self.tg)
         self._stopping = threading.Event()
         self._looks = Looks()
 
@@ -124,16 +117,7 @@ class Agent(service.Service):  # type: ignore[misc]
                 watch.poll()
 
     def _run(self) -> None:
-        if self._joins:
-            self._api.join(self._host, services.HOST_GROUP, self._service)
-            if self._guard is not None:
-                claiming.start(self._guard)
-        else:
-            LOG.warning(
-                'The driver %s has no group of hosts: this agent ends the '
-                'memberships of processes that died, and reports nothing.',
-                self._api.driver.conf.servicegroup_driver,
-            )
+        self._join()
         LOG.info(
             'The agent of %s watches the group %s.',
             self._host,
@@ -148,6 +132,18 @@ class Agent(service.Service):  # type: ignore[misc]
             if self._watch.condition != shown:
                 shown = self._watch.condition
                 self._mark(shown)
+
+    def _join(self) -> None:
+        if self._api.driver.needs_record:
+            LOG.warning(
+                'The driver %s has no group of hosts: this agent ends the '
+                'memberships of processes that died, and reports nothing.',
+                self._api.driver.conf.servicegroup_driver,
+            )
+            return
+        self._api.join(self._host, services.HOST_GROUP, self._service)
+        if self._claim is not None:
+            self._claim.start()
 
     def _poll(self) -> None:
         try:
@@ -169,8 +165,8 @@ class Agent(service.Service):  # type: ignore[misc]
         leaving = threading.Thread(target=self._leave, daemon=True)
         leaving.start()
         wait = _NOTICE + _STOP_TIMEOUT
-        if self._guard is not None:
-            wait += guarding.STOP_WITHIN + _GIVE_UP
+        if self._claim is not None:
+            wait += claiming.WITHDRAWN_WITHIN
         leaving.join(wait)
         super().stop(graceful)
 
@@ -180,20 +176,13 @@ class Agent(service.Service):  # type: ignore[misc]
             condition.DRAINING, condition.STOPPING, time.time()
         )
         self._mark(stops)
-        self._disarm()
+        if self._claim is not None:
+            self._claim.withdraw()
         time.sleep(_NOTICE)
-        for each in (self._claim, self._service):
-            each.stop()
+        if self._claim is not None:
+            self._claim.stop()
+        self._service.stop()
         self._api.close()
-
-    def _disarm(self) -> None:
-        """Have the guard end, in bounded time."""
-        if self._guard is None:
-            return
-        self._guard.stop()
-        end = time.monotonic() + guarding.STOP_WITHIN + _GIVE_UP
-        while not self._guard.ended and time.monotonic() < end:
-            time.sleep(_INTERVAL)
 
 
 def _watch(

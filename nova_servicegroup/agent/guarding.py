@@ -16,6 +16,7 @@ The order of its steps is what observers rely on; see watch.claims.
 """
 
 from collections.abc import Callable
+import enum
 import math
 import time
 from typing import NamedTuple, Protocol
@@ -84,13 +85,18 @@ class Memberships(Protocol):
         """Leave it."""
 
 
+class _State(enum.Enum):
+    IDLE = enum.auto()
+    ARMED = enum.auto()
+    ENDED = enum.auto()
+
+
 class Guard:
     """The watchdog of this host: armed, fed, and disarmed.
 
     One thread calls poll, another one feed, which waits for nothing.
 
     :param timeout: of the watchdog, in seconds
-    :ivar ended: whether nothing is left to do: it was stopped
     """
 
     def __init__(
@@ -108,13 +114,18 @@ class Guard:
         # Until then, one that a predecessor has armed has reset the host.
         self._alone_at = clock() + timeout + _LATE
         self._clock = clock
-        self._armed = self._refused = False
+        self._refused = False
         self._stop: _Stop | None = None
-        self.ended = False
+        self._state = _State.IDLE
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to do."""
+        return self._state is _State.ENDED
 
     def feed(self) -> None:
         """Feed the watchdog, if that is permitted."""
-        if not self._armed or self.ended:
+        if self._state is not _State.ARMED:
             return
         self._lease.note(self._members.claim_proof())
         if self._permits():
@@ -140,7 +151,7 @@ class Guard:
             return
         if self._stop is not None:
             self._withdraw(self._stop)
-        elif not self._armed:
+        elif self._state is _State.IDLE:
             self._arm()
 
     def _arm(self) -> None:
@@ -161,7 +172,7 @@ class Guard:
             return
         if self._lease.covers(proof) and self._open():
             self._lease.note(proof)
-            self._armed = True
+            self._state = _State.ARMED
             LOG.info('The watchdog is armed: it resets this host unless fed.')
             self._members.join()
 
@@ -170,7 +181,7 @@ class Guard:
             self._device.open()
         except exceptions.ConfigurationError as error:
             LOG.error('%s', error)
-            self.ended = True
+            self._state = _State.ENDED
             return False
         except OSError as error:
             if not self._refused:
@@ -184,14 +195,14 @@ class Guard:
         return True
 
     def _withdraw(self, stop: '_Stop') -> None:
-        if not self._armed:
-            self.ended = True
+        if self._state is _State.IDLE:
+            self._state = _State.ENDED
         elif stop.is_done(self._members, self._clock, self._lease):
             self._device.disarm()
-            self.ended = True
+            self._state = _State.ENDED
             LOG.info('The watchdog is disarmed.')
         elif stop.failed or self._clock() - stop.begun > STOP_WITHIN:
-            self.ended = True
+            self._state = _State.ENDED
             stop.warn()
         elif not self._permits():
             stop.warn()

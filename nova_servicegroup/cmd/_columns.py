@@ -20,7 +20,7 @@ from typing import Any
 from cliff import columns
 
 from nova_servicegroup import condition
-from nova_servicegroup.drivers import base
+from nova_servicegroup import dates
 from nova_servicegroup.drivers import views
 from nova_servicegroup import escaping
 from nova_servicegroup.watch import inventory
@@ -134,7 +134,7 @@ def more_facts(
 ) -> dict[str, Any]:
     """Return the facts that are too long for a list of services."""
     incarnations = () if entry.member is None else entry.member.incarnations
-    heartbeat = base.aware(_recorded(entry, 'last_seen_up'))
+    heartbeat = dates.aware(_recorded(entry, 'last_seen_up'))
     return {
         'Incarnations': [
             {**dataclasses.asdict(each), 'since': time(each.since)}

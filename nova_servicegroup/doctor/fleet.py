@@ -18,8 +18,8 @@ import datetime
 
 from oslo_config import cfg
 
+from nova_servicegroup import dates
 from nova_servicegroup.doctor import finding
-from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers import views
 from nova_servicegroup import opts
 from nova_servicegroup import services
@@ -70,7 +70,7 @@ class Judge:
         }
 
     def _is_fresh(self, record: services.ServiceRef) -> bool:
-        beat = base.aware(record.get('last_seen_up', None))
+        beat = dates.aware(record.get('last_seen_up', None))
         if beat is None:
             return False
         return abs((self._now - beat).total_seconds()) <= self._down_time

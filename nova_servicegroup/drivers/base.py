@@ -21,10 +21,8 @@ from typing import TYPE_CHECKING
 
 from oslo_config import cfg
 from oslo_log import log as logging
-from oslo_utils import timeutils
 
 from nova_servicegroup import condition
-from nova_servicegroup import dates
 from nova_servicegroup.drivers import record_cache
 from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
@@ -281,45 +279,3 @@ def group_of(service_ref: services.ServiceRef) -> str:
     """Return the group of a record: its topic, or Nova's by its binary."""
     topic: str = service_ref['topic']
     return topic or service_ref['binary'].rpartition('nova-')[2]
-
-
-def aware(value: datetime.datetime | str | None) -> datetime.datetime | None:
-    """Return a record's time as an aware one.
-
-    :param value: aware, or naive in UTC, or either as text
-    :raises ValueError: the text is no time
-    """
-    if isinstance(value, str):
-        value = timeutils.parse_isotime(value)
-    if value is None or value.tzinfo is not None:
-        return value
-    return value.replace(tzinfo=datetime.timezone.utc)
-
-
-def newer(
-    age: float | None, service_ref: services.ServiceRef
-) -> datetime.datetime | None:
-    """Return the newer of a proof of life and the record's own update.
-
-    :param age: seconds since the proof, or None if there is none
-    :returns: see later
-    """
-    proof = None if age is None else dates.time_ago(age)
-    return later(proof, service_ref)
-
-
-def later(
-    last_up: datetime.datetime | None, service_ref: services.ServiceRef
-) -> datetime.datetime | None:
-    """Return the later of when a host was up and the record's own update.
-
-    Nova expects a time of the record as its own driver returns it: unchanged.
-
-    :param last_up: an aware time, or None if it is not known
-    :returns: last_up, or the record's ``updated_at`` as it is
-    """
-    updated: datetime.datetime | None = service_ref['updated_at']
-    if last_up is None:
-        return updated
-    recorded = aware(updated or None)
-    return updated if recorded is not None and recorded > last_up else last_up

@@ -80,6 +80,22 @@ class Policy:
     settle: float
 
 
+@dataclasses.dataclass(frozen=True)
+class Sight:
+    """The hosts of one reading, by what it says of them.
+
+    :ivar hosts: all hosts
+    :ivar missing: those that are missing, held ones with them
+    :ivar silent: those that are silent, but for this machine's
+    :ivar dead: those of them with evidence that is enough
+    """
+
+    hosts: Set[str] = frozenset()
+    missing: Set[str] = frozenset()
+    silent: Set[str] = frozenset()
+    dead: Set[str] = frozenset()
+
+
 def accepted(notify_on: str) -> frozenset[str]:
     """Return the evidence that is enough by a value of notify_on."""
     both = frozenset((options.SILENT, options.FENCED))
@@ -105,12 +121,7 @@ class Cases:
         self._own = own
         self._deaths: dict[str, Case] = {}
         self._returns: dict[str, Case] = {}
-        # All hosts; those that are missing, held ones with them; those that
-        # are silent; and those of them with evidence that is enough.
-        self._hosts: Set[str] = frozenset()
-        self._missing: Set[str] = frozenset()
-        self._silent: Set[str] = frozenset()
-        self._dead: Set[str] = frozenset()
+        self._seen = Sight()
         # The hosts that were waited for, and those that are back just now.
         self._waited: Set[str] = frozenset()
         self._returned: Set[str] = frozenset()
@@ -125,24 +136,30 @@ class Cases:
 
         :param lived_at: returns when a host was last proved alive; see Case
         """
-        self._hosts = entries.keys()
-        missing = {
-            host
-            for host, each in entries.items()
-            if each.state in (views.HELD, views.DOWN)
-        }
-        self._returned = self._missing & self._hosts - missing
-        self._missing = missing
-        self._silent = self._down(entries, accepted(options.SILENT))
-        self._dead = self._down(entries, self._policy.accepted)
+        seen = self._sight(entries)
+        self._returned = self._seen.missing & seen.hosts - seen.missing
+        self._seen = seen
         self._end_deaths(entries, now)
-        for host in self._dead - self._deaths.keys():
+        for host in seen.dead - self._deaths.keys():
             self._returns.pop(host, None)
             # A driver waits for the rest of a domain itself.
             alone = entries[host].domain is None
             settle = self._policy.settle if alone else 0.0
             due = now + settle + self._spread()
             self._deaths[host] = Case(host, True, lived_at(host), due)
+
+    def _sight(self, entries: Mapping[str, inventory.Entry]) -> Sight:
+        missing = frozenset(
+            host
+            for host, each in entries.items()
+            if each.state in (views.HELD, views.DOWN)
+        )
+        return Sight(
+            frozenset(entries),
+            missing,
+            self._down(entries, accepted(options.SILENT)),
+            self._down(entries, self._policy.accepted),
+        )
 
     def _down(
         self, entries: Mapping[str, inventory.Entry], wanted: Collection[str]
@@ -166,7 +183,8 @@ class Cases:
                 due = now + self._spread()
                 self._returns[host] = Case(host, False, None, due)
             # One that masakari knows of is over only when the host is up.
-            gone = entry is None or (host not in self._dead and not settled)
+            ended = host not in self._seen.dead and not settled
+            gone = entry is None or ended
             if lives or gone:
                 del self._deaths[host]
 
@@ -240,12 +258,14 @@ class Cases:
             if each.settled_at is not None
         }
         old = {host for host, at in settled.items() if now - at > TOGETHER}
-        found = lost_domains(self._missing - old, self._hosts - old, domain_of)
+        found = lost_domains(
+            self._seen.missing - old, self._seen.hosts - old, domain_of
+        )
         strangers = self._strangers(domain_of)
         if len(strangers) >= evidence.MASS_LOSS:
             found.setdefault(None, set()).update(strangers)
         left = {
-            domain: sorted(hosts & self._silent - settled.keys())
+            domain: sorted(hosts & self._seen.silent - settled.keys())
             for domain, hosts in found.items()
         }
         return {domain: hosts for domain, hosts in left.items() if hosts}

@@ -158,7 +158,7 @@ def _demo(arguments: argparse.Namespace) -> None:
         stack = _new(arguments)
         if len(stack.hosts) < 2:
             raise progress_.StepFailed('the demo needs at least two computes')
-        kind = demo.Demo
+        kind: type[demo.Base] = demo.Demo
         if isinstance(stack, with_masakari.Stack):
             kind = masakari_demo.Demo
         kind(stack, stack.progress).run()

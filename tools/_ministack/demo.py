@@ -12,6 +12,7 @@
 
 """The demo: a host dies, Nova notices, and it comes back, with a time line."""
 
+import abc
 from collections.abc import Callable
 import time
 
@@ -20,8 +21,8 @@ from nova_servicegroup.tests.ministack import progress
 from nova_servicegroup.tests.ministack import stack as stack_
 
 
-class Demo:
-    """A demo of a stack's driver that checks everything it shows."""
+class Base(abc.ABC):
+    """A demo of a stack that checks everything it shows."""
 
     def __init__(
         self, stack: stack_.Stack, progress: progress.Progress
@@ -29,7 +30,6 @@ class Demo:
         self.stack = stack
         self.progress = progress
         self.victim = stack.hosts[0]
-        self.events: list[tuple[float, str]] = []
 
     def run(self) -> None:
         """Bring the stack up, show everything and take it down.
@@ -41,9 +41,30 @@ class Demo:
             self._show()
         finally:
             with self.progress.step('taking everything down'):
-                self.stack.down()
+                self.end()
         left = ', '.join(self.stack.alive())
-        _check(not left, f'still running: {left}')
+        check(not left, f'still running: {left}')
+
+    def end(self) -> None:
+        """Take everything down."""
+        self.stack.down()
+
+    @abc.abstractmethod
+    def _show(self) -> None:
+        """Show everything.
+
+        :raises StepFailed: a check failed
+        """
+
+
+class Demo(Base):
+    """A demo of a stack's driver."""
+
+    def __init__(
+        self, stack: stack_.Stack, progress: progress.Progress
+    ) -> None:
+        super().__init__(stack, progress)
+        self.events: list[tuple[float, str]] = []
 
     def _show(self) -> None:
         self._print_table('Nova is up')
@@ -72,7 +93,7 @@ class Demo:
         self.events.append((killed + took, 'seen down'))
         for host in self.stack.hosts[1:]:
             state = self.stack.state(host)
-            _check(state == 'up', f'{host} lives, but is seen {state}')
+            check(state == 'up', f'{host} lives, but is seen {state}')
 
     def _boot(self) -> None:
         with self.progress.step('booting a server'):
@@ -80,14 +101,14 @@ class Demo:
         found = f'{server.status} on {server.host} {server.fault}'
         self.progress.log(f'the server is {found}'.strip())
         living = server.host in self.stack.hosts[1:]
-        _check(server.status == 'ACTIVE' and living, f'the server is {found}')
+        check(server.status == 'ACTIVE' and living, f'the server is {found}')
         self._note(f'server booted on {server.host}, which lives')
 
     def _force(self) -> None:
         with self.progress.step(f'booting a server on {self.victim} only'):
             server = self.stack.boot('on-the-dead', self.victim)
         found = f'{server.status}: {server.fault}'
-        _check(server.refused, f'a server was booted on a dead host: {found}')
+        check(server.refused, f'a server was booted on a dead host: {found}')
         self.progress.log(f'refused as it should be: {found}')
         self._note('server refused on the dead host')
 
@@ -112,7 +133,7 @@ class Demo:
         services = self.stack.services()
         print(f'\n{title}:\n{nova.table(services)}\n', flush=True)
         down = [one['host'] for one in services if one['state'] != 'up']
-        _check(not down, f'down: {", ".join(down)}')
+        check(not down, f'down: {", ".join(down)}')
 
     def _print_timeline(self) -> None:
         settings = self.stack.settings
@@ -129,6 +150,10 @@ class Demo:
         print(flush=True)
 
 
-def _check(holds: object, otherwise: str) -> None:
+def check(holds: object, otherwise: str) -> None:
+    """Check that something holds.
+
+    :raises StepFailed: it does not
+    """
     if not holds:
         raise progress.StepFailed(otherwise)

@@ -22,36 +22,29 @@ from nova_servicegroup.tests.ministack.masakari import recovery
 from nova_servicegroup.tests.ministack.masakari import stack as stack_
 from nova_servicegroup.tests.ministack import progress as progress_
 from nova_servicegroup.tests.ministack import settings as settings_
+from tools._ministack import demo
 
 #: Seconds in which a false alarm would have been raised.
 PATIENCE = 30.0
 _TIMEOUT = 600.0
 
 
-class Demo:
-    """A demo of a stack with Masakari that checks everything it shows."""
+class Demo(demo.Base):
+    """A demo of a stack with Masakari."""
+
+    stack: stack_.Stack
 
     def __init__(
         self, stack: stack_.Stack, progress: progress_.Progress
     ) -> None:
-        self.stack = stack
-        self.progress = progress
-        self.victim = stack.hosts[0]
+        super().__init__(stack, progress)
         self.frozen = freeze(stack.settings)
         self.watch = recovery.Watch(stack)
 
-    def run(self) -> None:
-        """Bring the stack up, show everything and take it down.
-
-        :raises StepFailed: a check failed
-        """
-        self.stack.up()
-        try:
-            self._show()
-        finally:
-            with self.progress.step('taking everything down'):
-                self.watch.stop()
-                self.stack.down()
+    def end(self) -> None:
+        """See demo.Base."""
+        self.watch.stop()
+        super().end()
 
     def _show(self) -> None:
         print(self.stack.usage(), flush=True)
@@ -71,7 +64,8 @@ class Demo:
             cause()
             time.sleep(PATIENCE)
         after = recovery.moved(self.stack) | recovery.told(self.stack)
-        _check(after == before, f'{what}: Masakari takes that for a failure')
+        failed = f'{what}: Masakari takes that for a failure'
+        demo.check(after == before, failed)
         self.progress.log(f'{what}: nothing is evacuated')
 
     def _kill_compute(self) -> None:
@@ -92,7 +86,7 @@ class Demo:
     def _failure(self) -> None:
         servers = [self.stack.boot(f'server{n}', self.victim) for n in (1, 2)]
         for each in servers:
-            _check(each.status == 'ACTIVE', f'{each.name}: {each.fault}')
+            demo.check(each.status == 'ACTIVE', f'{each.name}: {each.fault}')
         ids = [each.id for each in servers]
         seen = recovery.Recovery(self.stack, self.watch, self.victim, ids)
         with self.progress.step(f'{self.victim} dies'):
@@ -102,7 +96,7 @@ class Demo:
                 log = self.stack.log('masakari-engine')
                 raise progress_.StepFailed(str(error), log) from error
         status = seen.notification()['status']
-        _check(status == 'finished', f'the recovery is {status}')
+        demo.check(status == 'finished', f'the recovery is {status}')
         print(timeline(self.stack.settings.masakari, self.victim, marks))
 
 
@@ -127,8 +121,3 @@ def timeline(choice: str, host: str, marks: dict[str, float]) -> str:
     for what, seconds in sorted(marks.items(), key=lambda each: each[1]):
         lines.append(f'{seconds:8.1f} s  {what}')
     return '\n'.join(lines)
-
-
-def _check(holds: object, otherwise: str) -> None:
-    if not holds:
-        raise progress_.StepFailed(otherwise)

@@ -25,6 +25,7 @@ from oslo_log import log as logging
 from nova_servicegroup import dates
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.common import registering
+from nova_servicegroup.drivers import updates
 from nova_servicegroup.drivers import views
 from nova_servicegroup import membership
 from nova_servicegroup import observer
@@ -193,7 +194,7 @@ class CoordinatedDriver(registering.RegisteringDriver):
             seen = self._observer(group)
             seen.refresh()
         last_up = self._dates.date(seen.last_up(service_ref['host']))
-        return base.later(last_up, service_ref)
+        return updates.later(last_up, service_ref)
 
     def expect(self, group: str, hosts: Iterable[str]) -> None:
         """See base.Driver."""

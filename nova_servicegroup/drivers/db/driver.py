@@ -24,6 +24,7 @@ import time
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from nova_servicegroup import dates
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.common import registering
 from nova_servicegroup.drivers.db import messages
@@ -32,6 +33,7 @@ from nova_servicegroup.drivers.db import reading
 from nova_servicegroup.drivers.db import registration
 from nova_servicegroup.drivers.db import relay
 from nova_servicegroup.drivers.db import transports
+from nova_servicegroup.drivers import updates
 from nova_servicegroup.drivers import views
 from nova_servicegroup import exceptions
 from nova_servicegroup import membership
@@ -148,10 +150,10 @@ class DatabaseDriver(registering.RegisteringDriver):
         host = service_ref['host']
         latest = self._latest.get(_key(service_ref))
         if latest is None:
-            return base.later(None, service_ref)
-        recorded = base.aware(service_ref['updated_at'] or None)
+            return updates.later(None, service_ref)
+        recorded = dates.aware(service_ref['updated_at'] or None)
         updated = recorded.timestamp() if recorded else math.nan
-        return base.newer(latest.newer_age(host, updated), service_ref)
+        return updates.newer(latest.newer_age(host, updated), service_ref)
 
     def view(self, group: str, detailed: views.Detailed = False) -> views.View:
         """See base.Driver. It has no details of processes."""
@@ -229,5 +231,5 @@ def _last_beat(service_ref: services.ServiceRef) -> float | None:
         last = None
     last = last or service_ref['created_at']
     if isinstance(last, str) or (last is not None and last.tzinfo is None):
-        last = base.aware(last)
+        last = dates.aware(last)
     return None if last is None else float(last.timestamp())
