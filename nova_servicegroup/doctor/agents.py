@@ -15,7 +15,7 @@
 from collections.abc import Iterator, Set
 
 from nova_servicegroup.doctor import finding
-from nova_servicegroup.doctor import members
+from nova_servicegroup.doctor import groups
 from nova_servicegroup.drivers import views
 from nova_servicegroup import membership
 from nova_servicegroup import services
@@ -37,14 +37,9 @@ def check(subject: finding.Subject) -> Iterator[finding.Finding]:
             'Use another driver, or set it to false.',
         )
         return
-    groups = services.WATCHED_GROUP, services.HOST_GROUP
-    for group in groups:
-        asked.view(group)
-    # The first reading may not know all yet.
-    members.pause(subject.conf)
-    seen, agents = (asked.view(group) for group in groups)
-    if seen.error is None and agents.error is None:
-        yield from judge(seen, agents)
+    found = groups.read(asked, services.WATCHED_GROUP, services.HOST_GROUP)
+    if found:
+        yield from judge(*found)
 
 
 def judge(seen: views.View, agents: views.View) -> Iterator[finding.Finding]:
@@ -52,11 +47,7 @@ def judge(seen: views.View, agents: views.View) -> Iterator[finding.Finding]:
 
     :param seen: the nova-computes
     """
-    alive = {
-        membership.canonical(each.host)
-        for each in seen.members
-        if each.up and not each.held
-    }
+    alive = groups.alive(seen)
     states = {
         membership.canonical(each.host): deaths.reported_state(each)
         for each in agents.members

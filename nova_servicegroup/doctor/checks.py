@@ -26,6 +26,7 @@ from nova_servicegroup.doctor import members
 from nova_servicegroup.doctor import migration
 from nova_servicegroup.doctor import options
 from nova_servicegroup.doctor import redis
+from nova_servicegroup.doctor import watchdogs
 from nova_servicegroup.doctor import zk
 
 #: By name. A check that is made for another driver finds nothing.
@@ -43,5 +44,6 @@ CHECKS: dict[str, finding.Check] = {
     'fitness': fitness.check,
     'members': members.check,
     'agents': agents.check,
+    'watchdogs': watchdogs.check,
     'migration': migration.check,
 }

@@ -76,6 +76,7 @@ class CheckTest(base.TestCase):
     ) -> list[finding.Finding]:
         conf = self.make_conf(f'[servicegroup]\nagents = {agents_}\n')
         self.asked = mock.Mock(has_agents=has)
+        self.asked.driver.conf = conf
         self.asked.view.return_value = view(member('a'), **how)
         subject = finding.Subject(conf, None, lambda name: self.asked)
         with mock.patch.object(members, 'pause'):
