@@ -198,12 +198,7 @@ class GroupReader(coordinated.GroupReader):
         now = self._clock()
         by_name = {server.name: answer for server, answer in answers}
         self._values = {name: each.values for name, each in by_name.items()}
-        readings = {
-            name: each.update(by_name[name], now)
-            if name in by_name
-            else each.update_unanswered(now)
-            for name, each in self._histories.items()
-        }
+        readings = self._readings(by_name, now)
         alive: set[str] = set().union(*self._values.values())
         self._wanted.update_alive(ids, alive, now)
         found = self._combine(alive, readings)
@@ -213,6 +208,17 @@ class GroupReader(coordinated.GroupReader):
             unfit=self._details.unfit(self._values),
             domains=self._details.domains,
         )
+
+    def _readings(
+        self, answers: Mapping[str, storage.ServerState], now: float
+    ) -> dict[str, history.ServerReading]:
+        """Take over the answers of the servers, by their names."""
+        return {
+            name: each.update(answers[name], now)
+            if name in answers
+            else each.update_unanswered(now)
+            for name, each in self._histories.items()
+        }
 
     def _combine(
         self, alive: set[str], readings: Mapping[str, history.ServerReading]
