@@ -39,6 +39,7 @@ NAMES = (
     'network',
     'clocks',
     'unfit',
+    'recovery',
 )
 #: The options that are shown, and that a bound may name.
 OPTIONS = (

@@ -73,6 +73,7 @@ class Member(process.Program):
             f'--workers={workers}',
             prefix=prefix,
             env=env,
+            forks=mode == 'threading',
         )
 
     def wedge(self) -> None:

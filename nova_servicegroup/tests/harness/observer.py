@@ -65,6 +65,7 @@ class Observer(process.Program):
             *hosts,
             prefix=prefix,
             env=env,
+            forks=True,
         )
 
     def events(self) -> list[dict[str, Any]]:

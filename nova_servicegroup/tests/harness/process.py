@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 
+from nova_servicegroup.tests.harness import forking
 from nova_servicegroup.tests.harness import stalls
 
 _BOOT_ID = pathlib.Path('/proc/sys/kernel/random/boot_id')
@@ -118,19 +119,23 @@ class Process:
             raise RuntimeError(f'{self.directory.name} runs already')
         self.directory.mkdir(parents=True, exist_ok=True)
         _directories[self.directory] = None
+        self._write(self._begin({**os.environ, **self.env}))
+
+    def _begin(self, env: Mapping[str, str]) -> int:
+        """Begin to run in a session of its own; return the process id."""
         with self.log.open('ab') as log:
             child = subprocess.Popen(
                 self.argv,
                 cwd=self.directory,
-                env={**os.environ, **self.env},
+                env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        self._write(child.pid)
         # It is reaped by id, like one that another object has started.
         child.returncode = 0
+        return child.pid
 
     def stop(self, timeout: float = 20.0) -> None:
         """Ask the process to end, and kill what is left after a while."""
@@ -212,6 +217,8 @@ class Program(Process):
 
     :param prefix: what to put before the command line
     :param env: more for the environment
+    :param forks: whether it may be forked, if neither of these is given; see
+        forking
     """
 
     def __init__(
@@ -221,7 +228,11 @@ class Program(Process):
         *words: str,
         prefix: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
+        forks: bool = False,
     ) -> None:
+        self._module = module
+        self._words = words
+        self._forks = forks and not (prefix or env) and forking.is_possible()
         root = pathlib.Path(__file__).parents[3]
         super().__init__(
             [*prefix, sys.executable, '-m', module, *words],
@@ -232,6 +243,12 @@ class Program(Process):
                 **(env or {}),
             },
         )
+
+    def _begin(self, env: Mapping[str, str]) -> int:
+        if not self._forks:
+            return super()._begin(env)
+        forker = forking.forker()
+        return forker.fork(self._module, self._words, self.directory, env)
 
 
 def send(pid: int, signum: int) -> None:

@@ -46,6 +46,17 @@ _SETTINGS = settings.Settings(
 )
 
 
+_DEFAULTS = settings.Settings(
+    driver='db',
+    masakari='stock',
+    report_interval=10,
+    service_down_time=60,
+    stock=(
+        *('api', 'conductor', 'scheduler'),
+        *('compute1', 'compute2', 'compute3'),
+    ),
+)
+
 #: Two racks of three hosts. Masakari takes a host that dies again within three
 #: minutes for the same death, so several die in turn.
 _RACKS = dataclasses.replace(
@@ -64,8 +75,10 @@ class Recovering(base.TestCase):
     """A Nova with Masakari, which all tests of a class share."""
 
     settings = _SETTINGS
+    #: Seconds in which a recovery ends.
+    within = RECOVERED
     stack: ClassVar[stack_.Stack]
-    watch: ClassVar[recovery.Watch]
+    watch: ClassVar[recovery.Watch | None]
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -75,9 +88,27 @@ class Recovering(base.TestCase):
         cls.stack = stack_.Stack(pathlib.Path(directory.name), cls.settings)
         cls.addClassCleanup(cls.stack.down)
         cls.stack.up()
-        cls.watch = recovery.Watch(cls.stack)
-        cls.addClassCleanup(cls.watch.stop)
-        cls.watch.start()
+        cls.watch = cls.start_watch()
+
+    @classmethod
+    def start_watch(cls) -> recovery.Watch | None:
+        """Start what shows who is silent."""
+        watch = recovery.Watch(cls.stack)
+        cls.addClassCleanup(watch.stop)
+        watch.start()
+        return watch
+
+    def run_options(self) -> dict[str, float]:
+        """See base.TestCase."""
+        return {
+            'report_interval': self.settings.report_interval,
+            'service_down_time': self.settings.service_down_time,
+            'tick': self.settings.tick_ms / 1000,
+            **{
+                name.rpartition('.')[2]: float(value)
+                for name, value in self.settings.overrides.items()
+            },
+        }
 
     def boot(self, host: str) -> str:
         """Boot a server on a host; return its id."""
@@ -91,9 +122,55 @@ class Recovering(base.TestCase):
         servers = [self.boot(host) for _ in range(2)]
         seen = recovery.Recovery(self.stack, self.watch, host, servers)
         self.addCleanup(self.stack.revive, host)
-        for mark, seconds in seen.run(RECOVERED, by_hand).items():
+        for mark, seconds in seen.run(self.within, by_hand).items():
             self.measured(f'kill to {mark}', seconds)
         return seen
+
+
+@base.only_long
+class DefaultsTest(Recovering):
+    """How long it takes from the death of a host to servers that run.
+
+    With this package, and the waits of Masakari that it permits.
+    """
+
+    settings = dataclasses.replace(
+        _DEFAULTS,
+        driver='zk',
+        masakari='ours',
+        stock=(),
+        overrides={'zookeeper.session_timeout': '10'},
+    )
+    by_hand = False
+
+    def test_its_servers_are_active_elsewhere(self) -> None:
+        seen = self.recover('compute1', self.by_hand)
+        self.assertEqual('finished', seen.notification()['status'])
+
+
+@base.only_long
+class FastTest(DefaultsTest):
+    """The same, with sessions that are half as long."""
+
+    settings = dataclasses.replace(
+        DefaultsTest.settings, overrides={'zookeeper.session_timeout': '5'}
+    )
+
+
+@base.only_long
+class StockTest(DefaultsTest):
+    """Stock Nova and Masakari, which is told of it when Nova knows.
+
+    The host monitors of Masakari need Pacemaker or Consul for that.
+    """
+
+    settings = _DEFAULTS
+    within = 900.0
+    by_hand = True
+
+    @classmethod
+    def start_watch(cls) -> recovery.Watch | None:
+        return None
 
 
 class ByHandTest(Recovering):

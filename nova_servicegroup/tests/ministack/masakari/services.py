@@ -158,6 +158,12 @@ class Services:
             self._wait_for(self.named(API), self.ports[1], b'/')
             self._wait_for_log(ENGINE)
             self.masakari.create_segment(hosts)
+
+    def start_monitor(self, progress: progress_.Progress) -> None:
+        """Start the hostmonitor.
+
+        :raises StepFailed: with its log, if it does not start.
+        """
         with progress.step('starting the hostmonitor'):
             self.named(MONITOR).start()
             self._wait_for_log(MONITOR)

@@ -145,6 +145,9 @@ class Stack(stack.Stack):
         self.others.start_keystone(urls, self.progress)
         self._start_nova()
         self.others.start_masakari(self.hosts, self.progress)
+        # The host monitor refuses db, which has no evidence.
+        if self.settings.driver != 'db':
+            self.others.start_monitor(self.progress)
 
     def _start_nova(self) -> None:
         super()._start_nova()
