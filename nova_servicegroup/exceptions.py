@@ -21,6 +21,11 @@ from nova_servicegroup import masking
 #: The option that names the driver, by default.
 DRIVER_OPTION = '[DEFAULT] servicegroup_driver'
 
+#: The characters of a foreign error that are shown, and those that are read:
+#: a URL that begins in the former must end in the latter.
+_SHOWN = 500
+_READ = 4096
+
 
 class ServiceGroupError(Exception):
     """The base of every error that this package raises."""
@@ -180,8 +185,8 @@ class SimulationError(ServiceGroupError):
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's text, or else its class name.
 
-    Printable, and without the credentials of URLs: errors of databases may
-    contain them.
+    Printable, of limited length, and without the credentials of URLs: errors
+    of databases may contain them.
     """
     lines = str(error).splitlines() or [type(error).__name__]
-    return escaping.printable(masking.urls(lines[0]))
+    return escaping.printable(masking.urls(lines[0][:_READ]), _SHOWN)

@@ -85,6 +85,14 @@ class ErrorTest(base.TestCase):
             assert_hidden(line)
             self.assertIn("'***@127.0.0.1'", line)
 
+    def test_a_line_has_a_limit_and_hides_what_it_cuts(self) -> None:
+        """A server chooses what its errors say."""
+        text = 'x' * 490 + ' http://nova:HUSH@h:1/ ' + 'y' * 10**6
+        line = exceptions.first_line(ValueError(text))
+        assert_hidden(line)
+        self.assertLess(len(line), 510)
+        self.assertTrue(line.endswith('...'))
+
     def test_commands_hide_all_that_they_have_read(self) -> None:
         for password in PASSWORDS:
             url, error = self.error(password)
