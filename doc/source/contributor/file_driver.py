@@ -25,6 +25,7 @@ import urllib.parse
 from oslo_config import cfg
 
 from nova_servicegroup.drivers import base
+from nova_servicegroup.drivers import updates
 from nova_servicegroup.drivers import views
 from nova_servicegroup import evidence
 from nova_servicegroup import exceptions
@@ -99,7 +100,7 @@ class FileDriver(base.Driver):
         """See base.Driver."""
         seen = self._observer(base.group_of(service_ref))
         seen.refresh()
-        return base.newer(seen.proof_age(service_ref['host']), service_ref)
+        return updates.newer(seen.proof_age(service_ref['host']), service_ref)
 
     def view(self, group, detailed=False):
         """See base.Driver. The processes of a member are not known."""
