@@ -29,6 +29,8 @@ from nova_servicegroup.opts import agent as options
 #: Seconds for which an agent that stops shows that before its watchdog is
 #: disarmed. An observer that has not read for longer cannot know of it.
 NOTICE = 5.0
+#: Seconds that a reading of a group takes which shows a change, at most.
+_READ = 5.0
 
 
 def is_wanted(conf: cfg.ConfigOpts) -> bool:
@@ -40,12 +42,14 @@ def reset_within(conf: cfg.ConfigOpts, driver: base.Driver) -> int:
     """Return the seconds from the last confirmation to the reset, at most.
 
     The last feed is begun within the lease. The process may be frozen before
-    it writes for as long as the watchdog permits, and that is fed then.
+    it writes for as long as the watchdog permits, and that is fed then. Then
+    it may be killed within the same time, which feeds once more: the kernel
+    does so when a watchdog is closed that is not disarmed.
 
     :raises ConfigurationError: see lease
     """
     timeout: int = conf.servicegroup_agent.watchdog_timeout
-    return math.ceil(lease(conf, driver) + 2 * timeout)
+    return math.ceil(lease(conf, driver) + 3 * timeout)
 
 
 def lease(conf: cfg.ConfigOpts, driver: base.Driver) -> float:
@@ -67,9 +71,18 @@ def lease(conf: cfg.ConfigOpts, driver: base.Driver) -> float:
     return driver.kept_for
 
 
+def stop_within(driver: base.Driver) -> float:
+    """Return the seconds in which a clean stop has to be confirmed.
+
+    A predecessor that was killed shows no stop until its membership expires.
+    """
+    return (driver.found_within or 0.0) + NOTICE + 2 * _READ
+
+
 def group(conf: cfg.ConfigOpts, driver: base.Driver) -> str:
     """Return the name of the group of claims.
 
     :raises ConfigurationError: see lease
     """
-    return f'watchdog-{reset_within(conf, driver)}'
+    timeout: int = conf.servicegroup_agent.watchdog_timeout
+    return f'watchdog-{lease(conf, driver):g}-{timeout}'

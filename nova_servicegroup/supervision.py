@@ -12,7 +12,7 @@
 
 """What systemd is told of a daemon: that it is ready, alive, and how it is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import os
 import time
 
@@ -21,8 +21,8 @@ import sdnotify
 from nova_servicegroup import process
 from nova_servicegroup.web import probes
 
-#: Seconds between two reports, at most.
-_INTERVAL = 10.0
+#: Seconds between two reports, at most; and until the daemon has started.
+_INTERVAL, _SOON = 10.0, 1.0
 #: The most characters of the status.
 _LONGEST = 500
 
@@ -31,10 +31,16 @@ class Reports:
     """The reports to the systemd that started this process, or to nobody.
 
     :param parts: the parts of the daemon
+    :param is_started: returns whether systemd may start what comes after it
     """
 
-    def __init__(self, parts: Sequence[probes.Probed]) -> None:
+    def __init__(
+        self,
+        parts: Sequence[probes.Probed],
+        is_started: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._parts = parts
+        self._is_started = is_started
         self._notifier = sdnotify.SystemdNotifier()
         # systemd kills a process that it does not hear for this time.
         text = os.environ.get('WATCHDOG_USEC', '')
@@ -43,6 +49,9 @@ class Reports:
 
     def run(self) -> None:
         """Report that the daemon is ready, and from then on how it is."""
+        while not self._is_started():
+            self.report()
+            time.sleep(_SOON)
         self._notifier.notify('READY=1')
         while True:
             self.report()
@@ -62,11 +71,15 @@ class Reports:
             self._notifier.notify('WATCHDOG=1')
 
 
-def start(parts: Sequence[probes.Probed]) -> None:
+def start(
+    parts: Sequence[probes.Probed],
+    is_started: Callable[[], bool] = lambda: True,
+) -> None:
     """Report to systemd in a thread, if it has started this process.
 
     Must be called before oslo.service starts, which removes from the
     environment where to report.
     """
     if 'NOTIFY_SOCKET' in os.environ:
-        process.start_thread(Reports(parts).run, 'servicegroup-systemd')
+        made = Reports(parts, is_started)
+        process.start_thread(made.run, 'servicegroup-systemd')

@@ -32,10 +32,8 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds between two steps of arming, or of stopping.
 _INTERVAL = 0.5
-#: Seconds that a step may take.
+#: Seconds that a step may take, and the readings that confirm it.
 _GIVE_UP = 5.0
-#: Seconds that a claim may take to be withdrawn.
-WITHDRAWN_WITHIN = guarding.STOP_WITHIN + _GIVE_UP
 
 _GROUP = 'watchdog'
 
@@ -102,13 +100,45 @@ class Claim:
     """The claim of this host that its watchdog resets it, and its guard.
 
     :param service: joins the group of claims
+    :ivar withdrawn_within: seconds that it may take to be withdrawn
     """
 
+    name = 'watchdog'
+
     def __init__(
-        self, guard: guarding.Guard, service: services.Unrecorded
+        self,
+        guard: guarding.Guard,
+        device: watchdog.Device,
+        service: services.Unrecorded,
+        withdrawn_within: float,
     ) -> None:
         self._guard = guard
+        self._device = device
         self._service = service
+        self.withdrawn_within = withdrawn_within
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the backend has confirmed it."""
+        return self._guard.is_claimed
+
+    def stuck(self) -> str | None:
+        """See probes.Probed. A restart does not help."""
+        return None
+
+    def unready(self) -> str | None:
+        """See probes.Probed."""
+        return None if self.is_confirmed else 'no claim is confirmed'
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the watchdog would not reset the host."""
+        return self._device.is_broken
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it could not be withdrawn: then only a successor can."""
+        return self._guard.state is guarding.State.LOST
 
     def start(self) -> None:
         """Start the guard's threads, which end with it."""
@@ -117,9 +147,9 @@ class Claim:
         _start(guard, guard.feed, guard.interval, 'servicegroup-watchdog')
 
     def withdraw(self) -> None:
-        """Have the guard end, in WITHDRAWN_WITHIN."""
+        """Have the guard end, in bounded time."""
         self._guard.stop()
-        end = time.monotonic() + WITHDRAWN_WITHIN
+        end = time.monotonic() + self.withdrawn_within
         while not self._guard.ended and time.monotonic() < end:
             time.sleep(_INTERVAL)
 
@@ -142,13 +172,15 @@ def make(
     service = services.Unrecorded(
         str(conf.host), _GROUP, float(conf.report_interval), timers
     )
+    device = watchdog.Device(options.watchdog, options.watchdog_timeout)
+    stop = fencing.stop_within(driver)
     guard = guarding.Guard(
-        watchdog.Device(options.watchdog, options.watchdog_timeout),
+        device,
         watchdog.Lease(fencing.lease(conf, driver)),
         Memberships(driver, service, fencing.group(conf, driver)),
-        options.watchdog_timeout,
+        guarding.Times(options.watchdog_timeout, stop),
     )
-    return Claim(guard, service)
+    return Claim(guard, device, service, stop + _GIVE_UP)
 
 
 def _start(

@@ -14,6 +14,8 @@
 
 import contextlib
 import functools
+import os
+import signal
 import threading
 import time
 
@@ -78,26 +80,32 @@ class Agent(service.Service):  # type: ignore[misc]
         super().__init__()
         _check(conf)
         self._api = servicegroup
-        self._host = str(conf.host)
+        host = str(conf.host)
         self._service = services.Unrecorded(
-            self._host,
+            host,
             services.HOST_GROUP,
             float(conf.report_interval),
             self.tg,
         )
-        self._watch = _watch(conf, self._host, servicegroup.driver)
+        self._watch = _watch(conf, host, servicegroup.driver)
         # Each has its own thread: one that hangs must delay no other.
         self._others = [
-            _watch(conf, self._host, each, removes=False)
+            _watch(conf, host, each, removes=False)
             for each in servicegroup.secondary.drivers.values()
         ]
         self._claim = claiming.make(conf, servicegroup.driver, self.tg)
         self._stopping = threading.Event()
+        # What it reports last is that it stops.
+        self._marking = threading.Lock()
         self._looks = Looks()
 
     def parts(self) -> list[probes.Probed]:
         """Return what systemd is told about."""
-        return [self._looks]
+        return [self._looks, *([] if self._claim is None else [self._claim])]
+
+    def is_guarded(self) -> bool:
+        """Return whether the host is guarded, if it is to be."""
+        return self._claim is None or self._claim.is_confirmed
 
     def start(self) -> None:
         """Join, and begin to watch."""
@@ -120,18 +128,25 @@ class Agent(service.Service):  # type: ignore[misc]
         self._join()
         LOG.info(
             'The agent of %s watches the group %s.',
-            self._host,
+            self._service.host,
             services.WATCHED_GROUP,
         )
         shown: condition.Condition | None = None
         while not self._stopping.wait(_INTERVAL):
             self._poll()
-            # After it has begun to stop, only that is reported.
-            if self._stopping.is_set():
+            with self._marking:
+                if self._stopping.is_set():
+                    return
+                if self._watch.condition != shown:
+                    shown = self._watch.condition
+                    self._mark(shown)
+            if self._claim is not None and self._claim.is_broken:
+                LOG.error(
+                    'The watchdog cannot reset this host: the agent withdraws '
+                    'its claim and ends.'
+                )
+                os.kill(os.getpid(), signal.SIGTERM)
                 return
-            if self._watch.condition != shown:
-                shown = self._watch.condition
-                self._mark(shown)
 
     def _join(self) -> None:
         if self._api.driver.needs_record:
@@ -141,7 +156,7 @@ class Agent(service.Service):  # type: ignore[misc]
                 self._api.driver.conf.servicegroup_driver,
             )
             return
-        self._api.join(self._host, services.HOST_GROUP, self._service)
+        self._api.join(self._service.host, services.HOST_GROUP, self._service)
         if self._claim is not None:
             self._claim.start()
 
@@ -157,7 +172,7 @@ class Agent(service.Service):  # type: ignore[misc]
             LOG.exception('Unexpected error while watching processes')
 
     def _mark(self, found: condition.Condition | None) -> None:
-        self._api.mark(self._host, services.HOST_GROUP, found)
+        self._api.mark(self._service.host, services.HOST_GROUP, found)
 
     def stop(self, graceful: bool = False) -> None:
         """Report that it stops, and leave, in bounded time."""
@@ -166,7 +181,7 @@ class Agent(service.Service):  # type: ignore[misc]
         leaving.start()
         wait = _NOTICE + _STOP_TIMEOUT
         if self._claim is not None:
-            wait += claiming.WITHDRAWN_WITHIN
+            wait += self._claim.withdrawn_within
         leaving.join(wait)
         super().stop(graceful)
 
@@ -175,14 +190,17 @@ class Agent(service.Service):  # type: ignore[misc]
         stops = condition.Condition(
             condition.DRAINING, condition.STOPPING, time.time()
         )
-        self._mark(stops)
+        with self._marking:
+            self._mark(stops)
         if self._claim is not None:
             self._claim.withdraw()
         time.sleep(_NOTICE)
-        if self._claim is not None:
-            self._claim.stop()
         self._service.stop()
-        self._api.close()
+        if self._claim is None:
+            self._api.close()
+        elif not self._claim.is_lost:
+            self._claim.stop()
+            self._api.close()
 
 
 def _watch(

@@ -26,14 +26,13 @@ from oslo_log import log as logging
 from nova_servicegroup.agent import watchdog
 from nova_servicegroup import exceptions
 from nova_servicegroup import fencing
-from nova_servicegroup.opts import agent as options
 
 LOG = logging.getLogger(__name__)
 
 #: Seconds by which a watchdog may reset the host late.
 _LATE = 1.0
-#: Seconds in which a clean stop has to be confirmed.
-STOP_WITHIN = 15.0
+#: Seconds between two looks whether there is something to feed, at most.
+_SOON = 0.5
 
 
 class Seen(NamedTuple):
@@ -49,23 +48,34 @@ class Seen(NamedTuple):
     asked: float
 
 
+class Times(NamedTuple):
+    """Times of a host, in seconds.
+
+    :ivar timeout: of its watchdog
+    :ivar stop: in which a clean stop has to be confirmed
+    """
+
+    timeout: float
+    stop: float
+
+
 class Device(Protocol):
     """See watchdog.Device."""
 
     timeout: int
 
-    def open(self) -> None: ...
+    def open(self, claimed: bool) -> bool: ...
 
     def feed(self) -> None: ...
 
-    def disarm(self) -> None: ...
+    def disarm(self) -> bool: ...
 
 
 class Memberships(Protocol):
     """The memberships of this host: as an agent, and its claim.
 
-    Each method returns in bounded time and raises nothing. Proofs are those of
-    base.Driver.proof.
+    Each method returns in bounded time. Only join and leave raise, what a
+    driver does. Proofs are those of base.Driver.proof.
     """
 
     def agent_proof(self) -> float | None: ...
@@ -85,9 +95,18 @@ class Memberships(Protocol):
         """Leave it."""
 
 
-class _State(enum.Enum):
+class State(enum.Enum):
+    """What a guard has done.
+
+    ARMED: the watchdog is armed, and nobody counts on it. CLAIMED: observers
+    may count on it. LOST: it has stopped, and they still may. ENDED: nothing
+    is left to do.
+    """
+
     IDLE = enum.auto()
     ARMED = enum.auto()
+    CLAIMED = enum.auto()
+    LOST = enum.auto()
     ENDED = enum.auto()
 
 
@@ -96,7 +115,7 @@ class Guard:
 
     One thread calls poll, another one feed, which waits for nothing.
 
-    :param timeout: of the watchdog, in seconds
+    :ivar state: see State
     """
 
     def __init__(
@@ -104,28 +123,36 @@ class Guard:
         device: Device,
         lease: watchdog.Lease,
         members: Memberships,
-        timeout: float,
+        times: Times,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._device = device
         self._lease = lease
         self._members = members
-        # Until then, one that a predecessor has armed has reset the host.
-        self._alone_at = clock() + timeout + _LATE
+        self._times = times
         self._clock = clock
-        self._refused = False
+        # Until then, one that a predecessor has armed has reset the host.
+        self._alone_at = clock() + times.timeout + _LATE
         self._stop: _Stop | None = None
-        self._state = _State.IDLE
+        self.state = State.IDLE
 
     @property
     def ended(self) -> bool:
-        """Whether nothing is left to do."""
-        return self._state is _State.ENDED
+        """Whether nothing is left to do, or can be done."""
+        return self.state in (State.LOST, State.ENDED)
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether observers count on it, as long as there is a proof."""
+        return (
+            self.state is State.CLAIMED
+            and self._members.claim_proof() is not None
+        )
 
     def feed(self) -> None:
         """Feed the watchdog, if that is permitted."""
-        if self._state is not _State.ARMED:
+        if self.state not in (State.ARMED, State.CLAIMED):
             return
         self._lease.note(self._members.claim_proof())
         if self._permits():
@@ -139,20 +166,24 @@ class Guard:
 
     def interval(self) -> float:
         """Return the seconds between two feeds."""
-        return self._device.timeout / 4
+        # Its driver may set a shorter timeout when it is armed.
+        soon = _SOON if self.state is State.IDLE else math.inf
+        return min(self._device.timeout / 4, soon)
 
     def stop(self) -> None:
         """Begin to withdraw the claim; the agent shows that it stops."""
         self._stop = self._stop or _Stop(self._clock())
 
     def poll(self) -> None:
-        """Do what is due now: arm the watchdog, or go on to stop."""
+        """Do what is due now: arm the watchdog, claim it, or go on to stop."""
         if self.ended:
             return
         if self._stop is not None:
             self._withdraw(self._stop)
-        elif self._state is _State.IDLE:
+        elif self.state is State.IDLE:
             self._arm()
+        elif self.state is State.ARMED:
+            self._claim()
 
     def _arm(self) -> None:
         """Arm it, once no observer can count on the reset of this host.
@@ -170,39 +201,39 @@ class Guard:
             proof = self._members.agent_proof()
         else:
             return
-        if self._lease.covers(proof) and self._open():
+        if self._lease.covers(proof) and self._open(seen.present):
             self._lease.note(proof)
-            self._state = _State.ARMED
+            self.state = State.ARMED
             LOG.info('The watchdog is armed: it resets this host unless fed.')
-            self._members.join()
+            self._claim()
 
-    def _open(self) -> bool:
+    def _open(self, claimed: bool) -> bool:
         try:
-            self._device.open()
+            return self._device.open(claimed)
         except exceptions.ConfigurationError as error:
             LOG.error('%s', error)
-            self._state = _State.ENDED
+            self.state = State.ENDED
             return False
-        except OSError as error:
-            if not self._refused:
-                LOG.error(
-                    '%s cannot be opened: %s. It will be tried again.',
-                    options.WATCHDOG,
-                    error.strerror,
-                )
-            self._refused = True
-            return False
-        return True
+
+    def _claim(self) -> None:
+        self._members.join()
+        self.state = State.CLAIMED
 
     def _withdraw(self, stop: '_Stop') -> None:
-        if self._state is _State.IDLE:
-            self._state = _State.ENDED
+        if self.state is State.IDLE:
+            self.state = State.ENDED
+            if self._clock() < self._alone_at:
+                LOG.warning(
+                    'If the agent before this one had armed the watchdog, it '
+                    'resets this host within %g s.',
+                    self._times.timeout,
+                )
         elif stop.is_done(self._members, self._clock, self._lease):
-            self._device.disarm()
-            self._state = _State.ENDED
-            LOG.info('The watchdog is disarmed.')
-        elif stop.failed or self._clock() - stop.begun > STOP_WITHIN:
-            self._state = _State.ENDED
+            self.state = State.ENDED
+            if self._device.disarm():
+                LOG.info('The watchdog is disarmed.')
+        elif stop.failed or self._clock() - stop.begun > self._times.stop:
+            self.state = State.ENDED if stop.has_left else State.LOST
             stop.warn()
         elif not self._permits():
             stop.warn()
@@ -234,10 +265,17 @@ class _Stop:
             LOG.error(
                 'The backend does not confirm that this host has withdrawn '
                 'its claim. The watchdog stays armed: IT WILL RESET THIS '
-                'HOST, unless that is confirmed, or the agent is restarted, '
-                'at once.'
+                'HOST, unless %s at once.',
+                'that is confirmed'
+                if self.has_left
+                else 'the agent is started again, and confirmed,',
             )
         self._warned = True
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the claim was left."""
+        return self._left is not None
 
     def is_done(
         self,
@@ -248,6 +286,9 @@ class _Stop:
         """Go on; return whether the watchdog may be disarmed now."""
         if self._left is None:
             self._leave(members, clock, lease)
+        elif not _is_shown(members):
+            # The notice begins anew: others may not see either.
+            self._gone = None
         elif self._gone is None:
             seen = members.see_claim()
             if seen and not seen.present and seen.asked >= self._left:
@@ -296,3 +337,9 @@ class _Stop:
             # It may have been lost, and made anew.
             self.failed = True
         self._lasts = lease.until(proof)
+
+
+def _is_shown(members: Memberships) -> bool:
+    """Return whether others see that the agent stops."""
+    seen = members.see_agent()
+    return seen is not None and seen.present and seen.stops

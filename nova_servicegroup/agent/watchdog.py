@@ -13,10 +13,12 @@
 """The kernel's watchdog, and the lease that permits to feed it."""
 
 from collections.abc import Callable
+import contextlib
 import errno
 import fcntl
 import math
 import os
+import stat
 import struct
 import threading
 import time
@@ -25,21 +27,22 @@ from oslo_log import log as logging
 
 from nova_servicegroup import exceptions
 from nova_servicegroup.opts import agent as options
+from nova_servicegroup import sleep
 
 LOG = logging.getLogger(__name__)
 
-#: The requests of linux/watchdog.h: _IOWR('W', 6, int) and _IOR('W', 7, int).
-_SETTIMEOUT, _GETTIMEOUT = 0xC0045706, 0x80045707
-_INT = struct.Struct('i')
+#: The requests of linux/watchdog.h: _IOR('W', 0, struct watchdog_info),
+#: _IOWR('W', 6, int) and _IOR('W', 7, int).
+_GETSUPPORT, _SETTIMEOUT, _GETTIMEOUT = 0x80285700, 0xC0045706, 0x80045707
+_INT, _INFO = struct.Struct('i'), struct.Struct('II32s')
 #: The device, or what stands for it, does not know a request.
 _UNKNOWN = (errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL)
+#: What a driver says of itself: closing it without the byte V does not disarm
+#: it; it only warns.
+_MAGICCLOSE, _ALARMONLY = 0x0100, 0x0400
+_FEED, _DISARM = b'\0', b'V'
 #: Seconds by which the two clocks may differ without a suspension.
 _SUSPENDED = 0.5
-
-
-def boottime() -> float:
-    """Return the seconds since the boot, with those of suspensions."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Device:
@@ -53,87 +56,164 @@ class Device:
         self._path = path
         self.timeout = timeout
         self._file: int | None = None
-        self._fails = False
+        # Since when it cannot be opened, or written to.
+        self._failed_at: float | None = None
         # A feed after the byte that disarms would undo that.
         self._writing = threading.Lock()
 
-    def open(self) -> None:
-        """Open it, which arms it, and set its timeout.
+    def open(self, claimed: bool) -> bool:
+        """Arm it, with its timeout; return whether it is armed.
 
-        :raises OSError: it cannot be opened
-        :raises ConfigurationError: its timeout is longer than the option's; it
-            is disarmed, if its driver permits that
+        :param claimed: whether others count on the reset by what a predecessor
+            has armed: then an error leaves it armed
+        :raises ConfigurationError: another program has it open; or it does not
+            reset the host as the options say, and is disarmed, if its driver
+            permits that
         """
-        self._file = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
         try:
-            found = self._set_timeout(self._file)
-        except OSError:
-            self.disarm()
+            self._arm()
+        except OSError as error:
+            self._undo(claimed)
+            if error.errno == errno.EBUSY:
+                # What that has armed may reset the host later than this would.
+                raise self._refused(
+                    'a watchdog that no other program has open. Restart the '
+                    'agent when none has'
+                ) from error
+            if self._failed_at is None:
+                LOG.error(
+                    '%s cannot be opened: %s. It will be tried again.',
+                    options.WATCHDOG,
+                    error.strerror,
+                )
+                self._failed_at = time.monotonic()
+            return False
+        except exceptions.ConfigurationError:
+            self._undo(claimed)
             raise
-        if found is None:
+        self._failed_at = None
+        return True
+
+    def _arm(self) -> None:
+        """Arm it: some drivers do so when they are opened, others when fed."""
+        self._file = os.open(
+            self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK
+        )
+        self._check(self._file)
+        self.timeout = self._set_timeout(self._file)
+        os.write(self._file, _FEED)
+
+    def _undo(self, claimed: bool) -> None:
+        if self._file is not None and not claimed:
+            with contextlib.suppress(OSError):
+                os.write(self._file, _DISARM)
+        self._close()
+
+    def _check(self, file: int) -> None:
+        """Check that it is a watchdog, and not disarmed when the agent dies.
+
+        A FIFO, which another program reads, has no driver that tells anything.
+        """
+        mode = os.fstat(file).st_mode
+        if stat.S_ISFIFO(mode):
+            return
+        info = _ask(file, _GETSUPPORT, bytes(_INFO.size))
+        if not stat.S_ISCHR(mode) or info is None:
+            raise self._refused('the path of a watchdog')
+        can, _, _ = _INFO.unpack(info)
+        # One driver knows V and says nothing of itself: ipmi_watchdog.
+        if can & _ALARMONLY or (can and not can & _MAGICCLOSE):
+            raise self._refused(
+                'a watchdog that resets the host, also after its program has '
+                'died (WDIOF_MAGICCLOSE, and not WDIOF_ALARMONLY)'
+            )
+
+    def _refused(self, accepted: str) -> exceptions.ConfigurationError:
+        return exceptions.ConfigurationError(
+            options.WATCHDOG, self._path, accepted
+        )
+
+    def _set_timeout(self, file: int) -> int:
+        """Return the timeout that is in force."""
+        answer = _ask(file, _SETTIMEOUT, _INT.pack(self.timeout)) or _ask(
+            file, _GETTIMEOUT, _INT.pack(0)
+        )
+        if answer is None:
             LOG.warning(
                 'The watchdog %s tells no timeout. %s = %d is trusted.',
                 self._path,
                 options.WATCHDOG_TIMEOUT,
                 self.timeout,
             )
-        elif found > self.timeout:
-            self.disarm()
+            return self.timeout
+        found: int = _INT.unpack(answer)[0]
+        if found > self.timeout:
             raise exceptions.ConfigurationError(
                 options.WATCHDOG_TIMEOUT,
                 self.timeout,
                 f'at least the {found} s that the watchdog has',
             )
-        else:
-            self.timeout = found
-
-    def _set_timeout(self, file: int) -> int | None:
-        """Return the timeout that is in force, or None if it is unknown."""
-        return _ask(file, _SETTIMEOUT, self.timeout) or _ask(
-            file, _GETTIMEOUT, 0
-        )
+        return found
 
     def feed(self) -> None:
         """Put off the reset by another timeout. Raises nothing."""
         with self._writing:
-            self._write(b'\0')
+            self._write(_FEED)
 
-    def disarm(self) -> None:
-        """Disarm it, unless its driver never permits that (nowayout)."""
+    @property
+    def is_broken(self) -> bool:
+        """Whether it could not be written to for longer than its timeout.
+
+        It has not reset the host meanwhile, so it never may.
+        """
+        failed_at = self._failed_at
+        return (
+            self._file is not None
+            and failed_at is not None
+            and time.monotonic() - failed_at > self.timeout
+        )
+
+    def disarm(self) -> bool:
+        """Disarm it; return whether its driver has taken that.
+
+        With nowayout, it has no effect.
+        """
         with self._writing:
-            self._write(b'V')
-            if self._file is not None:
-                os.close(self._file)
-                self._file = None
+            done = self._write(_DISARM)
+            self._close()
+            return done
 
-    def _write(self, data: bytes) -> None:
+    def _close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _write(self, data: bytes) -> bool:
         if self._file is None:
-            return
+            return False
         try:
             os.write(self._file, data)
         except OSError as error:
-            if not self._fails:
+            if self._failed_at is None:
                 LOG.error(
-                    'The watchdog %s cannot be written to: %s. The host may '
-                    'be reset.',
+                    'The watchdog %s cannot be written to: %s.',
                     self._path,
                     error.strerror,
                 )
-            self._fails = True
-        else:
-            self._fails = False
+                self._failed_at = time.monotonic()
+            return False
+        self._failed_at = None
+        return True
 
 
-def _ask(file: int, request: int, value: int) -> int | None:
+def _ask(file: int, request: int, argument: bytes) -> bytes | None:
     """Return the answer of a driver, or None if it has none."""
     try:
-        answer = fcntl.ioctl(file, request, _INT.pack(value))
+        return fcntl.ioctl(file, request, argument)
     except OSError as error:
         if error.errno in _UNKNOWN:
             return None
         raise
-    found: int = _INT.unpack(answer)[0]
-    return found
 
 
 class Lease:
@@ -152,7 +232,7 @@ class Lease:
         seconds: float,
         *,
         clock: Callable[[], float] = time.monotonic,
-        boot: Callable[[], float] = boottime,
+        boot: Callable[[], float] = sleep.boottime,
     ) -> None:
         self._seconds = seconds
         self._clock = clock
@@ -180,8 +260,10 @@ class Lease:
 
     def covers(self, proof: float | None) -> bool:
         """Return whether a proof would permit it."""
+        # In this order, a pause between both hides no suspension.
+        boot = self._boot()
         now = self._clock()
-        suspended = self._boot() - now
+        suspended = boot - now
         if suspended - self._suspended > _SUSPENDED:
             self._resumed = now
         self._suspended = suspended

@@ -12,6 +12,7 @@
 
 """The start, the run and the errors of the daemons."""
 
+from collections.abc import Callable
 import importlib
 from importlib import metadata
 import logging as std_logging
@@ -159,7 +160,12 @@ class _Awaited:
         self._service.wait()
 
 
-def serve(conf: cfg.ConfigOpts, service: Any, threads: bool = True) -> None:
+def serve(
+    conf: cfg.ConfigOpts,
+    service: Any,
+    threads: bool = True,
+    is_started: Callable[[], bool] = lambda: True,
+) -> None:
     """Run a service in this process, until a signal.
 
     SIGTERM stops it and ends the process; SIGHUP does nothing on threads.
@@ -168,6 +174,7 @@ def serve(conf: cfg.ConfigOpts, service: Any, threads: bool = True) -> None:
         which returns what systemd is told about
     :param threads: whether oslo.service uses native threads. One that has not
         the choice stays in this process by itself
+    :param is_started: returns whether systemd may start what comes after it
     """
     # These imports need the choice of threads, which has been made by now, and
     # a library that missing_library looks for.
@@ -176,7 +183,7 @@ def serve(conf: cfg.ConfigOpts, service: Any, threads: bool = True) -> None:
     from nova_servicegroup import supervision
 
     if not threads:
-        supervision.start(service.parts())
+        supervision.start(service.parts(), is_started)
         oslo_service.launch(conf, service).wait()
         return
     # It warns that nothing is forked, which is intended here.
@@ -186,7 +193,7 @@ def serve(conf: cfg.ConfigOpts, service: Any, threads: bool = True) -> None:
     # oslo.service would end the process on SIGHUP.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # One that is ready can be sent any signal.
-    supervision.start(service.parts())
+    supervision.start(service.parts(), is_started)
     launcher.launch_service(_Awaited(service))
 
 

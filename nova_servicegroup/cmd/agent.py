@@ -40,7 +40,7 @@ def main() -> int:
         made = _make(conf, _daemon.start(PROGRAM, conf, problem))
     except (exceptions.ServiceGroupError, cfg.Error, ValueError) as error:
         return _daemon.refuse(PROGRAM, conf, error)
-    _daemon.serve(conf, made)
+    _daemon.serve(conf, made, is_started=made.is_guarded)
     return 0
 
 

@@ -54,9 +54,9 @@ Related options:
 Seconds after which the watchdog resets a host if it is not fed.
 
 An agent that is restarted has to feed it within this time, and a host is reset
-no later than twice this time and the session timeout or ``ttl`` after the
-backend has confirmed its agent for the last time. Hosts and controllers need
-the same value: otherwise nothing is ``fenced``.
+no later than three times this time and the session timeout or ``ttl`` after
+the backend has confirmed its agent for the last time. Hosts and controllers
+need the same value: otherwise nothing is ``fenced``.
 
 Related options:
 

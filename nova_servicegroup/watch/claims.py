@@ -18,6 +18,7 @@ import math
 
 from nova_servicegroup.drivers import views
 from nova_servicegroup import membership
+from nova_servicegroup import sleep
 from nova_servicegroup.watch import deaths
 
 
@@ -48,28 +49,41 @@ class Claims:
         by which one server may lag behind another
     :param gap: the most seconds between two readings: fencing.NOTICE, and not
         longer than a claim that is made anew lasts
+    :param clocks: see sleep.Sleep
     """
 
-    def __init__(self, within: float, margin: float, gap: float) -> None:
+    def __init__(
+        self,
+        within: float,
+        margin: float,
+        gap: float,
+        clocks: sleep.Clocks = sleep.CLOCKS,
+    ) -> None:
         self._within = within
         self._margin = margin
         self._gap = gap
+        self._sleep = sleep.Sleep(clocks)
         self._had: set[str] = set()
         self._lost: dict[str, _Lost] = {}
         self._read = -math.inf
 
     def update(
-        self, claims: views.View, agents: views.View, now: float
+        self,
+        claims: views.View,
+        agents: views.View,
+        begun: float,
+        now: float,
     ) -> None:
         """Take over a reading of the claims, and one of the group of hosts.
 
-        :param now: when both had come, by the monotonic clock
+        :param begun: when the first of them was begun, by the monotonic clock
+        :param now: when both had come
         """
         if _is_blind(claims) or _is_blind(agents):
             return
-        if now - self._read > self._gap:
+        if now - self._read > self._gap or self._sleep.was_noticed():
             self._forget()
-        self._read = now - max(claims.asked or 0.0, agents.asked or 0.0)
+        self._read = begun - max(claims.asked or 0.0, agents.asked or 0.0)
         found = _present(claims)
         proven = {host for host, each in found.items() if not each.held}
         for host in proven:

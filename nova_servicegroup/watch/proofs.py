@@ -96,13 +96,14 @@ class Proofs:
         )
 
     def _read_agents(self) -> None:
+        begun = time.monotonic()
         # The claims first: an agent that withdraws its claim is there longer.
         claimed = self._api.view(self._claimed) if self._claimed else None
         found = self._api.view(services.HOST_GROUP)
         now = time.monotonic()
         self._agents.update(found, now)
         if self._claims is not None and claimed is not None:
-            self._claims.update(claimed, found, now)
+            self._claims.update(claimed, found, begun, now)
 
     def age(self, name: str) -> float | None:
         """Return the seconds since a service was proved alive; None: never."""

@@ -66,11 +66,13 @@ def _parse() -> argparse.Namespace:
 def _machine(
     file: pathlib.Path, before: int, runs: int
 ) -> list[tuple[str, str]]:
-    """Return the date, the machine and the versions of the new runs.
+    """Return the date, the machine and the versions of the new runs, if any.
 
     :param before: the number of runs from an earlier day
     :param runs: the number of all runs
     """
+    if runs == before:
+        return []
     which = f' of runs {before + 1} to {runs}' if before else ''
     return [
         (f'date{which}', _date(file)),

@@ -29,7 +29,7 @@ from nova_servicegroup.watch import proofs
 #: Of the session or the key, and of the watchdog, in seconds.
 EXPIRY, TIMEOUT = 3, 2
 #: From the last confirmation to the reset, at most.
-RESET = EXPIRY + 2 * TIMEOUT
+RESET = EXPIRY + 3 * TIMEOUT
 #: From the death of a host to the verdict: the last confirmation expires, the
 #: reset is due, servers may lag, and readings and this machine take some time.
 FENCED = 1.5 * EXPIRY + RESET + EXPIRY + 3.0
@@ -68,7 +68,7 @@ class WatchdogContract(contract.Contract):
             contract.START,
         )
         for each in armed:
-            self.wait_up(each.name, f'watchdog-{RESET}')
+            self.wait_up(each.name, f'watchdog-{EXPIRY}-{TIMEOUT}')
 
     def _start_host(self, number: int) -> None:
         directory = self.directory / f'host{number}'

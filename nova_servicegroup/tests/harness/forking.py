@@ -141,11 +141,12 @@ def _run(
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     os.chdir(directory)
+    log = os.open('log', os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    # From here on, it can be read, and harmed.
     os.write(1, f'{os.getpid()}\n'.encode())
     os.environ.clear()
     os.environ.update(env)
     nothing = os.open(os.devnull, os.O_RDONLY)
-    log = os.open('log', os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     for number, file in enumerate((nothing, log, log)):
         os.dup2(file, number)
     os.closerange(3, max(nothing, log) + 1)

@@ -16,6 +16,8 @@ Random schedules of faults around one host with a watchdog. The promises:
 
 - After an observer has said *fenced*, the host does nothing any more.
 - A host that dies while all else is well is *fenced* within the stated time.
+- A host is not reset while the backend is well and its agent, which may be
+  killed, is started again at once, or stops cleanly.
 """
 
 import argparse
@@ -42,6 +44,8 @@ _FAULTS = (
     'agent cut off',
     'backend',
 )
+#: The shortest lease with which a clean stop is confirmed in time.
+_LEAST = 7.0
 #: Seconds for a host to be well, at first.
 _STARTED = 20.0
 
@@ -68,7 +72,7 @@ class Schedule:
         self.chance = chance = random.Random(seed)
         self.expiry = chance.choice(_EXPIRIES)
         self.timeout = chance.choice(_TIMEOUTS)
-        self.within = math.ceil(self.expiry + 2 * self.timeout)
+        self.within = math.ceil(self.expiry + 3 * self.timeout)
         self.world = worlds.World(chance)
         self.backend = worlds.Backend(self.world, self.expiry)
         self.hardware = worlds.Hardware(self.world, self.timeout)
@@ -84,6 +88,7 @@ class Schedule:
             for name in ('one', 'two')
         ]
         self.dies = chance.random() < 0.15
+        self.is_well = False
         self.wants_verdicts = True
         self.last = 0.0
 
@@ -94,6 +99,9 @@ class Schedule:
         """Run it."""
         begins = _STARTED + 2 * self.timeout
         if self.dies:
+            # One that stands still sees nobody fenced.
+            for each in self.observers:
+                each.pauses = 0.0
             self._at(begins + 20, self._lose_power)
         else:
             self._plan(begins)
@@ -132,6 +140,8 @@ class Schedule:
                 f'fenced at {early[0]:.1f}, alive until '
                 f'{self.hardware.dead_at:.1f}'
             )
+        if self.is_well and self.hardware.dead:
+            return f'reset at {self.hardware.dead_at:.1f}, and well'
         if not self.dies or not self.wants_verdicts:
             return None
         for each in self.observers:
@@ -156,8 +166,37 @@ class Schedule:
         """Choose what happens: of all, or much of what goes together."""
         moment = begins + self.chance.uniform(0, 40)
         self.chance.choice(
-            (self._plan_any, self._plan_stop, self._plan_restarts, self._doze)
+            (
+                self._plan_any,
+                self._plan_stop,
+                self._plan_restarts,
+                self._doze,
+                self._plan_well,
+                self._plan_late_kill,
+            )
         )(moment)
+
+    def _plan_late_kill(self, moment: float) -> None:
+        """Stand still between the check and the write; be killed then."""
+        self._cut_off(moment, 300.0)
+        self._at(moment, lambda: self._break('frozen write', self.expiry))
+        kill = self.expiry / 2 + self.timeout * self.chance.uniform(1.5, 2)
+        self._at(moment + kill, self._end_agent)
+
+    def _plan_well(self, moment: float) -> None:
+        """Kill the agent several times, and stop it cleanly soon after.
+
+        The lease has to be as long as evacuation.rst says.
+        """
+        self.is_well = self.expiry >= _LEAST
+        for _ in range(self.chance.randint(0, 5)):
+            self._at(moment, self._kill_and_start)
+            moment += self.chance.choice((0.5, 2.0, 30.0))
+        self._at(moment, self._stop)
+        # Observers may have it otherwise.
+        faults = self._faults(*_OBSERVER_FAULTS)
+        for fault in self.chance.sample(faults, 2):
+            self._at(moment + self.chance.uniform(-6, 8), fault)
 
     def _plan_any(self, moment: float) -> None:
         for _ in range(self.chance.randint(1, 6)):
@@ -234,7 +273,7 @@ class Schedule:
         if self.agent.over:
             return
         self._log('agent killed')
-        self.agent.killed = True
+        self._end_agent()
         if self.chance.random() < 0.8:
             pause = self.chance.choice((0.5, 3.0, self.timeout, 30.0))
             self.world.after(pause, self._restart)
@@ -242,8 +281,13 @@ class Schedule:
                 self.world.after(pause + self.timeout / 2, self._kill)
 
     def _kill_and_start(self) -> None:
-        self.agent.killed = True
+        self._log('agent killed')
+        self._end_agent()
         self._restart()
+
+    def _end_agent(self) -> None:
+        self.agent.killed = True
+        self.hardware.close()
 
     def _restart(self) -> None:
         if self.agent.over and not self.hardware.dead:

@@ -20,11 +20,36 @@ from unittest import mock
 
 from nova_servicegroup.agent import guarding
 from nova_servicegroup.agent import watchdog
+from nova_servicegroup.drivers import views
+from nova_servicegroup.tests.promises import watchdog_parts as parts
 from nova_servicegroup.watch import claims
 
 
 def _within(expiry: float, timeout: int) -> int:
-    return math.ceil(expiry + 2 * timeout)
+    return math.ceil(expiry + 3 * timeout)
+
+
+#: By the name of a broken rule.
+_TIMES: dict[str, Callable[[float, int], int]] = {
+    'no time for the watchdog': lambda expiry, timeout: math.ceil(expiry),
+    'a killed agent feeds nothing': (
+        lambda expiry, timeout: math.ceil(expiry + 2 * timeout)
+    ),
+}
+
+
+def _update(
+    self: claims.Claims,
+    claimed: views.View,
+    agents: views.View,
+    begun: float,
+    now: float,
+) -> None:
+    """Take over a reading as if it had begun when it has ended."""
+    _UPDATE(self, claimed, agents, now, now)
+
+
+_UPDATE = claims.Claims.update
 
 
 @contextlib.contextmanager
@@ -36,21 +61,25 @@ def mutated(name: str | None) -> Iterator[Callable[[float, int], int]]:
             'covers',
             lambda self, proof: proof is not None,
         ),
-        'a stopping agent counts': (claims, '_stops', lambda agent: False),
+        'a stopping agent counts': (
+            claims,
+            'deaths',
+            types.SimpleNamespace(stops=lambda agent: False),
+        ),
         'blindness is not noticed': (
             claims.Claims,
             '_forget',
             lambda self: None,
         ),
+        'a reading is as old as its end': (claims.Claims, 'update', _update),
+        'a stop is cut short': (parts, '_stop_within', lambda backend: 15.0),
         'a stop is not waited for': (
             guarding,
             'fencing',
             types.SimpleNamespace(NOTICE=0.0),
         ),
     }
-    within = _within
-    if name == 'no time for the watchdog':
-        within = lambda expiry, timeout: math.ceil(expiry)  # noqa: E731
+    within = _TIMES.get(name or '', _within)
     if name not in broken:
         yield within
         return

@@ -30,6 +30,8 @@ from nova_servicegroup.watch import deaths
 AGENT, CLAIM, GROUPS = worlds.AGENT, worlds.CLAIM, worlds.GROUPS
 #: Seconds for which the agent stays after the watchdog is disarmed.
 _NOTICE = 2.0
+#: Seconds for which an observer stands still between two groups, at most.
+_PAUSE = 12.0
 
 
 class Agent:
@@ -61,7 +63,7 @@ class Agent:
                 boot=lambda: world.now,
             ),
             self,
-            timeout,
+            guarding.Times(timeout, _stop_within(backend)),
             clock=self.clock,
         )
         for group in GROUPS:
@@ -146,8 +148,9 @@ class Agent:
 
     # The ports of the guard.
 
-    def open(self) -> None:
+    def open(self, claimed: bool) -> bool:
         self.feed()
+        return True
 
     def feed(self) -> None:
         """Write, at once or after the process has been frozen."""
@@ -163,8 +166,9 @@ class Agent:
         else:
             self._hardware.feed()
 
-    def disarm(self) -> None:
+    def disarm(self) -> bool:
         self._hardware.disarm()
+        return True
 
     def agent_proof(self) -> float | None:
         return self._proofs[AGENT]
@@ -196,10 +200,16 @@ class Agent:
             self._backend.drop(CLAIM, self.number)
 
 
+def _stop_within(backend: worlds.Backend) -> float:
+    """Return the seconds of a clean stop; see fencing.stop_within."""
+    return worlds.EXPIRES * backend.expiry + fencing.NOTICE + 10.0
+
+
 class Observer:
     """An observer, with its real rules and its own clock.
 
     :param lag: seconds by which its server is behind
+    :ivar pauses: the share of readings between whose groups it stands still
     :ivar reset_at: when the claim alone has first shown a reset, in true time
     :ivar fenced_at: when the agent was silent, too
     """
@@ -213,27 +223,44 @@ class Observer:
         self.lag = lag
         self._ahead = world.chance.uniform(0, 1e6)
         self._claims = claims.Claims(
-            within, backend.expiry, min(fencing.NOTICE, backend.expiry)
+            within,
+            backend.expiry,
+            min(fencing.NOTICE, backend.expiry),
+            (self._clock,),
         )
         self._agents = deaths.Agents(2 * backend.expiry)
         self.reset_at: float | None = None
         self.fenced_at: float | None = None
+        self.pauses = 0.02
+        self._reads = False
         world.every(world.chance.choice((0.4, 1.0, 1.6)), self._poll)
+
+    def _clock(self) -> float:
+        return self._world.now + self._ahead
 
     def _poll(self) -> bool:
         frozen = self._world.left(f'{self._name} frozen')
-        if frozen:
+        if frozen or self._reads:
             return True
-        now = self._world.now + self._ahead
-        claimed, found = self._view(CLAIM), self._view(AGENT)
+        begun, claimed = self._clock(), self._view(CLAIM)
+        chance, self._reads = self._world.chance, True
+        pause = 0.0
+        if chance.random() < self.pauses:
+            pause = chance.uniform(0, _PAUSE)
+        self._world.after(pause, lambda: self._take(claimed, begun))
+        return self.fenced_at is None
+
+    def _take(self, claimed: views.View, begun: float) -> None:
+        """Go on with the group of agents."""
+        now, self._reads = self._clock(), False
+        found = self._view(AGENT)
         self._agents.update(found, now)
-        self._claims.update(claimed, found, now)
+        self._claims.update(claimed, found, begun, now)
         if self.reset_at is None and self._claims.is_fenced('a'):
             self.reset_at = self._world.now
         silent = self._agents.evidence('a', 'compute', None, False)
         if self.reset_at is not None and silent == deaths.SILENT:
             self.fenced_at = self._world.now
-        return self.fenced_at is None
 
     def _view(self, group: str) -> views.View:
         if self._world.has('backend') or self._world.has(self._name):

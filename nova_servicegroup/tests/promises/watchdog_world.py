@@ -136,9 +136,13 @@ class Backend:
         return True
 
     def at(self, group: str, moment: float) -> tuple[bool, bool]:
-        """Return whether the host was a member, and showed that it stops."""
+        """Return whether the host was a member, and showed that it stops.
+
+        It shows that only if each of its memberships does.
+        """
         found = [each.at(moment) for each in self.members[group].values()]
-        return any(there for there, _ in found), any(stop for _, stop in found)
+        stops = [stop for there, stop in found if there]
+        return bool(stops), all(stops)
 
 
 class Hardware:
@@ -163,6 +167,11 @@ class Hardware:
         self._check()
         if not self.dead:
             self.armed_until = self.world.now + self._timeout
+
+    def close(self) -> None:
+        """Feed it once more, as the kernel does for one that was killed."""
+        if self.armed_until < math.inf:
+            self.feed()
 
     def disarm(self) -> None:
         self._check()

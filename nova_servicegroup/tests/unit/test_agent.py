@@ -16,7 +16,9 @@ from collections.abc import Callable
 import errno
 import json
 import math
+import os
 import pathlib
+import signal
 import tempfile
 import threading
 from typing import Any
@@ -24,6 +26,7 @@ from unittest import mock
 
 import fixtures
 
+from nova_servicegroup.agent import claiming
 from nova_servicegroup.agent import daemon
 from nova_servicegroup.agent import watching
 from nova_servicegroup import api
@@ -432,3 +435,32 @@ class AgentTest(base.TestCase):
         stopping.join()
         [(_, _, found)] = [each.args for each in self.api.mark.mock_calls]
         self.assertEqual(condition.DRAINING, found.state)
+
+    def start_guarded(self, **how: object) -> daemon.Agent:
+        """Return an agent that runs, with a claim that is as told."""
+        claim = mock.Mock(withdrawn_within=0.0, **how)
+        with mock.patch.object(claiming, 'make', return_value=claim):
+            return self.start()
+
+    def test_a_watchdog_that_would_not_reset_the_host(self) -> None:
+        ended = threading.Event()
+        with mock.patch.object(
+            os, 'kill', side_effect=lambda *args: ended.set()
+        ) as kill:
+            agent = self.start_guarded(is_broken=True, is_lost=False)
+            self.assertTrue(ended.wait(5.0))
+        kill.assert_called_once_with(os.getpid(), signal.SIGTERM)
+        agent.stop()
+        self.api.close.assert_called_once_with()
+
+    def test_a_claim_that_was_not_withdrawn_is_not_left(self) -> None:
+        self.start_guarded(is_broken=False, is_lost=True).stop()
+        self.api.close.assert_not_called()
+
+    def test_it_is_guarded_when_its_claim_is_confirmed(self) -> None:
+        self.assertTrue(self.start().is_guarded())
+        for confirmed in (False, True):
+            agent = self.start_guarded(
+                is_confirmed=confirmed, is_broken=False, is_lost=False
+            )
+            self.assertIs(confirmed, agent.is_guarded())

@@ -36,8 +36,13 @@ class ClaimsTest(base.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.claims = claims.Claims(WITHIN, MARGIN, GAP)
+        self.slept = 0.0
+        self.claims = self.make()
         self.read('A', agent='a')
+
+    def make(self) -> claims.Claims:
+        clocks = (self.clock, lambda: self.clock() + self.slept)
+        return claims.Claims(WITHIN, MARGIN, GAP, clocks)
 
     def read(
         self,
@@ -47,13 +52,16 @@ class ClaimsTest(base.TestCase):
         stops: bool = False,
         after: float = 1.0,
         asked: float | None = 0.5,
+        lasts: float = 0.0,
         error: exceptions.BackendError | None = None,
     ) -> bool:
         """Read once; return whether the host is fenced.
 
         :param held: whether its claim is only held
+        :param lasts: seconds from the first group to the second one
         """
-        self.clock.advance(after)
+        begun = self.clock() + after
+        self.clock.advance(after + lasts)
         found = [member(each, held=held) for each in claimed]
         agents = [member('b')]
         if agent is not None:
@@ -61,6 +69,7 @@ class ClaimsTest(base.TestCase):
         self.claims.update(
             views.View((*found, member('b')), 0.5, error, asked=asked),
             views.View(tuple(agents), 0.5, asked=0.5),
+            begun,
             self.clock(),
         )
         return self.claims.is_fenced('a')
@@ -83,7 +92,7 @@ class ClaimsTest(base.TestCase):
         self.assertTrue(self.claims.is_fenced('A'))
 
     def test_a_host_that_was_never_seen(self) -> None:
-        self.claims = claims.Claims(WITHIN, MARGIN, GAP)
+        self.claims = self.make()
         self.assertIsNone(self.wait(99.0))
 
     def test_an_agent_that_stops(self) -> None:
@@ -127,6 +136,17 @@ class ClaimsTest(base.TestCase):
     def test_one_that_reads_seldom(self) -> None:
         self.read('a', agent='a')
         self.assertFalse(self.read(after=GAP))
+        self.assertIsNone(self.wait(99.0))
+
+    def test_one_that_stands_still_while_it_reads(self) -> None:
+        """The first group is as old as that then."""
+        self.read('a', agent='a', lasts=GAP)
+        self.assertIsNone(self.wait(99.0))
+
+    def test_one_that_was_suspended(self) -> None:
+        """Meanwhile the agent may have stopped cleanly."""
+        self.read('a', agent='a')
+        self.slept = 30.0
         self.assertIsNone(self.wait(99.0))
 
     def test_what_was_asked_for_long_ago(self) -> None:

@@ -13,6 +13,7 @@
 import os
 import signal
 import socket
+import time
 import types
 from unittest import mock
 
@@ -100,6 +101,14 @@ class ReportsTest(base.TestCase):
         self.assertEqual(b'READY=1', self.systemd.recv(4096))
         self.assertIn(b'compute: ready', self.systemd.recv(4096))
 
+    def test_until_it_has_started_it_is_not_ready(self) -> None:
+        started = iter((False, True))
+        with mock.patch.object(time, 'sleep'):
+            supervision.start(self.parts, lambda: next(started))
+            found = [self.systemd.recv(4096) for _ in range(3)]
+        self.assertIn(b'compute: ready', found[0])
+        self.assertEqual([b'WATCHDOG=1', b'READY=1'], found[1:])
+
     def test_without_systemd_nobody_is_told(self) -> None:
         with fixtures.EnvironmentVariable('NOTIFY_SOCKET', None):
             supervision.start(self.parts)
@@ -114,7 +123,7 @@ class ServeTest(base.TestCase):
         self.addCleanup(signal.signal, signal.SIGHUP, before)
         found = []
 
-        def started(parts: object) -> None:
+        def started(*args: object) -> None:
             found.append(signal.getsignal(signal.SIGHUP))
 
         with (
