@@ -63,6 +63,9 @@ class WatchdogTest(base.TestCase):
     def test_no_time_for_the_watchdog(self) -> None:
         self.check('no time for the watchdog', 3)
 
+    def test_a_killed_agent_feeds_nothing(self) -> None:
+        self.check('a killed agent feeds nothing', 4432)
+
     def test_the_lease_is_not_checked(self) -> None:
         self.check('the lease is not checked', 2)
 

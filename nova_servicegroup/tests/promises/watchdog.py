@@ -44,6 +44,9 @@ _FAULTS = (
     'agent cut off',
     'backend',
 )
+#: Seconds of two readings, at most 2.1 s apart and 1 s old, and of 0.7 s in
+#: which the backend finds who has expired.
+_READINGS = 7.0
 #: The shortest lease with which a clean stop is confirmed in time.
 _LEAST = 7.0
 #: Seconds for a host to be well, at first.
@@ -152,7 +155,7 @@ class Schedule:
                 + each.lag
                 + self.within
                 + self.expiry
-                + 5.0
+                + _READINGS
             )
             if each.fenced_at is None or each.fenced_at > bound:
                 died = self.hardware.dead_at
