@@ -70,6 +70,7 @@ TIMES = 20
 class Recovering(base.TestCase):
     """A Nova with Masakari, which all tests of a class share."""
 
+    kind: type[stack_.Stack] = stack_.Stack
     settings = _SETTINGS
     #: Seconds in which a recovery ends.
     within = RECOVERED
@@ -81,15 +82,10 @@ class Recovering(base.TestCase):
         super().setUpClass()
         directory = tempfile.TemporaryDirectory(prefix='servicegroup-')
         cls.addClassCleanup(directory.cleanup)
-        cls.stack = stack_.Stack(pathlib.Path(directory.name), cls.settings)
+        cls.stack = cls.kind(pathlib.Path(directory.name), cls.settings)
         cls.addClassCleanup(cls.stack.down)
-        cls.prepare(pathlib.Path(directory.name))
         cls.stack.up()
         cls.watch = cls.start_watch()
-
-    @classmethod
-    def prepare(cls, directory: pathlib.Path) -> None:
-        """Start what the stack needs besides its own servers."""
 
     @classmethod
     def start_watch(cls) -> recovery.Watch | None:
@@ -280,19 +276,41 @@ class HostMonitorTest(Recovering):
         return recovery.moved(self.stack) | recovery.told(self.stack)
 
 
-@base.only_long
-class RacksTest(Recovering):
-    """Hosts in two racks: the network of one is cut, or hosts die.
+class Relayed(stack_.Stack):
+    """A stack whose first host reaches ZooKeeper by a relay, as others may.
 
-    :ivar relay: by which the first rack reaches the backend
+    :ivar relay: what passes the connections on
     """
 
-    port: ClassVar[int]
-    relay: ClassVar[process.Program]
+    relay: process.Program
+
+    def _start(self) -> None:
+        address = self.settings.own[self.hosts[0]]['zookeeper.address']
+        self.relay = process.Program(
+            self.directory / 'relay',
+            proxy.__name__,
+            self.zookeeper.address,
+            address.rpartition(':')[2],
+        )
+        self.relay.start()
+        super()._start()
+
+    def down(self) -> None:
+        """See stack.Stack."""
+        super().down()
+        process.Process([], self.directory / 'relay').kill()
+
+
+@base.only_long
+class RacksTest(Recovering):
+    """Hosts in two racks: the network of one is cut, or hosts die."""
+
+    kind = Relayed
+    stack: ClassVar[Relayed]
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.port = ports.free_port()
+        port = ports.free_port()
         racks = (_RACKS.hosts[:3], _RACKS.hosts[3:])
         domains = {
             host: {'servicegroup.domain': f'rack{number}'}
@@ -300,31 +318,20 @@ class RacksTest(Recovering):
             for host in hosts
         }
         for host in racks[0]:
-            domains[host]['zookeeper.address'] = f'127.0.0.1:{cls.port}'
+            domains[host]['zookeeper.address'] = f'127.0.0.1:{port}'
         cls.settings = dataclasses.replace(_RACKS, own=domains)
         super().setUpClass()
-
-    @classmethod
-    def prepare(cls, directory: pathlib.Path) -> None:
-        cls.relay = process.Program(
-            directory / 'relay',
-            proxy.__name__,
-            cls.stack.zookeeper.address,
-            str(cls.port),
-        )
-        cls.addClassCleanup(cls.relay.kill)
-        cls.relay.start()
 
     def test_a_rack_that_is_cut_off_moves_nothing(self) -> None:
         """From the backend, for twice the time for which it is held."""
         before = recovery.moved(self.stack) | recovery.told(self.stack)
         rack = self.stack.hosts[:3]
         self.boot(rack[0])
-        self.addCleanup(self.relay.thaw)
-        self.relay.freeze()
+        self.addCleanup(self.stack.relay.thaw)
+        self.stack.relay.freeze()
         self.stack.wait_state(rack[0], 'down', SOON)
         time.sleep(self.settings.service_down_time + PATIENCE)
-        self.relay.thaw()
+        self.stack.relay.thaw()
         for host in rack:
             self.stack.wait_state(host, 'up', SOON)
         time.sleep(PATIENCE)
