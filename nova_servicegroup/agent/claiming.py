@@ -128,6 +128,8 @@ class Claim:
 
     def unready(self) -> str | None:
         """See probes.Probed."""
+        if self._guard.ended:
+            return 'the watchdog cannot be used, or is not any more'
         return None if self.is_confirmed else 'no claim is confirmed'
 
     @property

@@ -41,6 +41,8 @@ _INTERVAL = 0.2
 _HANGS = 90.0
 #: Seconds for which it reports that it stops, so that everybody reads that.
 _NOTICE = 2.0
+#: Seconds in which all drivers have what it reports, at most.
+_MARKED = 5.0
 #: Seconds that leaving and closing connections may take.
 _STOP_TIMEOUT = 1.5
 
@@ -179,7 +181,7 @@ class Agent(service.Service):  # type: ignore[misc]
         self._stopping.set()
         leaving = threading.Thread(target=self._leave, daemon=True)
         leaving.start()
-        wait = _NOTICE + _STOP_TIMEOUT
+        wait = _MARKED + _NOTICE + _STOP_TIMEOUT
         if self._claim is not None:
             wait += self._claim.withdrawn_within
         leaving.join(wait)

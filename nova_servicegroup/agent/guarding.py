@@ -132,10 +132,13 @@ class Guard:
         self._members = members
         self._times = times
         self._clock = clock
-        # Until then, one that a predecessor has armed has reset the host.
-        self._alone_at = clock() + times.timeout + _LATE
+        self._alone_at = self._reset_by()
         self._stop: _Stop | None = None
         self.state = State.IDLE
+
+    def _reset_by(self) -> float:
+        """Return when a watchdog has reset the host that nobody feeds now."""
+        return self._clock() + self._times.timeout + _LATE
 
     @property
     def ended(self) -> bool:
@@ -209,11 +212,15 @@ class Guard:
 
     def _open(self, claimed: bool) -> bool:
         try:
-            return self._device.open(claimed)
+            done = self._device.open(claimed)
         except exceptions.ConfigurationError as error:
             LOG.error('%s', error)
             self.state = State.ENDED
             return False
+        if not done:
+            # What a predecessor has armed may have been fed once more.
+            self._alone_at = self._reset_by()
+        return done
 
     def _claim(self) -> None:
         self._members.join()

@@ -56,6 +56,7 @@ class Device:
         self._path = path
         self.timeout = timeout
         self._file: int | None = None
+        self._counted_on = False
         # Since when it cannot be opened, or written to.
         self._failed_at: float | None = None
         # A feed after the byte that disarms would undo that.
@@ -70,10 +71,10 @@ class Device:
             reset the host as the options say, and is disarmed, if its driver
             permits that
         """
+        self._counted_on = self._counted_on or claimed
         try:
             self._arm()
         except OSError as error:
-            self._undo(claimed)
             if error.errno == errno.EBUSY:
                 # What that has armed may reset the host later than this would.
                 raise self._refused(
@@ -88,26 +89,23 @@ class Device:
                 )
                 self._failed_at = time.monotonic()
             return False
-        except exceptions.ConfigurationError:
-            self._undo(claimed)
-            raise
-        self._failed_at = None
         return True
 
     def _arm(self) -> None:
         """Arm it: some drivers do so when they are opened, others when fed."""
-        self._file = os.open(
-            self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK
-        )
-        self._check(self._file)
-        self.timeout = self._set_timeout(self._file)
-        os.write(self._file, _FEED)
-
-    def _undo(self, claimed: bool) -> None:
-        if self._file is not None and not claimed:
-            with contextlib.suppress(OSError):
-                os.write(self._file, _DISARM)
-        self._close()
+        file = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            self._check(file)
+            self.timeout = self._set_timeout(file)
+            os.write(file, _FEED)
+        except (OSError, exceptions.ConfigurationError):
+            if not self._counted_on:
+                with contextlib.suppress(OSError):
+                    os.write(file, _DISARM)
+            os.close(file)
+            raise
+        self._failed_at = None
+        self._file = file
 
     def _check(self, file: int) -> None:
         """Check that it is a watchdog, and not disarmed when the agent dies.

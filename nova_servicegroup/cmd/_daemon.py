@@ -190,6 +190,10 @@ def serve(
     std_logging.getLogger(_LAUNCHER).setLevel(std_logging.ERROR)
     oslo_service.ServiceBase.register(_Awaited)
     launcher = oslo_service.ProcessLauncher(conf, no_fork=True)
+    # It would end the process in the midst of a stop. Each service bounds its
+    # own, and the one of a guarded host takes longer.
+    if 'graceful_shutdown_timeout' in conf:
+        conf.set_override('graceful_shutdown_timeout', 0)
     # oslo.service would end the process on SIGHUP.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # One that is ready can be sent any signal.

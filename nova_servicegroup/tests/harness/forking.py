@@ -88,7 +88,7 @@ class Forker:
         with self._lock:
             sends.write(json.dumps(asked) + '\n')
             sends.flush()
-            pid = receives.readline()
+            pid = receives.readline().strip()
         if not pid:
             raise RuntimeError(f'{module} is not forked')
         return int(pid)
@@ -118,9 +118,18 @@ def main() -> None:
     # Nobody waits for the children.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
-        if not os.fork():
+        try:
+            child = not os.fork()
+        except OSError:
+            _answer('')
+            continue
+        if child:
             _run(*json.loads(line))
             return
+
+
+def _answer(text: object) -> None:
+    os.write(1, f'{text}\n'.encode())
 
 
 def _import() -> None:
@@ -139,11 +148,15 @@ def _run(
 ) -> None:
     """Be the program; see Forker.fork."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    os.setsid()
-    os.chdir(directory)
-    log = os.open('log', os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.setsid()
+        os.chdir(directory)
+        log = os.open('log', os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    except OSError:
+        _answer('')
+        raise
     # From here on, it can be read, and harmed.
-    os.write(1, f'{os.getpid()}\n'.encode())
+    _answer(os.getpid())
     os.environ.clear()
     os.environ.update(env)
     nothing = os.open(os.devnull, os.O_RDONLY)

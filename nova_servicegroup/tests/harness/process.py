@@ -103,7 +103,9 @@ class Process:
         """The process id, or None when it does not run."""
         leader, start = self._record()
         self._reap(leader)
-        return leader if leader and _start_time(leader) == start else None
+        # One that had ended before its start was read has none.
+        lives = leader and start and _start_time(leader) == start
+        return leader if lives else None
 
     @property
     def running(self) -> bool:

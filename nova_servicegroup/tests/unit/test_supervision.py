@@ -18,6 +18,7 @@ import types
 from unittest import mock
 
 import fixtures
+from oslo_config import cfg
 from oslo_service import service as oslo_service
 
 from nova_servicegroup.cmd import _daemon
@@ -132,3 +133,20 @@ class ServeTest(base.TestCase):
         ):
             _daemon.serve(self.make_conf(), types.SimpleNamespace(parts=list))
         self.assertEqual([signal.SIG_IGN], found)
+
+    def test_no_alarm_ends_it_while_it_stops(self) -> None:
+        conf = self.make_conf()
+
+        def launcher(conf: cfg.ConfigOpts, **options: object) -> mock.Mock:
+            option = cfg.IntOpt('graceful_shutdown_timeout', default=60)
+            conf.register_opt(option)
+            return mock.Mock()
+
+        before = signal.getsignal(signal.SIGHUP)
+        self.addCleanup(signal.signal, signal.SIGHUP, before)
+        with (
+            mock.patch.object(supervision, 'start'),
+            mock.patch.object(oslo_service, 'ProcessLauncher', launcher),
+        ):
+            _daemon.serve(conf, types.SimpleNamespace(parts=list))
+        self.assertEqual(0, conf.graceful_shutdown_timeout)

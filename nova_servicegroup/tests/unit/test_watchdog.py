@@ -162,6 +162,28 @@ class DeviceTest(base.TestCase):
         self.assertFalse(self.open(claimed=True))
         self.assertEqual(b'', self.written())
 
+    def test_a_device_that_others_counted_on_is_never_disarmed(self) -> None:
+        """Not even when the claim has expired: it was not withdrawn."""
+        self.answers[0xC0045706] = OSError(errno.EIO, 'broken')
+        self.assertFalse(self.open(claimed=True))
+        self.assertFalse(self.open())
+        self.assertEqual(b'', self.written())
+
+    def test_while_it_is_opened_it_is_not_broken(self) -> None:
+        self.answers[0xC0045706] = OSError(errno.EIO, 'broken')
+        self.assertFalse(self.open())
+        later = time.monotonic() + TIMEOUT + 1.0
+        found = []
+
+        def ioctl(*args: object) -> bytes:
+            with mock.patch.object(time, 'monotonic', return_value=later):
+                found.append(self.device.is_broken)
+            return struct.pack('i', TIMEOUT)
+
+        with mock.patch.object(fcntl, 'ioctl', ioctl):
+            self.assertTrue(self.open())
+        self.assertEqual([False], found)
+
     def test_another_program_has_it_open(self) -> None:
         busy = OSError(errno.EBUSY, 'busy')
         with mock.patch.object(os, 'open', side_effect=busy):
@@ -401,7 +423,7 @@ class GuardTest(base.TestCase):
         self.ports.opens = False
         self.assertEqual([], self.go(9.0))
         self.ports.opens = True
-        self.assertEqual(['open', 'join'], self.go(1.0))
+        self.assertEqual(['open', 'join'], self.go(TIMEOUT + 1.5))
 
     def test_the_claim_cannot_be_joined_at_first(self) -> None:
         self.ports.joins = False
