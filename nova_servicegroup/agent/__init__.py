@@ -12,5 +12,6 @@
 
 """nova-servicegroup-agent: reports of a host beside its nova-compute.
 
-Start at daemon, which runs it; watching looks at the processes.
+Start at daemon, which runs it; watching looks at the processes, guarding keeps
+the watchdog.
 """

@@ -20,6 +20,7 @@ from oslo_config import cfg
 from oslo_log import log as logging
 
 from nova_servicegroup.agent import guarding
+from nova_servicegroup.agent import ports
 from nova_servicegroup.agent import watchdog
 from nova_servicegroup.drivers import base
 from nova_servicegroup import fencing
@@ -39,7 +40,7 @@ _GROUP = 'watchdog'
 
 
 class Memberships:
-    """See guarding.Memberships.
+    """See ports.Memberships.
 
     :param claim: the service that joins the group of claims
     :param group: its name
@@ -53,22 +54,22 @@ class Memberships:
         self._group = group
 
     def agent_proof(self) -> float | None:
-        """See guarding.Memberships."""
+        """See ports.Memberships."""
         return self._driver.proof(self._claim.host, services.HOST_GROUP)
 
     def claim_proof(self) -> float | None:
-        """See guarding.Memberships."""
+        """See ports.Memberships."""
         return self._driver.proof(self._claim.host, self._group)
 
-    def see_agent(self) -> guarding.Seen | None:
-        """See guarding.Memberships."""
+    def see_agent(self) -> ports.Seen | None:
+        """See ports.Memberships."""
         return self._see(services.HOST_GROUP)
 
-    def see_claim(self) -> guarding.Seen | None:
-        """See guarding.Memberships."""
+    def see_claim(self) -> ports.Seen | None:
+        """See ports.Memberships."""
         return self._see(self._group)
 
-    def _see(self, group: str) -> guarding.Seen | None:
+    def _see(self, group: str) -> ports.Seen | None:
         now = time.monotonic()
         view = self._driver.view(group)
         if view.error is not None or view.asked is None:
@@ -81,18 +82,18 @@ class Memberships:
         ]
         if any(each.held for each in found):
             return None
-        return guarding.Seen(
+        return ports.Seen(
             any(each.up for each in found),
             any(map(deaths.stops, found)),
             now - view.asked,
         )
 
     def join(self) -> None:
-        """See guarding.Memberships."""
+        """See ports.Memberships."""
         self._driver.join(self._claim.host, self._group, self._claim)
 
     def leave(self) -> None:
-        """See guarding.Memberships."""
+        """See ports.Memberships."""
         self._driver.leave(self._claim.host, self._group)
 
 
@@ -180,7 +181,7 @@ def make(
         device,
         watchdog.Lease(fencing.lease(conf, driver)),
         Memberships(driver, service, fencing.group(conf, driver)),
-        guarding.Times(options.watchdog_timeout, stop),
+        ports.Times(options.watchdog_timeout, stop),
     )
     return Claim(guard, device, service, stop + _GIVE_UP)
 

@@ -19,13 +19,13 @@ from collections.abc import Callable
 import enum
 import math
 import time
-from typing import NamedTuple, Protocol
 
 from oslo_log import log as logging
 
+from nova_servicegroup.agent import ports
 from nova_servicegroup.agent import watchdog
+from nova_servicegroup.agent import withdrawal
 from nova_servicegroup import exceptions
-from nova_servicegroup import fencing
 
 LOG = logging.getLogger(__name__)
 
@@ -33,66 +33,6 @@ LOG = logging.getLogger(__name__)
 _LATE = 1.0
 #: Seconds between two looks whether there is something to feed, at most.
 _SOON = 0.5
-
-
-class Seen(NamedTuple):
-    """What a confirmed reading says of this host.
-
-    :ivar present: whether it is in the group, and not only held
-    :ivar stops: whether it shows that it stops
-    :ivar asked: when the reading was asked for, by the monotonic clock
-    """
-
-    present: bool
-    stops: bool
-    asked: float
-
-
-class Times(NamedTuple):
-    """Times of a host, in seconds.
-
-    :ivar timeout: of its watchdog
-    :ivar stop: in which a clean stop has to be confirmed
-    """
-
-    timeout: float
-    stop: float
-
-
-class Device(Protocol):
-    """See watchdog.Device."""
-
-    timeout: int
-
-    def open(self, claimed: bool) -> bool: ...
-
-    def feed(self) -> None: ...
-
-    def disarm(self) -> bool: ...
-
-
-class Memberships(Protocol):
-    """The memberships of this host: as an agent, and its claim.
-
-    Each method returns in bounded time. Only join and leave raise, what a
-    driver does. Proofs are those of base.Driver.proof.
-    """
-
-    def agent_proof(self) -> float | None: ...
-
-    def claim_proof(self) -> float | None: ...
-
-    def see_agent(self) -> Seen | None:
-        """Return what the group of hosts says; None: it cannot be read."""
-
-    def see_claim(self) -> Seen | None:
-        """Return what the group of claims says; None: it cannot be read."""
-
-    def join(self) -> None:
-        """Join the group of claims."""
-
-    def leave(self) -> None:
-        """Leave it."""
 
 
 class State(enum.Enum):
@@ -120,10 +60,10 @@ class Guard:
 
     def __init__(
         self,
-        device: Device,
+        device: ports.Device,
         lease: watchdog.Lease,
-        members: Memberships,
-        times: Times,
+        members: ports.Memberships,
+        times: ports.Times,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -133,7 +73,7 @@ class Guard:
         self._times = times
         self._clock = clock
         self._alone_at = self._reset_by()
-        self._stop: _Stop | None = None
+        self._stop: withdrawal.Withdrawal | None = None
         self.state = State.IDLE
 
     def _reset_by(self) -> float:
@@ -175,7 +115,7 @@ class Guard:
 
     def stop(self) -> None:
         """Begin to withdraw the claim; the agent shows that it stops."""
-        self._stop = self._stop or _Stop(self._clock())
+        self._stop = self._stop or withdrawal.Withdrawal(self._clock())
 
     def poll(self) -> None:
         """Do what is due now: arm the watchdog, claim it, or go on to stop."""
@@ -226,7 +166,7 @@ class Guard:
         self._members.join()
         self.state = State.CLAIMED
 
-    def _withdraw(self, stop: '_Stop') -> None:
+    def _withdraw(self, stop: withdrawal.Withdrawal) -> None:
         if self.state is State.IDLE:
             self.state = State.ENDED
             if self._clock() < self._alone_at:
@@ -244,109 +184,3 @@ class Guard:
             stop.warn()
         elif not self._permits():
             stop.warn()
-
-
-class _Stop:
-    """A clean stop: the steps that every observer can see.
-
-    Nobody but an observer that reads less often than in fencing.NOTICE may
-    miss that the agent shows that it stops, and has no claim.
-
-    :ivar begun: when it began
-    :ivar failed: whether an observer may have missed it
-    """
-
-    def __init__(self, begun: float) -> None:
-        self.begun = begun
-        self.failed = False
-        self._warned = False
-        self._leaving: float | None = None
-        self._left: float | None = None
-        self._gone: float | None = None
-        # Until when the agent is a member for sure.
-        self._lasts = -math.inf
-
-    def warn(self) -> None:
-        """Tell, once, what is going to happen."""
-        if not self._warned:
-            LOG.error(
-                'The backend does not confirm that this host has withdrawn '
-                'its claim. The watchdog stays armed: IT WILL RESET THIS '
-                'HOST, unless %s at once.',
-                'that is confirmed'
-                if self.has_left
-                else 'the agent is started again, and confirmed,',
-            )
-        self._warned = True
-
-    @property
-    def has_left(self) -> bool:
-        """Whether the claim was left."""
-        return self._left is not None
-
-    def is_done(
-        self,
-        members: Memberships,
-        clock: Callable[[], float],
-        lease: watchdog.Lease,
-    ) -> bool:
-        """Go on; return whether the watchdog may be disarmed now."""
-        if self._left is None:
-            self._leave(members, clock, lease)
-        elif not _is_shown(members):
-            # The notice begins anew: others may not see either.
-            self._gone = None
-        elif self._gone is None:
-            seen = members.see_claim()
-            if seen and not seen.present and seen.asked >= self._left:
-                self._gone = clock()
-        if self._left is not None:
-            self._keep(members.agent_proof(), clock(), lease)
-        return (
-            not self.failed
-            and self._gone is not None
-            and clock() - self._gone > fencing.NOTICE
-        )
-
-    def permits(self, members: Memberships, lease: watchdog.Lease) -> bool:
-        """Return whether to feed without a claim.
-
-        The agent shows that it stops, and all who could miss that have to
-        wait for longer than twice the lease: see Claims.
-        """
-        return (
-            self._leaving is not None
-            and not self.failed
-            and lease.covers(members.agent_proof())
-            and lease.covers_twice(self._leaving)
-        )
-
-    def _leave(
-        self,
-        members: Memberships,
-        clock: Callable[[], float],
-        lease: watchdog.Lease,
-    ) -> None:
-        proof, seen = members.agent_proof(), members.see_agent()
-        if seen is None or not seen.present or seen.asked < self.begun:
-            return
-        if seen.stops and lease.covers(proof):
-            self._lasts = lease.until(proof)
-            self._leaving = clock()
-            members.leave()
-            self._left = clock()
-
-    def _keep(
-        self, proof: float | None, now: float, lease: watchdog.Lease
-    ) -> None:
-        """Check that the agent has been a member all the time."""
-        if now > self._lasts or not lease.covers(proof):
-            # It may have been lost, and made anew.
-            self.failed = True
-        self._lasts = lease.until(proof)
-
-
-def _is_shown(members: Memberships) -> bool:
-    """Return whether others see that the agent stops."""
-    seen = members.see_agent()
-    return seen is not None and seen.present and seen.stops

@@ -18,8 +18,8 @@ import math
 import types
 from unittest import mock
 
-from nova_servicegroup.agent import guarding
 from nova_servicegroup.agent import watchdog
+from nova_servicegroup.agent import withdrawal
 from nova_servicegroup.drivers import views
 from nova_servicegroup.tests.promises import watchdog_parts as parts
 from nova_servicegroup.watch import claims
@@ -74,7 +74,7 @@ def mutated(name: str | None) -> Iterator[Callable[[float, int], int]]:
         'a reading is as old as its end': (claims.Claims, 'update', _update),
         'a stop is cut short': (parts, '_stop_within', lambda backend: 15.0),
         'a stop is not waited for': (
-            guarding,
+            withdrawal,
             'fencing',
             types.SimpleNamespace(NOTICE=0.0),
         ),

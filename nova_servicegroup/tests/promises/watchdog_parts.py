@@ -18,6 +18,7 @@ The guard, its lease and the rules of the observer are the real ones.
 from collections.abc import Callable
 
 from nova_servicegroup.agent import guarding
+from nova_servicegroup.agent import ports
 from nova_servicegroup.agent import watchdog
 from nova_servicegroup import condition
 from nova_servicegroup.drivers import views
@@ -63,7 +64,7 @@ class Agent:
                 boot=lambda: world.now,
             ),
             self,
-            guarding.Times(timeout, _stop_within(backend)),
+            ports.Times(timeout, _stop_within(backend)),
             clock=self.clock,
         )
         for group in GROUPS:
@@ -176,20 +177,20 @@ class Agent:
     def claim_proof(self) -> float | None:
         return self._proofs[CLAIM]
 
-    def see_agent(self) -> guarding.Seen | None:
+    def see_agent(self) -> ports.Seen | None:
         return self._see(AGENT)
 
-    def see_claim(self) -> guarding.Seen | None:
+    def see_claim(self) -> ports.Seen | None:
         return self._see(CLAIM)
 
-    def _see(self, group: str) -> guarding.Seen | None:
+    def _see(self, group: str) -> ports.Seen | None:
         if not self._reaches():
             return None
         age = self._world.chance.uniform(0, 1)
         there, stops = self._backend.at(
             group, self._world.now - self._world.chance.uniform(0, age)
         )
-        return guarding.Seen(there, stops, self.clock() - age)
+        return ports.Seen(there, stops, self.clock() - age)
 
     def join(self) -> None:
         self._joined[CLAIM] = True

@@ -25,6 +25,7 @@ from unittest import mock
 import fixtures
 
 from nova_servicegroup.agent import guarding
+from nova_servicegroup.agent import ports
 from nova_servicegroup.agent import watchdog
 from nova_servicegroup import api
 from nova_servicegroup import exceptions
@@ -288,13 +289,13 @@ class Ports:
     def claim_proof(self) -> float | None:
         return self.claim
 
-    def see_agent(self) -> guarding.Seen:
-        return guarding.Seen(True, self.stops, self.clock())
+    def see_agent(self) -> ports.Seen:
+        return ports.Seen(True, self.stops, self.clock())
 
-    def see_claim(self) -> guarding.Seen | None:
+    def see_claim(self) -> ports.Seen | None:
         if self.claimed is None:
             return None
-        return guarding.Seen(self.claimed, False, self.clock())
+        return ports.Seen(self.claimed, False, self.clock())
 
 
 class GuardTest(base.TestCase):
@@ -306,7 +307,7 @@ class GuardTest(base.TestCase):
             self.ports,
             watchdog.Lease(SECONDS, clock=self.clock, boot=self.clock),
             self.ports,
-            guarding.Times(TIMEOUT, STOP),
+            ports.Times(TIMEOUT, STOP),
             clock=self.clock,
         )
 
