@@ -18,9 +18,6 @@ import time
 #: The monotonic clock, and those that go on.
 Clocks = Sequence[Callable[[], float]]
 
-#: Seconds by which clocks differ without a suspension.
-_DIFFER = 1.0
-
 
 def boottime() -> float:
     """Return the seconds since the boot, with those of suspensions."""
@@ -35,17 +32,20 @@ class Sleep:
     """The seconds in which the monotonic clock stood still.
 
     A step of the time of day looks like that, too.
+
+    :param least: the seconds by which the clocks may differ without
     """
 
-    def __init__(self, clocks: Clocks = CLOCKS) -> None:
+    def __init__(self, clocks: Clocks, least: float) -> None:
         self._clocks = clocks
+        self._least = least
         self._ahead = self._read()
 
     def was_noticed(self) -> bool:
         """Return whether it stood still since the last call."""
         before, self._ahead = self._ahead, self._read()
         return any(
-            now - then > _DIFFER
+            now - then > self._least
             for then, now in zip(before, self._ahead, strict=True)
         )
 

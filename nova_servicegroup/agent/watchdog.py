@@ -234,9 +234,8 @@ class Lease:
     ) -> None:
         self._seconds = seconds
         self._clock = clock
-        self._boot = boot
+        self._sleep = sleep.Sleep((clock, boot), _SUSPENDED)
         self._proof: float | None = None
-        self._suspended = boot() - clock()
         self._resumed: float | None = None
 
     def note(self, proof: float | None) -> None:
@@ -258,13 +257,10 @@ class Lease:
 
     def covers(self, proof: float | None) -> bool:
         """Return whether a proof would permit it."""
-        # In this order, a pause between both hides no suspension.
-        boot = self._boot()
+        slept = self._sleep.was_noticed()
         now = self._clock()
-        suspended = boot - now
-        if suspended - self._suspended > _SUSPENDED:
+        if slept:
             self._resumed = now
-        self._suspended = suspended
         if proof is None or (
             self._resumed is not None and proof <= self._resumed
         ):

@@ -22,6 +22,10 @@ from nova_servicegroup import sleep
 from nova_servicegroup.watch import deaths
 
 
+#: Seconds by which the clocks may differ without a suspension.
+_SUSPENDED = 1.0
+
+
 @dataclasses.dataclass
 class _Lost:
     """A claim that is not seen any more.
@@ -62,7 +66,7 @@ class Claims:
         self._within = within
         self._margin = margin
         self._gap = gap
-        self._sleep = sleep.Sleep(clocks)
+        self._sleep = sleep.Sleep(clocks, _SUSPENDED)
         self._had: set[str] = set()
         self._lost: dict[str, _Lost] = {}
         self._read = -math.inf
