@@ -198,11 +198,12 @@ class Agent(service.Service):  # type: ignore[misc]
             self._claim.withdraw()
         time.sleep(_NOTICE)
         self._service.stop()
-        if self._claim is None:
-            self._api.close()
-        elif not self._claim.is_lost:
+        if self._claim is not None:
+            if self._claim.is_lost:
+                # To close the connections would leave the claim.
+                return
             self._claim.stop()
-            self._api.close()
+        self._api.close()
 
 
 def _watch(
