@@ -30,6 +30,12 @@ import sys
 import threading
 from typing import Any
 
+#: What a module of this package needs to run as a program.
+ENVIRONMENT = {
+    'PYTHONPATH': str(pathlib.Path(__file__).parents[3]),
+    'PYTHONWARNINGS': 'ignore',
+}
+
 #: What they import. What is not installed, they do without.
 _MODULES = (
     'oslo_service.service',
@@ -53,15 +59,10 @@ class Forker:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        root = pathlib.Path(__file__).parents[3]
         # It ends with this process, by the end of the pipe.
         self._process = subprocess.Popen(
             [sys.executable, '-m', __name__],
-            env={
-                **os.environ,
-                'PYTHONPATH': str(root),
-                'PYTHONWARNINGS': 'ignore',
-            },
+            env={**os.environ, **ENVIRONMENT},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,

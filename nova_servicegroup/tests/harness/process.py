@@ -235,15 +235,10 @@ class Program(Process):
         self._module = module
         self._words = words
         self._forks = forks and not (prefix or env) and forking.is_possible()
-        root = pathlib.Path(__file__).parents[3]
         super().__init__(
             [*prefix, sys.executable, '-m', module, *words],
             directory,
-            {
-                'PYTHONPATH': str(root),
-                'PYTHONWARNINGS': 'ignore',
-                **(env or {}),
-            },
+            {**forking.ENVIRONMENT, **(env or {})},
         )
 
     def _begin(self, env: Mapping[str, str]) -> int:
