@@ -28,19 +28,23 @@ STOPPING = 'stopping'
 #: What the agent of a host reports of a group, which is the reason: the
 #: process of its member has died, or was stopped.
 DIED, STOPPED = 'process-died', 'process-stopped'
+#: What the agent leaves in the place of a member whose process has died, and
+#: that it has ended.
+ENDED = 'ended'
 
 _WORDS = {
     DEGRADED: 'its check fails',
     DRAINING: 'its service takes no more work',
     DIED: 'a process of its host has died',
     STOPPED: 'a process of its host was stopped',
+    ENDED: 'its agent has ended it',
 }
 #: The last second that has a date.
 _LATEST = 253402300799.0
 
 _REASON = '[a-z0-9_-]{1,32}'
 _MARK = re.compile(
-    f'({DEGRADED}|{DRAINING}|{DIED}|{STOPPED})'
+    f'({DEGRADED}|{DRAINING}|{DIED}|{STOPPED}|{ENDED})'
     f':({_REASON}):(0|[1-9][0-9]{{0,11}})'
 )
 
@@ -48,7 +52,7 @@ _MARK = re.compile(
 class Condition(NamedTuple):
     """Why a member is unfit.
 
-    :ivar state: DEGRADED, DRAINING, DIED or STOPPED
+    :ivar state: DEGRADED, DRAINING, DIED, STOPPED or ENDED
     :ivar reason: the name of the first check that fails, or STOPPING, or a
         group; see is_reason
     :ivar since: in seconds since the epoch, by the member's own clock
@@ -102,3 +106,7 @@ def words(condition: Condition) -> str:
     """Return the condition in words."""
     why = _WORDS[condition.state]
     return f'{why}: {condition.reason}, since {date(condition)}'
+
+
+#: The mark of every member that an agent has ended.
+ENDED_MARK = encode(Condition(ENDED, DIED, 0.0))

@@ -93,7 +93,7 @@ class Domains:
         """Return why to hold hosts that are missed.
 
         All whose domain is lost. Else only the new ones of a domain that can
-        be lost, unless they have said that they stop.
+        be lost, unless they were ended or have said that they stop.
         """
         of, found = self._of, dict[str, str]()
         lost = collections.Counter(
@@ -102,16 +102,13 @@ class Domains:
         left = collections.Counter(
             each for each in reading.domains.values() if each in lost
         )
+        new = missed.new - reading.ended - self._stopping
         for host in (missed.new | missed.awaited) & of.keys():
             domain = of[host]
             if evidence.is_mass(lost[domain], left[domain]):
                 found[host] = reason(domain)
-            elif host in missed.new and self._is_awaited(
-                host, lost[domain] + left[domain]
+            elif host in new and evidence.is_mass(
+                lost[domain] + left[domain], 0
             ):
                 found[host] = AWAITED
         return found
-
-    def _is_awaited(self, host: str, size: int) -> bool:
-        """Return whether the rest of a domain of a size may be lost, too."""
-        return evidence.is_mass(size, 0) and host not in self._stopping

@@ -48,6 +48,8 @@ class Reading:
         host; None: the doubt is about every host, for the hold time
     :ivar left: the hosts that have announced that they leave: their absence is
         always evidence
+    :ivar ended: hosts that it misses since the agent of each has ended the
+        membership: nothing says that others are lost with them
     :ivar renewed: the doubtful hosts that have renewed since the last reading,
         and so are held even if they were dead then
     :ivar complete: whether a member that was never seen would be in it
@@ -61,6 +63,7 @@ class Reading:
     doubted: Mapping[str, float] | None = None
     complete: bool = True
     left: Set[str] = _NO_HOSTS
+    ended: Set[str] = _NO_HOSTS
     renewed: Set[str] = _NO_HOSTS
     unfit: Mapping[str, condition.Condition] = dataclasses.field(
         default_factory=dict

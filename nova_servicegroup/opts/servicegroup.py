@@ -98,8 +98,9 @@ lost with them, as the power and the switch of a rack.
 When more than half of the hosts of a domain, and at least three, are lost
 together, they are held up to ``hold_time``, as when that happens to a whole
 group. A host of a domain that is lost alone is down later by three quarters of
-the session timeout or ``ttl``, or by ``report_interval`` with ``mc``. All
-others are judged as ever. The driver ``db`` knows no domains.
+the session timeout or ``ttl``, or by ``report_interval`` with ``mc``, unless
+its agent has ended its membership. All others are judged as ever. The driver
+``db`` knows no domains.
 
 Possible values:
 

@@ -45,6 +45,14 @@ class Marks:
             if not known:
                 del self._by_id[member_id]
 
+    def ended(self) -> Set[bytes]:
+        """Return the ids of members that an agent has ended."""
+        return {
+            member_id
+            for member_id, found in self._by_id.items()
+            if any(each.state == condition.ENDED for each in found)
+        }
+
     def match(self, ids: Mapping[str, Set[bytes]]) -> None:
         """Update unfit after marks or members have changed.
 

@@ -39,6 +39,8 @@ class Roster:
     :ivar duplicates: the hosts with more than one member id
     :ivar rejoined: whether more than half of the hosts that stayed have only
         new ids: they were lost and have joined again, and so may the others
+    :ivar ended: the hosts that the last update has lost since an agent has
+        ended all their members
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Roster:
         self._names: dict[str, str] = {}
         self.duplicates: set[str] = set()
         self.rejoined = False
+        self.ended: Set[str] = frozenset()
         self._marks = marks.Marks()
         self._domains: dict[str, str] = {}
         # The hosts of the ids that have come with an update.
@@ -72,6 +75,7 @@ class Roster:
             self._place(host)
         self._joined.clear()
         self.rejoined = bool(gone) and self._has_rejoined(left, before)
+        self.ended = self._find_ended(gone)
         if came or gone:
             self._hosts = frozenset(self._by_host)
             self._marks.match(self._by_host)
@@ -95,6 +99,14 @@ class Roster:
         """Return the member ids of host, sorted."""
         return sorted(self._by_host.get(host, ()))
 
+    def ended_marks(self, host: str) -> list[bytes]:
+        """Return the marks of members of host that an agent has ended."""
+        return [
+            naming.marked(each, condition.ENDED_MARK)
+            for each in self._marks.ended()
+            if _host_of(each) == host
+        ]
+
     def _has_rejoined(self, left: set[str | None], before: Set[bytes]) -> bool:
         """Return whether most of the hosts that stayed have joined anew.
 
@@ -112,6 +124,15 @@ class Roster:
         if anew == stayed:
             return stayed > 0 and len(self._hosts) >= evidence.MASS_LOSS
         return evidence.is_mass(anew, stayed - anew)
+
+    def _find_ended(self, gone: Set[bytes]) -> Set[str]:
+        """Return the hosts that are lost with these ids, and were ended."""
+        ended = gone & self._marks.ended() if gone else gone
+        if not ended:
+            return frozenset()
+        others = {_host_of(each) for each in gone - ended}
+        lost = {_host_of(each) for each in ended} - others
+        return {each for each in lost if each and each not in self._by_host}
 
     def _add(self, member_id: bytes) -> bool:
         """Add a member id or a mark; return whether it was one of them."""
@@ -141,11 +162,10 @@ class Roster:
 
     def _remove(self, member_id: bytes) -> str | None:
         """Remove a member id or a mark; return the host of a member id."""
-        name = _name_of(member_id)
-        if name is None:
+        host = _host_of(member_id)
+        if host is None:
             self._marks.remove(member_id)
             return None
-        host = membership.canonical(name)
         ids = self._by_host[host]
         ids.discard(member_id)
         if len(ids) < 2:
@@ -188,6 +208,12 @@ class _ForeignNodes:
 def _made(member_id: bytes) -> tuple[float, bytes]:
     """Return when a member id was made, and what makes the order unique."""
     return naming.joined(member_id) or 0.0, member_id
+
+
+def _host_of(member_id: bytes) -> str | None:
+    """Return the canonical host of a member id, or None if it is not one."""
+    name = _name_of(member_id)
+    return None if name is None else membership.canonical(name)
 
 
 def _name_of(member_id: bytes) -> str | None:

@@ -19,6 +19,7 @@ import functools
 import time
 from typing import TypeVar
 
+from nova_servicegroup import condition
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.common import coordinated
 from nova_servicegroup.drivers.common import duplicates
@@ -109,9 +110,12 @@ class RosterReader(coordinated.GroupReader):
 
     def read(self, wait: float) -> evidence.Reading:
         """See observer.Source."""
-        found = self._try(self._read, wait)
+        found, members = self._try(self._read, wait), self._roster
         return dataclasses.replace(
-            found, unfit=self._roster.unfit(), domains=self._roster.domains
+            found,
+            unfit=members.unfit(),
+            domains=members.domains,
+            ended=members.ended,
         )
 
     def _try(self, call: Callable[[sessions.Session], T], wait: float) -> T:
@@ -151,12 +155,17 @@ class RosterReader(coordinated.GroupReader):
         self._read(session)
         for each in self._roster.ids(membership.canonical(joined.host)):
             if naming.is_of(naming.token_of(each), joined.incarnation):
-                self._remove(session, each)
+                mark = naming.marked(each, condition.ENDED_MARK)
+                self._end_member(session, each, mark)
 
     @abc.abstractmethod
-    def _remove(self, session: sessions.Session, member_id: bytes) -> None:
+    def _end_member(
+        self, session: sessions.Session, member_id: bytes, mark: bytes
+    ) -> None:
         """Remove a member of another process, if it is there.
 
+        :param mark: the name of the mark to leave in its place, so that
+            readers know that the member has not expired. It goes by itself
         :raises tooz.ToozError: an error of the backend
         """
 

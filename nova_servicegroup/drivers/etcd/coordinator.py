@@ -109,9 +109,12 @@ class Coordinator:
         self._delete(group, naming.marked(self._member_id, mark))
 
     @_in_thread
-    def remove(self, group: bytes, member: bytes) -> None:
-        """Remove any member, if it is there."""
-        self._delete(group, member)
+    def end(self, group: bytes, member: bytes, mark: bytes) -> None:
+        """Remove any member, if it is there; leave a mark with its lease."""
+        client, key = self._tooz.client, self._key(group)
+        for _, found in client.get(key + member, metadata=True):
+            lease = int(found.get('lease', 0))
+            client.transaction(members.end(key, member, lease, mark))
 
     @_in_thread
     def read(self, group: members.Group) -> members.State:

@@ -109,7 +109,9 @@ class GroupReader(roster_reader.RosterReader):
             return self._emptied_reading(state.ids)
         return self._full_reading(session, state.ids)
 
-    def _remove(self, session: sessions.Session, member_id: bytes) -> None:
+    def _end_member(
+        self, session: sessions.Session, member_id: bytes, mark: bytes
+    ) -> None:
         """See RosterReader."""
-        remove = session.coordinator.remove
-        session.ask(f'remove {member_id!r}', remove, session.group, member_id)
+        end = session.coordinator.end
+        session.ask(f'end {member_id!r}', end, session.group, member_id, mark)

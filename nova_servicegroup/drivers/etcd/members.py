@@ -168,6 +168,19 @@ def join(group_key: bytes, member: bytes, lease: int, value: bytes) -> Any:
     }
 
 
+def end(group_key: bytes, member: bytes, lease: int, mark: bytes) -> Any:
+    """Return the transaction that replaces a member by a mark.
+
+    :param lease: of both
+    """
+    put = {'key': encode(group_key + mark), 'value': '', 'lease': lease}
+    remove = {'key': encode(group_key + member)}
+    return {
+        'compare': [],
+        'success': [{'request_put': put}, {'request_delete_range': remove}],
+    }
+
+
 def _no_group(group_key: bytes) -> Any:
     return {'key': encode(group_key), 'target': 'VERSION', 'version': 0}
 

@@ -65,12 +65,20 @@ def leave(client: Any, key: bytes, token: bytes, ttl: int) -> None:
     client.touch(key, expire=ttl, noreply=False)
 
 
-def end(client: Any, key: bytes, incarnation: str) -> None:
-    """End the member of a process that has died; see storage.Server."""
+def end(
+    client: Any, key: bytes, incarnation: str, ended: bytes, ttl: int
+) -> None:
+    """End the member of a process that has died; see storage.Server.
+
+    :param ended: the key of the tokens of members that were ended, each of
+        which is there for ttl seconds or less
+    """
     found, version = client.gets(key)
     value = as_bytes(found)
     token = keyspace.token_of(value)
     if naming.is_of(token, incarnation) and not keyspace.is_shared(value):
+        if not client.append(ended, token, noreply=False):
+            client.add(ended, token, expire=ttl, noreply=False)
         # Fails if another process renews the member meanwhile.
         client.cas(key, value, version, expire=-1, noreply=False)
 

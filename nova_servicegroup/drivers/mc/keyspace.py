@@ -12,6 +12,7 @@
 
 """Names of the driver's keys on a memcached server, and members' values."""
 
+from collections.abc import Set
 import hashlib
 import zlib
 
@@ -25,6 +26,9 @@ _LONGEST = 200
 #: Number of lists that a group is spread over. With 10,000 members each has
 #: 9 KiB, and a thousand that join at once rarely meet in one.
 SHARDS = 64
+
+#: Members that agents end in a few seconds, at most.
+_MOST = 10_000
 
 #: Follows the token if other processes of the host may renew the member, too.
 _SHARED = b'+'
@@ -51,6 +55,15 @@ def token_of(value: bytes) -> bytes:
     :param value: of the member; here and below, it may be foreign
     """
     return value[: naming.TOKEN]
+
+
+def tokens_of(ended: bytes) -> Set[bytes]:
+    """Return the tokens of members that were ended, the first _MOST of them.
+
+    :param ended: one after the other
+    """
+    starts = range(0, len(ended), naming.TOKEN)[:_MOST]
+    return {ended[each : each + naming.TOKEN] for each in starts}
 
 
 def as_shared(value: bytes) -> bytes:
@@ -103,6 +116,7 @@ class Keys:
         self._prefix = prefix
         self.marker = f'{prefix}:marker'
         self.young = f'{prefix}:young'
+        self.ended = f'{prefix}:ended'
 
     def member(self, group: str, host: str) -> str:
         """Return the id of a member, hashed where it would be too long."""

@@ -197,6 +197,7 @@ class GroupReader(coordinated.GroupReader):
         )
         now = self._clock()
         by_name = {server.name: answer for server, answer in answers}
+        before = self._values
         self._values = {name: each.values for name, each in by_name.items()}
         readings = self._readings(by_name, now)
         alive: set[str] = set().union(*self._values.values())
@@ -207,6 +208,7 @@ class GroupReader(coordinated.GroupReader):
             found,
             unfit=self._details.unfit(self._values),
             domains=self._details.domains,
+            ended=self._wanted.hosts(_ended(before, answers) - alive),
         )
 
     def _readings(
@@ -267,3 +269,22 @@ class GroupReader(coordinated.GroupReader):
         self._wanted.update_listed(
             set().union(*(each for _, each in answers)), now
         )
+
+
+def _ended(
+    before: Mapping[str, Mapping[str, bytes]],
+    answers: Sequence[tuple[storage.Server, storage.ServerState]],
+) -> set[str]:
+    """Return the members that agents have ended.
+
+    :param before: the values of all members before, by server
+    """
+    tokens = set[bytes]().union(*(answer.ended for _, answer in answers))
+    if not tokens:
+        return set()
+    return {
+        member_id
+        for values in before.values()
+        for member_id, value in values.items()
+        if keyspace.token_of(value) in tokens
+    }

@@ -12,7 +12,7 @@
 
 """The operations on a server that stores members, and the one in memory."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Set
 import time
 from typing import Any, NamedTuple, Protocol
 
@@ -35,6 +35,7 @@ class ServerState(NamedTuple):
     :ivar lossy: whether it lost a live member recently, and maybe others
     :ivar evictions: how many items that had not expired the server has
         dropped since it was started; set by ``read`` only
+    :ivar ended: the tokens of members that agents have just ended
     """
 
     values: dict[str, bytes]
@@ -42,6 +43,7 @@ class ServerState(NamedTuple):
     young: bool = False
     lossy: bool = False
     evictions: int = 0
+    ended: Set[bytes] = frozenset()
 
 
 class Server(Protocol):
@@ -82,8 +84,8 @@ class Server(Protocol):
     def end(self, member_id: str, incarnation: str) -> None:
         """End a member if a process that has died last wrote it.
 
-        But not if other processes may renew it, too: it expires unless they
-        do.
+        Its token is among those that were ended for a while. But not if other
+        processes may renew the member, too: it expires unless they do.
 
         :param incarnation: of the process; see naming
         """

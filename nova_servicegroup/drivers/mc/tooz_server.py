@@ -102,8 +102,12 @@ class ToozServer:
     def _read(self, client: Any, ids: Collection[str]) -> storage.ServerState:
         keys = {coordinators.member_key(each): each for each in ids}
         marks = [self._keys.marker.encode(), self._keys.young.encode()]
-        found = commands.get_many(client, [*marks, *keys])
-        marker, young = (found.pop(each, None) for each in marks)
+        # The last: so it says whether a member that is gone was ended.
+        last = self._keys.ended.encode()
+        found = commands.get_many(client, [*marks, *keys, last])
+        marker, young, ended = (
+            found.pop(each, None) for each in (*marks, last)
+        )
         return storage.ServerState(
             {
                 keys[key]: commands.as_bytes(each)
@@ -112,6 +116,7 @@ class ToozServer:
             commands.as_bytes(marker) or None,
             young is not None,
             young == _LOSSY,
+            ended=keyspace.tokens_of(commands.as_bytes(ended)),
         )
 
     def renew(self, member_id: str, value: bytes) -> storage.ServerState:
@@ -182,7 +187,9 @@ class ToozServer:
     def end(self, member_id: str, incarnation: str) -> None:
         """See storage.Server."""
         key = coordinators.member_key(member_id)
-        self._ask(commands.end, key, incarnation)
+        ended = self._keys.ended.encode()
+        ttl = 2 * int(self._conf.report_interval)
+        self._ask(commands.end, key, incarnation, ended, ttl)
 
     def origins(self, ids: Collection[str]) -> dict[str, Any]:
         """See storage.Server."""

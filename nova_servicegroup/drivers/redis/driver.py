@@ -149,7 +149,9 @@ class GroupReader(roster_reader.RosterReader):
         self._origins.check_one(session)
         return self._history.update(answer, hosts)
 
-    def _remove(self, session: sessions.Session, member_id: bytes) -> None:
+    def _end_member(
+        self, session: sessions.Session, member_id: bytes, mark: bytes
+    ) -> None:
         """See RosterReader."""
         group = internals.Group(session)
-        group.ask(f'remove {member_id!r}', group.remove, member_id)
+        group.ask(f'end {member_id!r}', group.end, member_id, mark)

@@ -123,16 +123,22 @@ class Group:
 
     def put_mark(self, mark: str) -> None:
         """Put a mark beside the member, which expires as the member does."""
-        name = naming.marked(self._id, mark)
+        self._put_name(naming.marked(self._id, mark))
+
+    def _put_name(self, name: bytes) -> None:
         keys = self._key, self._prefix + name
         self._tooz._client.eval(_MARK, 2, *keys, name, self._expiry)
 
     def drop_mark(self, mark: str) -> None:
         """Remove a mark."""
-        self.remove(naming.marked(self._id, mark))
+        self._remove(naming.marked(self._id, mark))
 
-    def remove(self, name: bytes) -> None:
-        """Remove any member or mark, if it is there."""
+    def end(self, member_id: bytes, mark: bytes) -> None:
+        """Remove any member, if it is there; leave a mark, which expires."""
+        self._put_name(mark)
+        self._remove(member_id)
+
+    def _remove(self, name: bytes) -> None:
         client = self._tooz._client
         client.delete(self._prefix + name)
         client.hdel(self._key, name)

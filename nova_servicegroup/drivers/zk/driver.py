@@ -16,6 +16,7 @@ from oslo_config import cfg
 
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.common import coordinated
+from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.common import roster_reader
 from nova_servicegroup.drivers.common import sessions
@@ -23,6 +24,7 @@ from nova_servicegroup.drivers.zk import internals
 from nova_servicegroup.drivers.zk import kazoo_client
 from nova_servicegroup.drivers.zk import registration
 from nova_servicegroup import evidence
+from nova_servicegroup import membership
 from nova_servicegroup import pace
 
 coordination = requests.try_import('tooz.coordination')
@@ -76,6 +78,16 @@ class GroupReader(roster_reader.RosterReader):
             return self._emptied_reading(frozenset())
         return self._full_reading(session, ids)
 
-    def _remove(self, session: sessions.Session, member_id: bytes) -> None:
-        """See RosterReader."""
+    def _end_member(
+        self, session: sessions.Session, member_id: bytes, mark: bytes
+    ) -> None:
+        """See RosterReader.
+
+        The mark lasts as long as the session of this process, which removes
+        those that it has left before.
+        """
+        internals.put(session, mark)
         internals.remove(session, member_id)
+        host = membership.canonical(naming.host_of(member_id))
+        for each in self._roster.ended_marks(host):
+            internals.remove(session, each)

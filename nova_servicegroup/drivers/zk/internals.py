@@ -144,6 +144,17 @@ def with_member_id(coordinator: Any, member_id: bytes) -> Any:
     return made
 
 
+def put(session: sessions.Session, name: bytes) -> None:
+    """Create a node of a group, which lasts as long as the session.
+
+    :raises BackendTimeout: no answer in time
+    :raises kazoo.exceptions.KazooException: the request was refused
+    """
+    join = with_member_id(session.coordinator, name).join_group
+    question = f'put {name.decode("ascii")}'
+    check(session.ask(question, join, session.group, collect=False))
+
+
 def remove(session: sessions.Session, name: bytes) -> None:
     """Delete a node of a group, if it is there.
 

@@ -90,12 +90,7 @@ class Registration(registration.Registration):
         """
         name = naming.marked(session.member_id, mark)
         if self._watches.read(session, name, f'verify {mark}') is None:
-            join = internals.with_member_id(
-                session.coordinator, name
-            ).join_group
-            internals.check(
-                session.ask(f'mark {mark}', join, session.group, collect=False)
-            )
+            internals.put(session, name)
 
     def _drop_mark(self, session: sessions.Session, mark: str) -> None:
         """See registration.Registration."""

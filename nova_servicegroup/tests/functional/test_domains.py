@@ -20,6 +20,7 @@ import time
 from nova_servicegroup import domains
 from nova_servicegroup.drivers import base as drivers
 from nova_servicegroup.drivers import views
+from nova_servicegroup import services
 from nova_servicegroup.tests import base
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import test_etcd
@@ -32,6 +33,8 @@ from nova_servicegroup.watch import watcher
 
 RACK = 'host1', 'Host2', 'host3'
 OTHERS = tuple(f'other{number}' for number in range(5))
+#: Seconds from the end of a membership to the verdict, at most.
+ENDED = 1.5
 #: The others, and one more that dies alone.
 ALONE = 'alone'
 
@@ -129,6 +132,17 @@ class DomainContract(contract.Contract):
         self.watch(1, *OTHERS)
         self.assertEqual([], self.changes())  # type: ignore[attr-defined]
 
+    def test_one_that_its_agent_has_ended_is_not_awaited(self) -> None:
+        killed = self.rack[0]
+        killed.kill()
+        (incarnation,) = killed.incarnations()
+        self.api.driver.end(
+            services.Joined(killed.host, contract.GROUP, incarnation, 0)
+        )
+        self.wait_down(killed.host, ENDED)
+        self.watch(2 * self.refresh, *RACK[1:], *OTHERS)
+        self.assertEqual([], self.held())  # type: ignore[attr-defined]
+
     def test_it_comes_back(self) -> None:
         for each in self.rack:
             each.freeze()
@@ -166,16 +180,22 @@ class MemcachedTest(
     test_it_comes_back = base.only_long(DomainContract.test_it_comes_back)
 
 
-# What they do is common with zk.
-@base.only_long
+class CommonContract(DomainContract):
+    """Without a long run, only what is not common with zk."""
+
+    test_it_comes_back = base.only_long(DomainContract.test_it_comes_back)
+    test_it_is_held_and_the_others_are_judged_as_ever = base.only_long(
+        DomainContract.test_it_is_held_and_the_others_are_judged_as_ever
+    )
+
+
 class EtcdTest(
-    test_etcd.EtcdBackend, DomainContract, contract.FunctionalTestCase
+    test_etcd.EtcdBackend, CommonContract, contract.FunctionalTestCase
 ):
     pass
 
 
-@base.only_long
 class RedisTest(
-    test_redis.RedisBackend, DomainContract, contract.FunctionalTestCase
+    test_redis.RedisBackend, CommonContract, contract.FunctionalTestCase
 ):
     pass

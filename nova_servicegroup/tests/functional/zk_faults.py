@@ -69,7 +69,11 @@ class Faults(cluster_faults.Faults):
 
     def hollow(self, *hosts: str) -> client.KazooClient:
         """Return the session of members that are nothing but their node."""
-        session = client.KazooClient(self.servers.address, timeout=20)
+        # By itself, it pauses longer and longer while the servers start.
+        retry = {'max_tries': -1, 'max_delay': 1.0}
+        session = client.KazooClient(
+            self.servers.address, timeout=20, connection_retry=retry
+        )
         session.start()
         self.addCleanup(session.close)  # type: ignore[attr-defined]
         self.addCleanup(session.stop)  # type: ignore[attr-defined]

@@ -37,6 +37,7 @@ from nova_servicegroup.tests.unit import test_zk
 OTHER = 'ffffffff'
 MARK = condition.encode(condition.Condition(condition.DEGRADED, 'rpc', 5.0))
 KEY = b'key'
+ENDED = b'ended'
 
 
 def other() -> bytes:
@@ -116,6 +117,8 @@ class Client:
         self.value = value
         self.version = 1
         self.meanwhile = lambda: None
+        #: The tokens of members that were ended.
+        self.ended = b''
 
     def write(self, value: Any) -> None:
         self.value, self.version = value, self.version + 1
@@ -124,6 +127,16 @@ class Client:
         found = self.value, None if self.value is None else self.version
         self.meanwhile()
         return found
+
+    def append(self, key: bytes, value: bytes, **how: Any) -> bool:
+        if key == ENDED and self.ended:
+            self.ended += value
+            return True
+        return False
+
+    def add(self, key: bytes, value: bytes, **how: Any) -> bool:
+        self.ended = value
+        return key == ENDED
 
     def touch(self, key: bytes, **how: Any) -> bool:
         return self.value is not None
@@ -145,13 +158,32 @@ class CommandTest(base.TestCase):
 
     def end(self, client: Client) -> Any:
         """End the membership of this process; return what there is then."""
-        commands.end(client, KEY, naming.incarnation())  # type: ignore
+        commands.end(
+            client,  # type: ignore[arg-type]
+            KEY,
+            naming.incarnation(),
+            ENDED,
+            20,
+        )
         return client.value
 
     def test_what_the_process_wrote_is_deleted(self) -> None:
         for mark in (None, MARK):
             value = keyspace.encode_value(naming.token(), mark)
             self.assertIsNone(self.end(Client(value)))
+
+    def test_its_token_is_there_for_a_while(self) -> None:
+        client, tokens = Client(None), set()
+        for mark in (None, MARK):
+            client.write(keyspace.encode_value(naming.token(), mark))
+            tokens.add(keyspace.token_of(client.value))
+            self.end(client)
+            self.assertEqual(tokens, keyspace.tokens_of(client.ended))
+
+    def test_what_is_foreign_there_has_a_bound(self) -> None:
+        found = keyspace.tokens_of(1_000_000 * b'123456789012x')
+        self.assertLessEqual(len(found), 10_000)
+        self.assertEqual({b'x'}, keyspace.tokens_of(b'x'))
 
     def test_nothing_else_is_touched(self) -> None:
         for value in (
@@ -166,7 +198,7 @@ class CommandTest(base.TestCase):
         ):
             client = Client(value)
             self.assertEqual(value, self.end(client))
-            self.assertEqual(1, client.version)
+            self.assertEqual((1, b''), (client.version, client.ended))
 
     def test_what_is_renewed_meanwhile_stays(self) -> None:
         for mark in (None, MARK):
@@ -350,8 +382,11 @@ class Reader(roster_reader.RosterReader):
         ids = session.ask('read', coordinator.get_members, session.group)
         return self._full_reading(session, ids)
 
-    def _remove(self, session: sessions.Session, member_id: bytes) -> None:
-        session.coordinator.members -= {member_id}
+    def _end_member(
+        self, session: sessions.Session, member_id: bytes, mark: bytes
+    ) -> None:
+        members = session.coordinator.members
+        session.coordinator.members = (members - {member_id}) | {mark}
 
 
 class Connection(test_zk.Connection):
@@ -398,10 +433,11 @@ class RosterReaderTest(base.TestCase):
             b'lock-1',
             b'\xff',
         }
+        marks = {naming.marked(each, condition.ENDED_MARK) for each in mine}
         self.connection.members = frozenset({*mine, *staying})
         for _ in range(2):
             self.reader.end(joined('A'))
-            self.assertEqual(staying, self.connection.members)
+            self.assertEqual(staying | marks, self.connection.members)
 
     def test_an_incarnation_that_is_not_there(self) -> None:
         members = {naming.member_id('a')}
@@ -411,10 +447,11 @@ class RosterReaderTest(base.TestCase):
             self.assertEqual(members, self.connection.members)
 
     def test_a_connection_that_has_ended_is_used_again(self) -> None:
-        self.connection.members = frozenset({naming.member_id('a')})
+        member = naming.member_id('a')
+        self.connection.members = frozenset({member})
         self.connection.failures = 1
         self.reader.end(joined())
-        self.assertEqual(set(), self.connection.members)
+        self.assertNotIn(member, self.connection.members)
 
     def test_a_backend_that_is_away(self) -> None:
         self.connection.failures = 1000

@@ -106,6 +106,43 @@ class MarksTest(base.TestCase):
         other = naming.member_id('a')
         self.assertEqual({}, self.update(mark(self.a), other))
 
+    def ended(self, *ids: bytes) -> set[str]:
+        """Replace all ids; return the hosts that are lost since they ended."""
+        self.roster.update(set(ids))
+        return set(self.roster.ended)
+
+    def test_a_member_that_was_ended(self) -> None:
+        ended = naming.marked(self.a, condition.ENDED_MARK)
+        self.assertEqual(set(), self.ended(self.a, self.b))
+        self.assertEqual({'a'}, self.ended(self.b, ended))
+        self.assertEqual([ended], self.roster.ended_marks('a'))
+        self.assertEqual([], self.roster.ended_marks('b'))
+        # It is told once: the host may be lost in another way later.
+        self.assertEqual(set(), self.ended(ended))
+        self.assertEqual(set(), self.ended())
+        self.assertEqual([], self.log_lines('WARNING'))
+
+    def test_a_host_was_ended_if_all_its_processes_were(self) -> None:
+        other = naming.member_id('A')
+        first, second = (
+            naming.marked(each, condition.ENDED_MARK)
+            for each in (self.a, other)
+        )
+        self.ended(self.a, other)
+        self.assertEqual(set(), self.ended(first))
+        self.ended(self.a, other)
+        self.assertEqual(set(), self.ended(first, other))
+        self.assertEqual(set(), self.ended(first))
+        self.ended(self.a, other)
+        self.assertEqual({'a'}, self.ended(first, second))
+
+    def test_one_that_has_joined_again_was_not_ended(self) -> None:
+        ended = naming.marked(self.a, condition.ENDED_MARK)
+        other = naming.member_id('a')
+        self.ended(self.a)
+        self.assertEqual(set(), self.ended(other, ended))
+        self.assertEqual(set(), self.ended(ended))
+
     def test_foreign_nodes_are_ignored(self) -> None:
         self.assertEqual(
             {'a': FAILS}, self.update(self.a, mark(self.a), self.b, *FOREIGN)

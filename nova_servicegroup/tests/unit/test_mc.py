@@ -297,6 +297,7 @@ class Server:
         self.young = False
         self.lossy = False
         self.evictions = 0
+        self.ended: set[bytes] = set()
         self.listed: list[str] = []
         self.left: list[bytes] = []
         self.reads: list[int] = []
@@ -315,7 +316,12 @@ class Server:
             each: self.values[each] for each in ids if each in self.values
         }
         return storage.ServerState(
-            found, self.marker, self.young, self.lossy, self.evictions
+            found,
+            self.marker,
+            self.young,
+            self.lossy,
+            self.evictions,
+            self.ended,
         )
 
     def renew(self, member_id: str, value: bytes) -> storage.ServerState:
@@ -598,6 +604,32 @@ class GroupReaderTest(ReaderTest):
         self.dead('a', 'b', 'c', 'd')
         self.assertEqual(list('abcefgh'), self.up(*'abcdefgh', after=1))
         self.assertEqual(list('efgh'), self.up(*'abcdefgh', after=61))
+
+    def ended(self) -> set[str]:
+        self.clock.advance(1)
+        return set(self.reader.read(2.0).ended)
+
+    def test_a_member_that_its_agent_has_ended(self) -> None:
+        self.alive('a', 'b')
+        self.say(b'twelve bytes@rack1')
+        self.assertEqual(set(), self.ended())
+        # One server is enough: the other may not have answered in time.
+        self.servers[1].ended = {b'twelve bytes', b'of any other'}
+        self.assertEqual(set(), self.ended())
+        self.dead('a')
+        self.assertEqual({'a'}, self.ended())
+        self.assertEqual(set(), self.ended())
+
+    def test_one_that_has_joined_again_was_not_ended(self) -> None:
+        self.alive('a', 'b')
+        self.say(b'twelve bytes')
+        self.ended()
+        for each in self.servers:
+            each.ended = {b'twelve bytes'}
+        self.say(b'bytes twelve')
+        self.assertEqual(set(), self.ended())
+        self.dead('a')
+        self.assertEqual(set(), self.ended())
 
     def say(self, value: bytes, on: Collection[int] = (0, 1)) -> None:
         for number in on:

@@ -606,6 +606,24 @@ class DomainTest(MembershipTest):
         changes = self.see('cdefghijx')
         self.assertEqual(({'a'}, {'b'}), (changes.down, set(changes.held)))
 
+    def test_one_that_was_ended_is_not_awaited(self) -> None:
+        changes = self.see('cdefghijx', ended={'a'})
+        self.assertEqual(({'a'}, {'b'}), (changes.down, set(changes.held)))
+
+    def test_those_that_were_ended_count(self) -> None:
+        self.see('bcdefghijx', ended={'a'})
+        changes = self.see('defghijx')
+        self.assertEqual(
+            dict.fromkeys('bc', domains.reason('rack1')), changes.held
+        )
+        self.assertEqual(list(self.ALL[1:]), self.up(*self.ALL))
+
+    def test_a_domain_is_held_though_all_were_ended(self) -> None:
+        changes = self.see('defghijx', ended=set('abc'))
+        self.assertEqual(
+            dict.fromkeys('abc', domains.reason('rack1')), changes.held
+        )
+
     def test_those_that_have_left_do_not_count(self) -> None:
         changes = self.see('defghijx', left={'a'})
         self.assertEqual({'a'}, changes.down)
