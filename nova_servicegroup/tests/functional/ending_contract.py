@@ -69,9 +69,10 @@ class EndFaults(faults.Faults):
 
     def end_killed(self, killed: member_harness.Member) -> float:
         """Kill a member and end its membership; return when it was killed."""
+        incarnation = killed.incarnations()[-1]
         fault = time.monotonic()
         killed.kill()
-        self.end(killed.incarnations()[-1], killed.host)
+        self.end(incarnation, killed.host)
         return fault
 
     def test_one_that_is_ended_is_down_at_once_and_stays_down(self) -> None:

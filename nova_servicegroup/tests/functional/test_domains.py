@@ -134,8 +134,8 @@ class DomainContract(contract.Contract):
 
     def test_one_that_its_agent_has_ended_is_not_awaited(self) -> None:
         killed = self.rack[0]
-        killed.kill()
         (incarnation,) = killed.incarnations()
+        killed.kill()
         self.api.driver.end(
             services.Joined(killed.host, contract.GROUP, incarnation, 0)
         )

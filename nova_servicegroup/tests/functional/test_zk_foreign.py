@@ -136,8 +136,10 @@ class ToozTest(zk_faults.Faults, contract.FunctionalTestCase):
             each.kill()
             each.start()
         is_told('NONE')
-        faults.wait_until(lambda: session.connected, 20)
-        faults.wait_until(lambda: coordinator._coord.connected, 20)
+        # A server that has just started may keep a connection that it cannot
+        # answer yet, and kazoo waits for the session timeout.
+        faults.wait_until(lambda: session.connected, 60)
+        faults.wait_until(lambda: coordinator._coord.connected, 60)
         read()
         session.delete(node)
         is_told('DELETED')

@@ -27,6 +27,9 @@ from oslo_utils import importutils
 
 from nova_servicegroup.tests.harness import process
 
+#: Seconds within which a process tells that it has joined, at most.
+_TELLS = 10.0
+
 #: How the service runs, as Nova's services do.
 MODES = ('threading', 'eventlet')
 
@@ -98,7 +101,11 @@ class Member(process.Program):
         return [int(pid) for pid, _ in self._joined()]
 
     def incarnations(self) -> list[str]:
-        """Return the incarnations of these processes; see naming."""
+        """Return the incarnations of these processes; see naming.
+
+        Others may see the first before it tells that it has joined.
+        """
+        process.wait_until(self._joined, _TELLS, 0.01, 'it has joined')
         return [incarnation for _, incarnation in self._joined()]
 
     def _joined(self) -> list[list[str]]:
