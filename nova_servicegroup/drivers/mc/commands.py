@@ -77,8 +77,10 @@ def end(
     value = as_bytes(found)
     token = keyspace.token_of(value)
     if naming.is_of(token, incarnation) and not keyspace.is_shared(value):
-        if not client.append(ended, token, noreply=False):
-            client.add(ended, token, expire=ttl, noreply=False)
+        # A server that lacks memory refuses.
+        with contextlib.suppress(pymemcache.MemcacheServerError):
+            if not client.append(ended, token, noreply=False):
+                client.add(ended, token, expire=ttl, noreply=False)
         # Fails if another process renews the member meanwhile.
         client.cas(key, value, version, expire=-1, noreply=False)
 

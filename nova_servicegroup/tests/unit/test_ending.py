@@ -16,6 +16,9 @@ import contextlib
 import os
 import types
 from typing import Any
+from unittest import mock
+
+from pymemcache import exceptions as pymemcache
 
 from nova_servicegroup import condition
 from nova_servicegroup.drivers.common import naming
@@ -179,6 +182,15 @@ class CommandTest(base.TestCase):
             tokens.add(keyspace.token_of(client.value))
             self.end(client)
             self.assertEqual(tokens, keyspace.tokens_of(client.ended))
+
+    def test_one_that_cannot_be_added_there_is_ended_all_the_same(
+        self,
+    ) -> None:
+        client = Client(naming.token())
+        with mock.patch.object(
+            client, 'append', side_effect=pymemcache.MemcacheServerError
+        ):
+            self.assertIsNone(self.end(client))
 
     def test_what_is_foreign_there_has_a_bound(self) -> None:
         found = keyspace.tokens_of(1_000_000 * b'123456789012x')
