@@ -95,19 +95,18 @@ class ToozServer:
         self, client: Any, ids: Collection[str]
     ) -> storage.ServerState:
         answer = self._read(client, ids)
-        # Counted after the members are read, so that none is missed.
+        # What follows is read after the members, so that none is missed.
         evictions = int(client.stats().get(b'evictions', 0))
-        return answer._replace(evictions=evictions)
+        ended = commands.as_bytes(client.get(self._keys.ended))
+        return answer._replace(
+            evictions=evictions, ended=keyspace.tokens_of(ended)
+        )
 
     def _read(self, client: Any, ids: Collection[str]) -> storage.ServerState:
         keys = {coordinators.member_key(each): each for each in ids}
         marks = [self._keys.marker.encode(), self._keys.young.encode()]
-        # The last: so it says whether a member that is gone was ended.
-        last = self._keys.ended.encode()
-        found = commands.get_many(client, [*marks, *keys, last])
-        marker, young, ended = (
-            found.pop(each, None) for each in (*marks, last)
-        )
+        found = commands.get_many(client, [*marks, *keys])
+        marker, young = (found.pop(each, None) for each in marks)
         return storage.ServerState(
             {
                 keys[key]: commands.as_bytes(each)
@@ -116,7 +115,6 @@ class ToozServer:
             commands.as_bytes(marker) or None,
             young is not None,
             young == _LOSSY,
-            ended=keyspace.tokens_of(commands.as_bytes(ended)),
         )
 
     def renew(self, member_id: str, value: bytes) -> storage.ServerState:
