@@ -97,14 +97,12 @@ class Slot:
     """A place for one background call at a time.
 
     :param changed: notified when a call is done
-    :ivar mute: whether waiting is useless: the last call failed, or was still
-        outstanding when it was fetched
-    :ivar error: why the last fetch had no answer, or None
+    :ivar error: why the last fetch had no answer: the call had failed, or was
+        still outstanding; None: it had one
     """
 
     def __init__(self, name: str, changed: threading.Condition) -> None:
         self.name = name
-        self.mute = False
         self.error: exceptions.ServiceGroupError | None = None
         self._changed = changed
         self._call: _Call | None = None
@@ -148,13 +146,11 @@ class Slot:
     def fetch(self, question: Hashable) -> '_Call | None':
         """Return the finished call that answers question, once."""
         if self.busy or self._call is None:
-            self.mute = True
             self.error = self._timeout()
             return None
         done, self._call = self._call, None
         self.error = done.error
-        self.mute = done.error is not None
-        return None if self.mute or done.question != question else done
+        return None if done.error or done.question != question else done
 
     def _timeout(self) -> exceptions.BackendTimeout:
         """Return the error of a call that is outstanding.

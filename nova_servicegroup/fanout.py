@@ -41,9 +41,15 @@ class Fanout(Generic[S]):
     not answer in time is mute: questions do not wait for it until it has
     answered again, unless all servers are mute. So a dead server slows no
     question down, and is used again when it is back.
+
+    :param silent: the names of the servers that did not answer in time, if
+        other questions to the same servers are to know it, too
     """
 
-    def __init__(self, servers: Sequence[S]) -> None:
+    def __init__(
+        self, servers: Sequence[S], silent: set[str] | None = None
+    ) -> None:
+        self._silent = set[str]() if silent is None else silent
         self._changed = threading.Condition()
         self._servers = servers
         self._slots = [
@@ -76,16 +82,29 @@ class Fanout(Generic[S]):
         return answers
 
     def _fetch(self, question: Hashable) -> list[tuple[S, Any]]:
-        return [
-            (server, done.answer)
-            for server, slot in zip(self._servers, self._slots, strict=True)
-            if (done := slot.fetch(question)) is not None
+        answers = []
+        for server, slot in zip(self._servers, self._slots, strict=True):
+            done = slot.fetch(question)
+            if done is not None:
+                answers.append((server, done.answer))
+            if isinstance(slot.error, exceptions.BackendTimeout):
+                self._silent.add(server.name)
+            else:
+                self._silent.discard(server.name)
+        return answers
+
+    def _awaited(self) -> list[background.Slot]:
+        """Return the slots of the servers that are not mute, or all."""
+        awaited = [
+            slot
+            for slot in self._slots
+            if slot.error is None and slot.name not in self._silent
         ]
+        return awaited or self._slots
 
     def _await(self, wait: float) -> None:
         """Wait for servers that are not mute; briefly for the last ones."""
-        awaited = [slot for slot in self._slots if not slot.mute]
-        awaited = awaited or self._slots
+        awaited = self._awaited()
         begun = time.monotonic()
         with self._changed:
             self._changed.wait_for(

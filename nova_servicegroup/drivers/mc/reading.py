@@ -51,6 +51,8 @@ class Backend:
         self.settings = settings
         self.servers = settings.servers(f'reader:{secrets.token_hex(8)}')
         self.patience = base.make_patience(settings.conf)
+        #: The servers that have not answered a question of any reader in time.
+        self.silent = set[str]()
 
     def reader(self, group: str) -> 'GroupReader':
         """Return a new reader of a group."""
@@ -116,7 +118,7 @@ class GroupReader(coordinated.GroupReader):
         )
         # One each, so that they do not wait for each other.
         self._fanouts = {
-            each: fanout.Fanout(backend.servers)
+            each: fanout.Fanout(backend.servers, backend.silent)
             for each in ('members', 'lists', 'origins')
         }
         timing = history.Timing(settings.ttl, settle_time)

@@ -230,7 +230,7 @@ class Member(renewals.Member):
         kernel.current().spawn(self._beat)
 
 
-class Client:
+class Client(kernel.Double):
     """etcd3gw's, with a question that is bounded from when it was put."""
 
     def __init__(self, cluster: Cluster, wait: float) -> None:
@@ -251,7 +251,7 @@ class Client:
             raise exceptions.BackendUnreachable('etcd', 'away')
 
 
-class Result:
+class Result(kernel.Double):
     """An answer that comes later."""
 
     def __init__(self, call: Any, answered: Any) -> None:
@@ -281,7 +281,7 @@ class Result:
         return self._found
 
 
-class Coordinator:
+class Coordinator(kernel.Double):
     """That of a process that reads.
 
     :param answered: called when the servers have answered

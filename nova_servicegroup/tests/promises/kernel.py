@@ -60,6 +60,21 @@ class Kernel(kernel.Kernel):
             self._tasks.discard(task)
 
 
+class NotSimulated(BaseException):
+    """A double lacks what the package uses: no error that a backend has."""
+
+
+class Double:
+    """Stands for a class of a client library, as far as the package uses it.
+
+    What it lacks ends the history. As an AttributeError it would count as a
+    backend that cannot be read.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        raise NotSimulated(f'{type(self).__module__}: {name}')
+
+
 class Thread(threads.Thread):
     """Stands for threading.Thread."""
 

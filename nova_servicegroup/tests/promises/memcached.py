@@ -84,7 +84,7 @@ class Place:
         self.server = Server()
 
 
-class Client:
+class Client(kernel.Double):
     """pymemcache's, as far as the driver uses it."""
 
     def __init__(self, place: Place) -> None:
@@ -113,6 +113,10 @@ class Client:
             for key in keys
             if found[_key(key)] is not None
         }
+
+    def get(self, key: Any) -> Any:
+        found = self._reach().get(_key(key))
+        return found.value if found else None
 
     def gets(self, key: Any) -> tuple[Any, Any]:
         found = self._reach().get(_key(key))
@@ -171,7 +175,7 @@ def _key(key: Any) -> bytes:
     return key if isinstance(key, bytes) else key.encode()
 
 
-class Done:
+class Done(kernel.Double):
     """An answer that is there."""
 
     def __init__(self, found: Any = None) -> None:
@@ -184,7 +188,7 @@ class Done:
         return self._found
 
 
-class Coordinator:
+class Coordinator(kernel.Double):
     """tooz's. Of lists it only has what a reader finds there."""
 
     def __init__(self, place: Place, member_id: bytes) -> None:

@@ -103,7 +103,7 @@ class Place:
         return server
 
 
-class Client:
+class Client(kernel.Double):
     """redis-py's, as far as the driver uses it; also a pipeline."""
 
     #: No Sentinels.
@@ -212,7 +212,7 @@ def _beat(member_id: bytes) -> bytes:
     return b'beat:' + member_id
 
 
-class Future:
+class Future(kernel.Double):
     """A result that is there later."""
 
     def __init__(self, call: Callable[[], Any]) -> None:
@@ -239,7 +239,7 @@ class Future:
     get = result
 
 
-class Coordinator:
+class Coordinator(kernel.Double):
     """tooz's.
 
     :param answered: called when the server has answered

@@ -171,7 +171,7 @@ class Member(renewals.Member):
         return f'{naming.escape(self._host)}@{token}{end}'.encode()
 
 
-class Result:
+class Result(kernel.Double):
     """An answer that comes later."""
 
     def __init__(self, coordinator: 'Coordinator') -> None:
@@ -205,7 +205,14 @@ class Result:
         return self._found
 
 
-class Coordinator:
+class Client(kernel.Double):
+    """kazoo's."""
+
+    def stop(self) -> None:
+        """Disconnect."""
+
+
+class Coordinator(kernel.Double):
     """tooz's, for a process that reads.
 
     :param answered: called when the servers have answered
@@ -214,6 +221,7 @@ class Coordinator:
     def __init__(self, ensemble: Ensemble, answered: Any) -> None:
         self.ensemble = ensemble
         self.answered = answered
+        self._coord = Client()
 
     def start(self) -> None:
         """Connect."""

@@ -94,8 +94,31 @@ class FanoutTest(base.TestCase):
     def test_and_afterwards_not_at_all(self) -> None:
         self.freeze(self.b)
         self.ask()
-        self.assertTrue(self.fanout._slots[1].mute)
+        self.assertEqual(['a'], self._awaited(self.fanout))
         self.assertEqual(['a 2'], self.ask())
+
+    def _awaited(self, asked: fanout.Fanout[Server]) -> list[str]:
+        return [slot.name for slot in asked._awaited()]
+
+    def test_nor_for_another_question_that_shares_who_is_silent(self) -> None:
+        silent = set[str]()
+        self.fanout = fanout.Fanout(self.servers, silent)
+        other = fanout.Fanout(self.servers, silent)
+        self.freeze(self.b)
+        self.ask()
+        self.assertEqual(['a'], self._awaited(other))
+        self.settle(self.b)
+        self.ask()
+        self.assertEqual(['a', 'b'], self._awaited(other))
+
+    def test_one_that_fails_is_awaited_by_other_questions(self) -> None:
+        silent = set[str]()
+        self.fanout = fanout.Fanout(self.servers, silent)
+        other = fanout.Fanout(self.servers, silent)
+        self.b.error = exceptions.BackendError('b', 'a list that is too long')
+        self.ask()
+        self.assertEqual(['a'], self._awaited(self.fanout))
+        self.assertEqual(['a', 'b'], self._awaited(other))
 
     def test_it_has_one_question_outstanding(self) -> None:
         self.freeze(self.b)

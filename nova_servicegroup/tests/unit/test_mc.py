@@ -382,6 +382,7 @@ class ReaderTest(base.TestCase):
             settings=types.SimpleNamespace(conf=conf, keys=self.keys, ttl=60),
             servers=self.servers,
             patience=pace.Patience(2.0),
+            silent=set(),
         )
         return reading.GroupReader(
             backend,
