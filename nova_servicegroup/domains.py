@@ -93,7 +93,8 @@ class Domains:
         """Return why to hold hosts that are missed.
 
         All whose domain is lost. Else only the new ones of a domain that can
-        be lost, unless they were ended or have said that they stop.
+        be lost, unless they have said that they stop. Never those that were
+        ended: the agent of each has seen that its process is dead.
         """
         of, found = self._of, dict[str, str]()
         lost = collections.Counter(
@@ -102,12 +103,12 @@ class Domains:
         left = collections.Counter(
             each for each in reading.domains.values() if each in lost
         )
-        new = missed.new - reading.ended - self._stopping
-        for host in (missed.new | missed.awaited) & of.keys():
+        new = missed.new - reading.ended
+        for host in (new | missed.awaited) & of.keys():
             domain = of[host]
             if evidence.is_mass(lost[domain], left[domain]):
                 found[host] = reason(domain)
-            elif host in new and evidence.is_mass(
+            elif host in new - self._stopping and evidence.is_mass(
                 lost[domain] + left[domain], 0
             ):
                 found[host] = AWAITED

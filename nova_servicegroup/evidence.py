@@ -49,7 +49,7 @@ class Reading:
     :ivar left: the hosts that have announced that they leave: their absence is
         always evidence
     :ivar ended: hosts that it misses since the agent of each has ended the
-        membership: nothing says that others are lost with them
+        membership; their domains are no reason to hold them
     :ivar renewed: the doubtful hosts that have renewed since the last reading,
         and so are held even if they were dead then
     :ivar complete: whether a member that was never seen would be in it

@@ -23,16 +23,20 @@ class Marks:
     """The marks of a group: nodes, each beside the member that has made it.
 
     :ivar unfit: the conditions of the hosts of which all members have a mark
+    :ivar ended: the ids of members that an agent has ended
     """
 
     def __init__(self) -> None:
         self.unfit: Mapping[str, condition.Condition] = {}
+        self.ended: set[bytes] = set()
         self._by_id: dict[bytes, set[condition.Condition]] = {}
 
     def add(self, node: bytes) -> bool:
         """Add a node if it is a mark; return whether it is."""
         member_id, found = _parse(node)
-        if found is not None:
+        if found is not None and found.state == condition.ENDED:
+            self.ended.add(member_id)
+        elif found is not None:
             self._by_id.setdefault(member_id, set()).add(found)
         return found is not None
 
@@ -40,18 +44,12 @@ class Marks:
         """Remove a node if it is a mark."""
         member_id, found = _parse(node)
         known = self._by_id.get(member_id, set())
-        if found in known:
+        if found is not None and found.state == condition.ENDED:
+            self.ended.discard(member_id)
+        elif found in known:
             known.discard(found)
             if not known:
                 del self._by_id[member_id]
-
-    def ended(self) -> Set[bytes]:
-        """Return the ids of members that an agent has ended."""
-        return {
-            member_id
-            for member_id, found in self._by_id.items()
-            if any(each.state == condition.ENDED for each in found)
-        }
 
     def match(self, ids: Mapping[str, Set[bytes]]) -> None:
         """Update unfit after marks or members have changed.

@@ -39,8 +39,6 @@ class Roster:
     :ivar duplicates: the hosts with more than one member id
     :ivar rejoined: whether more than half of the hosts that stayed have only
         new ids: they were lost and have joined again, and so may the others
-    :ivar ended: the hosts that the last update has lost since an agent has
-        ended all their members
     """
 
     def __init__(
@@ -54,7 +52,8 @@ class Roster:
         self._names: dict[str, str] = {}
         self.duplicates: set[str] = set()
         self.rejoined = False
-        self.ended: Set[str] = frozenset()
+        # The hosts that were lost since an agent has ended all their members.
+        self._ended: set[str] = set()
         self._marks = marks.Marks()
         self._domains: dict[str, str] = {}
         # The hosts of the ids that have come with an update.
@@ -75,7 +74,8 @@ class Roster:
             self._place(host)
         self._joined.clear()
         self.rejoined = bool(gone) and self._has_rejoined(left, before)
-        self.ended = self._find_ended(gone)
+        self._ended |= self._find_ended(gone)
+        self._ended -= self._by_host.keys()
         if came or gone:
             self._hosts = frozenset(self._by_host)
             self._marks.match(self._by_host)
@@ -99,11 +99,19 @@ class Roster:
         """Return the member ids of host, sorted."""
         return sorted(self._by_host.get(host, ()))
 
+    def take_ended(self) -> Set[str]:
+        """Return the hosts that were lost since agents have ended them, once.
+
+        Not those that have joined again since.
+        """
+        ended, self._ended = self._ended, set()
+        return ended
+
     def ended_marks(self, host: str) -> list[bytes]:
         """Return the marks of members of host that an agent has ended."""
         return [
             naming.marked(each, condition.ENDED_MARK)
-            for each in self._marks.ended()
+            for each in self._marks.ended
             if _host_of(each) == host
         ]
 
@@ -127,7 +135,7 @@ class Roster:
 
     def _find_ended(self, gone: Set[bytes]) -> Set[str]:
         """Return the hosts that are lost with these ids, and were ended."""
-        ended = gone & self._marks.ended() if gone else gone
+        ended = gone & self._marks.ended
         if not ended:
             return frozenset()
         others = {_host_of(each) for each in gone - ended}

@@ -115,7 +115,7 @@ class RosterReader(coordinated.GroupReader):
             found,
             unfit=members.unfit(),
             domains=members.domains,
-            ended=members.ended,
+            ended=members.take_ended(),
         )
 
     def _try(self, call: Callable[[sessions.Session], T], wait: float) -> T:

@@ -20,11 +20,15 @@ import contextlib
 import functools
 from typing import Any, Protocol
 
+from oslo_log import log as logging
+
 from nova_servicegroup.drivers.common import decoding
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.etcd import gateway
 from nova_servicegroup.drivers.etcd import members
+
+LOG = logging.getLogger(__name__)
 
 coordination = requests.try_import('tooz.coordination')
 tooz_utils = requests.try_import('tooz.utils')
@@ -110,11 +114,18 @@ class Coordinator:
 
     @_in_thread
     def end(self, group: bytes, member: bytes, mark: bytes) -> None:
-        """Remove any member, if it is there; leave a mark with its lease."""
+        """Remove any member, if it is there; leave a mark with its lease.
+
+        A server that lacks space lets members be removed, but no mark be left.
+        """
         client, key = self._tooz.client, self._key(group)
         for _, found in client.get(key + member, metadata=True):
             lease = int(found.get('lease', 0))
-            client.transaction(members.end(key, member, lease, mark))
+            try:
+                client.transaction(members.end(key, member, lease, mark))
+            except Exception as error:
+                LOG.debug('No mark is left: %s', requests.reason(error))
+                self._delete(group, member)
 
     @_in_thread
     def read(self, group: members.Group) -> members.State:

@@ -171,13 +171,14 @@ def join(group_key: bytes, member: bytes, lease: int, value: bytes) -> Any:
 def end(group_key: bytes, member: bytes, lease: int, mark: bytes) -> Any:
     """Return the transaction that replaces a member by a mark.
 
-    :param lease: of both
+    :param lease: of both; 0: the member has none, and there will be no mark
     """
     put = {'key': encode(group_key + mark), 'value': '', 'lease': lease}
     remove = {'key': encode(group_key + member)}
+    done = [{'request_put': put}] if lease else []
     return {
         'compare': [],
-        'success': [{'request_put': put}, {'request_delete_range': remove}],
+        'success': [*done, {'request_delete_range': remove}],
     }
 
 

@@ -70,8 +70,9 @@ def end(
 ) -> None:
     """End the member of a process that has died; see storage.Server.
 
-    :param ended: the key of the tokens of members that were ended, each of
-        which is there for ttl seconds or less
+    :param ended: the key of the tokens of members that were ended. It is there
+        for ttl seconds since the first of them, unless a client has written it
+        that is not of this project
     """
     found, version = client.gets(key)
     value = as_bytes(found)

@@ -28,6 +28,7 @@ from nova_servicegroup.drivers.common import bounded
 from nova_servicegroup.drivers.common import decoding
 from nova_servicegroup.drivers.common import requests
 from nova_servicegroup.drivers.common import starting
+from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup import exceptions
 
 coordination = requests.try_import('tooz.coordination')
@@ -36,7 +37,7 @@ memcached = requests.try_import('tooz.drivers.memcached')
 
 #: The flags under which tooz stores plain bytes, and msgpack.
 _BYTES, _MSGPACK = 1, 2
-#: Bytes of a plain value. Ours have eight and a mark, tooz's eleven.
+#: Bytes of a plain value: a token with a mark and a domain, or tooz's.
 _LONGEST = 1024
 #: Bytes of a key, as memcached limits it.
 _LONGEST_KEY = 250
@@ -173,7 +174,7 @@ def deserialize(key: Any, value: bytes, flags: int) -> Any:
     that tooz replaces it.
     """
     name = key.encode() if isinstance(key, str) else key
-    found = _decoded(value, flags)
+    found = _decoded(name, value, flags)
     driver = memcached.MemcachedDriver
     if name == driver.GROUP_LIST_KEY:
         return _groups(found)
@@ -182,12 +183,14 @@ def deserialize(key: Any, value: bytes, flags: int) -> Any:
     return _members(found) if name.startswith(driver.GROUP_PREFIX) else found
 
 
-def _decoded(value: bytes, flags: int) -> Any:
+def _decoded(name: bytes, value: bytes, flags: int) -> Any:
     if flags == _MSGPACK:
         return decoding.decode_or_none(value)
-    if flags == _BYTES:
-        return value if len(value) <= _LONGEST else b''
-    return None
+    if flags != _BYTES:
+        return None
+    if name.endswith(keyspace.ENDED.encode()):
+        return value[: keyspace.LONGEST_ENDED]
+    return value if len(value) <= _LONGEST else b''
 
 
 def _groups(found: Any) -> list[bytes | str]:

@@ -27,8 +27,10 @@ _LONGEST = 200
 #: 9 KiB, and a thousand that join at once rarely meet in one.
 SHARDS = 64
 
-#: Members that agents end in a few seconds, at most.
-_MOST = 10_000
+#: The end of the name of a key, and the bytes of its value that are used: the
+#: tokens of the members that agents end in a few seconds.
+ENDED = ':ended'
+LONGEST_ENDED = 10_000 * naming.TOKEN
 
 #: Follows the token if other processes of the host may renew the member, too.
 _SHARED = b'+'
@@ -58,11 +60,11 @@ def token_of(value: bytes) -> bytes:
 
 
 def tokens_of(ended: bytes) -> Set[bytes]:
-    """Return the tokens of members that were ended, the first _MOST of them.
+    """Return the tokens of members that were ended.
 
     :param ended: one after the other
     """
-    starts = range(0, len(ended), naming.TOKEN)[:_MOST]
+    starts = range(0, len(ended), naming.TOKEN)
     return {ended[each : each + naming.TOKEN] for each in starts}
 
 
@@ -116,7 +118,7 @@ class Keys:
         self._prefix = prefix
         self.marker = f'{prefix}:marker'
         self.young = f'{prefix}:young'
-        self.ended = f'{prefix}:ended'
+        self.ended = prefix + ENDED
 
     def member(self, group: str, host: str) -> str:
         """Return the id of a member, hashed where it would be too long."""

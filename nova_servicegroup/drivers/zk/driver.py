@@ -13,6 +13,7 @@
 """The zk driver and its group reader."""
 
 from oslo_config import cfg
+from oslo_log import log as logging
 
 from nova_servicegroup.drivers import base
 from nova_servicegroup.drivers.common import coordinated
@@ -24,8 +25,11 @@ from nova_servicegroup.drivers.zk import internals
 from nova_servicegroup.drivers.zk import kazoo_client
 from nova_servicegroup.drivers.zk import registration
 from nova_servicegroup import evidence
+from nova_servicegroup import exceptions
 from nova_servicegroup import membership
 from nova_servicegroup import pace
+
+LOG = logging.getLogger(__name__)
 
 coordination = requests.try_import('tooz.coordination')
 
@@ -84,10 +88,17 @@ class GroupReader(roster_reader.RosterReader):
         """See RosterReader.
 
         The mark lasts as long as the session of this process, which removes
-        those that it has left before.
+        those that it has left before. Where it may not be made, for a quota or
+        an ACL, the member ends without one.
         """
-        internals.put(session, mark)
+        try:
+            internals.put(session, mark)
+        except exceptions.BackendError:
+            raise
+        except Exception as error:
+            LOG.debug('No mark is left: %s', requests.reason(error))
         internals.remove(session, member_id)
         host = membership.canonical(naming.host_of(member_id))
         for each in self._roster.ended_marks(host):
-            internals.remove(session, each)
+            if each != mark:
+                internals.remove(session, each)

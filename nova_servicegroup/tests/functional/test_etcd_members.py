@@ -49,6 +49,26 @@ class EndTest(
     def freeze_backend(self) -> None:
         self.servers.freeze()
 
+    def test_a_server_that_lacks_space(self) -> None:
+        killed = self.running('host1')
+        watcher = self.observe('host1')
+        self.settle()
+        self.raise_alarm()
+        fault = self.end_killed(killed)
+        down = watcher.wait('down', contract.START) - fault
+        self.assert_within(down, self.refresh + 0.5)
+        self.assertEqual([], self.members_now())
+
+    def raise_alarm(self) -> None:
+        """Have the server refuse all that needs space, until the end."""
+        one = self.servers.one
+        said = one.ask('maintenance/status', {})
+        alarm = {'memberID': said['header']['member_id'], 'alarm': 'NOSPACE'}
+        self.addCleanup(
+            one.ask, 'maintenance/alarm', {'action': 'DEACTIVATE', **alarm}
+        )
+        one.ask('maintenance/alarm', {'action': 'ACTIVATE', **alarm})
+
 
 class ForkTest(
     etcd_faults.Faults,

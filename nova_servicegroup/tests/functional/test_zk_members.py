@@ -17,7 +17,9 @@ import re
 import time
 
 from kazoo import client
+from kazoo import security
 
+from nova_servicegroup import condition
 from nova_servicegroup.tests.functional import contract
 from nova_servicegroup.tests.functional import ending_contract
 from nova_servicegroup.tests.functional import fault_contract
@@ -58,6 +60,27 @@ class EndTest(
 
     def freeze_backend(self) -> None:
         self.servers.freeze()
+
+    def test_a_mark_that_an_attempt_has_left_stays(self) -> None:
+        killed, stranger = self.running('host1'), self.hollow()
+        (node,) = stranger.get_children(self.path)
+        mark = f'{node}!{condition.ENDED_MARK}'
+        stranger.create(f'{self.path}/{mark}', ephemeral=True)
+        self.end_killed(killed)
+        self.assertEqual([mark], stranger.get_children(self.path))
+
+    def test_nodes_may_only_be_deleted(self) -> None:
+        killed, stranger = self.running('host1'), self.hollow()
+        watcher = self.observe('host1')
+        self.settle()
+        allowed = security.make_acl(
+            'world', 'anyone', read=True, delete=True, admin=True
+        )
+        stranger.set_acls(self.path, [allowed])
+        fault = self.end_killed(killed)
+        down = watcher.wait('down', contract.START) - fault
+        self.assert_within(down, self.refresh + 0.5)
+        self.assertEqual([], stranger.get_children(self.path))
 
 
 class ForkTest(

@@ -25,6 +25,7 @@ from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.common import roster_reader
 from nova_servicegroup.drivers.common import sessions
 from nova_servicegroup.drivers.mc import commands
+from nova_servicegroup.drivers.mc import coordinators
 from nova_servicegroup.drivers.mc import keyspace
 from nova_servicegroup.drivers.mc import reading
 from nova_servicegroup.drivers.mc import renewals
@@ -193,9 +194,16 @@ class CommandTest(base.TestCase):
             self.assertIsNone(self.end(client))
 
     def test_what_is_foreign_there_has_a_bound(self) -> None:
-        found = keyspace.tokens_of(1_000_000 * b'123456789012x')
-        self.assertLessEqual(len(found), 10_000)
+        for key in ('nova:ended', b'nova:ended'):
+            found = coordinators.deserialize(key, 10**7 * b'123456789012x', 1)
+            self.assertEqual(10_000 * naming.TOKEN, len(found))
         self.assertEqual({b'x'}, keyspace.tokens_of(b'x'))
+
+    def test_ten_thousand_are_read(self) -> None:
+        tokens = [naming.token() for _ in range(10_000)]
+        key = keyspace.Keys('nova').ended
+        found = coordinators.deserialize(key, b''.join(tokens), 1)
+        self.assertEqual(set(tokens), keyspace.tokens_of(found))
 
     def test_nothing_else_is_touched(self) -> None:
         for value in (

@@ -109,7 +109,7 @@ class MarksTest(base.TestCase):
     def ended(self, *ids: bytes) -> set[str]:
         """Replace all ids; return the hosts that are lost since they ended."""
         self.roster.update(set(ids))
-        return set(self.roster.ended)
+        return set(self.roster.take_ended())
 
     def test_a_member_that_was_ended(self) -> None:
         ended = naming.marked(self.a, condition.ENDED_MARK)
@@ -121,6 +121,27 @@ class MarksTest(base.TestCase):
         self.assertEqual(set(), self.ended(ended))
         self.assertEqual(set(), self.ended())
         self.assertEqual([], self.log_lines('WARNING'))
+
+    def test_it_makes_no_host_unfit(self) -> None:
+        ended = naming.marked(self.a, condition.ENDED_MARK)
+        self.assertEqual({}, self.update(self.a, ended))
+        self.assertEqual(
+            {'a': FAILS}, self.update(self.a, ended, mark(self.a))
+        )
+
+    def test_it_is_told_by_the_next_reading_that_succeeds(self) -> None:
+        ended = naming.marked(self.a, condition.ENDED_MARK)
+        self.update(self.a, self.b)
+        self.update(self.b, ended)
+        self.assertEqual({'a'}, self.ended(self.b, ended))
+
+    def test_but_not_if_it_has_joined_again_meanwhile(self) -> None:
+        ended = naming.marked(self.a, condition.ENDED_MARK)
+        self.update(self.a, self.b)
+        self.update(self.b, ended)
+        self.assertEqual(
+            set(), self.ended(self.b, ended, naming.member_id('a'))
+        )
 
     def test_a_host_was_ended_if_all_its_processes_were(self) -> None:
         other = naming.member_id('A')

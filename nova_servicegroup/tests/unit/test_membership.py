@@ -618,11 +618,16 @@ class DomainTest(MembershipTest):
         )
         self.assertEqual(list(self.ALL[1:]), self.up(*self.ALL))
 
-    def test_a_domain_is_held_though_all_were_ended(self) -> None:
-        changes = self.see('defghijx', ended=set('abc'))
-        self.assertEqual(
-            dict.fromkeys('abc', domains.reason('rack1')), changes.held
-        )
+    def test_they_are_down_though_the_domain_is_lost(self) -> None:
+        changes = self.see('defghijx', ended=set('ab'))
+        self.assertEqual(set('ab'), changes.down)
+        self.assertEqual({'c': domains.reason('rack1')}, changes.held)
+
+    def test_they_are_down_whenever_they_were_ended(self) -> None:
+        self.see('bcdefghijx', ended={'a'})
+        self.see('cdefghijx', ended={'b'})
+        self.see('defghijx', ended={'c'})
+        self.assertEqual(list('defghij'), self.up(*self.ALL))
 
     def test_those_that_have_left_do_not_count(self) -> None:
         changes = self.see('defghijx', left={'a'})
