@@ -83,6 +83,12 @@ class UnfitContract(contract.Contract):
     def start(self) -> None:
         for host in ('host1', 'host2'):
             self.running(host)
+        process.wait_until(
+            lambda: {'host1', 'host2'} <= set(self.proven()),
+            contract.START,
+            0.05,
+            'both are seen',
+        )
         self.wait_chosen(True)
 
     def test_schedulers_pass_over_it_and_nobody_else_does(self) -> None:

@@ -12,11 +12,13 @@
 
 """etcd as its clients see it: keys, leases, revisions, transactions."""
 
+from collections.abc import Callable
 import dataclasses
 import math
 import random
 from typing import Any
 
+from nova_servicegroup import condition
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.etcd import members
 from nova_servicegroup import exceptions
@@ -95,6 +97,13 @@ class Cluster:
         for each in self._leases:
             self._leases[each] = kernel.monotonic() + self.ttl
 
+    def end(self, name: bytes, lease: int | None) -> None:
+        """Replace a member by a mark, as an agent does."""
+        self._expire()
+        if lease in self._leases and members.encode(KEY + name) in self._keys:
+            mark = naming.marked(name, condition.ENDED_MARK)
+            self.transact(members.end(KEY, name, lease, mark))
+
     def hosts(self, marked: bool = False) -> set[str]:
         """Return the hosts whose keys are there, or whose marks are."""
         self._expire()
@@ -103,6 +112,7 @@ class Cluster:
             naming.host_of(each.partition(naming.MARK)[0])
             for each in found
             if marked is (naming.MARK in each)
+            and not each.endswith(condition.ENDED_MARK.encode())
         }
 
     def remove(self, name: bytes) -> None:
@@ -135,6 +145,9 @@ class Cluster:
         if what == 'request_put':
             self._put(asked, revision)
             return {'response_put': {}}
+        if what == 'request_delete_range':
+            self._delete([asked['key']])
+            return {'response_delete_range': {}}
         return {'response_range': self._range(asked)}
 
     def _put(self, asked: Any, revision: int) -> None:
@@ -223,6 +236,17 @@ class Member(renewals.Member):
         """See renewals.Member."""
         if not self._cluster.away:
             self._cluster.revoke(self._lease)
+
+    def ending(self) -> Callable[[], bool]:
+        """See world.Backend."""
+        name, lease = self._id, self._lease
+
+        def end() -> bool:
+            if not self._cluster.away:
+                self._cluster.end(name, lease)
+            return not self._cluster.away
+
+        return end
 
     def start(self) -> None:
         """See renewals.Member."""

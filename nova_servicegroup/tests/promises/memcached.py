@@ -12,6 +12,7 @@
 
 """memcached as its clients see it: keys that expire."""
 
+from collections.abc import Callable
 import contextlib
 import dataclasses
 import random
@@ -152,6 +153,12 @@ class Client(kernel.Double):
         self._put(server, key, value, expire)
         return True
 
+    def append(self, key: Any, value: Any, noreply: bool = True) -> bool:
+        found = self._reach().get(_key(key))
+        if found is not None:
+            found.value += value
+        return found is not None
+
     def touch(self, key: Any, expire: int = 0, noreply: bool = True) -> bool:
         found = self._reach().get(_key(key))
         if found is not None:
@@ -228,7 +235,10 @@ class Member(renewals.Member):
         self._begin()
 
     def _begin(self) -> None:
-        self._token = naming.token()
+        # All tokens of this process have the same incarnation.
+        made = naming.token()
+        self._incarnation = random.randbytes(4)
+        self._token = made[:4] + self._incarnation + made[8:]
         self._servers = [
             self._backend.server(place, self.member_id)
             for place in self._backend.places
@@ -268,6 +278,22 @@ class Member(renewals.Member):
         """See renewals.Member."""
         super().go_on()
         self._beat()
+
+    def ending(self) -> Callable[[], bool]:
+        """See world.Backend."""
+        servers, incarnation = self._servers, self._incarnation.hex()
+
+        def end() -> bool:
+            ended = [self._end(each, incarnation) for each in servers]
+            return all(ended)
+
+        return end
+
+    def _end(self, server: Any, incarnation: str) -> bool:
+        with contextlib.suppress(exceptions.BackendError):
+            server.end(self.member_id, incarnation)
+            return True
+        return False
 
     def _leave(self) -> None:
         """See renewals.Member."""

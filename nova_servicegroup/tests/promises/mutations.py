@@ -21,6 +21,7 @@ import math
 from typing import Any
 
 from nova_servicegroup import domains
+from nova_servicegroup.drivers.common import roster
 from nova_servicegroup import evidence
 from nova_servicegroup import fitness
 from nova_servicegroup import losses
@@ -69,6 +70,18 @@ MUTATIONS: dict[str, tuple[object, str, Callable[[Any], Any]]] = {
         losses.Losses,
         '_until',
         lambda until: functools.partialmethod(_await_nobody, until),
+    ),
+    'no_agent_is_believed': (
+        roster.Roster,
+        'take_ended',
+        lambda _: lambda self: frozenset(),
+    ),
+    'agents_are_believed_for_ever': (
+        roster.Roster,
+        '_find_ended',
+        lambda _: (
+            lambda self, gone: set(map(roster._host_of, self._marks.ended))
+        ),
     ),
     'everybody_passes_over_them': (
         fitness.Fitness,

@@ -25,6 +25,8 @@ Written from the promises alone:
    whole. To know that, a host of a domain that stands alone is held for half
    of the time in which live members are back, and a second, from the reading
    that misses it.
+5. One whose agent has ended its membership is down with the next reading,
+   whatever else is lost of its domain; but not if most of the group is lost.
 
 Where nobody could know, it allows what is named here as an allowance.
 """
@@ -60,9 +62,11 @@ class Host:
     :ivar proof: when it was last registered where it could be read
     :ivar registered: when it was last registered
     :ivar lost: when it was last lost, by whoever's fault
+    :ivar losses: when it was ever lost
     :ivar cell: each is judged for itself
     :ivar domain: what it may be lost together with
     :ivar left: whether it said that it leaves when it was last stopped
+    :ivar ended: when its agent last ended its membership
     """
 
     name: str
@@ -73,9 +77,16 @@ class Host:
     proof: float = -math.inf
     registered: float = -math.inf
     lost: float = -math.inf
+    losses: list[float] = dataclasses.field(default_factory=list, repr=False)
     cell: str | None = None
     domain: str | None = None
     left: bool = False
+    ended: float = -math.inf
+
+    @property
+    def is_ended(self) -> bool:
+        """Tell whether it is dead, and its agent has ended its membership."""
+        return self.dead_at is not None and self.ended >= self.dead_at
 
     def sample(self, registered: bool, readable: bool, now: float) -> None:
         """Note whether it is registered now."""
@@ -86,6 +97,7 @@ class Host:
             self.proof = now if readable else self.proof
         elif self.since is not None:
             self.since, self.lost = None, now
+            self.losses.append(now)
 
 
 @dataclasses.dataclass
@@ -101,6 +113,7 @@ class Process:
     :ivar asked: when it was last asked
     :ivar gap: when a long time without reads last ended
     :ivar downs: when it last called each host down
+    :ivar unseen: those that it was asked about before they ever came
     :ivar clock: what its own clock shows too much, if it has no other
     """
 
@@ -112,6 +125,7 @@ class Process:
     asked: float | None = None
     gap: float = -math.inf
     downs: dict[str, float] = dataclasses.field(default_factory=dict)
+    unseen: set[str] = dataclasses.field(default_factory=set)
     clock: float | None = None
 
     def answered(self, now: float) -> None:
@@ -192,10 +206,12 @@ class Oracle:
                 self._check_down(process, host, now)
             self._check_held(process, host, now)
             process.downs[name] = now
+        if host.registered == -math.inf:
+            process.unseen.add(name)
 
     def _check_down(self, process: Process, host: Host, now: float) -> None:
         """Promise 1."""
-        if now > host.proof + self.hold:
+        if now > host.proof + self.hold - EPSILON:
             return
         since = now if host.since is None else host.since
         newcomer = self._is_new(process, host) and self._is_read(process, now)
@@ -235,7 +251,8 @@ class Oracle:
 
     def _is_new(self, process: Process, host: Host) -> bool:
         """Tell whether it was never lost, nor asked about before it came."""
-        return host.name not in process.downs and host.lost == -math.inf
+        asked = host.name in process.downs or host.name in process.unseen
+        return host.lost == -math.inf and not asked
 
     def _is_read(self, process: Process, now: float) -> bool:
         """Tell whether the backend is well, and was for a process."""
@@ -289,7 +306,9 @@ class Oracle:
         return known < 3 and self._was_lost(host, now)
 
     def _check_held(self, process: Process, host: Host, now: float) -> None:
-        """Promise 4."""
+        """Promise 4, and the exception of 5."""
+        if host.is_ended:
+            return
         told = process.downs.get(host.name, -math.inf)
         unseen = host.joined <= told < host.lost
         if unseen or now >= host.lost + self.hold:
@@ -353,8 +372,8 @@ class Oracle:
 
     def _deadline(self, process: Process, host: Host) -> float:
         died = host.dead_at or 0.0
-        found = [died + self.bound]
-        if host.domain is not None:
+        found = [host.ended if host.is_ended else died + self.bound]
+        if host.domain is not None and not host.is_ended:
             found.append(died + self.bound + 1.5 * self.rejoin + 1)
         if process.clock is not None:
             found.append(died + self.bound + self.hold)
@@ -382,10 +401,13 @@ class Oracle:
         """Tell whether most of the group was lost together with it."""
         window = self.rejoin + self.lag + EPSILON
         groups = [list(self.hosts.values())]
-        if host.domain is not None:
+        if host.domain is not None and not host.is_ended:
             groups.append([e for e in groups[0] if e.domain == host.domain])
         for group in groups:
-            lost = sum(abs(each.lost - host.lost) <= window for each in group)
+            lost = sum(
+                any(abs(at - host.lost) <= window for at in each.losses)
+                for each in group
+            )
             left = sum(each.since is not None for each in group)
             if lost >= 3 and lost > left - lost:
                 return True

@@ -32,6 +32,9 @@ AILMENTS = {'rpc': 300, 'storage': 300, 'shared': 300}
 DOMAINS = ('rack1', 'rack2')
 #: What may happen to all hosts of a domain together; see HOST_EVENTS.
 LOSSES = {'domain_dies': 'die', 'domain_stalls': 'stall'}
+#: The process of a host crashes, is started again or not, and its agent ends
+#: its membership after so many seconds, at most.
+CRASHES = {'crash': 3, 'crash_restart': 3}
 #: What may happen to the backend of each driver.
 FAULTS = {
     'zk': {'away': 90, 'mute': 90, 'wipe': 20, 'slow': 60},
@@ -126,6 +129,7 @@ class Plan:
     :ivar ailments: what makes hosts unfit, see AILMENTS
     :ivar domains: the failure domain of each host that has one
     :ivar losses: see LOSSES
+    :ivar crashes: see CRASHES
     """
 
     driver: str
@@ -142,6 +146,7 @@ class Plan:
     ailments: tuple[Event, ...] = ()
     domains: dict[int, str] = dataclasses.field(default_factory=dict)
     losses: tuple[Event, ...] = ()
+    crashes: tuple[Event, ...] = ()
 
     def conf(self) -> str:
         """Return nova.conf."""
@@ -174,6 +179,7 @@ class Plan:
             *(f'  {each}' for each in self.ailments),
             f'  domains: {self.domains}',
             *(f'  {each}' for each in self.losses),
+            *(f'  {each}' for each in self.crashes),
         ]
         return '\n'.join(lines)
 
@@ -202,7 +208,30 @@ def make(driver: str, seed: int) -> Plan:
     )
     if driver == 'db':
         return made
-    return _placed(_ailing(made, random.Random(~seed)), seed)
+    made = _placed(_ailing(made, random.Random(~seed)), seed)
+    return dataclasses.replace(made, crashes=_crashes(made, seed))
+
+
+def _crashes(made: Plan, seed: int) -> tuple[Event, ...]:
+    """Return crashes of single hosts, and of most of a domain in a row."""
+    chance = random.Random(f'crashes of {seed}')
+    found = [
+        _event(CRASHES, made.hosts, made.length, chance)
+        for _ in range(chance.choice((0, 0, 1, 2, 4)))
+    ]
+    if made.domains and chance.random() < 0.3:
+        first = _event(CRASHES, len(DOMAINS), made.length, chance)
+        found += [
+            dataclasses.replace(
+                first,
+                at=round(first.at + chance.uniform(0, 8), 1),
+                where=host,
+                size=round(chance.uniform(0, 1), 1),
+            )
+            for host, domain in made.domains.items()
+            if domain == DOMAINS[first.where] and chance.random() < 0.9
+        ]
+    return tuple(sorted(found, key=lambda each: each.at))
 
 
 def _placed(made: Plan, seed: int) -> Plan:

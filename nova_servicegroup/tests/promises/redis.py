@@ -26,6 +26,7 @@ from redis import exceptions as redis_exc
 from tooz import coordination
 from tooz import utils as tooz_utils
 
+from nova_servicegroup import condition
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.drivers.redis import configuration
 from nova_servicegroup.drivers.redis import driver as drivers
@@ -202,6 +203,15 @@ def _put_mark(
         server.keys[beat] = server.now() + expiry / 1000
 
 
+def _end(server: Server, member_id: bytes, expiry: int) -> None:
+    """Replace a member by a mark, as an agent does."""
+    if server.has(_beat(member_id)):
+        mark = naming.marked(member_id, condition.ENDED_MARK)
+        _put_mark(server, GROUP.encode(), _beat(mark), mark, 1000 * expiry)
+        server.keys.pop(_beat(member_id))
+        server.members.pop(member_id, None)
+
+
 def _sweep(server: Server) -> None:
     kept = server.registered()
     for each in set(server.members) - {*kept, Coordinator.GROUP_EXISTS}:
@@ -331,6 +341,23 @@ class Member(renewals.Member):
         failures = made.reporter.counts.failures
         made.reporter.run()
         return bool(made.reporter.counts.failures == failures)
+
+    def ending(self) -> Callable[[], bool]:
+        """See world.Backend."""
+        place = self._backend.place
+        ids = [
+            each
+            for each in place.server.registered()
+            if naming.MARK not in each and naming.host_of(each) == self._host
+        ]
+
+        def end() -> bool:
+            if not place.away and not place.server.refuses:
+                for each in ids:
+                    _end(place.server, each, int(self._backend.bound))
+            return not place.away and not place.server.refuses
+
+        return end
 
     def start(self) -> None:
         """See renewals.Member."""
@@ -470,6 +497,7 @@ class Backend(renewals.Backend):
             naming.host_of(each.partition(naming.MARK)[0])
             for each in self.place.server.registered()
             if naming.MARK in each
+            and not each.endswith(condition.ENDED_MARK.encode())
         }
 
     def registered(self) -> set[str]:

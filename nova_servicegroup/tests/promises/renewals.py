@@ -13,6 +13,7 @@
 """Members that renew, and the backends that have one for each host."""
 
 import abc
+from collections.abc import Callable
 from collections.abc import Sequence
 
 from nova_servicegroup.tests.promises import kernel
@@ -63,6 +64,10 @@ class Member(abc.ABC):
         """Start a new process; what the old one had may still be there."""
 
     @abc.abstractmethod
+    def ending(self) -> Callable[[], bool]:
+        """See world.Backend."""
+
+    @abc.abstractmethod
     def _beat(self) -> bool:
         """Renew; tell whether that has succeeded."""
 
@@ -83,6 +88,10 @@ class Backend(world.Backend):
     def go_on(self, host: int) -> None:
         """See world.Backend."""
         self._members[host].go_on()
+
+    def ending(self, host: int) -> Callable[[], bool]:
+        """See world.Backend."""
+        return self._members[host].ending()
 
     def say(self, host: int, mark: str | None) -> None:
         """See world.Backend."""

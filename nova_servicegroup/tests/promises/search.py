@@ -51,7 +51,14 @@ def shorten(wanted: plan.Plan, make: Any, rounds: int = 8) -> plan.Plan:
 
 def _shorter(wanted: plan.Plan) -> Iterator[plan.Plan]:
     """Return histories with a part less."""
-    for name in ('askers', 'hosts_events', 'faults', 'ailments', 'losses'):
+    for name in (
+        'askers',
+        'hosts_events',
+        'faults',
+        'ailments',
+        'losses',
+        'crashes',
+    ):
         parts = getattr(wanted, name)
         for fewer in _fewer(parts):
             if fewer or name != 'askers':

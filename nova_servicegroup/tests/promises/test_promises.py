@@ -88,7 +88,7 @@ class MutationTest(base.TestCase):
         self.check('no_fault_is_shared', 3548)
 
     def test_a_shared_fault_ends_for_all_at_once(self) -> None:
-        self.check('a_shared_fault_ends_for_all_at_once', 1096)
+        self.check('a_shared_fault_ends_for_all_at_once', 500094)
 
     def test_nobody_is_believed(self) -> None:
         self.check('nobody_is_believed', 1591)
@@ -103,8 +103,14 @@ class MutationTest(base.TestCase):
     def test_the_rest_of_a_domain_is_not_awaited(self) -> None:
         self.check('the_rest_of_a_domain_is_not_awaited', 5748)
 
+    def test_no_agent_is_believed(self) -> None:
+        self.check('no_agent_is_believed', 200003)
+
+    def test_agents_are_believed_for_ever(self) -> None:
+        self.check('agents_are_believed_for_ever', 400021)
+
     def test_everybody_passes_over_them(self) -> None:
-        self.check('everybody_passes_over_them', 1226)
+        self.check('everybody_passes_over_them', 600009)
 
 
 class ZooKeeperTest(PromisesTest):

@@ -40,15 +40,15 @@ _UNLIKE = 150.0
 class Ailment:
     """The truth about one host.
 
-    :ivar own: the checks that fail by its own fault
+    :ivar own: the checks that fail by its own fault, once for each fault
     :ivar shared: those that fail by no fault of its own
     :ivar since: when it began to say so; None: it says nothing
     :ivar said: when a mark of it was last there
     :ivar strange: when many last failed what it fails
     """
 
-    own: set[str] = dataclasses.field(default_factory=set)
-    shared: set[str] = dataclasses.field(default_factory=set)
+    own: list[str] = dataclasses.field(default_factory=list)
+    shared: list[str] = dataclasses.field(default_factory=list)
     since: float | None = None
     said: float = -math.inf
     strange: float = -math.inf
@@ -56,7 +56,7 @@ class Ailment:
     @property
     def check(self) -> str | None:
         """The check that it names: the first that fails."""
-        return min(self.own | self.shared, default=None)
+        return min(self.own + self.shared, default=None)
 
     def mark(self) -> str | None:
         """Return its mark; None: it has none."""
@@ -108,7 +108,9 @@ class Ailments:
             return False
         read = -math.inf if process.read is None else process.read
         unread = read <= each.said + oracle.EPSILON
-        if not (unread or now - each.said <= rules.lag):
+        # A host that was lost and may be held is as unfit as it was.
+        was = host.since is None and host.lost - oracle.EPSILON <= each.said
+        if not (unread or was or now - each.said <= rules.lag):
             return False
         self._check_passed(rules, process, name, now)
         return True
@@ -178,8 +180,8 @@ def fail(
     check = 'rpc' if shared else fault.what
     if shared:
         kernel.sleep(chance.uniform(0, _NOTICE))
-    checks.add(check)
+    checks.append(check)
     tell(name)
     kernel.sleep(fault.size)
-    checks.discard(check)
+    checks.remove(check)
     tell(name)

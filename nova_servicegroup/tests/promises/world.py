@@ -13,6 +13,7 @@
 """Runs one history with the reading side of a driver as it is."""
 
 import abc
+from collections.abc import Callable
 import math
 import random
 import tempfile
@@ -24,6 +25,7 @@ from nova_servicegroup import api
 from nova_servicegroup import background
 from nova_servicegroup import opts
 from nova_servicegroup import process as process_
+from nova_servicegroup.tests.promises import crashes
 from nova_servicegroup.tests.promises import kernel
 from nova_servicegroup.tests.promises import oracle
 from nova_servicegroup.tests.promises import plan
@@ -73,6 +75,13 @@ class Backend(abc.ABC):
     @abc.abstractmethod
     def fault(self, event: plan.Event) -> None:
         """Have something happen, until it is over."""
+
+    def ending(self, host: int) -> Callable[[], bool]:
+        """Return what ends the membership that a stopped process has now.
+
+        It returns whether there is nothing more to end.
+        """
+        raise NotImplementedError
 
     def say(self, host: int, mark: str | None) -> None:
         """Have a host have a mark from now on, or none."""
@@ -155,6 +164,9 @@ class World:
                 domain=wanted.domains.get(number),
             )
         self._ailments = unfit.Ailments(self.backend.names)
+        self._crashes = crashes.Crashes(
+            self.backend, self._look, self._revive, self._chance
+        )
         self._conf = _conf(wanted)
         self.backend.begin(self._conf)
 
@@ -175,6 +187,7 @@ class World:
             (self.plan.faults, self._fail),
             (self.plan.losses, self._lose),
             (self.plan.ailments, self._ail),
+            (self.plan.crashes, self._crash),
         ):
             for event in events:
                 spawn(happen, event, at=event.at)
@@ -215,6 +228,12 @@ class World:
             if domain == plan.DOMAINS[event.where % len(plan.DOMAINS)]:
                 one = plan.Event(event.at, what, number, event.size)
                 self._kernel.spawn(self._happen, one)
+
+    def _crash(self, event: plan.Event) -> None:
+        number = event.where % self.plan.hosts
+        if self._has_begun(number):
+            host = self.oracle.hosts[self.backend.names[number]]
+            self._crashes.happen(event, number, host)
 
     def _ail(self, event: plan.Event) -> None:
         """Make a host, or all, unfit for a while."""

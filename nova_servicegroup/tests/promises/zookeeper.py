@@ -12,6 +12,7 @@
 
 """ZooKeeper as its clients see it: sessions and ephemeral nodes."""
 
+from collections.abc import Callable
 import dataclasses
 import math
 import random
@@ -20,6 +21,7 @@ from typing import Any
 from kazoo import exceptions as kazoo_exc
 from tooz import coordination
 
+from nova_servicegroup import condition
 from nova_servicegroup.drivers.common import naming
 from nova_servicegroup.tests.promises import kernel
 from nova_servicegroup.tests.promises import plan
@@ -53,11 +55,14 @@ class Ensemble:
         self.group_exists = True
         self.epoch = 0
         self._sessions: dict[bytes, Session] = {}
+        # The mark that the agent of each host has left last.
+        self._ended: dict[str, bytes] = {}
 
     def members(self) -> set[bytes]:
         """Return the member ids whose nodes are there, and the marks."""
         self._expire()
-        return self._sessions.keys() | self.marks()
+        ended = self._ended.values()
+        return {*self._sessions, *self.marks(), *ended}
 
     def marks(self) -> set[bytes]:
         """Return the marks whose nodes are there."""
@@ -87,9 +92,18 @@ class Ensemble:
         if self._sessions.get(session.member_id) is session:
             del self._sessions[session.member_id]
 
+    def end(self, session: Session) -> None:
+        """Remove the node of a session, as an agent does."""
+        if self._sessions.get(session.member_id) is session:
+            host = naming.host_of(session.member_id)
+            mark = naming.marked(session.member_id, condition.ENDED_MARK)
+            self._ended[host] = mark
+            self.close(session)
+
     def wipe(self) -> None:
         """Forget everything."""
         self._sessions.clear()
+        self._ended.clear()
         self.group_exists = False
         self.epoch += 1
 
@@ -159,6 +173,17 @@ class Member(renewals.Member):
         """See renewals.Member."""
         if not self._ensemble.away:
             self._close()
+
+    def ending(self) -> Callable[[], bool]:
+        """See world.Backend."""
+        session = self._session
+
+        def end() -> bool:
+            if session is not None and not self._ensemble.away:
+                self._ensemble.end(session)
+            return session is None or not self._ensemble.away
+
+        return end
 
     def start(self) -> None:
         """See renewals.Member."""
@@ -294,7 +319,9 @@ class Backend(renewals.Backend):
     def registered(self) -> set[str]:
         """See world.Backend."""
         return {
-            each.decode().partition('@')[0] for each in self.ensemble.members()
+            each.decode().partition('@')[0]
+            for each in self.ensemble.members()
+            if naming.MARK not in each
         }
 
     def is_well(self) -> bool:

@@ -272,7 +272,7 @@ class HostileTest(PageCase):
         '"><img src=x onerror=alert(1)>',
         "' onmouseover='x",
         '</title></svg></table>',
-        '{{ 7 * 7 }}',
+        '{{ 7777 * 7777 }}',
         'a\x1b[2J\n\u202eb\udcff',
         'x' * 1024,
     )
@@ -301,7 +301,7 @@ class HostileTest(PageCase):
         for name in self.NAMES[:5]:
             self.assertEqual(3, found.text.count(name), name)
         self.assertIn('a\\x1b[2J\\n\\u202eb\\udcff', found.text)
-        self.assertNotIn('49', found.words.replace('2027', ''))
+        self.assertNotIn(str(7777 * 7777), found.words)
         self.assertNotIn('x' * 301, found.text)
 
     def test_in_the_titles_and_labels_of_the_map(self) -> None:
